@@ -1,0 +1,41 @@
+# Thin targets; each sets up what it needs, so none has to be typed before another. `make` alone lists them.
+.DEFAULT_GOAL := help
+.PHONY: help engine demo test lint bench docs dist
+
+READY := .venv/ready
+PYTHON := .venv/bin/python
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /  make \1  /p' Makefile
+
+engine: $(READY) ## find the Pulumi CLI, or obtain it; the last line is the folder to put on PATH
+	@$(PYTHON) tools/engine/engine.py
+
+demo: $(READY) ## share a backup, lose the share, get it back, with the real CLI and a simulated cloud
+	@$(PYTHON) tools/demo/demo.py
+
+test: $(READY) ## all tests
+	@engine=$$($(PYTHON) tools/engine/engine.py) && PATH="$$engine:$(CURDIR)/.venv/bin:$$PATH" $(PYTHON) -m pytest -n 2
+
+lint: $(READY) ## ruff and mypy
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+	@# It looks for `pulumi` beside the first `python` on PATH.
+	PATH="$(CURDIR)/.venv/bin:$$PATH" PYTHONPATH=provider pyright --verifytypes pulumi_cbr --ignoreexternal
+
+docs: $(READY) ## the API reference, into build/docs
+	.venv/bin/pdoc --docformat restructuredtext --output-directory build/docs pulumi_cbr '!pulumi_cbr.simulator.pytest_plugin'
+
+dist: $(READY) ## sdist and wheel, into dist/
+	$(PYTHON) -m build
+
+bench: $(READY) ## what the package costs above the engine's own floor; wants a machine with nothing else to do
+	@$(PYTHON) -m bench
+
+# To standard error, so that standard output is the target's own.
+$(READY): pyproject.toml requirements/dev.txt
+	@echo "Setting up .venv: once, a minute or two..." >&2
+	@python3 -m venv .venv >&2
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check -r requirements/dev.txt -e '.[clouds,simulator]' >&2
+	@touch $@
