@@ -1,0 +1,156 @@
+"""One answer of the service, of a gateway or of the identity service: how its body is read, and which error it means."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
+
+import requests
+
+from pulumi_cbr.api.connections import PROXY_ADVICE, hidden
+from pulumi_cbr.api.errors import (
+    BY_CODE,
+    CbrError,
+    NotAllowed,
+    NotFound,
+    NotSignedIn,
+    ServiceError,
+    Throttled,
+    UnexpectedAnswer,
+    Unreachable,
+    one_line,
+)
+from pulumi_cbr.api.models import WrongShape
+from pulumi_cbr.api.settings import SETTINGS
+
+#: The keys under which the service, its gateways and the identity service tell a code and a message.
+_CODE_KEYS = ("error_code", "errorCode", "code")
+_MESSAGE_KEYS = ("error_msg", "errorMsg", "message", "title")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer whose body has been read to its end. Header names are lower case; the repr shows neither them nor the body."""
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+    @classmethod
+    def of(cls, response: requests.Response) -> Answer:
+        """Take over a response of `requests`."""
+        headers = {name.lower(): text for name, text in response.headers.items()}
+        return cls(response.status_code, headers, response.content)
+
+    @property
+    def ok(self) -> bool:
+        """Tell whether the call was carried out."""
+        return 200 <= self.status < 300
+
+    @property
+    def request_id(self) -> str:
+        """The ID by which the service's support finds the call; empty where there was none."""
+        return one_line(self.headers.get("x-request-id") or self.headers.get("x-openstack-request-id") or "", 80)
+
+    def json_object(self) -> Mapping[str, object]:
+        """Give the body, which must be a JSON object. Raises `WrongShape`."""
+        data = self._json()
+        if isinstance(data, dict):
+            return data
+        what = "empty" if not self.body.strip() else "JSON, but no object" if data is not None else "not JSON"
+        raise WrongShape(f"the body is {what}")
+
+    def retry_after(self, now: datetime) -> float | None:
+        """Give the seconds that the header ``Retry-After`` asks to wait, from either of its forms; None without it."""
+        text = self.headers.get("retry-after", "").strip()
+        if re.fullmatch(r"[0-9]{1,9}(\.[0-9]+)?", text):
+            return float(text)
+        at = _date(text)
+        return max(0.0, (at - now).total_seconds()) if at else None
+
+    def date(self) -> datetime | None:
+        """Give the service's own time, from the header ``Date``."""
+        return _date(self.headers.get("date", ""))
+
+    def error(
+        self, attempted: str, *, sign_in: str, setting: str = "endpoint", action: str = "", secrets: Iterable[str] = ()
+    ) -> CbrError:
+        """Translate the answer into the error that it means: a `ServiceError`, or `Unreachable` for a proxy's.
+
+        `attempted` says what was tried, `sign_in` what to check when the credentials are refused, `setting` what gives
+        the address, `action` the permission (IAM action) that the call needs. None of `secrets` is in the message.
+        """
+        if self.status == 407:
+            return Unreachable(f"{attempted}: the proxy asks for a user and a password (HTTP 407). {PROXY_ADVICE}")
+        secrets = list(secrets)
+        code, said = (hidden(text, secrets) for text in self._code_and_message())
+        kind, advice = BY_CODE.get(code.removeprefix("BackupService."), (None, ""))
+        if kind is None or (kind is NotFound and self.status != 404):
+            kind, advice = self._by_status(sign_in, setting, action)
+        return kind(
+            attempted,
+            status=self.status,
+            code="" if code == str(self.status) else one_line(code, 60),
+            said=one_line(said, 300),
+            request_id=self.request_id,
+            advice=advice,
+        )
+
+    def _by_status(self, sign_in: str, setting: str, action: str) -> tuple[type[ServiceError], str]:
+        address = f"check {SETTINGS[setting].ways()}"
+        if self.is_malformed_url():
+            return UnexpectedAnswer, "The service takes an ID in the address for malformed: check them all"
+        if self.status == 401:
+            return NotSignedIn, sign_in
+        if self.status == 403:
+            return NotAllowed, f"Ask for the IAM action {action}" if action else sign_in
+        if self.status == 429:
+            return Throttled, "Run again later, or with less at once"
+        if self.status == 404:
+            return UnexpectedAnswer, f"This is not the service's own `not found`: {address}, and the region"
+        if 300 <= self.status < 400:
+            return UnexpectedAnswer, f"Redirects are not followed with credentials: {address}"
+        return UnexpectedAnswer, "Run again later" if self.status >= 500 else ""
+
+    def is_malformed_url(self) -> bool:
+        """Tell the gateway's way to say that an ID in the path is not valid, which has a 401 but is about no token."""
+        return self.status == 401 and "malformed request url" in self.body.decode(errors="replace").lower()
+
+    def _json(self) -> object:
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError):
+            return None
+
+    def _code_and_message(self) -> tuple[str, str]:
+        data = self._json()
+        # A single wrapper such as {"error": {...}} or {"unauthorized": {...}}.
+        if isinstance(data, dict) and len(data) == 1:
+            (inner,) = data.values()
+            data = inner if isinstance(inner, dict) else data
+        if isinstance(data, dict):
+            code, said = (
+                next((str(data[key]) for key in keys if isinstance(data.get(key), (str, int)) and data[key]), "")
+                for keys in (_CODE_KEYS, _MESSAGE_KEYS)
+            )
+            if code or said:
+                return code, said
+        text = self.body.decode(errors="replace")
+        title = re.search(r"<title>(.*?)</title>", text[:20000], re.IGNORECASE | re.DOTALL)
+        if title:
+            return "", f"a web page titled `{one_line(title.group(1), 200)}`"
+        if text.lstrip().startswith("<"):
+            return "", "a web page"
+        return "", text[:1000].strip() or "an empty body"
+
+
+def _date(text: str) -> datetime | None:
+    try:
+        at = parsedate_to_datetime(text)
+        return at.astimezone(timezone.utc) if at.tzinfo else at.replace(tzinfo=timezone.utc)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None

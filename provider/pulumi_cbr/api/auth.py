@@ -1,0 +1,406 @@
+"""Signing in: what puts credentials on a request, which project is one's own, and where the service is."""
+
+from __future__ import annotations
+
+import math
+import re
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlsplit
+
+import requests
+from requests import PreparedRequest
+from requests.auth import AuthBase
+
+from pulumi_cbr.api import ids
+from pulumi_cbr.api.answers import Answer
+from pulumi_cbr.api.connections import failure, from_requests, hidden, new_session
+from pulumi_cbr.api.errors import CbrError, InvalidId, SettingsError, Throttled, UnexpectedAnswer, Unreachable, one_line
+from pulumi_cbr.api.models import WrongShape
+from pulumi_cbr.api.settings import SETTINGS, Settings, check_url
+from pulumi_cbr.api.signing import AccessKeyAuth
+
+if TYPE_CHECKING:
+    from keystoneauth1.access.access import AccessInfo
+    from keystoneauth1.identity.base import BaseIdentityPlugin
+
+    from pulumi_cbr.api.retries import Patience, Timing
+
+#: A token is renewed this long (seconds) before its end, or a tenth of its life where that is less.
+_RENEWED_BEFORE = 120.0
+
+
+class TokenAuth(AuthBase):
+    """Put a token on each request, as a `requests` auth object. The repr does not show it."""
+
+    def __init__(self, token: str) -> None:
+        self.token = token
+
+    def __repr__(self) -> str:
+        return "TokenAuth(...)"
+
+    def __reduce__(self) -> str | tuple[object, ...]:
+        raise TypeError("tokens are not pickled")
+
+    def __call__(self, request: PreparedRequest) -> PreparedRequest:
+        """Add the header ``X-Auth-Token``."""
+        request.headers["X-Auth-Token"] = self.token
+        return request
+
+
+class Fetch(Protocol):
+    """What signing in needs of the transport: one GET of the identity service, signed, with its retries."""
+
+    def __call__(
+        self, attempted: str, url: str, *, params: Mapping[str, str], signing_in: SignIn, patience: Patience
+    ) -> Answer: ...
+
+
+class SignIn(Protocol):
+    """A way to sign in."""
+
+    #: What to check when the credentials are refused.
+    advice: str
+
+    def auth(self, patience: Patience) -> AuthBase:
+        """Give what signs a request; signs in first where that needs a call."""
+
+    def renew(self, refused: AuthBase) -> bool:
+        """Forget what was refused; tell whether another sign-in may help."""
+
+    def project_id(self, patience: Patience) -> str:
+        """Give the own project's ID."""
+
+    def endpoint(self, patience: Patience) -> str:
+        """Give the service's URL, with or without ``/v3/<project id>``."""
+
+    def secrets(self) -> Iterable[str]:
+        """Give what was handed out and must not be shown."""
+
+
+@dataclass(frozen=True)
+class _Grant:
+    """What a sign-in gave. `until` is by the clock of `Timing`: the time of day may be wrong on either side."""
+
+    token: str = field(repr=False)
+    project_id: str | None
+    access: AccessInfo = field(repr=False)
+    until: float
+
+
+class TokenSignIn:
+    """Sign in at the identity service (``POST /v3/auth/tokens``), by a plugin of keystoneauth1. One token for all threads."""
+
+    def __init__(self, settings: Settings, timing: Timing) -> None:
+        from keystoneauth1.session import Session
+
+        self._settings = settings
+        self._timing = timing
+        self._lock = threading.Lock()
+        self._plugin = _plugin(settings)
+        self._answers: list[Answer] = []
+        session = new_session(timing)
+        session.hooks["response"].append(self._remember)
+        # The identity service must not send the credentials on to somebody else.
+        self._session = Session(session=session, verify=settings.verify, redirect=False, app_name="pulumi-cbr")
+        self._grant: _Grant | None = None
+        self._tokens: set[str] = set()
+        self._attempted = f"signing in at {settings.auth_url or f'the cloud `{settings.cloud}`'}"
+        self.advice: str = f"Check {_CREDENTIALS[settings.method]}, and the project"
+
+    def auth(self, patience: Patience) -> AuthBase:
+        return TokenAuth(self._signed_in(patience).token)
+
+    def renew(self, refused: AuthBase) -> bool:
+        with self._lock:
+            # Another thread may have renewed it already.
+            if isinstance(refused, TokenAuth) and self._grant and refused.token == self._grant.token:
+                self._grant = None
+        return True
+
+    def project_id(self, patience: Patience) -> str:
+        found = self._signed_in(patience).project_id
+        wanted = self._settings.project_id
+        if not found:
+            raise SettingsError(
+                "the token is for no project: name one with "
+                f"{SETTINGS['projectId'].ways()}, or {SETTINGS['projectName'].ways()}"
+            )
+        if wanted and wanted != found:
+            raise SettingsError(
+                f"the credentials are for project {found}, but projectId is {wanted}: correct {SETTINGS['projectId'].ways()}, "
+                "or leave it out"
+            )
+        return found
+
+    def endpoint(self, patience: Patience) -> str:
+        if self._settings.endpoint:
+            return self._settings.endpoint
+        try:
+            services = self._signed_in(patience).access.service_catalog.get_endpoints(interface="public")
+            entries = [entry for entry in services.get("cbr", ()) if entry and entry.get("url")]
+            by_region = {str(entry.get("region_id") or entry.get("region")): str(entry["url"]) for entry in entries}
+            there = ", ".join(sorted(services)) or "nothing"
+        except CbrError:
+            raise
+        except Exception as error:  # keystoneauth1 takes the catalogue's shape for granted
+            raise UnexpectedAnswer(
+                self._attempted, status=201, said="the catalogue is not one of an identity service", advice=_NO_IDENTITY
+            ) from error
+        region = self._settings.region
+        if not by_region:
+            raise SettingsError(
+                f"the catalogue has no service `cbr` (it has: {there}): set the endpoint by {SETTINGS['endpoint'].ways()}"
+            )
+        if region is None and len(by_region) == 1:
+            return next(iter(by_region.values()))
+        if region not in by_region:
+            what = f"`cbr` is not in the region `{region}`" if region else "`cbr` is in several regions"
+            raise SettingsError(
+                f"{what}; the catalogue has it in: {', '.join(sorted(by_region))}. Set one of them by {SETTINGS['region'].ways()}"
+            )
+        return by_region[region]
+
+    def secrets(self) -> Iterable[str]:
+        return list(self._tokens)
+
+    def _signed_in(self, patience: Patience) -> _Grant:
+        # The lock makes the other threads wait for the one token instead of asking for their own.
+        with self._lock:
+            if self._grant is None or self._timing.clock() >= self._grant.until:
+                self._grant = self._sign_in(patience)
+                self._tokens.add(self._grant.token)
+            return self._grant
+
+    def _sign_in(self, patience: Patience) -> _Grant:
+        while True:
+            self._answers.clear()
+            # When a token is renewed is decided here, by how long it lives: keystoneauth1 goes by the time of day.
+            self._plugin.invalidate()
+            self._session.timeout = patience.for_one_try(repeatable=True)
+            try:
+                return self._granted(self._plugin.get_access(self._session))
+            except Exception as error:  # keystoneauth1 leaks KeyError and the like where the answer is odd
+                problem, again, retry_after = self._problem(error)
+                if not (again and patience.again(str(problem), retry_after)):
+                    raise problem from error
+
+    def _granted(self, access: AccessInfo) -> _Grant:
+        """Read what keystoneauth1 made of the answer. Raises all sorts of errors where that is none of an identity service."""
+        if not re.fullmatch("[!-~]+", access.auth_token or ""):
+            raise WrongShape("no token in the header X-Subject-Token")
+        project_id = ids.project_id("the token's project", access.project_id) if access.project_id else None
+        try:
+            life = (access.expires - access.issued).total_seconds() if access.expires and access.issued else 0.0
+        except (KeyError, ValueError, TypeError, AttributeError):
+            life = 0.0
+        # A token that says nothing of its life, or is over at once by what it says, is good until it is refused.
+        life = life - min(_RENEWED_BEFORE, life / 10) if life > 0 else math.inf
+        return _Grant(access.auth_token or "", project_id, access, self._timing.clock() + life)
+
+    def _problem(self, error: Exception) -> tuple[CbrError, bool, float | None]:
+        """Tell what a failed sign-in means, whether another try may help, and when the service wants that."""
+        if isinstance(error, CbrError) and not isinstance(error, InvalidId):
+            return error, False, None
+        if not self._answers:
+            if not from_requests(error):
+                text = hidden(one_line(str(error), 200), self._settings.secrets()).rstrip(".")
+                return SettingsError(f"{self._attempted}: {text or type(error).__name__}"), False, None
+            failed = failure(error, self._settings.auth_url or "", "authUrl")
+            return Unreachable(f"{self._attempted}: {failed}"), failed.again, None
+        answer = self._answers[-1]
+        if answer.ok:
+            said = str(error) if isinstance(error, (WrongShape, InvalidId)) else f"HTTP {answer.status}, but no token"
+            return (
+                UnexpectedAnswer(
+                    self._attempted,
+                    status=answer.status,
+                    said=f"no answer of an identity service ({said})",
+                    request_id=answer.request_id,
+                    advice=_NO_IDENTITY,
+                ),
+                True,
+                None,
+            )
+        refused = answer.error(
+            self._attempted, sign_in=self.advice, setting="authUrl", secrets=self._settings.secrets()
+        )
+        wait = answer.retry_after(self._timing.now())
+        if answer.status >= 500:
+            return Unreachable(f"{refused}. {_NO_IDENTITY}"), True, wait
+        return refused, isinstance(refused, Throttled), wait
+
+    def _remember(self, response: requests.Response, *args: object, **kwargs: object) -> None:
+        self._answers.append(Answer.of(response))
+
+
+class FixedTokenSignIn:
+    """Use a token that exists already as it is, where the project and the endpoint are known: no call to sign in."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.advice: str = f"The token is not valid (any more): give a new one by {SETTINGS['token'].ways()}"
+
+    def auth(self, patience: Patience) -> AuthBase:
+        return TokenAuth(self._settings.token or "")
+
+    def renew(self, refused: AuthBase) -> bool:
+        return False
+
+    def project_id(self, patience: Patience) -> str:
+        return self._settings.project_id or ""
+
+    def endpoint(self, patience: Patience) -> str:
+        return self._settings.endpoint or ""
+
+    def secrets(self) -> Iterable[str]:
+        return []
+
+
+class AccessKeySignIn:
+    """Sign every request with an access key. A project given by its name is looked up once (``GET /v3/projects``)."""
+
+    advice = "Check the access key, the secret key, the project's ID, and this machine's clock"
+
+    def __init__(self, settings: Settings, fetch: Fetch, timing: Timing) -> None:
+        self._settings = settings
+        self._fetch = fetch
+        self._timing = timing
+        self._lock = threading.Lock()
+        self._project_id = settings.project_id
+
+    def auth(self, patience: Patience) -> AuthBase:
+        return AccessKeyAuth(
+            self._settings.access_key or "",
+            self._settings.secret_key or "",
+            project_id=self._project_id,
+            security_token=self._settings.security_token,
+            now=self._timing.now,
+        )
+
+    def renew(self, refused: AuthBase) -> bool:
+        return False
+
+    def project_id(self, patience: Patience) -> str:
+        with self._lock:
+            if self._project_id is None:
+                self._project_id = self._look_up_project(patience)
+            return self._project_id
+
+    def endpoint(self, patience: Patience) -> str:
+        return self._settings.endpoint or _well_known(self._settings, "cbr", "endpoint")
+
+    def secrets(self) -> Iterable[str]:
+        return []
+
+    def _look_up_project(self, patience: Patience) -> str:
+        settings = self._settings
+        # Each region has a project of its own name, which is what is meant where none is named.
+        name = settings.project_name or settings.region or ""
+        identity = settings.auth_url or f"{_well_known(settings, 'iam', 'projectId')}/v3"
+        attempted = f"looking up the project `{name}` at {identity}"
+        answer = self._fetch(
+            attempted, f"{v3(identity)}/projects", params={"name": name}, signing_in=self, patience=patience
+        )
+        try:
+            projects = answer.json_object().get("projects")
+            found = [entry for entry in projects if entry.get("name") == name] if isinstance(projects, list) else []
+            if found:
+                return ids.project_id("the project's ID", found[0]["id"])
+        except (WrongShape, InvalidId, AttributeError, KeyError) as error:
+            raise UnexpectedAnswer(
+                attempted,
+                status=answer.status,
+                said=f"no answer of an identity service ({error})",
+                request_id=answer.request_id,
+                advice=_NO_IDENTITY,
+            ) from error
+        raise SettingsError(
+            f"there is no project `{name}` for this access key: set it by {SETTINGS['projectId'].ways()}"
+        )
+
+
+_NO_IDENTITY = f"Check {SETTINGS['authUrl'].ways()}"
+
+#: What to check first when a sign-in is refused, by its method.
+_CREDENTIALS = {
+    "cloud": "the credentials in the entry of clouds.yaml",
+    "token": "the token, which may have expired",
+    "applicationCredential": "the application credential's ID and secret",
+    "password": "the user, its domain and its password",
+}
+
+
+def _well_known(settings: Settings, service: str, setting: str) -> str:
+    """Give a service's address in the cloud of `authUrl` or `endpoint`, or else of the region in the clouds that are known.
+
+    Raises `SettingsError`, which names `setting` as another way.
+    """
+    given = settings.auth_url or settings.endpoint
+    if given:
+        _, dot, domain = urlsplit(given).netloc.partition(".")
+        if dot and urlsplit(given).netloc.startswith(("iam.", "cbr.")):
+            return f"https://{service}.{domain}"
+        raise SettingsError(f"the address of `{service}` cannot be told from {given}: set {SETTINGS[setting].ways()}")
+    domain = "otc.t-systems.com" if settings.region in ("eu-de", "eu-nl") else "myhuaweicloud.com"
+    return f"https://{service}.{settings.region}.{domain}"
+
+
+def v3(url: str) -> str:
+    """Give an identity service's URL with its version, which is often left out."""
+    url = url.rstrip("/")
+    return url if url.endswith("/v3") else f"{url}/v3"
+
+
+def sign_in(settings: Settings, fetch: Fetch, timing: Timing) -> SignIn:
+    """Choose the way to sign in that the settings ask for. Raises `SettingsError`."""
+    if settings.method == "accessKey":
+        return AccessKeySignIn(settings, fetch, timing)
+    if settings.method == "token" and settings.endpoint and settings.project_id:
+        return FixedTokenSignIn(settings)
+    return TokenSignIn(settings, timing)
+
+
+def _plugin(settings: Settings) -> BaseIdentityPlugin:
+    if settings.method == "cloud":
+        from pulumi_cbr.api import clouds
+
+        return clouds.plugin_of(settings.cloud or "")
+    from keystoneauth1.identity import v3 as plugins
+
+    # A project's ID needs no domain, nor does a user's.
+    project = {
+        "project_id": settings.project_id,
+        "project_name": None if settings.project_id else settings.project_name,
+        "project_domain_name": None if settings.project_id else settings.user_domain_name,
+        "project_domain_id": None if settings.project_id else settings.user_domain_id,
+    }
+    user = {
+        "user_id": settings.user_id,
+        "username": None if settings.user_id else settings.username,
+        "user_domain_name": None if settings.user_id else settings.user_domain_name,
+        "user_domain_id": None if settings.user_id else settings.user_domain_id,
+    }
+    url = v3(settings.auth_url or "")
+    if settings.method == "token":
+        return plugins.Token(url, settings.token or "", **_given(project))
+    if settings.method == "applicationCredential":
+        return plugins.ApplicationCredential(
+            url,
+            application_credential_id=settings.application_credential_id,
+            application_credential_secret=settings.application_credential_secret or "",
+        )
+    return plugins.Password(url, settings.password or "", **_given(user), **_given(project))
+
+
+def _given(values: Mapping[str, str | None]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def service_root(endpoint: str, project_id: str, settings: Settings) -> str:
+    """Give ``…/v3/<project id>`` for an endpoint that ends in it, in ``/v3``, or in neither. Raises `SettingsError`."""
+    check_url("endpoint", endpoint, insecure=settings.insecure)
+    host = re.sub(r"/v3(/[0-9a-f]{32})?$", "", endpoint.rstrip("/"))
+    return f"{host}/v3/{project_id}"

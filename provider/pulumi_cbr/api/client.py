@@ -1,0 +1,223 @@
+"""The members API of CBR, one method a call. Knows nothing of Pulumi."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import TypeVar
+
+from pulumi_cbr.api import ids
+from pulumi_cbr.api.answers import Answer
+from pulumi_cbr.api.errors import InvalidId, LostAnswer, UnexpectedAnswer
+from pulumi_cbr.api.models import Backup, Member, WrongShape, members_of, part
+from pulumi_cbr.api.retries import Timing
+from pulumi_cbr.api.settings import Settings, load
+from pulumi_cbr.api.transport import Transport
+
+_PAGE = 100
+_MOST_PROJECTS = 10
+
+T = TypeVar("T")
+
+
+class CbrClient:
+    """Who the backups of one project are shared with, and what is shared with it.
+
+    Signs in with `settings`, which are read from the environment where they are not given (see
+    `pulumi_cbr.api.settings.load`). Nothing is sent before the first call; a client may be shared between threads.
+    Backup and vault IDs are UUIDs, project IDs 32 hex digits; others raise `InvalidId` before anything is sent.
+    Every method raises an error of `pulumi_cbr.api.errors`, and nothing else. A call takes `timeout` seconds at most,
+    retries included.
+    """
+
+    def __init__(self, settings: Settings | None = None, *, timing: Timing | None = None) -> None:
+        self._transport = Transport(settings or load(), timing)
+
+    def __repr__(self) -> str:
+        return f"CbrClient({self._transport.settings!r})"
+
+    @property
+    def settings(self) -> Settings:
+        """The settings that it signs in with."""
+        return self._transport.settings
+
+    @property
+    def timing(self) -> Timing:
+        """Its time and chance, for who waits between its calls."""
+        return self._transport.timing
+
+    def project_id(self) -> str:
+        """Give the own project's ID; signs in first where only its name is known."""
+        return self._transport.project_id()
+
+    def endpoint(self) -> str:
+        """Give the service's URL with the own project's ID; signs in first where only the catalogue knows it."""
+        return self._transport.endpoint()
+
+    def service_now(self) -> datetime:
+        """Give the time in UTC by the service's clock, as its last answer told it."""
+        return self._transport.service_now()
+
+    def add_members(self, backup_id: str, dest_project_ids: Sequence[str]) -> tuple[Member, ...]:
+        """Share a backup with one to ten projects: ``POST /backups/{backup_id}/members``.
+
+        Gives what the answer tells of these projects, which may be fewer than were asked for. Raises `LostAnswer` where
+        the call may have been carried out, `AlreadyShared`, `LimitReached`, `NotShareable`, `NotFound` and others.
+        """
+        backup = ids.uuid("backup_id", backup_id)
+        if isinstance(dest_project_ids, str) or not 1 <= len(dest_project_ids) <= _MOST_PROJECTS:
+            raise InvalidId(f"dest_project_ids must be a list of one to ten project IDs; not {dest_project_ids!r:.80}")
+        projects = [ids.project_id("dest_project_id", project) for project in dest_project_ids]
+        attempted = f"sharing backup {backup} with {_projects(projects)}"
+        profile = self._transport.settings.user_profile
+        answer = self._transport.call(
+            attempted,
+            "POST",
+            f"/backups/{backup}/members",
+            action="cbr:member:create",
+            body={"members": projects},
+            headers={"X-User-Profile": profile} if profile else None,
+        )
+
+        def members(data: Mapping[str, object]) -> tuple[Member, ...]:
+            # One cloud's reference has a list, the other's one bare member.
+            found = (
+                members_of(part(data, "members", list, "the answer"))
+                if "members" in data
+                else (Member.from_dict(data),)
+            )
+            return tuple(member for member in found if member.dest_project_id in projects)
+
+        return _changed(attempted, answer, members)
+
+    def list_members(self, backup_id: str, **filters: str) -> tuple[Member, ...]:
+        """List who a backup is shared with: ``GET /backups/{backup_id}/members``.
+
+        `filters` are the API's own: ``dest_project_id, image_id, status, vault_id, sort``. Raises `NotFound` and others.
+        """
+        backup = ids.uuid("backup_id", backup_id)
+        attempted = f"listing the members of backup {backup}"
+        path = f"/backups/{backup}/members"
+        return tuple(self._pages(attempted, path, "cbr:member:list", "members", filters, Member.from_dict))
+
+    def show_member(self, backup_id: str, dest_project_id: str) -> Member:
+        """Show one member: ``GET /backups/{backup_id}/members/{dest_project_id}``. Raises `NotFound` and others."""
+        path, pair = _member(backup_id, dest_project_id)
+        attempted = f"showing the share of {pair}"
+        answer = self._transport.call(attempted, "GET", path, action="cbr:member:get")
+        return _read(attempted, answer, lambda data: Member.from_dict(part(data, "member", dict, "the answer")))
+
+    def update_member(
+        self, backup_id: str, dest_project_id: str, status: str, *, vault_id: str | None = None
+    ) -> Member:
+        """Accept or reject a share as its receiver: ``PUT /backups/{backup_id}/members/{dest_project_id}``.
+
+        `status` is ``accepted`` (which needs `vault_id`), ``rejected`` or ``pending``. Raises `LostAnswer` where the call
+        may have been carried out, `NotFound`, `VaultRefused` and others.
+        """
+        path, pair = _member(backup_id, dest_project_id)
+        attempted = f"setting to `{status}` the share of {pair}"
+        body = {"status": status}
+        if vault_id is not None:
+            body["vault_id"] = ids.uuid("vault_id", vault_id)
+            attempted += f" (vault {body['vault_id']})"
+        answer = self._transport.call(attempted, "PUT", path, action="cbr:member:update", body=body)
+        return _changed(attempted, answer, lambda data: Member.from_dict(part(data, "member", dict, "the answer")))
+
+    def delete_member(self, backup_id: str, dest_project_id: str) -> None:
+        """Take a share away: ``DELETE /backups/{backup_id}/members/{dest_project_id}``.
+
+        Sent again where its answer was lost. Raises `NotFound` where there is no such share (any more), `ImageRegistered`,
+        `LostAnswer` where no try was answered, or only by something else than the service, and others.
+        """
+        path, pair = _member(backup_id, dest_project_id)
+        attempted = f"taking away the share of {pair}"
+        answer = self._transport.call(attempted, "DELETE", path, action="cbr:member:delete")
+        if answer.body.strip():
+            # The service sends none: a web page of something in between is no sign that the share is gone.
+            _changed(attempted, answer, lambda data: None)
+
+    def show_backup(self, backup_id: str) -> Backup:
+        """Show a backup: ``GET /backups/{backup_id}``. Raises `NotFound` and others."""
+        backup = ids.uuid("backup_id", backup_id)
+        attempted = f"showing backup {backup}"
+        answer = self._transport.call(attempted, "GET", f"/backups/{backup}", action="cbr:backups:get")
+        return _read(attempted, answer, lambda data: Backup.from_dict(part(data, "backup", dict, "the answer")))
+
+    def list_backups(self, **filters: str) -> Iterator[Backup]:
+        """List backups, page by page as they are asked for: ``GET /backups``.
+
+        `filters` are the API's own, such as ``name, resource_id, resource_type, status, vault_id, member_status, own_type,
+        sort``.
+        """
+        return self._pages("listing the backups", "/backups", "cbr:backups:list", "backups", filters, Backup.from_dict)
+
+    def _pages(
+        self,
+        attempted: str,
+        path: str,
+        action: str,
+        key: str,
+        filters: Mapping[str, str],
+        make: Callable[[Mapping[str, object]], T],
+    ) -> Iterator[T]:
+        def page(data: Mapping[str, object]) -> tuple[list[tuple[str, T]], int | None]:
+            entries: list[tuple[str, T]] = []
+            for entry in part(data, key, list, "the answer"):
+                if not isinstance(entry, dict):
+                    raise WrongShape(f"an entry of `{key}` is not an object")
+                entries.append((part(entry, "id", str, "an entry"), make(entry)))
+            count = data.get("count")
+            return entries, count if isinstance(count, int) else None
+
+        seen: set[str] = set()
+        place: dict[str, str] = {}
+        while True:
+            params = {**filters, "limit": str(_PAGE), **place}
+            answer = self._transport.call(attempted, "GET", path, action=action, params=params)
+            entries, count = _read(attempted, answer, page)
+            new = [(id_, entry) for id_, entry in entries if id_ not in seen]
+            seen.update(id_ for id_, _ in new)
+            yield from (entry for _, entry in new)
+            # A service may give less than was asked for, and tell how many there are; some tell how many are on the page.
+            if not entries or (len(entries) < _PAGE and (count is None or len(seen) >= count)):
+                return
+            if not new and "marker" in place:
+                raise UnexpectedAnswer(
+                    attempted, status=answer.status, said="the pages repeat themselves", request_id=answer.request_id
+                )
+            # Services that pass over `offset` know `marker`.
+            place = {"offset": str(len(seen))} if new and "marker" not in place else {"marker": entries[-1][0]}
+
+
+def _projects(projects: Sequence[str]) -> str:
+    return f"project {projects[0]}" if len(projects) == 1 else f"projects {', '.join(projects)}"
+
+
+def _member(backup_id: str, dest_project_id: str) -> tuple[str, str]:
+    """Give the path of one member, and words for it."""
+    backup = ids.uuid("backup_id", backup_id)
+    project = ids.project_id("dest_project_id", dest_project_id)
+    return f"/backups/{backup}/members/{project}", f"backup {backup} with project {project}"
+
+
+def _read(attempted: str, answer: Answer, make: Callable[[Mapping[str, object]], T]) -> T:
+    """Read the answer to a call that changes nothing."""
+    try:
+        return make(answer.json_object())
+    except WrongShape as error:
+        raise UnexpectedAnswer(
+            attempted,
+            status=answer.status,
+            said=f"no answer of the CBR service: {error}",
+            request_id=answer.request_id,
+            advice="Check the endpoint and the region",
+        ) from error
+
+
+def _changed(attempted: str, answer: Answer, make: Callable[[Mapping[str, object]], T]) -> T:
+    """Read the answer to a call that changes something: it was carried out, whatever its answer looks like."""
+    try:
+        return _read(attempted, answer, make)
+    except UnexpectedAnswer as error:
+        raise LostAnswer(str(error)) from error

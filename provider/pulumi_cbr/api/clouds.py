@@ -1,0 +1,71 @@
+"""Entries of clouds.yaml (with secure.yaml), read by openstacksdk's own loader: the only place that imports it."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from pulumi_cbr.api.errors import SettingsError, one_line
+
+if TYPE_CHECKING:
+    from keystoneauth1.identity.base import BaseIdentityPlugin
+    from openstack.config.cloud_region import CloudRegion
+
+#: Names of what an entry keeps secret, whatever the plugin: password, token, application_credential_secret, passcode...
+_SECRET = re.compile("pass|secret|token|key|code")
+
+
+def settings_of(cloud: str) -> dict[str, object]:
+    """Give what an entry says, by our settings' names.
+
+    Raises `SettingsError` when openstacksdk is not installed, or the entry is missing or broken.
+    """
+    region = _region(cloud)
+    auth = region.config.get("auth") or {}
+    # openstacksdk gives one value: False, True, or the file to check with.
+    verify, _ = region.get_requests_verify_args()
+    found = {
+        "authUrl": auth.get("auth_url"),
+        "region": region.config.get("region_name"),
+        "projectId": auth.get("project_id"),
+        "projectName": auth.get("project_name"),
+        # Only to be left out of messages: the plugin has them too.
+        "cloudSecrets": tuple(str(value) for name, value in sorted(auth.items()) if value and _SECRET.search(name)),
+        "endpoint": region.config.get("cbr_endpoint_override") or region.config.get("cbr_endpoint"),
+        "caCert": verify if isinstance(verify, str) else None,
+        "insecure": True if verify is False else None,
+    }
+    return {name: value for name, value in found.items() if value not in (None, "")}
+
+
+def plugin_of(cloud: str) -> BaseIdentityPlugin:
+    """Give the keystoneauth1 plugin that an entry asks for, of any kind that signs in for a token. Raises `SettingsError`."""
+    from keystoneauth1.identity.base import BaseIdentityPlugin
+
+    try:
+        plugin = _region(cloud).get_session().auth
+    except Exception as error:  # openstacksdk and its plugins raise whatever fits them, down to ValueError
+        words = one_line(str(error), 200).rstrip(".")
+        raise SettingsError(f"the entry `{cloud}` of clouds.yaml does not say how to sign in: {words}") from error
+    if not isinstance(plugin, BaseIdentityPlugin):
+        raise SettingsError(
+            f"the `auth_type` of the entry `{cloud}` of clouds.yaml gives no token of an identity service"
+        )
+    return plugin
+
+
+def _region(cloud: str) -> CloudRegion:
+    try:
+        from openstack.config.loader import OpenStackConfig
+    except ImportError:
+        raise SettingsError(
+            f"the cloud `{cloud}` is read by openstacksdk, which is not installed: pip install 'pulumi-cbr[clouds]'"
+        ) from None
+    try:
+        return OpenStackConfig().get_one(cloud)
+    except Exception as error:  # no such entry, a YAML error, a file that cannot be read, a plugin's complaint
+        words = one_line(str(error), 300).rstrip(".")
+        raise SettingsError(
+            f"the cloud `{cloud}` cannot be used: {words} (clouds.yaml is looked for in OS_CLIENT_CONFIG_FILE, the working "
+            "folder, the user's configuration folder and /etc/openstack)"
+        ) from error

@@ -1,0 +1,208 @@
+"""Sessions of `requests` that keep to a time, and what their failures mean: for the transport and for signing in."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import re
+import ssl
+from collections.abc import Iterable, Mapping
+from importlib.metadata import version
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from urllib3 import exceptions as urllib3_exceptions
+
+from pulumi_cbr.api.errors import one_line
+from pulumi_cbr.api.retries import Timing
+from pulumi_cbr.api.settings import SETTINGS
+
+_CONNECT_SECONDS = 10.0
+_LARGEST_BODY = 16 * 2**20
+_CHUNK = 64 * 2**10
+
+PROXY_ADVICE = "Set HTTPS_PROXY or HTTP_PROXY to http://user:password@host:port, or NO_PROXY for this host"
+
+_log = logging.getLogger("pulumi_cbr")
+
+
+class NeverSent(Exception):
+    """The request did not leave this machine. `again` tells whether another try may help."""
+
+    def __init__(self, why: str, *, again: bool) -> None:
+        super().__init__(why)
+        self.again = again
+
+
+class Lost(Exception):
+    """The request may have been sent, and no whole answer came back."""
+
+    again = True
+
+
+def new_session(timing: Timing) -> requests.Session:
+    """Make a session for one thread: at most one connection to a host, and a `timeout` that bounds a whole exchange.
+
+    The answer's body has been read when a call returns. Cookies are not kept, and redirects are for the caller to refuse.
+    """
+    session = requests.Session()
+    session.headers["User-Agent"] = f"pulumi-cbr/{version('pulumi-cbr')} requests/{requests.__version__}"
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, _TimedAdapter(timing))
+    return session
+
+
+class _TimedAdapter(HTTPAdapter):
+    """Read each answer to its end within the seconds of `timeout`, and say on the log what became of the request.
+
+    By itself `requests` bounds only the time between two bytes.
+    """
+
+    def __init__(self, timing: Timing) -> None:
+        self._timing = timing
+        super().__init__(pool_connections=2, pool_maxsize=1)
+
+    def send(
+        self,
+        request: requests.PreparedRequest,
+        stream: bool = False,
+        timeout: object = None,
+        verify: bool | str = True,
+        cert: bytes | str | tuple[bytes | str, bytes | str] | None = None,
+        proxies: Mapping[str, str] | None = None,
+    ) -> requests.Response:
+        if not isinstance(timeout, float):
+            raise TypeError("each request says in seconds how long it may take")
+        started = self._timing.clock()
+        what = f"{request.method} {urlsplit(request.url or '').path}"
+        try:
+            response = super().send(
+                request,
+                stream=True,
+                # requests takes urllib3's own form too, which has a total.
+                timeout=urllib3.Timeout(connect=min(_CONNECT_SECONDS, timeout), total=timeout),  # type: ignore[arg-type]
+                verify=verify,
+                cert=cert,
+                proxies=proxies,
+            )
+            response.raw = io.BytesIO(self._body(response.raw, started + timeout))
+        except Exception as error:
+            _log.debug("%s: %s", what, type(error).__name__)
+            raise
+        _log.debug(
+            "%s: %d in %.0f ms (request %s)",
+            what,
+            response.status_code,
+            (self._timing.clock() - started) * 1000,
+            one_line(response.headers.get("X-Request-Id", "-"), 80),
+        )
+        return response
+
+    def _body(self, raw: urllib3.HTTPResponse, until: float) -> bytes:
+        content = bytearray()
+        try:
+            # read1 comes back with what there is: an answer that trickles in is noticed between two of its bytes.
+            while chunk := raw.read1(_CHUNK, decode_content=True):
+                content += chunk
+                left = until - self._timing.clock()
+                if left <= 0:
+                    raise requests.ReadTimeout("the answer came too slowly")
+                if len(content) > _LARGEST_BODY:
+                    raise requests.ConnectionError("the answer is larger than any of the service's")
+                socket = getattr(raw.connection, "sock", None)
+                if socket:
+                    socket.settimeout(left)
+        except BaseException:
+            raw.close()
+            raise
+        raw.release_conn()
+        return bytes(content)
+
+
+def failure(error: BaseException, url: str, setting: str) -> NeverSent | Lost:
+    """Tell what became of a request to `url` from what `requests` or keystoneauth1 raised; the most telling cause counts.
+
+    `setting` is the one that gives the address.
+    """
+    host = urlsplit(url).netloc
+    causes = [error, *_causes(error)]
+    address = SETTINGS[setting].ways()
+
+    def any_of(*kinds: type[BaseException]) -> bool:
+        return any(isinstance(cause, kinds) for cause in causes)
+
+    if any_of(requests.exceptions.ProxyError, urllib3_exceptions.ProxyError):
+        denied = any("407" in str(cause) for cause in causes)
+        why = "asks for a user and a password (HTTP 407)" if denied else f"cannot be reached ({_words(causes)})"
+        return NeverSent(f"the proxy on the way to {host} {why}. {PROXY_ADVICE}", again=not denied)
+    untrusted = next((cause for cause in causes if isinstance(cause, ssl.SSLCertVerificationError)), None)
+    if untrusted:
+        why = getattr(untrusted, "verify_message", "") or "unknown reason"
+        return NeverSent(
+            f"the certificate of {host} is not trusted ({why}). Set the file of certificates by {SETTINGS['caCert'].ways()}",
+            again=False,
+        )
+    if any("TLS CA certificate bundle" in str(cause) for cause in causes):
+        return NeverSent(
+            f"{_words(causes)}. Correct REQUESTS_CA_BUNDLE, or set the file of certificates by {SETTINGS['caCert'].ways()}",
+            again=False,
+        )
+    if any_of(urllib3_exceptions.NameResolutionError):
+        return NeverSent(f"there is no host {host} ({_words(causes)}). Check the region, or set {address}", again=True)
+    if any_of(
+        requests.exceptions.ConnectTimeout,
+        urllib3_exceptions.ConnectTimeoutError,
+        urllib3_exceptions.NewConnectionError,
+    ):
+        return NeverSent(
+            f"no connection to {host} ({_words(causes)}). Check the network and the proxy, or set {address}", again=True
+        )
+    if any_of(requests.exceptions.ReadTimeout, urllib3_exceptions.ReadTimeoutError):
+        return Lost(f"no answer from {host} in time")
+    if isinstance(error, ValueError) and not isinstance(error, requests.exceptions.JSONDecodeError):
+        # InvalidURL, InvalidHeader, UnicodeError and their like: refused by requests before anything was sent.
+        return NeverSent(f"the request to {host} cannot be made ({_words(causes)}). Check the settings", again=False)
+    return Lost(f"the connection to {host} broke ({_words(causes)})")
+
+
+def from_requests(error: BaseException) -> bool:
+    """Tell whether an error comes from a connection, or something that keeps one."""
+    kinds = (requests.RequestException, urllib3_exceptions.HTTPError, OSError)
+    return any(isinstance(cause, kinds) for cause in [error, *_causes(error)])
+
+
+def hidden(text: str, secrets: Iterable[str]) -> str:
+    """Give a text without these credentials, nor the forms that they have in JSON."""
+    forms = {form for secret in secrets for form in (secret, json.dumps(secret)[1:-1], _in_utf8_json(secret)) if form}
+    for form in sorted(forms, key=len, reverse=True):
+        text = text.replace(form, "***")
+    return text
+
+
+def _in_utf8_json(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)[1:-1]
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """Give what lies below an error: requests and urllib3 put the cause among the arguments, or into `reason`."""
+    found: list[BaseException] = []
+    waiting = [error]
+    while waiting and len(found) < 20:
+        current = waiting.pop()
+        below = [current.__cause__, current.__context__, getattr(current, "reason", None), *current.args]
+        for cause in below:
+            if isinstance(cause, BaseException) and not any(cause is other for other in (error, *found)):
+                found.append(cause)
+                waiting.append(cause)
+    return found
+
+
+def _words(causes: list[BaseException]) -> str:
+    """Give the innermost cause's own words, which say most, in one short line."""
+    cause = next((cause for cause in reversed(causes) if isinstance(cause, OSError) and cause.strerror), causes[-1])
+    words = one_line(getattr(cause, "strerror", None) or str(cause), 120)
+    # A proxy's URL may have a password.
+    return re.sub(r"//[^/\s]*@", "//***@", words).rstrip(".") or type(cause).__name__

@@ -1,0 +1,131 @@
+"""What the service answers, as frozen dataclasses: fields have the API's names, unknown ones are ignored."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import TypeVar
+
+
+class WrongShape(Exception):
+    """An answer lacks a part, or has one of the wrong type; the text says which. Becomes an `UnexpectedAnswer`."""
+
+
+T = TypeVar("T")
+
+
+def part(data: Mapping[str, object], key: str, kind: type[T], what: str) -> T:
+    """Give a required part of an answer, or raise `WrongShape`."""
+    value = data.get(key)
+    if not isinstance(value, kind):
+        raise WrongShape(
+            f"{what} has no `{key}`" if value is None else f"`{key}` of {what} is not of type {kind.__name__}"
+        )
+    return value
+
+
+def _optional_text(data: Mapping[str, object], key: str, what: str) -> str | None:
+    return None if data.get(key) in (None, "") else part(data, key, str, what)
+
+
+def _instant(data: Mapping[str, object], key: str, what: str) -> datetime:
+    text = part(data, key, str, what)
+    try:
+        # Python 3.10 reads neither a Z nor a fraction of other than three or six digits.
+        fraction = re.sub(r"\.(\d+)", lambda match: f".{match[1][:6]:0<6}", text, count=1)
+        value = datetime.fromisoformat(fraction.replace("Z", "+00:00"))
+        return value.astimezone(timezone.utc) if value.tzinfo else value.replace(tzinfo=timezone.utc)
+    except (ValueError, OverflowError):
+        raise WrongShape(f"`{key}` of {what} is not a time: {text[:40]!r}") from None
+
+
+def _optional_instant(data: Mapping[str, object], key: str, what: str) -> datetime | None:
+    return None if data.get(key) in (None, "") else _instant(data, key, what)
+
+
+@dataclass(frozen=True)
+class Member:
+    """One project that a backup is shared with.
+
+    `id` is the share record's own UUID; the member of a path is `dest_project_id` (32 hex digits).
+    `status` is ``pending``, ``accepted`` or ``rejected``; `vault_id` and `image_id` are the receiver's. Times are UTC.
+    """
+
+    id: str
+    status: str
+    backup_id: str
+    dest_project_id: str
+    created_at: datetime
+    updated_at: datetime | None = None
+    vault_id: str | None = None
+    image_id: str | None = None
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, object]) -> Member:
+        """Read the service's member object. Raises `WrongShape` when a required field is missing."""
+        what = "the member"
+        return cls(
+            id=part(data, "id", str, what),
+            status=part(data, "status", str, what),
+            backup_id=part(data, "backup_id", str, what),
+            dest_project_id=part(data, "dest_project_id", str, what),
+            created_at=_instant(data, "created_at", what),
+            updated_at=_optional_instant(data, "updated_at", what),
+            vault_id=_optional_text(data, "vault_id", what),
+            image_id=_optional_text(data, "image_id", what),
+        )
+
+
+@dataclass(frozen=True)
+class Backup:
+    """One restore point of a server or a disk.
+
+    `resource_type` is such as ``OS::Nova::Server``; `project_id` is the owner's. Times are UTC.
+    `encrypted` is what the service says of the disks, and None where it says nothing.
+    `members` are the shares that some clouds tell along with the backup.
+    """
+
+    id: str
+    status: str
+    resource_type: str
+    resource_id: str
+    created_at: datetime
+    name: str | None = None
+    resource_name: str | None = None
+    vault_id: str | None = None
+    project_id: str | None = None
+    image_type: str | None = None
+    encrypted: bool | None = None
+    members: tuple[Member, ...] = ()
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, object]) -> Backup:
+        """Read the service's backup object. Raises `WrongShape` when a required field is missing."""
+        what = "the backup"
+        extend_info = data.get("extend_info")
+        encrypted = extend_info.get("encrypted") if isinstance(extend_info, dict) else None
+        members = data.get("members")
+        return cls(
+            id=part(data, "id", str, what),
+            status=part(data, "status", str, what),
+            resource_type=part(data, "resource_type", str, what),
+            resource_id=part(data, "resource_id", str, what),
+            created_at=_instant(data, "created_at", what),
+            name=_optional_text(data, "name", what),
+            resource_name=_optional_text(data, "resource_name", what),
+            vault_id=_optional_text(data, "vault_id", what),
+            project_id=_optional_text(data, "project_id", what),
+            image_type=_optional_text(data, "image_type", what),
+            encrypted=encrypted if isinstance(encrypted, bool) else None,
+            members=members_of(members) if isinstance(members, list) else (),
+        )
+
+
+def members_of(entries: list[object]) -> tuple[Member, ...]:
+    """Read a list of member objects. Raises `WrongShape` when an entry is none."""
+    for entry in entries:
+        if not isinstance(entry, dict):
+            raise WrongShape("an entry of `members` is not an object")
+    return tuple(Member.from_dict(entry) for entry in entries if isinstance(entry, dict))

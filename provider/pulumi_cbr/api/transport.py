@@ -1,0 +1,215 @@
+"""The only place that talks HTTP: sessions, sign-in, timeouts, retries, error translation, and a log without credentials."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from urllib.parse import quote, urlencode
+
+import requests
+from requests.auth import AuthBase
+
+from pulumi_cbr.api.answers import Answer
+from pulumi_cbr.api.auth import SignIn, service_root, sign_in
+from pulumi_cbr.api.connections import Lost, NeverSent, failure, hidden, new_session
+from pulumi_cbr.api.errors import CbrError, LostAnswer, NotSignedIn, Unreachable
+from pulumi_cbr.api.retries import Patience, Timing
+from pulumi_cbr.api.settings import Settings
+
+
+class Transport:
+    """Send calls of one project to the service. Four threads and more may share it: each has its own connections."""
+
+    def __init__(self, settings: Settings, timing: Timing | None = None) -> None:
+        self._settings = settings
+        self._timing = timing or Timing()
+        self._threads = threading.local()
+        self._sign_in_lock = threading.Lock()
+        self._sign_in: SignIn | None = None
+        self._place: tuple[str, str] | None = None
+        self._ahead = timedelta()
+
+    @property
+    def settings(self) -> Settings:
+        """The settings that it was made with."""
+        return self._settings
+
+    @property
+    def timing(self) -> Timing:
+        """Its time and chance."""
+        return self._timing
+
+    def project_id(self) -> str:
+        """Give the own project's ID; signs in first where it is known by its name only."""
+        return self._settings.project_id or self._signing_in().project_id(self._patience())
+
+    def endpoint(self) -> str:
+        """Give the URL that all paths are below; signs in first where only the catalogue knows it."""
+        return self._located(self._signing_in(), self._patience())[0]
+
+    def service_now(self) -> datetime:
+        """Give the time by the service's own clock, as its last answer told it."""
+        return self._timing.now() + self._ahead
+
+    def call(
+        self,
+        attempted: str,
+        method: str,
+        path: str,
+        *,
+        action: str,
+        params: Mapping[str, str] | None = None,
+        body: object = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Send one call to ``/v3/<own project id>`` + `path`, and give its answer, which is a success.
+
+        `attempted` begins every message, `action` is the permission that the call needs. Raises `LostAnswer` where
+        something may have been changed, and another `CbrError` where nothing was. See `pulumi_cbr.api.retries` for what
+        is tried again.
+        """
+        patience = self._patience()
+        signing_in = self._signing_in()
+        root, own = self._located(signing_in, patience)
+        return self._tried(
+            f"{attempted} (own project {own})",
+            method,
+            root + path,
+            patience=patience,
+            signing_in=signing_in,
+            action=action,
+            params=params,
+            body=body,
+            headers=headers,
+        )
+
+    def _located(self, signing_in: SignIn, patience: Patience) -> tuple[str, str]:
+        if self._place is None:
+            own = signing_in.project_id(patience)
+            self._place = service_root(signing_in.endpoint(patience), own, self._settings), own
+        return self._place
+
+    def _signing_in(self) -> SignIn:
+        with self._sign_in_lock:
+            if self._sign_in is None:
+                self._sign_in = sign_in(self._settings, self._fetch, self._timing)
+            return self._sign_in
+
+    def _fetch(
+        self, attempted: str, url: str, *, params: Mapping[str, str], signing_in: SignIn, patience: Patience
+    ) -> Answer:
+        return self._tried(
+            attempted, "GET", url, patience=patience, signing_in=signing_in, params=params, setting="authUrl"
+        )
+
+    def _patience(self) -> Patience:
+        return Patience(self._timing, self._settings.timeout, self._settings.max_retries)
+
+    def _tried(
+        self,
+        attempted: str,
+        method: str,
+        url: str,
+        *,
+        patience: Patience,
+        signing_in: SignIn,
+        setting: str = "endpoint",
+        action: str = "",
+        params: Mapping[str, str] | None = None,
+        body: object = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        repeatable = method in ("GET", "DELETE")
+        renewed = False
+        # Once an answer was lost, a DELETE may have been carried out, whatever becomes of the tries after it.
+        lost = False
+        while True:
+            auth = signing_in.auth(patience)
+            seconds = patience.for_one_try(repeatable=repeatable)
+            problem: CbrError
+            retry_after = None
+            try:
+                answer = self._send(method, url, auth, seconds, setting, params=params, body=body, headers=headers)
+            except (NeverSent, Lost) as error:
+                lost = lost or isinstance(error, Lost)
+                again = error.again and (repeatable or not lost)
+                problem = Unreachable(hidden(f"{attempted}: {error}", self._secrets(signing_in)))
+                cause = error.__cause__
+            else:
+                if answer.ok:
+                    return answer
+                problem = answer.error(
+                    attempted,
+                    sign_in=signing_in.advice,
+                    setting=setting,
+                    action=action,
+                    secrets=self._secrets(signing_in),
+                )
+                refused = answer.status == 401 and isinstance(problem, NotSignedIn)
+                if refused and not renewed and signing_in.renew(auth):
+                    renewed = True
+                    continue
+                cause = None
+                again = answer.status == 429 or (repeatable and answer.status in (502, 503, 504))
+                retry_after = answer.retry_after(self.service_now())
+                lost = lost or answer.status in (502, 503, 504) or (answer.status >= 500 and not repeatable)
+                if answer.status in (502, 503, 504):
+                    problem, cause = Unreachable(str(problem)), problem
+            if again and patience.again(str(problem), retry_after):
+                continue
+            # A DELETE that a later try saw refused, or had nothing to do, is as good as answered.
+            if lost and method != "GET" and (not repeatable or isinstance(problem, Unreachable)):
+                raise LostAnswer(str(problem)) from cause or problem
+            raise problem from cause
+
+    def _secrets(self, signing_in: SignIn) -> list[str]:
+        return [*self._settings.secrets(), *signing_in.secrets()]
+
+    def _send(
+        self,
+        method: str,
+        url: str,
+        auth: AuthBase,
+        seconds: float,
+        setting: str,
+        *,
+        params: Mapping[str, str] | None,
+        body: object,
+        headers: Mapping[str, str] | None,
+    ) -> Answer:
+        """Give the answer to one try, whatever its status. Raises `NeverSent` or `Lost`."""
+        data = None if body is None else json.dumps(body).encode()
+        kind = {} if data is None else {"Content-Type": "application/json"}
+        # A gateway may take the `+` that requests writes for a space for what it is.
+        query = f"?{urlencode(params, quote_via=quote)}" if params else ""
+        try:
+            response = self._session().request(
+                method,
+                url + query,
+                data=data,
+                # As bytes: a text that is not Latin-1 would be refused, and one that is would be signed as UTF-8.
+                headers={
+                    "Accept": "application/json",
+                    **kind,
+                    **{name: v.encode() for name, v in (headers or {}).items()},
+                },
+                auth=auth,
+                timeout=seconds,
+                allow_redirects=False,
+                # Given with each request, or the environment's REQUESTS_CA_BUNDLE would come before the setting.
+                verify=self._settings.verify,
+            )
+        except Exception as error:  # urllib3's, ssl's and http.client's own errors pass through requests
+            raise failure(error, url, setting) from error
+        answer = Answer.of(response)
+        if date := answer.date():
+            self._ahead = date - self._timing.now()
+        return answer
+
+    def _session(self) -> requests.Session:
+        session: requests.Session | None = getattr(self._threads, "session", None)
+        if session is None:
+            session = self._threads.session = new_session(self._timing)
+        return session
