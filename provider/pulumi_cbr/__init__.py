@@ -1,0 +1,32 @@
+"""Pulumi resources that manage who a CBR backup is shared with.
+
+`BackupShareMember` shares a backup with one project, `BackupShare` with a set of them, and `BackupShareAccepter` accepts a
+shared backup on the receiver's side. `get_backup`, `get_backups` and `get_backup_share_members` look things up.
+"""
+
+from pulumi_cbr.api.models import Backup, Member
+from pulumi_cbr.backup_share import BackupShare
+from pulumi_cbr.backup_share_accepter import BackupShareAccepter
+from pulumi_cbr.backup_share_member import BackupShareMember
+from pulumi_cbr.lookups import (
+    get_backup,
+    get_backup_output,
+    get_backup_share_members,
+    get_backup_share_members_output,
+    get_backups,
+    get_backups_output,
+)
+
+__all__ = [
+    "Backup",
+    "BackupShare",
+    "BackupShareAccepter",
+    "BackupShareMember",
+    "Member",
+    "get_backup",
+    "get_backup_output",
+    "get_backup_share_members",
+    "get_backup_share_members_output",
+    "get_backups",
+    "get_backups_output",
+]

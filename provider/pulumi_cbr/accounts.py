@@ -1,0 +1,96 @@
+"""One client a cloud and process, with what its resources share: the lists of members, and the checks before a share."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from pulumi_cbr.api.errors import CbrError, NotFound
+from pulumi_cbr.api.settings import ConfigLookup, Settings, load, option
+
+if TYPE_CHECKING:
+    # The client brings requests and keystoneauth1, which a preview without calls never loads.
+    from pulumi_cbr.api.client import CbrClient
+    from pulumi_cbr.api.retries import Timing
+    from pulumi_cbr.member_lists import MemberLists
+    from pulumi_cbr.preflight import Preflight
+
+
+class Account:
+    """One project to sign in to: its client, and the lists of members that its reads share."""
+
+    def __init__(self, settings: Settings, timing: Timing | None) -> None:
+        from pulumi_cbr.api.client import CbrClient
+        from pulumi_cbr.member_lists import MemberLists
+        from pulumi_cbr.preflight import Preflight
+
+        self.client: CbrClient = CbrClient(settings, timing=timing)
+        self.lists: MemberLists = MemberLists(self.client.list_members)
+        self.preflight: Preflight = Preflight(self.client)
+
+    def changed(self, backup_id: str) -> None:
+        """Say that a backup's members were changed: no account serves an older list (owner and receiver see the same)."""
+        with _lock:
+            accounts = list(_accounts.values())
+        for account in accounts:
+            account.lists.drop(backup_id)
+
+    def ensure_source(self, source_project_id: str | None, gone: NotFound) -> None:
+        """Believe `gone` only from the project that the share was made from. Raises `CbrError`.
+
+        Signed in to another project, every backup is "not found": that must neither empty a state nor orphan a share.
+        """
+        try:
+            self.ensure_own(source_project_id)
+        except CbrError as error:
+            raise CbrError(f"{gone}. {error}") from gone
+
+    def ensure_own(self, source_project_id: str | None) -> None:
+        """Refuse to be signed in to another project than the one that the share was made from. Raises `CbrError`."""
+        own = self.client.project_id()
+        if source_project_id and source_project_id != own:
+            raise CbrError(
+                f"the share was made from project {source_project_id}, but this run is signed in to {own}: sign in to the "
+                "former (cbr:projectId or OS_PROJECT_ID, cbr:cloud or OS_CLOUD). Nothing was changed"
+            )
+
+
+_accounts: dict[tuple[Settings, Timing | None], Account] = {}
+_lock = threading.Lock()
+
+
+class Accounts:
+    """The accounts of one stack, by the name of their cloud. Equal settings share one account in the whole process."""
+
+    def __init__(self, config: ConfigLookup, timing: Timing | None = None) -> None:
+        self._config = config
+        self._timing = timing
+        self._settings: dict[str | None, Settings] = {}
+        self._options: dict[str, object] = {}
+
+    def of(self, cloud: str | None) -> Account:
+        """Give the account of a cloud, or the one of the stack's own settings. Raises `SettingsError`."""
+        with _lock:
+            if cloud not in self._settings:
+                self._settings[cloud] = load(self._config, cloud=cloud)
+            key = (self._settings[cloud], self._timing)
+            if key not in _accounts:
+                _accounts[key] = Account(*key)
+            return _accounts[key]
+
+    def flag(self, name: str) -> bool:
+        """Tell whether a setting such as ``adoptExisting`` is on. Raises `SettingsError`."""
+        return bool(self._option(name))
+
+    def known_project_id(self, cloud: str | None) -> str | None:
+        """Give the own project's ID where the settings tell it without a call. Raises `SettingsError`."""
+        if cloud or self._option("cloud"):
+            return None
+        found = self._option("projectId")
+        return str(found).lower() if found else None
+
+    def _option(self, name: str) -> object:
+        # Asked for every resource, and the same for them all.
+        if name not in self._options:
+            self._options[name] = option(name, self._config)
+        return self._options[name]

@@ -1,0 +1,244 @@
+"""`BackupShareAccepter`: a shared backup that is accepted into a vault, from the receiver's side.
+
+Calls: ``PUT /backups/{backup_id}/members/{own project}`` (``accepted`` to create and update, ``rejected`` to delete),
+``GET .../members/{own project}`` or ``GET /backups/{backup_id}`` (read).
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import pulumi
+from pulumi.dynamic import Resource
+
+from pulumi_cbr.accounts import Account
+from pulumi_cbr.api.errors import CbrError, LostAnswer, NotAllowed, NotFound, UnexpectedAnswer
+from pulumi_cbr.dynamic import DynamicProvider
+from pulumi_cbr.inputs import Inputs
+from pulumi_cbr.lifecycle import Checked, Diff, Lifecycle, Properties, Reading, pair
+from pulumi_cbr.sharing import outputs_of, tell_drift
+
+if TYPE_CHECKING:
+    from pulumi_cbr.api.models import Member
+
+
+class BackupShareAccepterProperties:
+    """Its inputs and outputs, as programs see them in every flavour."""
+
+    backup_id: pulumi.Output[str]
+    """The backup: a UUID. A change replaces the acceptance."""
+    vault_id: pulumi.Output[str]
+    """The vault that takes the backup, a UUID: of the own project, of the backup's type. A change replaces, delete first."""
+    cloud: pulumi.Output[str | None]
+    """The entry of clouds.yaml that signs in to the receiving project; None for the stack's settings."""
+    source_project_id: pulumi.Output[str | None]
+    """The backup's own project, 32 hex digits; None where the receiver may not see the backup itself."""
+    status: pulumi.Output[str]
+    """``accepted``; ``pending`` or ``rejected`` where a refresh found it so, which the next `pulumi up` mends."""
+    updated_at: pulumi.Output[str | None]
+    """When the share was last changed: an ISO 8601 time in UTC."""
+
+
+class BackupShareAccepter(BackupShareAccepterProperties, Resource, module="cbr", name="BackupShareAccepter"):
+    """Accepts a backup that another project shares, into a vault of one's own.
+
+    A share that is not there is waited for shortly, as it may be seconds old. Destroying the resource rejects the share;
+    what was restored from it stays. The ID is ``<backup_id>/<own project ID>``.
+    """
+
+    def __init__(
+        self,
+        resource_name: str,
+        backup_id: pulumi.Input[str],
+        vault_id: pulumi.Input[str],
+        *,
+        cloud: pulumi.Input[str] | None = None,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """Declare the acceptance.
+
+        :param resource_name: The resource's name in the stack.
+        :param backup_id: The backup: a UUID with dashes.
+        :param vault_id: The vault that takes it: a UUID with dashes.
+        :param cloud: The entry of clouds.yaml that signs in to the receiving project; the stack's settings without it.
+        :param opts: Options of the resource.
+        """
+        super().__init__(
+            BackupShareAccepterProvider(),
+            resource_name,
+            {"backup_id": backup_id, "vault_id": vault_id, "cloud": cloud, **dict.fromkeys(_OUTPUTS)},
+            opts,
+        )
+
+
+_log = logging.getLogger("pulumi_cbr")
+
+_OUTPUTS = ("source_project_id", "status", "updated_at")
+
+#: Seconds between looks for a share that its owner may just have made; `maxRetries` of them: a quarter of a minute.
+_WAITS = (1.0, 2.0, 4.0, 8.0, 15.0)
+
+#: From this wait on, the user is told what is waited for.
+_LONG_WAIT = 4.0
+
+
+class BackupShareAccepterLifecycle(Lifecycle):
+    """What becomes of an acceptance when it is declared, changed, looked at and taken back."""
+
+    outputs: ClassVar[tuple[str, ...]] = _OUTPUTS
+
+    def check(self, olds: Properties, news: Properties) -> Checked:
+        inputs = Inputs(news)
+        inputs.backup_id()
+        inputs.vault_id()
+        inputs.text("cloud")
+        return inputs.checked()
+
+    def diff(self, id_: str, olds: Properties, news: Properties) -> Diff:
+        replaces = tuple(name for name in ("backup_id", "vault_id") if olds.get(name) != news.get(name))
+        updates = ["cloud"] if olds.get("cloud") != news.get("cloud") else []
+        if olds.get("status") != "accepted":
+            updates.append("status")
+        return Diff(updates=tuple(updates), replaces=replaces, delete_first="backup_id" not in replaces)
+
+    def create(self, inputs: Properties) -> tuple[str, dict[str, Any]]:
+        account = self.accounts.of(inputs.get("cloud"))
+        own = account.client.project_id()
+        backup_id = inputs["backup_id"]
+        member = _accept(account, backup_id, own, inputs["vault_id"])
+        return f"{backup_id}/{own}", {**inputs, **_outputs(account, member)}
+
+    def read(self, id_: str, properties: Properties) -> Reading | None:
+        backup_id, own = pair(id_, "own project ID")
+        account = self.accounts.of(properties.get("cloud"))
+        _ensure_receiver(account, own)
+        try:
+            member = _see(account, backup_id, own)
+        except NotFound:
+            return None
+        kept = {name: properties[name] for name in ("vault_id", "cloud") if properties.get(name)}
+        inputs = {"backup_id": backup_id, **kept}
+        if member is None:
+            return Reading(
+                id_, {**{name: properties[name] for name in _OUTPUTS if name in properties}, **inputs}, inputs
+            )
+        # A share in another vault shows as a change of `vault_id`; one that is in none keeps the vault it should be in.
+        if member.vault_id:
+            inputs["vault_id"] = member.vault_id
+        outputs = {**inputs, **_outputs(account, member, properties)}
+        tell_drift(backup_id, own, properties, outputs)
+        return Reading(id_, outputs, inputs)
+
+    def update(self, id_: str, olds: Properties, news: Properties) -> dict[str, Any]:
+        # Without a call, but a cloud that cannot be used is refused now, and not by the destroy that needs it.
+        self.accounts.of(news.get("cloud"))
+        if olds.get("status") == "accepted":
+            return {**{name: olds[name] for name in _OUTPUTS if name in olds}, **news}
+        backup_id, own = pair(id_, "own project ID")
+        account = self.accounts.of(news.get("cloud"))
+        _ensure_receiver(account, own)
+        return {**news, **_outputs(account, _accept(account, backup_id, own, news["vault_id"]), olds)}
+
+    def delete(self, id_: str, outputs: Properties) -> None:
+        backup_id, own = pair(id_, "own project ID")
+        account = self.accounts.of(outputs.get("cloud"))
+        _ensure_receiver(account, own)
+        _set_status(account, backup_id, own, "rejected")
+
+
+def _accept(account: Account, backup_id: str, own: str, vault_id: str) -> Member:
+    waits = _WAITS[: account.client.settings.max_retries]
+    for wait in (*waits, None):
+        member = _set_status(account, backup_id, own, "accepted", vault_id)
+        if member:
+            return member
+        if wait is not None:
+            if wait >= _LONG_WAIT:
+                _log.warning(
+                    "backup %s is not shared with project %s yet: looking again in %.0f s", backup_id, own, wait
+                )
+            account.client.timing.sleep(wait)
+    raise CbrError(
+        f"backup {backup_id} is not shared with project {own}, or not any more: have its owner share it (a share in the same "
+        "program belongs into depends_on), then run again"
+    )
+
+
+def _set_status(account: Account, backup_id: str, own: str, status: str, vault_id: str | None = None) -> Member | None:
+    """Bring the share to a status by one PUT where all goes well; None where there is no such share.
+
+    A lost answer, and a refusal of what is so already, are resolved by looking. The call may be sent again at any time.
+    """
+    client = account.client
+    waits = _WAITS[: client.settings.max_retries]
+    try:
+        for wait in (*waits, None):
+            try:
+                return client.update_member(backup_id, own, status, vault_id=vault_id)
+            except NotFound:
+                return None
+            except (LostAnswer, UnexpectedAnswer) as error:
+                try:
+                    member = _see(account, backup_id, own)
+                except NotFound:
+                    return None
+                except CbrError as failed:
+                    lost = isinstance(error, LostAnswer)
+                    told = f"{error}; looking whether it was carried out failed too: {failed}. Run again"
+                    raise (CbrError(told) if lost else error) from error
+                if member and member.status == status and (vault_id is None or member.vault_id == vault_id):
+                    return member
+                if member and member.status == status == "accepted":
+                    raise CbrError(
+                        f"backup {backup_id} was accepted into vault {member.vault_id} already, not {vault_id}: give that one as "
+                        "vault_id, or reject the share first"
+                    ) from error
+                if wait is None or isinstance(error, UnexpectedAnswer):
+                    raise
+                client.timing.sleep(wait)
+    finally:
+        account.changed(backup_id)
+    raise AssertionError("the last try returns or raises")
+
+
+def _see(account: Account, backup_id: str, own: str) -> Member | None:
+    """Show the share; None where it is there, and its receiver may see the backup only. Raises `NotFound`."""
+    try:
+        return account.client.show_member(backup_id, own)
+    except (NotAllowed, NotFound) as error:
+        if error.code.endswith("6705"):
+            raise
+        try:
+            members = account.client.show_backup(backup_id).members
+        except NotAllowed:
+            raise error from None
+        return next((member for member in members if member.dest_project_id == own), None)
+
+
+def _outputs(account: Account, member: Member, before: Properties | None = None) -> dict[str, Any]:
+    source = (before or {}).get("source_project_id")
+    if source is None:
+        try:
+            source = account.client.show_backup(member.backup_id).project_id
+        except CbrError:
+            source = None  # it is only for the user's information
+    outputs = outputs_of(member, before)
+    found = {"source_project_id": source, "status": outputs["status"], "updated_at": outputs.get("updated_at")}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _ensure_receiver(account: Account, own: str) -> None:
+    """Refuse to look from another project, where every share is "not found". Raises `CbrError`."""
+    signed_in = account.client.project_id()
+    if signed_in != own:
+        raise CbrError(
+            f"the share was accepted by project {own}, but this run is signed in to {signed_in}: sign in to the former "
+            "(cbr:projectId or OS_PROJECT_ID, cbr:cloud or OS_CLOUD). Nothing was changed"
+        )
+
+
+class BackupShareAccepterProvider(DynamicProvider):
+    """What the engine calls. Pickled by its name into the state of every stack: it never moves and holds nothing."""
+
+    lifecycle: ClassVar[type[Lifecycle]] = BackupShareAccepterLifecycle

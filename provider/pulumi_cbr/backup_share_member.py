@@ -1,0 +1,275 @@
+"""`BackupShareMember`: one project that a backup is shared with, from the owner's side.
+
+Calls: ``POST /backups/{backup_id}/members`` (create), ``GET .../members`` and ``GET .../members/{project}`` (read),
+``DELETE .../members/{project}`` (delete). An update makes no call.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import pulumi
+from pulumi.dynamic import Resource
+
+from pulumi_cbr.accounts import Account
+from pulumi_cbr.api.errors import AlreadyShared, CbrError, ImageRegistered, NotAllowed, NotFound
+from pulumi_cbr.dynamic import DynamicProvider, given
+from pulumi_cbr.inputs import Inputs
+from pulumi_cbr.lifecycle import UNKNOWN, Checked, Diff, Lifecycle, Properties, Reading, pair
+from pulumi_cbr.sharing import already_shared, is_anothers, once_visible, outputs_of, share, take, visible_again
+
+if TYPE_CHECKING:
+    from pulumi_cbr.api.models import Member
+
+_log = logging.getLogger("pulumi_cbr")
+
+
+class BackupShareMemberProperties:
+    """Its inputs and outputs, as programs see them in every flavour."""
+
+    backup_id: pulumi.Output[str]
+    """The backup: a UUID. A change replaces the share."""
+    dest_project_id: pulumi.Output[str]
+    """The project that it is shared with: 32 hex digits. A change replaces the share."""
+    cloud: pulumi.Output[str | None]
+    """The entry of clouds.yaml that signs in to the backup's own project; None for the stack's settings."""
+    adopt_existing: pulumi.Output[bool | None]
+    """Whether a share that was there before is taken over. Matters when the share is created."""
+    reshare_if_rejected: pulumi.Output[bool | None]
+    """Whether a share that its receiver rejected is taken away and made anew by the next `pulumi up`."""
+    share_id: pulumi.Output[str]
+    """The share record's own ID: a UUID."""
+    status: pulumi.Output[str]
+    """``pending``, ``accepted`` or ``rejected``: changes when the receiver decides."""
+    created_at: pulumi.Output[str]
+    """When the share was made: an ISO 8601 time in UTC."""
+    updated_at: pulumi.Output[str | None]
+    """When the share was last changed, such as by its receiver: an ISO 8601 time in UTC, or None."""
+    vault_id: pulumi.Output[str | None]
+    """The receiver's vault, a UUID, from when the share is accepted."""
+    image_id: pulumi.Output[str | None]
+    """The image that the receiver made of the backup, a UUID, from when there is one."""
+    source_project_id: pulumi.Output[str]
+    """The backup's own project: 32 hex digits. Never changes; None where the receiver reads the share by `get`."""
+
+
+class BackupShareMember(BackupShareMemberProperties, Resource, module="cbr", name="BackupShareMember"):
+    """Shares a backup with one project.
+
+    A share that exists already is refused, unless `adopt_existing`. Destroying the resource takes the share away from the
+    receiver; what the receiver restored from it stays. The ID is ``<backup_id>/<dest_project_id>``.
+    """
+
+    def __init__(
+        self,
+        resource_name: str,
+        backup_id: pulumi.Input[str],
+        dest_project_id: pulumi.Input[str],
+        *,
+        cloud: pulumi.Input[str] | None = None,
+        adopt_existing: pulumi.Input[bool] = False,
+        reshare_if_rejected: pulumi.Input[bool] = False,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """Declare the share.
+
+        :param resource_name: The resource's name in the stack.
+        :param backup_id: The backup: a UUID with dashes.
+        :param dest_project_id: The project to share it with: 32 hex digits, in the backup's region.
+        :param cloud: The entry of clouds.yaml that signs in to the backup's own project; the stack's settings without it.
+        :param adopt_existing: Take over a share that exists already, instead of refusing.
+        :param reshare_if_rejected: Share again when the receiver has rejected.
+        :param opts: Options of the resource.
+        """
+        super().__init__(
+            BackupShareMemberProvider(),
+            resource_name,
+            {
+                "backup_id": backup_id,
+                "dest_project_id": dest_project_id,
+                "cloud": cloud,
+                "adopt_existing": given(adopt_existing),
+                "reshare_if_rejected": given(reshare_if_rejected),
+                **dict.fromkeys(_OUTPUTS),
+            },
+            opts,
+        )
+
+    @classmethod
+    def get(
+        cls,
+        resource_name: str,
+        id: pulumi.Input[str],
+        *,
+        cloud: pulumi.Input[str] | None = None,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> BackupShareMember:
+        """Read a share that exists, without managing it.
+
+        :param id: ``<backup_id>/<dest_project_id>``.
+        """
+        # The ID says it all: there are no inputs to give, and the engine reads instead of creating.
+        nothing: Any = None
+        opts = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(id=id))
+        return cls(resource_name, nothing, nothing, cloud=cloud, opts=opts)
+
+
+_INPUTS = ("backup_id", "dest_project_id", "cloud", "adopt_existing", "reshare_if_rejected")
+_OUTPUTS = ("share_id", "status", "created_at", "updated_at", "vault_id", "image_id", "source_project_id")
+
+
+#: What others change.
+_WATCHED = ("share_id", "status", "vault_id", "image_id")
+
+
+class BackupShareMemberLifecycle(Lifecycle):
+    """What becomes of a share when it is declared, changed, looked at and taken away."""
+
+    outputs: ClassVar[tuple[str, ...]] = _OUTPUTS
+
+    def check(self, olds: Properties, news: Properties) -> Checked:
+        inputs = Inputs(news)
+        inputs.text("cloud")
+        inputs.backup_id()
+        inputs.dest_project_id(self.accounts.known_project_id(inputs.given("cloud")))
+        inputs.flag("adopt_existing")
+        inputs.flag("reshare_if_rejected")
+        if not inputs.checked().problems and self.accounts.flag("preflight"):
+            for reason in self._preflight(olds, inputs.checked().inputs):
+                inputs.wrong("backup_id", reason)
+        return inputs.checked()
+
+    def _preflight(self, olds: Properties, inputs: Properties) -> list[str]:
+        backup_id, project, cloud = inputs["backup_id"], inputs["dest_project_id"], inputs.get("cloud")
+        if UNKNOWN in (backup_id, project, cloud):
+            return []
+        try:
+            preflight = self.accounts.of(cloud).preflight
+        except CbrError as error:
+            return [str(error)]
+        if (olds.get("backup_id"), olds.get("dest_project_id")) == (backup_id, project):
+            preflight.keep(backup_id, project)
+            return []
+        # What is not known yet may still allow it.
+        adopt = self._adopts(inputs) or inputs.get("adopt_existing") == UNKNOWN
+        return preflight.reasons(backup_id, [project], adopt=adopt, replacing=bool(olds))
+
+    def diff(self, id_: str, olds: Properties, news: Properties) -> Diff:
+        replaces = [name for name in ("backup_id", "dest_project_id") if olds.get(name) != news.get(name)]
+        same_pair = not replaces
+        if olds.get("status") == "rejected" and news.get("reshare_if_rejected") is True:
+            replaces.append("status")
+        updates = [name for name in _INPUTS[2:] if olds.get(name) != news.get(name)]
+        # There can be only one share of a pair: the old one goes first. Other replacements are made before, so that a
+        # refused one leaves the old share alone.
+        return Diff(updates=tuple(updates), replaces=tuple(replaces), delete_first=same_pair)
+
+    def create(self, inputs: Properties) -> tuple[str, dict[str, Any]]:
+        account = self.accounts.of(inputs.get("cloud"))
+        backup_id, project = inputs["backup_id"], inputs["dest_project_id"]
+        source = account.client.project_id()
+        if project == source:
+            raise CbrError(f"project {project} is the backup's own project: a backup is shared with another one")
+        adopts, before = self._adopts(inputs), False
+        try:
+            member = share(account, backup_id, [project], adopt=adopts)[project]
+        except AlreadyShared as error:
+            member, before = self._existing(account, backup_id, project, error), True
+            if not adopts:
+                text = already_shared(backup_id, [member], account.client.service_now())
+                raise CbrError(f"{text}. {_IN_THIS_STACK}") from error
+        take(member, adopted=before)
+        return f"{backup_id}/{project}", {**inputs, **outputs_of(member), "source_project_id": source}
+
+    @staticmethod
+    def _existing(account: Account, backup_id: str, project: str, error: AlreadyShared) -> Member:
+        try:
+            return once_visible(account, backup_id, [project])[project]
+        except KeyError:
+            raise CbrError(f"{error}. The service does not show that share: run again in a minute") from error
+        except CbrError as failed:
+            raise CbrError(f"{error}. Looking at that share failed: {failed}") from failed
+
+    def read(self, id_: str, properties: Properties) -> Reading | None:
+        backup_id, project = pair(id_, "dest_project_id")
+        account = self.accounts.of(properties.get("cloud"))
+        account.ensure_own(properties.get("source_project_id"))
+        member = self._find(account, backup_id, project, properties)
+        if member is None:
+            return None
+        kept = {name: properties[name] for name in _INPUTS[2:] if properties.get(name)}
+        inputs = {"backup_id": backup_id, "dest_project_id": project, **kept}
+        outputs = {**inputs, **outputs_of(member, dict(properties))}
+        # The engine itself shows a refresh of outputs alone as no change.
+        drift = [
+            f"{name} is {outputs.get(name, 'none')}, not {properties.get(name, 'none')}"
+            for name in _WATCHED
+            if "share_id" in properties and outputs.get(name) != properties.get(name)
+        ]
+        if drift:
+            _log.warning("the share of backup %s with project %s has changed: %s", backup_id, project, "; ".join(drift))
+        # A receiver may see its own share, and is not where the backup comes from.
+        if (source := account.client.project_id()) != project:
+            outputs["source_project_id"] = source
+        return Reading(f"{backup_id}/{project}", outputs, inputs)
+
+    def update(self, id_: str, olds: Properties, news: Properties) -> dict[str, Any]:
+        # Without a call, but a cloud that cannot be used is refused now, and not by the destroy that needs it.
+        self.accounts.of(news.get("cloud"))
+        return {**{name: olds[name] for name in _OUTPUTS if name in olds}, **news}
+
+    def delete(self, id_: str, outputs: Properties) -> None:
+        backup_id, project = pair(id_, "dest_project_id")
+        account = self.accounts.of(outputs.get("cloud"))
+        account.ensure_own(outputs.get("source_project_id"))
+        if is_anothers(backup_id, project, outputs.get("share_id")):
+            _log.warning(
+                "the share of backup %s with project %s stays: another resource of this stack has it now",
+                backup_id,
+                project,
+            )
+            return
+        try:
+            account.client.delete_member(backup_id, project)
+        except NotFound:
+            # The service's own word, in the share's own project: somebody was faster.
+            pass
+        except ImageRegistered as error:
+            raise CbrError(f"{error}{_image(account, backup_id, project, outputs)}") from error
+        finally:
+            account.changed(backup_id)
+
+    def _adopts(self, inputs: Properties) -> bool:
+        return inputs.get("adopt_existing") is True or self.accounts.flag("adoptExisting")
+
+    def _find(self, account: Account, backup_id: str, project: str, properties: Properties) -> Member | None:
+        try:
+            # One list serves all members of a backup that are read together. Who may not list may perhaps show.
+            found = account.lists.of(backup_id).get(project)
+        except (NotAllowed, NotFound):
+            found = None
+        if found is None:
+            try:
+                found = account.client.show_member(backup_id, project)
+            except NotFound:
+                found = visible_again(account, backup_id, project, properties.get("created_at"))
+        return found
+
+
+_IN_THIS_STACK = "Where this stack has it under another name, say so by `aliases`; to replace it (`--replace`), set delete_before_replace"
+
+
+def _image(account: Account, backup_id: str, project: str, outputs: Properties) -> str:
+    try:
+        image_id = account.client.show_member(backup_id, project).image_id
+    except CbrError:
+        image_id = None
+    image_id = image_id or outputs.get("image_id")
+    return f" The image is {image_id}" if image_id else ""
+
+
+class BackupShareMemberProvider(DynamicProvider):
+    """What the engine calls. Pickled by its name into the state of every stack: it never moves and holds nothing."""
+
+    lifecycle: ClassVar[type[Lifecycle]] = BackupShareMemberLifecycle

@@ -1,0 +1,146 @@
+"""What the dynamic providers share: how a lifecycle becomes hooks of Pulumi's dynamic provider plugin.
+
+The plugin is one process an operation, which serves four calls at a time on one provider object. What a hook raises it
+reports as a traceback, and what is written to standard error the engine shows among the stack's messages.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+import types
+from collections.abc import Callable
+from typing import Any, ClassVar, TypeVar
+
+from pulumi import Input
+from pulumi.dynamic import (
+    CheckFailure,
+    CheckResult,
+    ConfigureRequest,
+    CreateResult,
+    DiffResult,
+    ReadResult,
+    ResourceProvider,
+    UpdateResult,
+)
+from pulumi.output import Unknown
+
+from pulumi_cbr.accounts import Accounts
+from pulumi_cbr.api.errors import CbrError
+from pulumi_cbr.failures import Refused, report
+from pulumi_cbr.lifecycle import UNKNOWN, Lifecycle, Reading
+
+T = TypeVar("T")
+
+
+def given(flag: Input[bool]) -> Input[bool] | None:
+    """Leave out a flag that is off: it says nothing, and the engine would keep its name in the state of each resource."""
+    return None if flag is False else flag
+
+
+class DynamicProvider(ResourceProvider):
+    """Base of the providers: turns each hook into a call of the lifecycle, and each error into one line.
+
+    A provider is pickled by its class's name. So its class never moves, takes no arguments, and holds nothing but what
+    `configure` gives it in the plugin's process.
+    """
+
+    # Nothing secret is pickled: encrypting the text for each resource would only cost time.
+    serialize_as_secret_always = False
+
+    lifecycle: ClassVar[type[Lifecycle]]
+
+    _hooks: Lifecycle
+
+    def configure(self, req: ConfigureRequest) -> None:
+        _speak_to_the_user()
+        self._hooks = _clean(lambda: self.lifecycle(Accounts(lambda name: req.config.get(f"cbr:{name}"))))
+
+    def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
+        checked = _clean(lambda: self._hooks.check(_own(_olds), _own(news)))
+        failures = [CheckFailure(problem.property, problem.reason) for problem in checked.problems]
+        return CheckResult(checked.inputs, failures)
+
+    def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
+        diff = _clean(lambda: self._hooks.diff(_id, _own(_olds), _own(_news)))
+        # Where inputs alone differ, the engine is left to find them: it does not honour `replace_on_changes` otherwise.
+        inputs_differ = diff.updates and not diff.replaces and not set(diff.updates) & set(self.lifecycle.outputs)
+        return DiffResult(
+            changes=None if inputs_differ else bool(diff.updates or diff.replaces),
+            replaces=list(diff.replaces),
+            delete_before_replace=diff.delete_first,
+        )
+
+    def create(self, props: dict[str, Any]) -> CreateResult:
+        id_, outputs = _clean(lambda: self._hooks.create(_own(props)))
+        return CreateResult(id_, outputs)
+
+    def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
+        reading = _clean(lambda: self._read(id_, _own(props)))
+        # An empty ID says that it is gone; the plugin writes into the outputs, so there must be some.
+        return ReadResult(reading.id, reading.outputs, reading.inputs) if reading else ReadResult("", {})
+
+    def _read(self, id_: str, properties: dict[str, Any]) -> Reading | None:
+        reading = self._hooks.read(id_, properties)
+        if reading is None and not properties.keys() & set(self.lifecycle.outputs):
+            # A `get`, which knows no outputs. The plugin cannot tell the engine that there is nothing, but for a refresh.
+            raise CbrError(f"{id_} does not exist")
+        return reading
+
+    def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
+        return UpdateResult(_clean(lambda: self._hooks.update(_id, _own(_olds), _own(_news))))
+
+    def delete(self, _id: str, _props: dict[str, Any]) -> None:
+        _clean(lambda: self._hooks.delete(_id, _own(_props)))
+
+
+def _own(properties: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what is the engine's, and write what is not known yet as the lifecycles do."""
+    return {name: _plain(value) for name, value in properties.items() if name != "__provider"}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Unknown):
+        return UNKNOWN
+    if isinstance(value, dict):
+        return {name: _plain(entry) for name, entry in value.items()}
+    if isinstance(value, list):
+        return [_plain(entry) for entry in value]
+    return value
+
+
+def _clean(hook: Callable[[], T]) -> T:
+    try:
+        return hook()
+    except CbrError as error:
+        raise Refused(str(error)) from None
+    except Exception as error:
+        raise Refused(report(error)) from None
+
+
+def _speak_to_the_user() -> None:
+    """Show warnings as one line on standard error, and failed hooks as their message alone.
+
+    With the engine's own ``--logflow -v=9``, every call is shown too.
+    """
+    logger = logging.getLogger("pulumi_cbr")
+    if not logger.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("cbr: %(message)s"))
+        logger.addHandler(handler)
+        logger.propagate = False
+        logger.setLevel(logging.DEBUG if "-v=9" in sys.argv else logging.WARNING)
+    # The plugin hands `traceback.format_exc()` to the engine. Of all that is in its process, only our own errors are
+    # shortened: other people's providers keep their tracebacks, and other code the module as it is.
+    plugin = sys.modules["__main__"]
+    is_plugin = getattr(plugin.__spec__, "name", None) == "pulumi.dynamic.__main__"
+    if is_plugin and getattr(plugin, "traceback", None) is traceback:
+        shortened = types.ModuleType("traceback")
+        vars(shortened).update(vars(traceback), format_exc=_format)
+        vars(plugin)["traceback"] = shortened
+
+
+def _format(limit: int | None = None, chain: bool = True) -> str:
+    error = sys.exc_info()[1]
+    return f"cbr: {error}" if isinstance(error, Refused) else traceback.format_exc(limit, chain)

@@ -1,0 +1,115 @@
+"""Checks of inputs: each adds the input in its normal form, or says what is wrong with it. Unknown values pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from pulumi_cbr.api import ids
+from pulumi_cbr.api.errors import InvalidId
+from pulumi_cbr.lifecycle import UNKNOWN, Checked, Problem, Properties
+
+
+class Inputs:
+    """Inputs of one resource while they are checked."""
+
+    def __init__(self, news: Properties) -> None:
+        self._news = news
+        self._checked: dict[str, Any] = {}
+        self._problems: list[Problem] = []
+
+    def checked(self) -> Checked:
+        """Give what was checked, and all that is wrong."""
+        return Checked(self._checked, self._problems)
+
+    def given(self, name: str) -> Any:
+        """Give an input that was found right, also where it is not known yet."""
+        return self._checked.get(name)
+
+    def known(self, name: str) -> Any:
+        """Give an input that was found right and is known, else None."""
+        value = self._checked.get(name)
+        return None if value == UNKNOWN else value
+
+    def wrong(self, name: str, reason: str) -> None:
+        """Say that something is wrong with an input."""
+        self._problems.append(Problem(name, reason))
+
+    def backup_id(self) -> None:
+        """Require a backup's UUID."""
+        self._id("backup_id", ids.uuid)
+
+    def vault_id(self) -> None:
+        """Require a vault's UUID."""
+        self._id("vault_id", ids.uuid)
+
+    def dest_project_id(self, own_project_id: str | None) -> None:
+        """Require a project's ID that is not one's own."""
+        self._id("dest_project_id", ids.project_id)
+        self.not_own("dest_project_id", self.known("dest_project_id"), own_project_id)
+
+    def dest_project_ids(self, own_project_id: str | None) -> None:
+        """Require one to ten projects' IDs, without one's own; their order and duplicates mean nothing."""
+        name = "dest_project_ids"
+        given = self._news.get(name)
+        if given == UNKNOWN:
+            self._checked[name] = UNKNOWN
+            return
+        if not isinstance(given, list):
+            self.wrong(
+                name,
+                f"must be a list of project IDs; {'nothing was given' if given is None else f'not {_shown(given)}'}",
+            )
+            return
+        projects: set[str] = set()
+        for index, value in enumerate(given):
+            if value == UNKNOWN:
+                projects.add(UNKNOWN)
+                continue
+            try:
+                projects.add(ids.project_id(f"entry {index}", value))
+            except InvalidId as error:
+                self.wrong(name, str(error))
+        malformed = any(problem.property == name for problem in self._problems)
+        if not 1 <= len(projects) <= 10 and not malformed:
+            self.wrong(name, f"must have 1 to 10 projects, not {len(projects)}: a backup can be shared with 10 at most")
+        for project in sorted(projects):
+            self.not_own(name, project, own_project_id)
+        # Entries that are not known yet stay each for itself: they may turn out to be the same, or not.
+        unknown = [value for value in given if value == UNKNOWN]
+        self._checked[name] = sorted(projects - {UNKNOWN}) + unknown
+
+    def not_own(self, name: str, project: str | None, own_project_id: str | None) -> None:
+        """Refuse a destination that is the backup's own project."""
+        if project and project == own_project_id:
+            self.wrong(name, f"{project} is your own project: a backup is shared with another one")
+
+    def text(self, name: str) -> None:
+        """Allow a text; an empty one counts as none."""
+        value = self._news.get(name)
+        text = "" if value is None else value
+        if not isinstance(text, str):
+            self.wrong(name, f"must be a text, not {_shown(value)}")
+        elif text.strip():
+            self._checked[name] = text.strip()
+
+    def flag(self, name: str) -> None:
+        """Allow true or false; false is the same as none, and takes no place in the state."""
+        value = self._news.get(name)
+        if value == UNKNOWN or value is True:
+            self._checked[name] = value
+        elif value is not None and value is not False:
+            self.wrong(name, f"must be true or false, not {_shown(value)}")
+
+    def _id(self, name: str, form: Callable[[str, object], str]) -> None:
+        value = self._news.get(name)
+        try:
+            self._checked[name] = UNKNOWN if value == UNKNOWN else form(name, value)
+        except InvalidId as error:
+            self.wrong(name, str(error).removeprefix(f"{name} "))
+
+
+def _shown(value: object) -> str:
+    """Show what was given; numbers come over the wire as floats."""
+    text = repr(int(value)) if isinstance(value, float) and value.is_integer() else repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

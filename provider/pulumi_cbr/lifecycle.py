@@ -1,0 +1,105 @@
+"""What the engine asks of a resource, in plain values: the shape that every flavour of provider drives.
+
+A lifecycle decides; it knows neither pickles nor threads nor gRPC. `pulumi_cbr.dynamic` turns it into a dynamic provider,
+`pulumi_cbr.native` into a first-class one.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from pulumi_cbr.accounts import Accounts
+from pulumi_cbr.api import ids
+from pulumi_cbr.api.errors import InvalidId
+
+#: Stands for a value that a preview does not know yet, in both flavours.
+UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+
+#: Inputs or outputs of a resource, by their Python names.
+Properties = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with an input, said for its user."""
+
+    property: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Checked:
+    """Inputs in their normal form, and all that is wrong with them."""
+
+    inputs: dict[str, Any]
+    problems: list[Problem]
+
+
+@dataclass(frozen=True)
+class Diff:
+    """What a change of inputs asks for: the properties that are updated in place, and those that need a replacement.
+
+    `delete_first` says how a replacement is made where there is one.
+    """
+
+    updates: tuple[str, ...] = ()
+    replaces: tuple[str, ...] = ()
+    delete_first: bool = False
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A resource as it is: its ID, its outputs, and the inputs that would make it so."""
+
+    id: str
+    outputs: dict[str, Any]
+    inputs: dict[str, Any]
+
+
+def pair(id_: str, project: str) -> tuple[str, str]:
+    """Read an ID of the form ``<backup_id>/<project>``, where `project` is what the message calls the latter.
+
+    Raises `InvalidId`.
+    """
+    first, _, second = id_.partition("/")
+    try:
+        return ids.uuid("the part before the slash", first), ids.project_id("the part after the slash", second)
+    except InvalidId as error:
+        raise InvalidId(f"the ID must be <backup_id>/<{project}>, not {id_!r}: {error}") from None
+
+
+class Lifecycle(ABC):
+    """The life of one kind of resource. Hooks raise errors of `pulumi_cbr.api.errors`, whose text is for the user."""
+
+    #: The outputs that are not inputs.
+    outputs: ClassVar[tuple[str, ...]]
+
+    def __init__(self, accounts: Accounts) -> None:
+        self.accounts = accounts
+
+    @abstractmethod
+    def check(self, olds: Properties, news: Properties) -> Checked:
+        """Validate and normalise inputs; `UNKNOWN` passes. `olds` are the inputs before, empty for a new resource."""
+
+    @abstractmethod
+    def diff(self, id_: str, olds: Properties, news: Properties) -> Diff:
+        """Compare the outputs `olds` with the checked inputs `news`. Makes no call."""
+
+    @abstractmethod
+    def create(self, inputs: Properties) -> tuple[str, dict[str, Any]]:
+        """Make it, and give its ID and outputs. Where it raises, nothing of it stays at the service."""
+
+    @abstractmethod
+    def read(self, id_: str, properties: Properties) -> Reading | None:
+        """Look how it is; None only where the service says that it is gone. `properties` are outputs or inputs."""
+
+    @abstractmethod
+    def update(self, id_: str, olds: Properties, news: Properties) -> dict[str, Any]:
+        """Make it as the inputs say, and give all its outputs."""
+
+    @abstractmethod
+    def delete(self, id_: str, outputs: Properties) -> None:
+        """Take it away; that it is gone already is a success."""

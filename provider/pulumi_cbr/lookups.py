@@ -1,0 +1,159 @@
+"""Looking up backups and shares from a program, with the same settings as the resources.
+
+Plain functions call the service from the program's own process, in previews too; the ``…_output`` forms take Outputs.
+Calls: ``GET /backups/{backup_id}``, ``GET /backups``, ``GET /backups/{backup_id}/members``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from typing import Any, TypeVar
+
+import pulumi
+
+from pulumi_cbr.accounts import Account, Accounts
+from pulumi_cbr.api.errors import CbrError
+from pulumi_cbr.api.models import Backup, Member
+
+T = TypeVar("T")
+
+
+def get_backup(backup_id: str, *, cloud: str | None = None) -> Backup:
+    """Look up one backup: ``GET /backups/{backup_id}``.
+
+    :param backup_id: A UUID with dashes.
+    :param cloud: The entry of clouds.yaml to sign in with; the stack's settings without it.
+    :raises pulumi.RunError: with one line that says why; its cause is the client's error.
+    """
+    with _clean():
+        return _account(cloud).client.show_backup(backup_id)
+
+
+def get_backups(
+    *,
+    name: str | None = None,
+    resource_id: str | None = None,
+    resource_name: str | None = None,
+    resource_type: str | None = None,
+    status: str | None = None,
+    vault_id: str | None = None,
+    image_type: str | None = None,
+    own_type: str | None = None,
+    member_status: str | None = None,
+    start_time: str | None = None,
+    end_time: str | None = None,
+    sort: str | None = None,
+    newest_first: bool = False,
+    limit: int | None = None,
+    cloud: str | None = None,
+) -> Iterator[Backup]:
+    """Look up backups, page by page as they are asked for: ``GET /backups``.
+
+    All that is given must fit: a backup's `name`, `status` (such as ``available``), `vault_id`, `image_type` (``backup`` or
+    ``replication``), the server or disk by `resource_id`, `resource_name`, `resource_type` (such as ``OS::Nova::Server``),
+    and when it was made, from `start_time` to `end_time` (``2026-01-31T00:00:00Z``).
+
+    :param own_type: ``private`` (the own ones), ``shared`` (by others with this project) or ``all_granted``.
+    :param member_status: Of what is shared with this project: ``pending``, ``accepted`` or ``rejected``.
+    :param sort: The API's own, such as ``name:asc``.
+    :param newest_first: The same as the sort ``created_at:desc``.
+    :param limit: Stop after so many.
+    :param cloud: The entry of clouds.yaml to sign in with; the stack's settings without it.
+    :raises pulumi.RunError: with one line that says why, when the first backup or a further page is asked for.
+    """
+    if sort and newest_first:
+        raise pulumi.RunError("cbr: get_backups takes sort or newest_first, not both")
+    if limit is not None and (limit < 0 or limit != int(limit)):
+        raise pulumi.RunError(f"cbr: get_backups takes a limit of 0 and more, not {limit}")
+    filters = {
+        "name": name,
+        "resource_id": resource_id,
+        "resource_name": resource_name,
+        "resource_type": resource_type,
+        "status": status,
+        "vault_id": vault_id,
+        "image_type": image_type,
+        "own_type": own_type,
+        "member_status": member_status,
+        "start_time": start_time,
+        "end_time": end_time,
+        "sort": "created_at:desc" if newest_first else sort,
+    }
+    # Numbers among the outputs of resources are floats.
+    most = None if limit is None else int(limit)
+    given = {key: value for key, value in filters.items() if value is not None}
+
+    def pages() -> Iterator[Backup]:
+        with _clean():
+            yield from islice(_account(cloud).client.list_backups(**given), most)
+
+    return pages()
+
+
+def get_backup_share_members(backup_id: str, *, cloud: str | None = None) -> tuple[Member, ...]:
+    """Look up who a backup is shared with: ``GET /backups/{backup_id}/members``.
+
+    :param backup_id: A UUID with dashes.
+    :param cloud: The entry of clouds.yaml to sign in with; the stack's settings without it.
+    :raises pulumi.RunError: with one line that says why; its cause is the client's error.
+    """
+    with _clean():
+        return _account(cloud).client.list_members(backup_id)
+
+
+def get_backup_output(backup_id: pulumi.Input[str], *, cloud: pulumi.Input[str] | None = None) -> pulumi.Output[Backup]:
+    """Do as `get_backup`, with values that may be outputs of resources."""
+    return _applied(get_backup, {"backup_id": backup_id, "cloud": cloud})
+
+
+def get_backups_output(
+    *,
+    name: pulumi.Input[str] | None = None,
+    resource_id: pulumi.Input[str] | None = None,
+    resource_name: pulumi.Input[str] | None = None,
+    resource_type: pulumi.Input[str] | None = None,
+    status: pulumi.Input[str] | None = None,
+    vault_id: pulumi.Input[str] | None = None,
+    image_type: pulumi.Input[str] | None = None,
+    own_type: pulumi.Input[str] | None = None,
+    member_status: pulumi.Input[str] | None = None,
+    start_time: pulumi.Input[str] | None = None,
+    end_time: pulumi.Input[str] | None = None,
+    sort: pulumi.Input[str] | None = None,
+    newest_first: pulumi.Input[bool] = False,
+    limit: pulumi.Input[int] | None = None,
+    cloud: pulumi.Input[str] | None = None,
+) -> pulumi.Output[Sequence[Backup]]:
+    """Do as `get_backups`, with values that may be outputs of resources; all pages up to `limit` at once."""
+    given = {**locals()}
+
+    def listed(**known: Any) -> Sequence[Backup]:
+        return list(get_backups(**known))
+
+    return _applied(listed, given)
+
+
+def get_backup_share_members_output(
+    backup_id: pulumi.Input[str], *, cloud: pulumi.Input[str] | None = None
+) -> pulumi.Output[Sequence[Member]]:
+    """Do as `get_backup_share_members`, with values that may be outputs of resources."""
+    return _applied(get_backup_share_members, {"backup_id": backup_id, "cloud": cloud})
+
+
+def _applied(look_up: Callable[..., T], given: dict[str, Any]) -> pulumi.Output[T]:
+    return pulumi.Output.all(**given).apply(lambda known: look_up(**known))
+
+
+def _account(cloud: str | None) -> Account:
+    return Accounts(pulumi.Config("cbr").get).of(cloud)
+
+
+@contextmanager
+def _clean() -> Iterator[None]:
+    """Show a failed look-up as one line: of a RunError, the language host shows the message alone."""
+    try:
+        yield
+    except CbrError as error:
+        raise pulumi.RunError(f"cbr: {error}") from error

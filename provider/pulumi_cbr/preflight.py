@@ -1,0 +1,106 @@
+"""Asking the service in a preview whether a share can be made: two calls a backup, however many shares."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection
+from concurrent.futures import Future
+from typing import TYPE_CHECKING
+
+from pulumi_cbr.api.errors import CbrError, NotFound
+from pulumi_cbr.sharing import already_shared
+
+if TYPE_CHECKING:
+    from pulumi_cbr.api.client import CbrClient
+    from pulumi_cbr.api.models import Backup, Member
+
+_MOST = 10
+_SERVER = "OS::Nova::Server"
+
+
+class Preflight:
+    """What previews asked of one account's backups."""
+
+    def __init__(self, client: CbrClient) -> None:
+        self._client = client
+        self._lock = threading.Lock()
+        self._asked: dict[str, Future[tuple[Backup, dict[str, Member]]]] = {}
+        # Who is to be a member by this program, in all its resources.
+        self._planned: dict[str, set[str]] = {}
+        self._declared: set[tuple[str, str]] = set()
+        self._kept: set[tuple[str, str]] = set()
+
+    def keep(self, backup_id: str, project: str) -> None:
+        """Say that a share is a resource's already: where that is replaced, it is checked once more, as if it were new."""
+        with self._lock:
+            self._kept.add((backup_id, project))
+
+    def reasons(
+        self,
+        backup_id: str,
+        joining: Collection[str],
+        *,
+        adopt: bool,
+        leaving: Collection[str] = (),
+        exclusive: bool = False,
+        replacing: bool = False,
+    ) -> list[str]:
+        """Give the reasons why a backup cannot be shared with the projects `joining`, while others are taken away.
+
+        `replacing` says that a resource has other inputs now. The engine checks it once more as if it were new, so that it
+        is not counted as declared by then.
+        """
+        with self._lock:
+            joining = {project for project in joining if (backup_id, project) not in self._kept}
+        if not joining:
+            return []
+        try:
+            backup, members = self._look(backup_id)
+        except NotFound:
+            return [f"backup {backup_id} does not exist in project {self._client.project_id()}"]
+        except CbrError as error:
+            return [f"could not be looked at: {error}"]
+        with self._lock:
+            planned = self._planned.setdefault(backup_id, set())
+            pairs = {(backup_id, project) for project in joining}
+            twice = set() if replacing else {project for _, project in pairs & self._declared}
+            self._declared |= set() if replacing else pairs
+            planned |= joining
+            total = len(planned if exclusive else planned | (set(members) - set(leaving)))
+        reasons = []
+        if backup.status != "available":
+            reasons.append(f"backup {backup_id} has status `{backup.status}`: only an available one can be shared")
+        if backup.resource_type != _SERVER:
+            reasons.append(
+                f"backup {backup_id} is of type {backup.resource_type}: most regions share backups of servers only "
+                "(where yours shares this one, turn cbr:preflight off)"
+            )
+        if total > _MOST:
+            reasons.append(
+                f"backup {backup_id} would be shared with {total} projects, and can be with {_MOST}: "
+                f"{len(members)} are members now"
+            )
+        there = [members[project] for project in joining if project in members]
+        if there and not adopt:
+            reasons.append(already_shared(backup_id, there, self._client.service_now()))
+        reasons += [
+            f"the share of backup {backup_id} with project {project} is declared twice" for project in sorted(twice)
+        ]
+        return reasons
+
+    def members(self, backup_id: str) -> Collection[str]:
+        """Give the projects that are members now. Raises what the calls raise."""
+        return self._look(backup_id)[1]
+
+    def _look(self, backup_id: str) -> tuple[Backup, dict[str, Member]]:
+        with self._lock:
+            mine = backup_id not in self._asked
+            asked = self._asked.setdefault(backup_id, Future())
+        if mine:
+            try:
+                backup = self._client.show_backup(backup_id)
+                members = {member.dest_project_id: member for member in self._client.list_members(backup_id)}
+                asked.set_result((backup, members))
+            except BaseException as error:
+                asked.set_exception(error)
+        return asked.result()
