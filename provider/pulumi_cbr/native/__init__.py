@@ -1,0 +1,31 @@
+"""The same resources and look-ups, served by the first-class provider `pulumi-resource-cbr`.
+
+Against the dynamic ones of `pulumi_cbr`, these can be imported, serve every language, and are not limited to four calls at
+a time. Names and arguments are the same: ``import pulumi_cbr.native as cbr``.
+"""
+
+from pulumi_cbr.api.models import Backup, Member
+from pulumi_cbr.native.lookups import (
+    get_backup,
+    get_backup_output,
+    get_backup_share_members,
+    get_backup_share_members_output,
+    get_backups,
+    get_backups_output,
+)
+from pulumi_cbr.native.resources import BackupShare, BackupShareAccepter, BackupShareMember, Provider
+
+__all__ = [
+    "Backup",
+    "BackupShare",
+    "BackupShareAccepter",
+    "BackupShareMember",
+    "Member",
+    "Provider",
+    "get_backup",
+    "get_backup_output",
+    "get_backup_share_members",
+    "get_backup_share_members_output",
+    "get_backups",
+    "get_backups_output",
+]

@@ -1,0 +1,139 @@
+"""The look-ups of the first-class provider: invokes, which sign in as a resource with the same options would."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+import pulumi
+
+from pulumi_cbr.api.models import Backup, Member
+from pulumi_cbr.native.names import camel, snake
+
+T = TypeVar("T")
+
+
+def get_backup(backup_id: str, *, cloud: str | None = None, opts: pulumi.InvokeOptions | None = None) -> Backup:
+    """Do as `pulumi_cbr.get_backup`."""
+    return _backup(_invoke("getBackup", {"backup_id": backup_id, "cloud": cloud}, opts))
+
+
+def get_backups(
+    *,
+    name: str | None = None,
+    resource_id: str | None = None,
+    resource_name: str | None = None,
+    resource_type: str | None = None,
+    status: str | None = None,
+    vault_id: str | None = None,
+    image_type: str | None = None,
+    own_type: str | None = None,
+    member_status: str | None = None,
+    start_time: str | None = None,
+    end_time: str | None = None,
+    sort: str | None = None,
+    newest_first: bool = False,
+    limit: int | None = None,
+    cloud: str | None = None,
+    opts: pulumi.InvokeOptions | None = None,
+) -> Iterator[Backup]:
+    """Do as `pulumi_cbr.get_backups`, with all pages up to `limit` at once."""
+    args = {**locals()}
+    return iter(_backups(_invoke("getBackups", {name: args[name] for name in args if name != "opts"}, opts)))
+
+
+def get_backup_share_members(
+    backup_id: str, *, cloud: str | None = None, opts: pulumi.InvokeOptions | None = None
+) -> tuple[Member, ...]:
+    """Do as `pulumi_cbr.get_backup_share_members`."""
+    return _members(_invoke("getBackupShareMembers", {"backup_id": backup_id, "cloud": cloud}, opts))
+
+
+def get_backup_output(
+    backup_id: pulumi.Input[str],
+    *,
+    cloud: pulumi.Input[str] | None = None,
+    opts: pulumi.InvokeOutputOptions | pulumi.InvokeOptions | None = None,
+) -> pulumi.Output[Backup]:
+    """Do as `get_backup`, with values that may be outputs of resources."""
+    return _invoke_output("getBackup", {"backup_id": backup_id, "cloud": cloud}, opts, _backup)
+
+
+def get_backups_output(
+    *,
+    name: pulumi.Input[str] | None = None,
+    resource_id: pulumi.Input[str] | None = None,
+    resource_name: pulumi.Input[str] | None = None,
+    resource_type: pulumi.Input[str] | None = None,
+    status: pulumi.Input[str] | None = None,
+    vault_id: pulumi.Input[str] | None = None,
+    image_type: pulumi.Input[str] | None = None,
+    own_type: pulumi.Input[str] | None = None,
+    member_status: pulumi.Input[str] | None = None,
+    start_time: pulumi.Input[str] | None = None,
+    end_time: pulumi.Input[str] | None = None,
+    sort: pulumi.Input[str] | None = None,
+    newest_first: pulumi.Input[bool] = False,
+    limit: pulumi.Input[int] | None = None,
+    cloud: pulumi.Input[str] | None = None,
+    opts: pulumi.InvokeOutputOptions | pulumi.InvokeOptions | None = None,
+) -> pulumi.Output[Sequence[Backup]]:
+    """Do as `get_backups`, with values that may be outputs of resources."""
+    args = {**locals()}
+    return _invoke_output("getBackups", {name: args[name] for name in args if name != "opts"}, opts, _backups)
+
+
+def get_backup_share_members_output(
+    backup_id: pulumi.Input[str],
+    *,
+    cloud: pulumi.Input[str] | None = None,
+    opts: pulumi.InvokeOutputOptions | pulumi.InvokeOptions | None = None,
+) -> pulumi.Output[Sequence[Member]]:
+    """Do as `get_backup_share_members`, with values that may be outputs of resources."""
+    return _invoke_output("getBackupShareMembers", {"backup_id": backup_id, "cloud": cloud}, opts, _members)
+
+
+def _invoke(function: str, args: Mapping[str, Any], opts: pulumi.InvokeOptions | None) -> Mapping[str, Any]:
+    try:
+        result: Mapping[str, Any] = pulumi.runtime.invoke(f"cbr:index:{function}", _wired(args), opts).value
+    except Exception as error:  # the SDK raises the provider's message as a plain Exception
+        # Of a RunError, the language host shows the message alone.
+        raise pulumi.RunError(str(error)) from error
+    return result
+
+
+def _invoke_output(
+    function: str,
+    args: Mapping[str, Any],
+    opts: pulumi.InvokeOutputOptions | pulumi.InvokeOptions | None,
+    make: Callable[[Mapping[str, Any]], T],
+) -> pulumi.Output[T]:
+    return pulumi.runtime.invoke_output(f"cbr:index:{function}", _wired(args), opts).apply(make)
+
+
+def _wired(args: Mapping[str, Any]) -> dict[str, Any]:
+    return {camel(name): value for name, value in args.items() if value is not None}
+
+
+def _backup(result: Mapping[str, Any]) -> Backup:
+    fields = _fields(result)
+    return Backup(**{**fields, "members": tuple(_member(member) for member in fields.get("members", ()))})
+
+
+def _backups(result: Mapping[str, Any]) -> list[Backup]:
+    return [_backup(entry) for entry in result.get("backups", ())]
+
+
+def _member(result: Mapping[str, Any]) -> Member:
+    return Member(**_fields(result))
+
+
+def _members(result: Mapping[str, Any]) -> tuple[Member, ...]:
+    return tuple(_member(entry) for entry in result.get("members", ()))
+
+
+def _fields(result: Mapping[str, Any]) -> dict[str, Any]:
+    fields = {snake(name): value for name, value in result.items()}
+    times = {name: datetime.fromisoformat(fields[name]) for name in ("created_at", "updated_at") if fields.get(name)}
+    return {**fields, **times}
