@@ -1,0 +1,42 @@
+"""The fixture `cbr_stack` on the real engine: a function and a folder become stacks that are signed in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pulumi
+from pulumi.automation import ConfigValue
+
+from pulumi_cbr.simulator import Simulator
+from pulumi_cbr.simulator.pytest_plugin import StackFactory
+
+PROGRAM = """
+import os, pulumi
+pulumi.export("user", os.environ["OS_USERNAME"])
+pulumi.export("backup", pulumi.Config().get("backup"))
+"""
+
+
+def test_stack_of_a_function(cbr_simulator: Simulator, cbr_stack: StackFactory) -> None:
+    def program() -> None:
+        pulumi.export("region", pulumi.Config("cbr").get("region"))
+
+    stack = cbr_stack(program, config={"cbr:region": "eu-de", "cbr:password": ConfigValue("hidden", secret=True)})
+
+    assert stack.up().outputs["region"].value == "eu-de"
+    assert stack.get_config("cbr:password").secret
+
+
+def test_stack_of_a_folder_leaves_the_folder_alone(
+    cbr_simulator: Simulator, cbr_stack: StackFactory, tmp_path: Path
+) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "Pulumi.yaml").write_text("name: mine\nruntime: python\n")
+    (folder / "__main__.py").write_text(PROGRAM)
+
+    outputs = cbr_stack(folder, role="receiver", config={"backup": cbr_simulator.backups[0].id}).up().outputs
+
+    assert outputs["user"].value == "receiver"
+    assert outputs["backup"].value == cbr_simulator.backups[0].id
+    assert sorted(path.name for path in folder.iterdir()) == ["Pulumi.yaml", "__main__.py"]

@@ -1,0 +1,87 @@
+"""Stacks of the real engine, on a local backend, in temporary folders."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+from pulumi import automation as auto
+
+from pulumi_cbr.simulator import Simulator
+
+ROOT = Path(__file__).resolve().parents[2]
+
+#: Run the CLI in a folder: `cli(folder, "up", "--yes", env=...)`. Its output is not checked, nor its exit code.
+Cli = Callable[..., "subprocess.CompletedProcess[str]"]
+#: Make a stack of an inline program, with variables that sign it in.
+NewStack = Callable[[Callable[[], None], Mapping[str, str]], auto.Stack]
+
+
+@pytest.fixture(scope="session")
+def engine() -> Path:
+    """The folder that has the engine."""
+    cli = shutil.which("pulumi")
+    if not cli or not shutil.which("pulumi-language-python"):
+        pytest.fail("no Pulumi engine on PATH: run `make test`, or put the folder that `make engine` prints on PATH")
+    return Path(cli).absolute().parent
+
+
+@pytest.fixture(scope="session")
+def pulumi_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The engine's own folder, one a worker, in place of the user's."""
+    return tmp_path_factory.mktemp("pulumi-home")
+
+
+@pytest.fixture
+def engine_env(engine: Path, pulumi_home: Path, tmp_path: Path) -> dict[str, str]:
+    """What the engine is told by its environment: a backend for this test alone, and which Python to start."""
+    backend = tmp_path / "backend"
+    backend.mkdir()
+    return {
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), str(engine), os.environ["PATH"]]),
+        "PULUMI_HOME": str(pulumi_home),
+        "PULUMI_BACKEND_URL": f"file://{backend}",
+        "PULUMI_CONFIG_PASSPHRASE": "test",
+        "PULUMI_SKIP_UPDATE_CHECK": "1",
+    }
+
+
+@pytest.fixture
+def cli(engine_env: dict[str, str]) -> Cli:
+    def run(folder: Path, *arguments: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["pulumi", *arguments, "--non-interactive", "--color", "never"],
+            cwd=folder,
+            env={**os.environ, **engine_env, **(env or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=120,
+        )
+
+    return run
+
+
+@pytest.fixture
+def new_stack(engine_env: dict[str, str], tmp_path: Path) -> NewStack:
+    def make(program: Callable[[], None], env: Mapping[str, str]) -> auto.Stack:
+        folder = tmp_path / "work"
+        folder.mkdir()
+        options = auto.LocalWorkspaceOptions(
+            work_dir=str(folder), pulumi_home=engine_env["PULUMI_HOME"], env_vars={**engine_env, **env}
+        )
+        return auto.create_stack("test", project_name="test", program=program, opts=options)
+
+    return make
+
+
+@pytest.fixture
+def simulator() -> Iterator[Simulator]:
+    with Simulator() as running:
+        yield running

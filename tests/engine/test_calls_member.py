@@ -1,0 +1,98 @@
+"""How often the service is asked: 60 shares of 12 backups, as members and as sets, by the real engine."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pulumi import automation as auto
+
+import pulumi_cbr as cbr
+from pulumi_cbr.simulator import Simulator
+from pulumi_cbr.simulator.listener import Listener
+
+from .conftest import NewStack
+
+
+@pytest.fixture
+def connections(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """The connections that were made to the simulator."""
+    made: list[object] = []
+    opened = Listener.opened
+
+    def note(self: Listener, connection: Any) -> None:
+        made.append(connection)
+        opened(self, connection)
+
+    monkeypatch.setattr(Listener, "opened", note)
+    return made
+
+
+def calls(simulator: Simulator) -> Counter[str]:
+    """Give the calls since the last time, by their kind."""
+    kinds = {("GET", False): "list", ("GET", True): "show"}
+    found: Counter[str] = Counter()
+    for call in simulator.calls:
+        head, _, project = call.path.partition("/members")
+        name = kinds.get((call.method, bool(project)), call.method) if head != call.path else call.path
+        found[name] += 1
+    simulator.clear_calls()
+    return found
+
+
+def whole_life(
+    stack: auto.Stack, simulator: Simulator, connections: list[object]
+) -> list[tuple[dict[str, int], int, dict[str, Any]]]:
+    """Give the calls, the number of connections, and the state, of each operation."""
+    seen = []
+    operations: list[Callable[[], object]] = [stack.up, stack.preview, stack.refresh, stack.destroy]
+    for operate in operations:
+        connections.clear()
+        operate()
+        deployment = json.loads(json.dumps(stack.export_stack().deployment))
+        seen.append((dict(calls(simulator)), len(connections), deployment))
+    return seen
+
+
+TOKEN = {"/v3/auth/tokens": 1}
+
+
+def test_sixty_members(new_stack: NewStack, simulator: Simulator, connections: list[object]) -> None:
+    backups, projects = [backup.id for backup in simulator.backups[:12]], simulator.projects[:5]
+
+    def program() -> None:
+        for backup in backups:
+            for project in projects:
+                cbr.BackupShareMember(f"{backup}-{project}", backup, project)
+
+    seen = whole_life(new_stack(program, simulator.env()), simulator, connections)
+    assert [made for made, _, _ in seen] == [{**TOKEN, "POST": 60}, {}, {**TOKEN, "list": 12}, {**TOKEN, "DELETE": 60}]
+    # The plugin has four threads. Signing in has a connection of its own: elsewhere it goes to another host.
+    assert max(number for _, number, _ in seen) <= 5
+
+    _, _, deployment = seen[0]
+    members = [entry for entry in deployment["resources"] if "backup_id" in entry.get("inputs", {})]
+    assert len(members) == 60
+    for entry in members:
+        assert entry["inputs"].keys() == {"__provider", "backup_id", "dest_project_id"}
+        assert entry["propertyDependencies"].keys() == entry["inputs"].keys()
+        ours = {name: value for name, value in entry["outputs"].items() if name not in entry["inputs"]}
+        assert len(json.dumps(ours)) + 2 * len(entry["inputs"]["__provider"]) < 400
+
+
+def test_twelve_sets(new_stack: NewStack, simulator: Simulator, connections: list[object]) -> None:
+    backups, projects = [backup.id for backup in simulator.backups[:12]], simulator.projects[:5]
+
+    def program() -> None:
+        for backup in backups:
+            cbr.BackupShare(backup, backup, projects)
+
+    seen = whole_life(new_stack(program, simulator.env()), simulator, connections)
+    changed = {**TOKEN, "list": 12, "POST": 12}
+    assert [made for made, _, _ in seen] == [changed, {}, {**TOKEN, "list": 12}, {**TOKEN, "DELETE": 60}]
+    # Only `destroy` works on the five of a set side by side, four sets at a time.
+    assert max(number for _, number, _ in seen[:3]) <= 5
+    assert seen[3][1] <= 4 * 5 + 1

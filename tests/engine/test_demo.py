@@ -1,0 +1,89 @@
+"""`make demo` less its set-up: it passes, it notices what is not as it should be, and it leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .conftest import ROOT
+
+DEMO = ROOT / "tools" / "demo" / "demo.py"
+
+#: A CLI that says yes to one command without doing it.
+LAZY_PULUMI = """#!/bin/sh
+[ "$1" = {command} ] && exit 0
+exec {pulumi} "$@"
+"""
+
+
+def start(path: str | None = None) -> subprocess.Popen[str]:
+    env = os.environ | {"OS_AUTH_URL": "http://127.0.0.1:9/v3", "OS_CLOUD": "none", "PULUMI_STACK": "none"}
+    if path:
+        env["PATH"] = f"{path}{os.pathsep}{env['PATH']}"
+    return subprocess.Popen(
+        [sys.executable, str(DEMO)], env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def left_by(demo: int) -> list[str]:
+    """Give what a demo left: processes, by the environment that all of them have, and files."""
+    mark = str(ROOT / ".demo" / str(demo))
+    found = [str(path) for path in (Path(mark), ROOT / f"Pulumi.demo-{demo}.yaml") if path.exists()]
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if f"{mark}/".encode() in (process / "environ").read_bytes():
+                found.append((process / "cmdline").read_text().replace("\0", " "))
+        except OSError:
+            continue
+    return found
+
+
+@pytest.mark.usefixtures("engine")
+def test_passes_whatever_the_caller_is_signed_in_to() -> None:
+    demo = start()
+    output, _ = demo.communicate(timeout=120)
+    assert demo.returncode == 0, output
+    assert "All 8 steps did what they should" in output
+    assert left_by(demo.pid) == []
+
+
+@pytest.mark.parametrize(
+    ("command", "failure"),
+    [
+        ("up", "FAILED: step 2 (Up): the cloud has 0 shares instead of 1"),
+        ("refresh", "FAILED: step 4 (Refresh): the cloud was asked for nothing instead of"),
+    ],
+)
+def test_notices_a_step_that_did_nothing(engine: Path, tmp_path: Path, command: str, failure: str) -> None:
+    shutil.copytree(engine, tmp_path, dirs_exist_ok=True)
+    lazy = tmp_path / "pulumi"
+    lazy.unlink()
+    lazy.write_text(LAZY_PULUMI.format(command=command, pulumi=engine / "pulumi"))
+    lazy.chmod(0o755)
+    demo = start(path=str(tmp_path))
+    output, _ = demo.communicate(timeout=120)
+    assert demo.returncode == 1
+    assert output.splitlines()[-1].startswith(failure)
+    assert left_by(demo.pid) == []
+
+
+@pytest.mark.usefixtures("engine")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("moment", ["Engine: ", "Simulated cloud: ", "$ pulumi preview", "dr creating"])
+def test_stopped_leaves_nothing(moment: str, number: signal.Signals) -> None:
+    demo = start()
+    assert demo.stdout
+    for line in demo.stdout:
+        if moment in line:
+            break
+    demo.send_signal(number)
+    output, _ = demo.communicate(timeout=60)
+    assert demo.returncode == 128 + number
+    assert output.endswith(f"{number.name}: stopping.\n")
+    assert left_by(demo.pid) == []

@@ -1,0 +1,84 @@
+"""Look-ups on the real engine: in previews too, with the stack's own settings, and with one line where they fail."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from pulumi_cbr.simulator import Simulator
+
+from .conftest import Cli
+from .written import WrittenStack
+
+
+@pytest.fixture
+def stack(cli: Cli, simulator: Simulator, tmp_path: Path, engine_env: Mapping[str, str]) -> WrittenStack:
+    return WrittenStack(tmp_path / "written", tmp_path / "backend", cli, simulator.env())
+
+
+def test_look_ups_in_a_program(stack: WrittenStack, simulator: Simulator) -> None:
+    backup, project = simulator.backups[4], simulator.projects[0]
+    # As a user has them: in the stack's configuration, the password among its secrets.
+    env = simulator.env()
+    stack.env = {}
+    names = {
+        "authUrl": "AUTH_URL",
+        "username": "USERNAME",
+        "userDomainName": "USER_DOMAIN_NAME",
+        "region": "REGION_NAME",
+    }
+    stack.configure(**{name: env[f"OS_{of}"] for name, of in names.items()}, projectId=env["OS_PROJECT_ID"])
+    stack.run("config", "set", "--secret", "cbr:password", env["OS_PASSWORD"])
+    stack.program(f"""
+found = cbr.get_backup({backup.id!r})
+pulumi.export("name", found.name)
+pulumi.export("newest", [backup.id for backup in cbr.get_backups(newest_first=True, limit=2)])
+pulumi.export("shared", len(cbr.get_backup_share_members(found.id)))
+
+share = cbr.BackupShareMember("share", found.id, {project!r})
+# Of a share that is not there yet, nothing is known.
+of_share = cbr.get_backup_share_members_output(share.share_id.apply(lambda _: found.id))
+pulumi.export("statuses", of_share.apply(lambda members: [member.status for member in members]))
+pulumi.export("secret", cbr.get_backup_output(pulumi.Output.secret(found.id)).name)
+pulumi.export("several", cbr.get_backups_output(name=share.backup_id.apply(lambda _: found.name)).apply(len))
+""")
+    preview = stack.run("preview")
+    # Plain look-ups are known in the preview, which asks the service for them and for nothing else.
+    assert backup.name in preview
+    asked = [call.path.rpartition("/")[2] for call in simulator.calls if call.method == "GET"]
+    # The secret one is known as well, and so is what is given to a resource; what the service gives it is not.
+    assert sorted(asked) == sorted([backup.id, "backups", "members", backup.id, "backups"])
+    assert simulator.count("POST", "auth/tokens") == 1
+
+    stack.up()
+    outputs = json.loads(stack.run("stack", "output", "--json"))
+    newest = [backup.id for backup in simulator.backups[:-3:-1]]
+    assert outputs == {
+        "name": backup.name,
+        "newest": newest,
+        "shared": 0,
+        "statuses": ["pending"],
+        "secret": "[secret]",
+        "several": 1,
+    }
+    (file,) = stack.backend.rglob("stacks/written/test.json")
+    assert env["OS_PASSWORD"] not in file.read_text()
+
+
+@pytest.mark.parametrize("form", ["plain", "output", "iterated"])
+def test_a_failed_look_up_is_one_line(stack: WrittenStack, simulator: Simulator, form: str) -> None:
+    missing = "00000000-0000-4000-8000-000000000000"
+    simulator.deny("cbr:backups:list")
+    stack.program(
+        {
+            "plain": f"cbr.get_backup({missing!r})",
+            "output": f"cbr.get_backup_output(pulumi.Output.from_input({missing!r}))",
+            "iterated": "print([backup.id for backup in cbr.get_backups()])",
+        }[form]
+    )
+    told = stack.fails("preview")
+    assert told.startswith("cbr: ")
+    assert ("cbr:backups:list" if form == "iterated" else "BackupService.6200") in told

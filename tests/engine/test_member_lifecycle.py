@@ -1,0 +1,468 @@
+"""BackupShareMember on the real engine: drift, failures as a terminal shows them, replacements, and stacks that were cut off."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import pickle
+import re
+import signal
+import subprocess
+import textwrap
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pulumi_cbr.backup_share_member import BackupShareMemberProvider
+from pulumi_cbr.simulator import Simulator
+
+from .conftest import Cli
+
+KIND = "pulumi-python:dynamic/cbr:BackupShareMember"
+
+
+class Stack:
+    """A stack of the CLI: a program that declares what a table says, and what the terminal showed last."""
+
+    def __init__(self, cli: Cli, folder: Path, env: Mapping[str, str]) -> None:
+        self.cli, self.folder, self.env = cli, folder, dict(env)
+        (folder / "Pulumi.yaml").write_text("name: test\nruntime: python\n")
+        self.declare("")
+        self.run("stack", "init", "test")
+
+    def declare(self, program: str) -> None:
+        text = "import pulumi\nimport pulumi_cbr as cbr\nfrom pulumi import ResourceOptions\n\n" + textwrap.dedent(
+            program
+        )
+        (self.folder / "__main__.py").write_text(text)
+
+    def run(self, *arguments: str, fails: bool = False, **env: str) -> str:
+        """Run a command, which must (not) fail; give what the terminal showed. There is never a traceback."""
+        done = self.cli(self.folder, *arguments, env={**self.env, **env})
+        assert (done.returncode != 0) == fails, done.stdout
+        assert "Traceback" not in done.stdout.replace("Traceback of theirs", ""), done.stdout
+        assert "KeyError" not in done.stdout, done.stdout
+        return done.stdout
+
+    def up(self, fails: bool = False, **env: str) -> str:
+        return self.run("up", "--yes", "--skip-preview", "--suppress-progress", fails=fails, **env)
+
+    def errors(self, shown: str) -> list[str]:
+        """Give what failed hooks said: each is one line, which the engine shows once or more."""
+        return sorted(set(re.findall(r"error: (?:.*: )?cbr: (.*)", shown)))
+
+    def shares(self) -> dict[str, dict[str, Any]]:
+        """Give the shares of the state by name."""
+        deployment = json.loads(self.run("stack", "export"))["deployment"]
+        return {
+            entry["urn"].rpartition("::")[2]: entry
+            for entry in deployment.get("resources", [])
+            if entry["type"] == KIND
+        }
+
+
+@pytest.fixture
+def stack(cli: Cli, simulator: Simulator, tmp_path: Path) -> Stack:
+    folder = tmp_path / "program"
+    folder.mkdir()
+    return Stack(cli, folder, simulator.env())
+
+
+def members(service: Simulator, backup: str) -> list[str]:
+    return sorted(service.members(backup))
+
+
+def test_drift(stack: Stack, simulator: Simulator) -> None:
+    names = ["same", "accepted", "imaged", "rejected", "reshared", "withdrawn", "lost"]
+    backup = {name: entry.id for name, entry in zip(names, simulator.backups, strict=False)}
+    project = simulator.projects[0]
+    program = f"""
+        for name, backup in {backup!r}.items():
+            cbr.BackupShareMember(name, backup, {project!r}, reshare_if_rejected=name == "reshared")
+    """
+    stack.declare(program)
+    stack.up()
+    made = stack.shares()
+    simulator.advance(3600)
+    vault = simulator.accept(backup["accepted"], project).vault_id
+    image = simulator.register_image(backup["imaged"], project)
+    for name in "rejected", "reshared":
+        simulator.reject(backup[name], project)
+    simulator.withdraw(backup["withdrawn"], project)
+    simulator.delete_backup(backup["lost"])
+
+    # What happened shows in a preview and in a refresh, and a preview without either knows nothing of it.
+    simulator.clear_calls()
+    assert "8 unchanged" in stack.run("preview", "--diff")
+    assert simulator.calls == []
+    for shown in stack.run("preview", "--refresh", "--diff"), stack.run("refresh", "--preview-only", "--diff"):
+        has_changed = f"cbr: the share of backup {{}} with project {project} has changed: ".format
+        for name, drift in (
+            ("accepted", f"status is accepted, not pending; vault_id is {vault}, not none\n"),
+            (
+                "imaged",
+                f"status is accepted, not pending; vault_id is {vault}, not none; image_id is {image}, not none\n",
+            ),
+            ("rejected", "status is rejected, not pending\n"),
+            ("reshared", "status is rejected, not pending\n"),
+        ):
+            assert has_changed(backup[name]) + drift in shown
+        assert backup["same"] not in "".join(line for line in shown.splitlines() if "cbr:" in line)
+    refreshed = stack.run("refresh", "--yes", "--skip-preview", "--suppress-progress")
+    # The engine counts what the next up has to do something about.
+    assert re.search(r"~ 1 updated\s+- 2 deleted", refreshed), refreshed
+    state = stack.shares()
+    assert {name: entry["outputs"]["status"] for name, entry in state.items()} == {
+        "same": "pending",
+        "accepted": "accepted",
+        "imaged": "accepted",
+        "rejected": "rejected",
+        "reshared": "rejected",
+    }
+    assert state["same"]["outputs"] == made["same"]["outputs"]
+    assert state["accepted"]["outputs"]["vault_id"] == vault
+    assert state["imaged"]["outputs"]["image_id"] == image
+
+    # The next preview has only what the program asks for: a rejected share is made anew where that is wanted.
+    del backup["lost"]
+    stack.declare(program.replace(repr({**backup, "lost": made["lost"]["inputs"]["backup_id"]}), repr(backup)))
+    shown = stack.run("preview")
+    assert re.search(r"\+ 1 to create", shown), shown
+    assert re.search(r"\+-1 to replace", shown), shown
+    assert "5 unchanged" in shown
+    simulator.clear_calls()
+    stack.up()
+    calls = [call.method for call in simulator.calls if backup["reshared"] in call.path]
+    assert calls == ["DELETE", "POST"]
+    assert stack.shares()["reshared"]["outputs"]["status"] == "pending"
+    stack.run("preview", "--expect-no-changes")
+    simulator.delete_image(backup["imaged"], project)
+    stack.run("destroy", "--yes", "--skip-preview")
+    assert not any(simulator.members(one) for one in backup.values())
+
+
+def test_failures_as_the_terminal_shows_them(stack: Stack, simulator: Simulator) -> None:
+    """One line each, in check, create, read, get, delete, and for settings and the network."""
+    good, taken, image, gone = (entry.id for entry in simulator.backups[:4])
+    project = simulator.projects[0]
+    simulator.share(taken, project)
+    declare = "cbr.BackupShareMember({!r}, {!r}, {!r})\n".format
+
+    stack.declare(declare("bad", "b", "p"))
+    shown = stack.run("preview", fails=True)
+    assert "property backup_id value {b} has a problem: must be a UUID with dashes, such as 2f8a1a44-" in shown
+    assert "property dest_project_id value {p} has a problem: must be a project ID: 32 hex digits without" in shown
+
+    stack.declare(declare("good", good, project) + declare("taken", taken, project) + declare("image", image, project))
+    shown = stack.up(fails=True)
+    (line,) = stack.errors(shown)
+    assert re.fullmatch(rf"backup {taken} is shared already with project {project} \(share .*\)\..*", line)
+    stack.declare(declare("good", good, project) + declare("image", image, project))
+    stack.up()
+
+    simulator.deny("cbr:member:list")
+    simulator.deny("cbr:member:get")
+    shown = stack.run("refresh", "--yes", "--skip-preview", "--suppress-progress", fails=True)
+    assert "403" in stack.errors(shown)[0]
+    simulator.allow_all()
+    assert set(stack.shares()) == {"good", "image"}
+
+    shown = stack.run(
+        "refresh", "--yes", "--skip-preview", "--suppress-progress", fails=True, OS_AUTH_URL="http://127.0.0.1:9/v3"
+    )
+    assert "127.0.0.1:9" in stack.errors(shown)[0]
+
+    # Signed in to the wrong project, nothing is found, and nothing is lost.
+    for command in "refresh", "destroy":
+        shown = stack.run(command, "--yes", "--skip-preview", fails=True, **simulator.env("receiver"))
+        assert f"but this run is signed in to {simulator.receiver.project_id}" in shown
+    assert set(stack.shares()) == {"good", "image"}
+
+    declared = declare("good", good, project) + declare("image", image, project)
+    for id_, text in (
+        (f"{gone}/{project}", "does not exist"),
+        ("nonsense", "the ID must be <backup_id>/<dest_project_id>, not 'nonsense'"),
+    ):
+        stack.declare(declared + f"cbr.BackupShareMember.get('read', {id_!r})\n")
+        shown = stack.run("preview", fails=True)
+        assert text in shown, shown
+    stack.declare(
+        declared
+        + f"read = cbr.BackupShareMember.get('read', {f'{taken}/{project}'!r})\n"
+        + "pulumi.export('read', [read.id, read.backup_id, read.dest_project_id, read.status, read.source_project_id])\n"
+    )
+    stack.up()
+    assert json.loads(stack.run("stack", "output", "--json"))["read"] == [
+        f"{taken}/{project}",
+        taken,
+        project,
+        "pending",
+        simulator.owner.project_id,
+    ]
+
+    registered = simulator.register_image(image, project)
+    shown = stack.run("destroy", "--yes", "--skip-preview", "--suppress-progress", fails=True)
+    (line,) = stack.errors(shown)
+    assert "BackupService.6710" in line
+    assert f"The image is {registered}" in line
+    assert "image" in stack.shares()
+    simulator.delete_image(image, project)
+    stack.run("destroy", "--yes", "--skip-preview")
+    # What was only read is not destroyed.
+    assert (members(simulator, good), members(simulator, image), members(simulator, taken)) == ([], [], [project])
+
+
+#: Breaks a hook, in the plugin's process only.
+SABOTAGE = """
+import os, sys
+if "pulumi.dynamic" in " ".join(sys.orig_argv) and os.environ.get("BROKEN"):
+    import pulumi_cbr.backup_share_member as module
+    def broken(*args, **kwargs):
+        raise ZeroDivisionError("a bug\\nof two lines")
+    setattr(module.BackupShareMemberLifecycle, os.environ["BROKEN"], broken)
+"""
+
+#: Somebody else's provider in the same process.
+THEIRS = """
+from pulumi.dynamic import CreateResult, Resource, ResourceProvider
+
+class Theirs(ResourceProvider):
+    def create(self, props):
+        raise ValueError("Traceback of theirs")
+
+class Other(Resource):
+    pass
+
+cbr.BackupShareMember("ours", {backup!r}, {project!r})
+Other(Theirs(), "other", {{}})
+"""
+
+
+def test_bugs(stack: Stack, simulator: Simulator, tmp_path: Path) -> None:
+    """A bug says that it is one, in every hook; the traceback is in a file; other people's are as they were."""
+    backup, project = simulator.backups[0].id, simulator.projects[0]
+    (tmp_path / "sabotage").mkdir()
+    (tmp_path / "sabotage" / "sitecustomize.py").write_text(SABOTAGE)
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    stack.env |= {"PYTHONPATH": str(tmp_path / "sabotage"), "TMPDIR": str(logs)}
+    program = f"cbr.BackupShareMember('dr', {backup!r}, {project!r}, adopt_existing={{}})"
+    up, refresh = ("up", "--yes", "--skip-preview", "--suppress-progress"), ("refresh", "--yes", "--skip-preview")
+    destroy = ("destroy", "--yes", "--skip-preview", "--suppress-progress")
+
+    def breaks(hook: str, *command: str) -> None:
+        (line,) = stack.errors(stack.run(*command, fails=True, BROKEN=hook))
+        told = re.fullmatch(
+            r"this is a bug in pulumi-cbr \(ZeroDivisionError\), and what it was doing may have been done or not\. "
+            r"Please report it with the file (\S+) \(which names backups and projects, but no credentials\)",
+            line,
+        )
+        assert told, line
+        assert Path(told[1]).parent == logs
+        kept = Path(told[1]).read_text()
+        assert kept.startswith("Traceback")
+        assert kept.endswith("ZeroDivisionError: a bug\nof two lines\n")
+        assert simulator.owner.password not in kept
+
+    stack.declare(program.format(False))
+    breaks("__init__", *up)
+    breaks("check", *up)
+    breaks("create", *up)
+    stack.up()
+    breaks("read", *refresh)
+    stack.declare(program.format(True))
+    breaks("diff", *up)
+    breaks("update", *up)
+    breaks("delete", *destroy)
+    assert members(simulator, backup) == [project]
+    stack.run(*destroy)
+    assert members(simulator, backup) == []
+
+    stack.declare(THEIRS.format(backup=backup, project=project))
+    shown = stack.cli(stack.folder, *up, env=stack.env).stdout
+    assert 'raise ValueError("Traceback of theirs")' in shown
+    assert "Traceback (most recent call last)" in shown
+    stack.run(*destroy)
+
+
+def test_preflight(stack: Stack, simulator: Simulator) -> None:
+    backup = [entry.id for entry in simulator.backups]
+    project = simulator.projects
+    stack.run("config", "set", "cbr:preflight", "true")
+    stack.run("config", "set", "cbr:maxRetries", "1")
+    program = """
+        for number, (backup, project) in enumerate({}):
+            cbr.BackupShareMember(f"share-{{number}}", backup, project, reshare_if_rejected=True)
+    """
+    wanted = [(backup[0], one) for one in project[:12]] + [(backup[1], project[0]), (backup[2], project[0])]
+    simulator.set_backup(backup[1], status="error")
+    simulator.share(backup[2], project[0])
+    stack.declare(program.format(wanted))
+    shown = stack.run("preview", fails=True)
+    # The engine stops at the first failure, or at the first few.
+    assert re.search("has a problem: backup .* (would be shared with|has status `error`|is shared already)", shown), (
+        shown
+    )
+    for one in backup[:3]:
+        assert simulator.count("*", one) in (0, 2)
+    assert simulator.members(backup[0]) == {}
+
+    # What fits passes, in the preview and in the up, and then in a replacement of each kind.
+    stack.declare(program.format([(backup[0], one) for one in project[:9]]))
+    stack.run("up", "--yes")
+    assert len(simulator.members(backup[0])) == 9
+    simulator.reject(backup[0], project[8])
+    stack.run("refresh", "--yes", "--skip-preview")
+    stack.declare(program.format([(backup[0], one) for one in (project[10], *project[1:9])]))
+    simulator.clear_calls()
+    stack.run("up", "--yes")
+    assert set(simulator.members(backup[0])) == set(project[1:9]) | {project[10]}
+    assert simulator.members(backup[0])[project[8]].status == "pending"
+    stack.run("preview", "--expect-no-changes")
+
+    # Off again, nothing is asked.
+    stack.run("config", "rm", "cbr:preflight")
+    stack.declare(program.format([(backup[1], one) for one in project[:3]]))
+    simulator.clear_calls()
+    stack.run("preview")
+    assert simulator.calls == []
+    stack.run("destroy", "--yes", "--skip-preview")
+
+
+def test_replacing_the_same_pair_by_force(stack: Stack, simulator: Simulator) -> None:
+    """The engine does not ask the provider then, and creates before it deletes: nothing may be lost by it."""
+    plain, adopting, first = (entry.id for entry in simulator.backups[:3])
+    project = simulator.projects[0]
+    stack.declare(f"""
+        cbr.BackupShareMember("plain", {plain!r}, {project!r})
+        cbr.BackupShareMember("adopting", {adopting!r}, {project!r}, adopt_existing=True)
+        cbr.BackupShareMember("first", {first!r}, {project!r}, opts=ResourceOptions(delete_before_replace=True))
+    """)
+    stack.up()
+    before = {one: simulator.members(one)[project].id for one in (plain, adopting, first)}
+
+    def replace(name: str, fails: bool = False) -> str:
+        urn = f"urn:pulumi:test::test::{KIND}::{name}"
+        return stack.run("up", "--yes", "--skip-preview", "--suppress-progress", "--replace", urn, fails=fails)
+
+    (line,) = stack.errors(replace("plain", fails=True))
+    assert "to replace it (`--replace`), set delete_before_replace" in line
+    assert simulator.members(plain)[project].id == before[plain]
+    shown = replace("adopting")
+    assert "stays: another resource of this stack has it now" in shown
+    assert simulator.members(adopting)[project].id == before[adopting]
+    replace("first")
+    assert simulator.members(first)[project].id != before[first]
+
+    # Another name without an alias is the same to the engine.
+    stack.declare(f"""
+        cbr.BackupShareMember("renamed", {adopting!r}, {project!r}, adopt_existing=True)
+    """)
+    stack.up()
+    assert set(stack.shares()) == {"renamed"}
+    assert members(simulator, adopting) == [project]
+    stack.run("refresh", "--yes", "--skip-preview", "--expect-no-changes")
+    stack.run("destroy", "--yes", "--skip-preview")
+    assert members(simulator, adopting) == []
+
+
+def test_killed_between_commit_and_answer(stack: Stack, simulator: Simulator, engine_env: dict[str, str]) -> None:
+    """One more run, with the setting that the first one asks for, finishes."""
+    backup, project = simulator.backups[0].id, simulator.projects[0]
+    stack.declare(f"cbr.BackupShareMember('dr', {backup!r}, {project!r})")
+    simulator.faults.scripted("the 1st POST to /v3/.*/members: timeout after commit, 600 s")
+    command = ["pulumi", "up", "--yes", "--skip-preview", "--non-interactive"]
+    run = subprocess.Popen(
+        command,
+        cwd=stack.folder,
+        env={**os.environ, **engine_env, **stack.env},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    patience = time.monotonic() + 60
+    while not simulator.members(backup):
+        assert run.poll() is None
+        assert time.monotonic() < patience
+    run.send_signal(signal.SIGKILL)
+    run.wait()
+    simulator.faults.clear()
+    stack.run("cancel", "--yes")
+    assert stack.shares() == {}
+    assert "cbr:adoptExisting true" in stack.up(fails=True)
+    stack.run("config", "set", "cbr:adoptExisting", "true")
+    stack.up()
+    assert set(stack.shares()) == {"dr"}
+    stack.run("config", "rm", "cbr:adoptExisting")
+    stack.run("preview", "--expect-no-changes")
+    stack.run("destroy", "--yes", "--skip-preview")
+    assert simulator.members(backup) == {}
+
+
+#: What `__provider` is in every stack: pickled by the class's name. It never changes.
+PINNED = "gASVQwAAAAAAAACMHnB1bHVtaV9jYnIuYmFja3VwX3NoYXJlX21lbWJlcpSMGUJhY2t1cFNoYXJlTWVtYmVyUHJvdmlkZXKUk5QpgZQu"
+
+
+def test_a_stack_of_today_is_refreshed_and_destroyed(stack: Stack, simulator: Simulator, tmp_path: Path) -> None:
+    backup, other, third = (entry.id for entry in simulator.backups[:3])
+    project = simulator.projects[0]
+    urn = "urn:pulumi:test::test::{}::{}".format
+    stack_urn, provider_urn = urn("pulumi:pulumi:Stack", "test-test"), urn("pulumi:providers:pulumi-python", "default")
+    provider_id = "0f0e0d0c-0b0a-0908-0706-050403020100"
+    resources: list[dict[str, Any]] = [
+        {"urn": stack_urn, "custom": False, "type": "pulumi:pulumi:Stack"},
+        {
+            "urn": provider_urn,
+            "custom": True,
+            "id": provider_id,
+            "type": "pulumi:providers:pulumi-python",
+        },
+    ]
+    # The same in the words of another Python: a stack changes nothing because of it.
+    older = base64.b64encode(pickle.dumps(BackupShareMemberProvider(), protocol=2)).decode()
+    assert older != PINNED
+    for name, one, text in ("kept", backup, PINNED), ("older", third, older), ("lost", other, PINNED):
+        made = simulator.share(one, project)
+        inputs = {"__provider": text, "backup_id": one, "dest_project_id": project}
+        resources.append(
+            {
+                "urn": urn(KIND, name),
+                "custom": True,
+                "id": f"{one}/{project}",
+                "type": KIND,
+                "inputs": inputs,
+                "outputs": {
+                    **inputs,
+                    "share_id": made.id,
+                    "status": "pending",
+                    "created_at": "2026-01-01T00:00:00+00:00",
+                    "source_project_id": simulator.owner.project_id,
+                },
+                "parent": stack_urn,
+                "provider": f"{provider_urn}::{provider_id}",
+            }
+        )
+    manifest = {"time": "2026-01-01T00:00:00Z", "magic": "", "version": ""}
+    checkpoint = tmp_path / "checkpoint.json"
+    checkpoint.write_text(json.dumps({"version": 3, "deployment": {"manifest": manifest, "resources": resources}}))
+    stack.run("stack", "import", "--file", str(checkpoint))
+    simulator.accept(backup, project)
+    simulator.withdraw(other, project)
+    stack.declare(f"""
+        cbr.BackupShareMember("kept", {backup!r}, {project!r})
+        cbr.BackupShareMember("older", {third!r}, {project!r})
+    """)
+    stack.run("refresh", "--yes", "--skip-preview")
+    assert {name: entry["outputs"]["status"] for name, entry in stack.shares().items()} == {
+        "kept": "accepted",
+        "older": "pending",
+    }
+    stack.run("preview", "--expect-no-changes")
+    stack.run("up", "--yes", "--expect-no-changes")
+    stack.run("destroy", "--yes", "--skip-preview")
+    assert simulator.members(backup) == {}
+    assert simulator.members(third) == {}

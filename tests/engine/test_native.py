@@ -1,0 +1,417 @@
+"""The first-class provider on the real engine: what it can do that the dynamic ones cannot."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+
+import pulumi_cbr.native as cbr
+from pulumi_cbr.simulator import Fault, Simulator
+
+from .conftest import Cli, NewStack
+
+SCRIPT = str(Path(sys.executable).parent / "pulumi-resource-cbr")
+
+
+@pytest.fixture
+def project(tmp_path: Path, cli: Cli) -> Path:
+    """A project with an empty program and a stack."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "Pulumi.yaml").write_text("name: project\nruntime: python\n")
+    (folder / "__main__.py").write_text("")
+    assert cli(folder, "stack", "init", "test").returncode == 0
+    return folder
+
+
+@pytest.fixture
+def run(project: Path, cli: Cli, simulator: Simulator) -> Callable[..., str]:
+    """Run a command that goes well, signed in as the owner or as another role; give what it printed."""
+
+    def done(*arguments: str, role: str = "owner") -> str:
+        finished = cli(project, *arguments, env=simulator.env(role))
+        assert finished.returncode == 0, finished.stdout
+        assert "Traceback" not in finished.stdout
+        return finished.stdout
+
+    return done
+
+
+def writes(simulator: Simulator) -> list[str]:
+    """Give the calls that may have changed something at the service."""
+    return [call.method for call in simulator.calls if "/backups" in call.path and call.method != "GET"]
+
+
+def resources(folder: Path) -> list[dict[str, Any]]:
+    """Give the stack's resources as they are written in the backend, but for the stack itself."""
+    (file,) = folder.rglob("backend/.pulumi/stacks/*/*.json")
+    latest = json.loads(file.read_text())["checkpoint"]["latest"]
+    return [entry for entry in latest.get("resources", []) if entry["type"] != "pulumi:pulumi:Stack"]
+
+
+def test_import_of_fifty(project: Path, run: Callable[..., str], simulator: Simulator) -> None:
+    wanted = {}
+    for backup in simulator.backups[:5]:
+        for number, dest in enumerate(simulator.projects[:10]):
+            simulator.share(backup.id, dest)
+            wanted[f"{backup.name}-{number}"] = f"{backup.id}/{dest}"
+    entries = [{"type": "cbr:index:BackupShareMember", "name": name, "id": id_} for name, id_ in wanted.items()]
+    (project / "import.json").write_text(json.dumps({"resources": entries}))
+
+    run("import", "--file", "import.json", "--yes", "--skip-preview", "--protect=false", "--out", "__main__.py")
+    assert {entry["id"] for entry in resources(project.parent) if entry["custom"]} >= set(wanted.values())
+    run("preview", "--diff", "--expect-no-changes")
+    assert writes(simulator) == []
+
+    run("destroy", "--yes", "--skip-preview")
+    assert writes(simulator) == ["DELETE"] * 50
+    assert not any(simulator.members(backup.id) for backup in simulator.backups)
+
+
+def test_import_of_each_kind(project: Path, run: Callable[..., str], simulator: Simulator) -> None:
+    one, two = (entry.id for entry in simulator.backups[:2])
+    receiver = simulator.receiver.project_id
+    simulator.share(one, receiver)
+    simulator.accept(one, receiver, simulator.vaults[0].id)
+    for dest in simulator.projects[1:4]:
+        simulator.share(two, dest)
+
+    def imported(role: str, **ids: str) -> dict[str, list[str]]:
+        entries = [{"type": f"cbr:index:{kind}", "name": kind.lower(), "id": id_} for kind, id_ in ids.items()]
+        (project / "import.json").write_text(json.dumps({"resources": entries}))
+        output = run("import", "--file", "import.json", "--yes", "--skip-preview", "--protect=false", role=role)
+        (project / "__main__.py").write_text(output[output.index("import pulumi\n") :])
+        run("preview", "--diff", "--expect-no-changes", role=role)
+        found = [entry for entry in resources(project.parent) if entry["type"].startswith("cbr:")]
+        run("state", "delete", "--all", "--yes", "--force")
+        return {entry["type"].rpartition(":")[2]: sorted(entry["inputs"]) for entry in found}
+
+    assert imported("owner", BackupShareMember=f"{one}/{receiver}", BackupShare=two) == {
+        "BackupShareMember": ["backupId", "destProjectId"],
+        "BackupShare": ["backupId", "destProjectIds"],
+    }
+    assert imported("receiver", BackupShareAccepter=f"{one}/{receiver}") == {
+        "BackupShareAccepter": ["backupId", "vaultId"]
+    }
+    assert writes(simulator) == []
+
+
+def test_import_of_what_is_none(project: Path, cli: Cli, simulator: Simulator) -> None:
+    backup, dest, own = simulator.backups[0].id, simulator.projects[0], simulator.owner.project_id
+    wrong = [
+        ("BackupShareMember", f"{backup}/{dest}", f"resource '{backup}/{dest}' does not exist"),
+        (
+            "BackupShareMember",
+            backup,
+            f"cbr: the ID must be <backup_id>/<dest_project_id>, not '{backup}': the part after",
+        ),
+        ("BackupShare", f"{backup}/{dest}", "cbr: the ID must be a UUID with dashes"),
+        ("BackupShareAccepter", f"x/{dest}", f"cbr: the ID must be <backup_id>/<own project ID>, not 'x/{dest}'"),
+        (
+            "BackupShareAccepter",
+            f"{backup}/{dest}",
+            f"cbr: the share was accepted by project {dest}, but this run is signed in to {own}",
+        ),
+    ]
+    entries = [{"type": f"cbr:index:{kind}", "name": f"r{n}", "id": id_} for n, (kind, id_, _) in enumerate(wrong)]
+    (project / "import.json").write_text(json.dumps({"resources": entries}))
+    failed = cli(project, "import", "--file", "import.json", "--yes", env=simulator.env())
+    assert failed.returncode != 0
+    told = [line for line in failed.stdout.splitlines() if line.startswith("    error: ")]
+    assert [message for _, _, message in wrong if not any(message in line for line in told)] == []
+    assert "Traceback" not in failed.stdout
+    assert not [entry for entry in resources(project.parent) if entry["type"].startswith("cbr:")]
+
+
+def test_schema_and_sdks_come_from_the_installed_script(run: Callable[..., str], project: Path) -> None:
+    schema = json.loads(run("package", "get-schema", SCRIPT).partition("warning:")[0])
+    assert schema["name"] == "cbr"
+    for language in "python", "nodejs", "go":
+        run("package", "gen-sdk", SCRIPT, "--language", language, "--out", "sdk")
+    written = {path.name for path in (project / "sdk").rglob("*ackup*")}
+    assert written >= {"backup_share_member.py", "backupShareMember.ts", "backupShareMember.go", "getBackups.ts"}
+
+    # Python has the classes of this package: what would be generated takes the same arguments.
+    (package,) = (project / "sdk" / "python").glob("*/provider.py")
+    for name, file in (
+        ("BackupShareMember", "backup_share_member.py"),
+        ("BackupShare", "backup_share.py"),
+        ("BackupShareAccepter", "backup_share_accepter.py"),
+        ("Provider", "provider.py"),
+    ):
+        generated = _arguments(ast.parse((package.parent / file).read_text()), f"{name}Args")
+        own = inspect.signature(getattr(cbr, name).__init__).parameters
+        needed = {entry for entry in own if own[entry].default is inspect.Parameter.empty}
+        assert generated == {entry: entry in needed for entry in own if entry not in ("self", "resource_name", "opts")}
+
+
+def _arguments(module: ast.Module, name: str) -> dict[str, bool]:
+    """Give the arguments of a generated class's constructor, and whether each must be given."""
+    (found,) = (entry for entry in module.body if isinstance(entry, ast.ClassDef) and entry.name == name)
+    constructor = next(entry for entry in found.body if isinstance(entry, ast.FunctionDef))
+    arguments = zip(constructor.args.kwonlyargs, constructor.args.kw_defaults, strict=True)
+    return {entry.arg: default is None for entry, default in arguments}
+
+
+def settings(simulator: Simulator, role: str) -> dict[str, Any]:
+    env = simulator.env(role)
+    return {
+        "auth_url": env["OS_AUTH_URL"],
+        "username": env["OS_USERNAME"],
+        "password": env["OS_PASSWORD"],
+        "user_domain_name": env["OS_USER_DOMAIN_NAME"],
+        "project_id": env["OS_PROJECT_ID"],
+        "region": env["OS_REGION_NAME"],
+    }
+
+
+def test_owner_and_receiver_in_one_program(new_stack: NewStack, simulator: Simulator, tmp_path: Path) -> None:
+    """Each with credentials of its own, which are nowhere in plain; and secrets stay secret."""
+    backup, vault = simulator.backups[0].id, simulator.vaults[0].id
+    opts = pulumi.ResourceOptions
+    extra: dict[str, Any] = {}
+
+    class Site(pulumi.ComponentResource):
+        def __init__(self, provider: cbr.Provider) -> None:
+            super().__init__("test:index:Site", "site", None, opts(providers=[provider]))
+            self.share = cbr.BackupShareMember(
+                "dr", pulumi.Output.secret(backup), simulator.receiver.project_id, opts=opts(parent=self)
+            )
+
+    def program() -> None:
+        owner = cbr.Provider("owner", **settings(simulator, "owner"), parallel=4, **extra)
+        receiver = cbr.Provider("receiver", **settings(simulator, "receiver"))
+        share = Site(owner).share
+        accepted = cbr.BackupShareAccepter(
+            "in", share.backup_id, vault, opts=opts(provider=receiver, depends_on=[share])
+        )
+        own = cbr.BackupShare("set", simulator.backups[1].id, simulator.projects[:2], opts=opts(provider=owner))
+        pulumi.export("status", accepted.status)
+        pulumi.export("source", accepted.source_project_id)
+        pulumi.export("share", own.members[simulator.projects[1]]["share_id"])
+        found = cbr.get_backup_share_members_output(own.backup_id, opts=pulumi.InvokeOutputOptions(provider=owner))
+        pulumi.export("count", found.apply(len))
+        shown = cbr.BackupShareMember.get(
+            "shown", own.id.apply(lambda known: f"{known}/{simulator.projects[0]}"), opts=opts(provider=owner)
+        )
+        pulumi.export("shown", shown.status)
+
+    stack = new_stack(program, {})
+    preview = stack.preview()
+    assert preview.change_summary == {"create": 7}
+    result = stack.up()
+    assert {name: output.value for name, output in result.outputs.items()} == {
+        "status": "accepted",
+        "source": simulator.owner.project_id,
+        "share": simulator.members(simulator.backups[1].id)[simulator.projects[1]].id,
+        "count": 2,
+        "shown": "pending",
+    }
+    assert simulator.members(backup)[simulator.receiver.project_id].status == "accepted"
+
+    (file,) = tmp_path.rglob("backend/.pulumi/stacks/*/*.json")
+    state = file.read_text()
+    for account in simulator.owner, simulator.receiver:
+        assert account.password not in state
+        assert account.password not in result.stdout
+    (member,) = (entry for entry in resources(tmp_path) if entry["urn"].endswith("BackupShareMember::dr"))
+    assert "ciphertext" in member["inputs"]["backupId"]
+    assert "ciphertext" in member["outputs"]["backupId"]
+
+    stack.up(expect_no_changes=True)
+    extra["timeout"] = 60
+    changes = stack.up().summary.resource_changes
+    assert changes
+    # Only the provider: none of its resources is replaced.
+    assert {str(kind): count for kind, count in changes.items() if kind != "same"} == {"update": 1}
+    assert set(stack.refresh().summary.resource_changes or {}) == {"same"}
+    stack.destroy()
+    assert simulator.members(simulator.backups[1].id) == {}
+    assert simulator.count("POST", "/members$") == 2
+
+
+def test_drift(new_stack: NewStack, simulator: Simulator) -> None:
+    gone, rejected = (entry.id for entry in simulator.backups[:2])
+    receiver = simulator.receiver.project_id
+
+    def program() -> None:
+        cbr.BackupShareMember("gone", gone, receiver)
+        cbr.BackupShareMember("rejected", rejected, receiver, reshare_if_rejected=True)
+
+    stack = new_stack(program, simulator.env())
+    stack.up()
+    simulator.withdraw(gone, receiver)
+    simulator.reject(rejected, receiver)
+    assert stack.refresh().summary.resource_changes == {"same": 1, "delete": 1, "update": 1}
+    assert stack.up().summary.resource_changes == {"same": 1, "create": 1, "replace": 1}
+    assert [simulator.members(one)[receiver].status for one in (gone, rejected)] == ["pending", "pending"]
+
+
+@pytest.mark.parametrize(
+    ("explicit", "line"),
+    [
+        (False, "there is no setting cbr:authURL; the settings are: cloud, authUrl, "),
+        (True, "cbr:timeout must be a number of seconds above 0, not 'soon'"),
+    ],
+)
+def test_wrong_settings(project: Path, cli: Cli, simulator: Simulator, explicit: bool, line: str) -> None:
+    program = f'cbr.BackupShareMember("dr", "{simulator.backups[0].id}", "{simulator.projects[0]}"'
+    program += ', opts=pulumi.ResourceOptions(provider=cbr.Provider("p", timeout="soon")))' if explicit else ")"
+    (project / "__main__.py").write_text(f"import pulumi\nimport pulumi_cbr.native as cbr\n{program}\n")
+    if not explicit:
+        with (project / "Pulumi.test.yaml").open("a") as config:
+            config.write("config:\n  cbr:authURL: https://iam.example.com\n")
+    failed = cli(project, "up", "--yes", "--skip-preview", env=simulator.env())
+    assert failed.returncode != 0
+    assert line in failed.stdout
+    assert 'File "' not in failed.stdout.replace("KeyboardInterrupt", "")
+    assert simulator.calls == []
+
+
+@pytest.fixture
+def waiting_up(project: Path, engine_env: dict[str, str], simulator: Simulator) -> Iterator[subprocess.Popen[str]]:
+    """An `up` that has made the first share, and waits to try the second again."""
+    one, two = (entry.id for entry in simulator.backups[:2])
+    (project / "__main__.py").write_text(
+        "import pulumi\nimport pulumi_cbr.native as cbr\n"
+        f'first = cbr.BackupShareMember("first", "{one}", "{simulator.projects[0]}")\n'
+        f'cbr.BackupShareMember("second", "{two}", "{simulator.projects[0]}",\n'
+        "    opts=pulumi.ResourceOptions(depends_on=[first]))\n"
+    )
+    simulator.faults.add(Fault("throttle", "POST", f"{two}/members$", retry_after=50))
+    met = threading.Event()
+    take = simulator.faults.take
+
+    def told(method: str, path: str) -> Any:
+        fault = take(method, path)
+        if fault:
+            met.set()
+        return fault
+
+    simulator.faults.take = told  # type: ignore[method-assign]
+    with subprocess.Popen(
+        ["pulumi", "up", "--yes", "--skip-preview", "--non-interactive", "--color", "never"],
+        cwd=project,
+        env={**os.environ, **engine_env, **simulator.env()},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as up:
+        assert met.wait(60)
+        yield up
+
+
+def test_interrupted_while_it_waits(
+    project: Path, waiting_up: subprocess.Popen[str], run: Callable[..., str], simulator: Simulator
+) -> None:
+    """Ctrl-C ends a wait of half a minute at once; what was made is in the state, and the next run makes the rest."""
+    one, two = (entry.id for entry in simulator.backups[:2])
+    waiting_up.send_signal(signal.SIGINT)
+    output, _ = waiting_up.communicate(timeout=40)
+    assert waiting_up.returncode != 0
+    assert "cancelled while waiting to try again: run again to finish" in output
+    assert [entry["id"].partition("/")[0] for entry in resources(project.parent) if "::first" in entry["urn"]] == [one]
+
+    run("up", "--yes", "--skip-preview")
+    assert simulator.count("POST", f"{one}/members$") == 1
+    assert len(simulator.members(two)) == 1
+
+
+def test_killed_while_it_waits(waiting_up: subprocess.Popen[str], tmp_path: Path) -> None:
+    """Nothing of a killed engine runs on: neither the provider, nor the program and its host."""
+    assert len(running_with(str(tmp_path))) > 2
+    waiting_up.kill()
+    waiting_up.communicate()
+    until = time.monotonic() + 40
+    while running_with(str(tmp_path)) and time.monotonic() < until:
+        time.sleep(0.2)
+    assert running_with(str(tmp_path)) == []
+
+
+def running_with(folder: str) -> list[str]:
+    """Give the processes whose environment names a folder, as the stack's backend is in it."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if f"PULUMI_BACKEND_URL=file://{folder}/".encode() in (process / "environ").read_bytes():
+                found.append((process / "cmdline").read_text().replace("\0", " "))
+        except OSError:
+            continue
+    return found
+
+
+#: Keep whatever a resource stands for when it leaves the program.
+KEEP = """
+pulumi.runtime.register_stack_transformation(
+    lambda args: pulumi.ResourceTransformationResult(
+        args.props, pulumi.ResourceOptions.merge(args.opts, pulumi.ResourceOptions(retain_on_delete=True))
+    )
+)
+"""
+
+
+def test_moving_between_the_flavours(project: Path, run: Callable[..., str], simulator: Simulator) -> None:
+    """The recipe of docs/moving-between-flavours.md, there and back: the shares are never touched."""
+    one, two = (entry.id for entry in simulator.backups[:2])
+    dest = simulator.projects[:3]
+
+    def program(flavour: str, *, keep: bool = False, importing: bool = False, adopting: bool = False) -> None:
+        def opts(id_: str) -> str:
+            return f', opts=pulumi.ResourceOptions(import_="{id_}")' if importing else ""
+
+        adopt = ", adopt_existing=True" if adopting else ""
+        (project / "__main__.py").write_text(
+            f"import pulumi\nimport {flavour} as cbr\n{KEEP if keep else ''}\n"
+            f'cbr.BackupShareMember("dr", "{one}", "{dest[0]}"{adopt}{opts(f"{one}/{dest[0]}")})\n'
+            f'cbr.BackupShare("set", "{two}", {dest}{adopt}{opts(two)})\n'
+        )
+
+    def flavours() -> set[str]:
+        kinds = {entry["type"].rpartition(":")[0] for entry in resources(project.parent)}
+        return {kind for kind in kinds if "providers" not in kind}
+
+    program("pulumi_cbr")
+    run("up", "--yes", "--skip-preview")
+    shares = {backup: dict(simulator.members(backup)) for backup in (one, two)}
+    simulator.clear_calls()
+
+    program("pulumi_cbr", keep=True)
+    run("up", "--yes", "--skip-preview")
+    program("pulumi_cbr.native", importing=True)
+    run("up", "--yes", "--skip-preview")
+    assert flavours() == {"cbr:index"}
+    program("pulumi_cbr.native")
+    run("preview", "--diff", "--expect-no-changes")
+    assert writes(simulator) == []
+
+    program("pulumi_cbr.native", keep=True)
+    run("up", "--yes", "--skip-preview")
+    program("pulumi_cbr", adopting=True)
+    run("up", "--yes", "--skip-preview")
+    assert flavours() == {"pulumi-python:dynamic/cbr"}
+    # The member's own way to find out that it is there.
+    assert [(call.method, call.status) for call in simulator.calls if call.method in ("POST", "PUT", "DELETE")][
+        -1:
+    ] == [("POST", 400)]
+    assert writes(simulator) == ["POST"]
+    program("pulumi_cbr")
+    run("up", "--yes", "--skip-preview")
+    run("preview", "--diff", "--expect-no-changes")
+    assert {backup: dict(simulator.members(backup)) for backup in (one, two)} == shares
+
+    run("destroy", "--yes", "--skip-preview")
+    assert simulator.members(one) == simulator.members(two) == {}

@@ -1,0 +1,178 @@
+"""BackupShare on the real engine: one stack for a whole life, and what a state, a preview and a failed run look like."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pulumi
+import pytest
+
+import pulumi_cbr as cbr
+from pulumi_cbr.simulator import Fault, Simulator
+
+from .conftest import Cli, NewStack
+from .written import WrittenStack
+
+
+@pytest.fixture
+def stack(cli: Cli, simulator: Simulator, tmp_path: Path, engine_env: Mapping[str, str]) -> WrittenStack:
+    return WrittenStack(tmp_path / "written", tmp_path / "backend", cli, simulator.env())
+
+
+def calls(simulator: Simulator) -> list[str]:
+    """The calls that change or list members, in the order they began."""
+    ended = sorted(simulator.calls, key=lambda call: call.started)
+    return ["LIST" if call.method == "GET" else call.method for call in ended if "/members" in call.path]
+
+
+def test_a_whole_life(stack: WrittenStack, simulator: Simulator) -> None:
+    backup, projects = simulator.backups[0].id, simulator.projects
+    a, b, c, d, foreign = projects[:5]
+
+    def share(*wanted: str, **options: bool) -> None:
+        given = "".join(f", {name}={value}" for name, value in options.items())
+        stack.program(f"cbr.BackupShare('set', {backup!r}, {list(wanted)!r}{given})")
+
+    def run(operation: Callable[[], str]) -> list[str]:
+        """Run, and give the calls; state and service agree on the set afterwards."""
+        simulator.clear_calls()
+        operation()
+        made = calls(simulator)
+        members = stack.state()["set"]["members"]
+        there = simulator.members(backup)
+        assert {project: member["share_id"] for project, member in members.items()} == {
+            project: there[project].id for project in members
+        }
+        return made
+
+    simulator.share(backup, foreign)
+    share(a, b)
+    assert run(stack.up) == ["LIST", "POST"]
+    assert set(simulator.members(backup)) == {a, b, foreign}
+
+    # Order, duplicates and capitals mean nothing; and a preview asks nothing.
+    simulator.clear_calls()
+    share(b, a, b.upper())
+    stack.unchanged()
+    assert simulator.calls == []
+
+    # One added, one removed.
+    share(a, c)
+    assert run(stack.up) == ["LIST", "POST", "DELETE"]
+    assert set(simulator.members(backup)) == {a, c, foreign}
+
+    # Drift: the receiver decides, others take away and share.
+    simulator.accept(backup, a)
+    simulator.withdraw(backup, c)
+    simulator.share(backup, d)
+    simulator.advance(120)
+    assert run(stack.refresh) == ["LIST"]
+    assert stack.state()["set"]["members"][a]["status"] == "accepted"
+    assert run(stack.up) == ["LIST", "POST"]
+    assert set(simulator.members(backup)) == {a, c, d, foreign}
+    stack.unchanged()
+
+    # Exclusive: named before they go.
+    share(a, c, exclusive=True)
+    assert run(stack.up) == ["LIST", "DELETE", "DELETE"]
+    assert set(simulator.members(backup)) == {a, c}
+    simulator.share(backup, foreign)
+    simulator.clear_calls()
+    told = stack.run("preview", "--refresh")
+    assert calls(simulator) == ["LIST"]
+    assert f"exclusive=True takes away the shares with {foreign}" in told
+    assert run(lambda: stack.up("--refresh")) == ["LIST", "LIST", "DELETE"]
+    assert set(simulator.members(backup)) == {a, c}
+
+    # A lost answer costs one more list, and no second share.
+    simulator.faults.add(Fault("reset_after"))
+    share(a, b, c, d)
+    assert run(stack.up) == ["LIST", "POST", "LIST"]
+    assert set(simulator.members(backup)) == {a, b, c, d}
+
+    # A call that half worked is taken back, and the next run finishes it.
+    simulator.share(backup, foreign)
+    share(a, *projects[5:7])
+    no = {"error_code": "BackupService.6704", "error_msg": "invalid project ID"}
+    simulator.faults.add(Fault("status_after", status=400, body=no))
+    assert "was taken back: run again when the reason is gone" in stack.up_fails()
+    assert set(simulator.members(backup)) == {a, b, c, d, foreign}
+    assert run(stack.up) == ["LIST", "POST", "DELETE", "DELETE", "DELETE"]
+    assert set(simulator.members(backup)) == {a, *projects[5:7], foreign}
+
+    simulator.clear_calls()
+    stack.destroy()
+    assert calls(simulator) == ["DELETE"] * 3
+    assert set(simulator.members(backup)) == {foreign}
+
+
+def test_what_is_taken_over_stays(stack: WrittenStack, simulator: Simulator) -> None:
+    """A resource that is renamed takes its shares along; one of another backup is made before the old one goes."""
+    backup, other = (backup.id for backup in simulator.backups[:2])
+    a, b = simulator.projects[:2]
+
+    def share(name: str, of: str, options: str = "") -> None:
+        stack.program(f"cbr.BackupShare({name!r}, {of!r}, {[a, b]!r}, opts=pulumi.ResourceOptions({options}))")
+
+    share("old", backup)
+    stack.up()
+    records = {project: record.id for project, record in simulator.members(backup).items()}
+
+    # By its alias, without a call.
+    simulator.clear_calls()
+    share("new", backup, "aliases=[pulumi.Alias(name='old')]")
+    stack.up()
+    assert simulator.calls == []
+
+    # Without: refused as shared already; then taken over, by the setting of one run.
+    share("newer", backup)
+    told = stack.up_fails()
+    assert "is shared already" in told
+    assert "cbr:adoptExisting true" in told
+    stack.configure(adoptExisting="true")
+    stack.up()
+    assert {project: record.id for project, record in simulator.members(backup).items()} == records
+    assert set(stack.state()) == {"newer"}
+    stack.configure()
+
+    share("newer", other, "retain_on_delete=True")
+    simulator.clear_calls()
+    stack.up()
+    assert calls(simulator)[:2] == ["LIST", "POST"]
+    assert set(simulator.members(other)) == {a, b}
+    stack.destroy()
+    assert set(simulator.members(other)) == {a, b}
+
+
+def test_values_of_other_resources(new_stack: NewStack, simulator: Simulator, tmp_path: Path) -> None:
+    """Unknown ones pass a preview, whole or one by one; secret ones stay secret."""
+    first, second, third = (backup.id for backup in simulator.backups[:3])
+    a, b, c = simulator.projects[:3]
+
+    def program() -> None:
+        one = cbr.BackupShareMember("one", first, a)
+        # Of a resource that is not there yet, an output is not known in a preview.
+        project = pulumi.Output.all(one.share_id, one.dest_project_id).apply(lambda known: str(known[1]))
+        cbr.BackupShare("entry", second, [b, project, c])
+        cbr.BackupShare("whole", third, project.apply(lambda known: [known, b]), exclusive=True)
+        secret = cbr.BackupShare("secret", first, pulumi.Output.secret([b, c]), adopt_existing=True)
+        cbr.BackupShareMember("after", third, c, opts=pulumi.ResourceOptions(depends_on=[secret], protect=False))
+
+    stack = new_stack(program, simulator.env())
+    stack.preview()
+    assert simulator.calls == []
+    # `after` is foreign to the exclusive set; which of them comes first is not said.
+    stack.up()
+    assert set(simulator.members(second)) == {a, b, c}
+    assert set(simulator.members(first)) == {a, b, c}
+    state = json.dumps(stack.export_stack().deployment)
+    assert simulator.owner.password not in state
+    # Of the secret set's inputs and outputs alone, projects are encrypted in the file.
+    (file,) = tmp_path.rglob("stacks/test/test.json")
+    entries = json.loads(file.read_text())["checkpoint"]["latest"]["resources"]
+    hidden = {entry["urn"].rpartition("::")[2] for entry in entries if "ciphertext" in json.dumps(entry.get("outputs"))}
+    assert hidden == {"secret"}
+    stack.destroy()
+    assert [simulator.members(backup) for backup in (first, second, third)] == [{}, {}, {}]

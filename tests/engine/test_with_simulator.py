@@ -1,0 +1,29 @@
+"""The example of testing one's own program: its tests pass where its reader runs them, in a copy."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from .conftest import ROOT
+
+
+def test_the_example_passes_its_own_tests(engine: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "example"
+    shutil.copytree(ROOT / "examples" / "test_with_simulator", folder, ignore=shutil.ignore_patterns("__pycache__"))
+
+    ended = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
+        cwd=folder,
+        env={**os.environ, "PATH": os.pathsep.join([str(engine), os.environ["PATH"]])},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=240,
+    )
+
+    assert ended.returncode == 0, ended.stdout
+    assert "4 passed" in ended.stdout

@@ -1,0 +1,165 @@
+"""The real CLI in a folder of its own, and what is common to tests that wait for a fault to happen."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.conftest import engine, engine_env, pulumi_home, simulator
+from pulumi_cbr.simulator import Simulator
+
+__all__ = ["engine", "engine_env", "pulumi_home", "simulator"]
+
+PROGRAM = """
+import json, os
+import pulumi_cbr as cbr
+
+for backup, project in json.loads(os.environ["PAIRS"]):
+    cbr.BackupShareMember(f"{backup[:8]}-{project[:8]}", backup, project)
+"""
+
+#: Backup and project, as the program declares them.
+Pair = tuple[str, str]
+
+
+def wait_until(happened: Callable[[], bool], patience: float = 60) -> None:
+    """Wait for something that will happen. Fails where it does not."""
+    until = time.monotonic() + patience
+    while not happened():
+        assert time.monotonic() < until, "it has not happened"
+        time.sleep(0.005)
+
+
+class Terminal:
+    """One stack of a program that shares what `pairs` say, and the CLI on it."""
+
+    def __init__(self, folder: Path, stack: str, env: Mapping[str, str]) -> None:
+        self.folder = folder
+        self.pairs: Sequence[Pair] = ()
+        self._stack = stack
+        self._env = env
+        self._started: list[subprocess.Popen[str]] = []
+        folder.mkdir(exist_ok=True)
+        (folder / "Pulumi.yaml").write_text("name: test\nruntime: python\n")
+        (folder / "__main__.py").write_text(PROGRAM)
+        self.run("stack", "init", stack, of_stack=False)
+
+    def start(self, *arguments: str, of_stack: bool = True) -> subprocess.Popen[str]:
+        """Start the CLI as the head of a group of processes."""
+        stack = ["--stack", self._stack] if of_stack else []
+        process = subprocess.Popen(
+            ["pulumi", *arguments, *stack, "--non-interactive", "--color", "never"],
+            cwd=self.folder,
+            env={**os.environ, **self._env, "PAIRS": json.dumps(self.pairs)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self._started.append(process)
+        return process
+
+    def run(self, *arguments: str, fails: bool = False, of_stack: bool = True) -> str:
+        """Run the CLI to its end, which must be as said; give what it showed: never a traceback."""
+        return self.ended(self.start(*arguments, of_stack=of_stack), fails=fails)
+
+    def ended(self, process: subprocess.Popen[str], *, fails: bool = False) -> str:
+        """Wait for the end of a started one."""
+        shown, _ = process.communicate(timeout=120)
+        assert (process.returncode != 0) == fails, shown
+        assert "Traceback" not in shown, shown
+        assert "this is a bug" not in shown, shown
+        return shown
+
+    def up(self, fails: bool = False) -> str:
+        return self.run("up", "--yes", "--skip-preview", fails=fails)
+
+    def set(self, name: str, value: str) -> None:
+        self.run("config", "set", f"cbr:{name}", value)
+
+    def deployment(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.run("stack", "export"))["deployment"]
+        return found
+
+    def shares(self) -> dict[Pair, str]:
+        """Give the shares that the state has, with their IDs."""
+        found = [entry for entry in self.deployment().get("resources", []) if "backup_id" in entry.get("outputs", {})]
+        outputs = [entry["outputs"] for entry in found]
+        return {(entry["backup_id"], entry["dest_project_id"]): entry["share_id"] for entry in outputs}
+
+    def mend(self) -> None:
+        """Put back the engine's own copy of a state that it was killed while it wrote."""
+        backend = Path(self._env["PULUMI_BACKEND_URL"].removeprefix("file://"))
+        (state,) = backend.rglob(f"stacks/**/{self._stack}.json")
+        try:
+            json.loads(state.read_text())
+        except ValueError:
+            shutil.copy(state.with_suffix(".json.bak"), state)
+
+    def kill(self, process: subprocess.Popen[str]) -> None:
+        """Kill a started CLI, and all that it has started and would leave running."""
+        # Plugins have groups of their own, and are of its session.
+        process.kill()
+        for other in _session(process.pid):
+            with suppress(ProcessLookupError):
+                os.kill(other, signal.SIGKILL)
+        process.communicate()
+
+    def end_all(self) -> None:
+        """Leave nothing running."""
+        for process in self._started:
+            if process.returncode is None:
+                self.kill(process)
+
+
+def _session(leader: int) -> list[int]:
+    """Give the processes of a session."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with suppress(FileNotFoundError, ProcessLookupError):
+                # After the name in brackets: state, parent, group, session.
+                after = (entry / "stat").read_text().rpartition(")")[2].split()
+                if int(after[3]) == leader:
+                    found.append(int(entry.name))
+    return found
+
+
+def below(process: subprocess.Popen[str], what: str) -> int:
+    """Give the process below a started CLI that has `what` in its command line."""
+    lines = {id_: Path(f"/proc/{id_}/cmdline").read_text().replace("\0", " ") for id_ in _session(process.pid)}
+    return next(id_ for id_, line in lines.items() if what in line)
+
+
+def there(simulator: Simulator) -> dict[Pair, str]:
+    """Give the shares that the service has, with their IDs."""
+    return {
+        (backup.id, project): record.id
+        for backup in simulator.backups
+        for project, record in simulator.members(backup.id).items()
+    }
+
+
+@pytest.fixture
+def terminal(engine_env: dict[str, str], simulator: Simulator, tmp_path: Path) -> Iterator[Callable[[str], Terminal]]:
+    """Give a factory of stacks by name, signed in as the owner."""
+    made: list[Terminal] = []
+
+    def make(stack: str) -> Terminal:
+        made.append(Terminal(tmp_path / "program", stack, {**engine_env, **simulator.env()}))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.end_all()

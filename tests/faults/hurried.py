@@ -1,0 +1,46 @@
+"""Start a plugin that waits a twentieth of its time between tries. All else is as it is.
+
+Its clock goes on by these waits alone, and chance is none: what it decides does not depend on how busy the machine is.
+
+    python hurried.py pulumi.dynamic <the engine's address>
+"""
+
+from __future__ import annotations
+
+import runpy
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+
+from pulumi_cbr.accounts import Account
+from pulumi_cbr.api.retries import Timing
+from pulumi_cbr.api.settings import Settings
+
+_as_it_is = Account.__init__
+
+
+class _Clock(threading.local):
+    """A call is made by one thread."""
+
+    seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+    def wait(self, sleep: Callable[[float], None], seconds: float) -> None:
+        sleep(seconds / 20)
+        self.seconds += seconds
+
+
+def _hurried(self: Account, settings: Settings, timing: Timing | None) -> None:
+    timing, clock = timing or Timing(), _Clock()
+    sleep = timing.sleep
+    hurried = replace(timing, clock=clock, sleep=lambda seconds: clock.wait(sleep, seconds), chance=lambda: 0.5)
+    _as_it_is(self, settings, hurried)
+
+
+if __name__ == "__main__":
+    Account.__init__ = _hurried  # type: ignore[method-assign]
+    del sys.argv[0]
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

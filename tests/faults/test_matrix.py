@@ -1,0 +1,268 @@
+"""Runs the matrix in every flavour, and keeps docs/fault-matrix.md, which is what a run gives.
+
+`FAULT_MATRIX=write` in the environment writes that file anew.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+
+import pytest
+
+from protocol.plugin import FLAVOURS, HookFailed, Plugin
+from pulumi_cbr.simulator import Call, Simulator
+
+from .bare_engine import Hurried, Resource, assert_said_well
+from .matrix import ALONE, FAULTS, SIGN_IN_FAULTS, TIMES, Cell, End, expected, fault, written
+
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "fault-matrix.md"
+
+#: As many as the dynamic plugin serves at a time.
+_SIDE_BY_SIDE = 4
+
+#: By role: the owner, the owner with `cbr:adoptExisting`, the receiver.
+Plugins = dict[str, Plugin]
+
+
+class Place:
+    """A backup of its own for one cell, with somebody else's share on it."""
+
+    def __init__(self, simulator: Simulator, plugins: Plugins, backup_id: str) -> None:
+        self.simulator = simulator
+        self.plugins = plugins
+        self.backup_id = backup_id
+        self.receiver, self.bystander, *self.projects = simulator.projects
+        simulator.share(backup_id, self.bystander)
+
+    def member(self) -> Resource:
+        return Resource("BackupShareMember", backup_id=self.backup_id, dest_project_id=self.projects[0])
+
+    def member_there(self) -> Resource:
+        return self.made(self.member(), "owner")
+
+    def member_changed(self) -> Resource:
+        member = self.member_there()
+        member.inputs["reshare_if_rejected"] = True
+        return member
+
+    def acceptance(self) -> Resource:
+        self.simulator.share(self.backup_id, self.receiver)
+        return Resource("BackupShareAccepter", backup_id=self.backup_id, vault_id=self.simulator.vaults[0].id)
+
+    def acceptance_there(self) -> Resource:
+        return self.made(self.acceptance(), "receiver")
+
+    def set_of(self, count: int) -> Resource:
+        return Resource("BackupShare", backup_id=self.backup_id, dest_project_ids=self.projects[:count])
+
+    def set_there(self, count: int) -> Resource:
+        return self.made(self.set_of(count), "owner")
+
+    def set_changed(self, before: int, after: int) -> Resource:
+        changed = self.set_there(before)
+        changed.inputs["dest_project_ids"] = self.projects[:after]
+        return changed
+
+    def made(self, resource: Resource, role: str) -> Resource:
+        resource.up(self.plugins[role])
+        return resource
+
+    def assert_agrees(self, resource: Resource) -> None:
+        """Compare the state with the service: there is nothing that the one has and the other has not."""
+        there = self.simulator.members(self.backup_id)
+        assert there.pop(self.bystander).status == "pending", "somebody else's share"
+        if resource.kind == "BackupShareAccepter":
+            record = there.pop(self.receiver)
+            assert record.status == ("accepted" if resource.id else "rejected")
+            assert resource.outputs.get("status", "rejected") == record.status
+            state = {}
+        elif resource.kind == "BackupShare":
+            state = resource.outputs.get("members", {})
+        else:
+            state = {self.projects[0]: resource.outputs} if resource.id else {}
+        assert {project: record.id for project, record in there.items()} == {
+            project: entry["share_id"] for project, entry in state.items()
+        }
+
+    def leave(self) -> None:
+        for project in self.simulator.members(self.backup_id):
+            self.simulator.withdraw(self.backup_id, project)
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One hook on a prepared resource; the fault hits its calls of `method` whose path ends in `path`."""
+
+    title: str
+    prepare: Callable[[Place], Resource]
+    hook: str
+    method: str
+    path: str
+    role: str = "owner"
+
+
+_ONE_OF_THREE = "/members/{third}$"
+
+OPERATIONS = {
+    "create": Operation("BackupShareMember: create (its POST)", Place.member, "up", "POST", "/members$"),
+    "read": Operation("BackupShareMember: read (its GET)", Place.member_there, "refresh", "GET", "/members$"),
+    "update": Operation("BackupShareMember: update (makes no call)", Place.member_changed, "up", "*", ""),
+    "delete": Operation("BackupShareMember: delete (its DELETE)", Place.member_there, "destroy", "DELETE", ""),
+    "accept": Operation("BackupShareAccepter: create (its PUT)", Place.acceptance, "up", "PUT", "", "receiver"),
+    "look": Operation("BackupShareAccepter: read (its GET)", Place.acceptance_there, "refresh", "GET", "", "receiver"),
+    "reject": Operation(
+        "BackupShareAccepter: delete (its PUT)", Place.acceptance_there, "destroy", "PUT", "", "receiver"
+    ),
+    "share": Operation("BackupShare: create three (its POST)", lambda p: p.set_of(3), "up", "POST", "/members$"),
+    "list": Operation("BackupShare: read (its GET)", lambda p: p.set_there(3), "refresh", "GET", "/members$"),
+    "add": Operation(
+        "BackupShare: add three to two (its POST)", lambda p: p.set_changed(2, 5), "up", "POST", "/members$"
+    ),
+    "remove": Operation(
+        "BackupShare: take away three of five (one DELETE)",
+        lambda p: p.set_changed(5, 2),
+        "up",
+        "DELETE",
+        _ONE_OF_THREE,
+    ),
+    "unshare": Operation(
+        "BackupShare: delete three (one DELETE)", lambda p: p.set_there(3), "destroy", "DELETE", _ONE_OF_THREE
+    ),
+}
+
+
+class Cells:
+    """Runs cells on a few backups and plugins."""
+
+    def __init__(self, simulator: Simulator, plugins: Plugins, backup_ids: list[str]) -> None:
+        self._simulator = simulator
+        self._plugins = plugins
+        self._free: SimpleQueue[str] = SimpleQueue()
+        for backup_id in backup_ids:
+            self._free.put(backup_id)
+
+    def run(self, cell: Cell) -> End:
+        place = Place(self._simulator, self._plugins, self._free.get())
+        try:
+            return self._run(place, cell)
+        except Exception as error:
+            return End("!", f"{type(error).__name__}: {error}")
+        finally:
+            place.leave()
+            self._free.put(place.backup_id)
+
+    def _run(self, place: Place, cell: Cell) -> End:
+        simulator, operation, times = self._simulator, OPERATIONS[cell.operation], TIMES[cell.times]
+        resource = operation.prepare(place)
+        path = place.backup_id + operation.path.format(third=place.projects[2])
+        # What lasts hits everything, the look after a lost answer too.
+        method, path = ("*", place.backup_id) if times is None else (operation.method, path)
+        wrong = fault(cell.fault, times, method, path, simulator.state.now())
+        if cell.fault in SIGN_IN_FAULTS:
+            simulator.revoke_tokens()
+        had, before = resource.id, len(simulator.calls)
+        simulator.faults.add(wrong)
+        failed = None
+        try:
+            getattr(resource, operation.hook)(place.plugins[operation.role])
+        except HookFailed as error:
+            failed = error
+        simulator.faults.remove(wrong)
+        calls = _counted(simulator.calls[before:], place.backup_id, signing_in=cell.fault in ALONE)
+        letter = "+"
+        if failed:
+            assert_said_well(failed)
+            assert resource.id == had
+            letter = self._again(place, operation, resource, failed)
+        elif operation.hook != "destroy":
+            assert resource.id, "lost by a read"
+        place.assert_agrees(resource)
+        return End(letter, calls)
+
+    def _again(self, place: Place, operation: Operation, resource: Resource, failed: HookFailed) -> str:
+        """Do it again without a fault; give "a" where a share had to be adopted."""
+        try:
+            getattr(resource, operation.hook)(place.plugins[operation.role])
+        except HookFailed as error:
+            refused = error
+        else:
+            return "e"
+        assert_said_well(refused)
+        assert "cbr:adoptExisting" in str(failed)
+        assert "cbr:adoptExisting" in str(refused)
+        resource.up(place.plugins["adopting"])
+        return "a"
+
+
+def _counted(calls: list[Call], backup_id: str, *, signing_in: bool) -> str:
+    """Count the calls of one cell; those who run at the same time sign in when they want."""
+    counted = Counter(call.method for call in calls if backup_id in call.path)
+    if signing_in:
+        counted["sign-in"] = sum("/auth/" in call.path for call in calls)
+    order = ("sign-in", "GET", "POST", "PUT", "DELETE")
+    return ", ".join(f"{counted[kind]} {kind}" for kind in order if counted[kind]) or "no call"
+
+
+@pytest.fixture
+def simulator() -> Iterator[Simulator]:
+    with Simulator(backups=2 * _SIDE_BY_SIDE) as running:
+        yield running
+
+
+@pytest.fixture(params=FLAVOURS)
+def plugins(request: pytest.FixtureRequest, simulator: Simulator) -> Iterator[tuple[Plugins, Plugins]]:
+    """Plugins that are kept for all cells, and more with little time: a time-out takes all that a try has."""
+
+    def started(timeout: str) -> Plugins:
+        config = {"timeout": timeout, "maxRetries": "2"}
+        owner, receiver = simulator.env("owner"), simulator.env("receiver")
+        return {
+            "owner": stack.enter_context(Hurried(request.param, owner, config)),
+            "adopting": stack.enter_context(Hurried(request.param, owner, {**config, "adoptExisting": "true"})),
+            "receiver": stack.enter_context(Hurried(request.param, receiver, config)),
+        }
+
+    with ExitStack() as stack:
+        yield started("8"), started("2")
+
+
+def test_every_cell_ends_as_it_should(plugins: tuple[Plugins, Plugins], simulator: Simulator) -> None:
+    backups = [backup.id for backup in simulator.backups]
+    calm = Cells(simulator, plugins[0], backups[:_SIDE_BY_SIDE])
+    short = Cells(simulator, plugins[1], backups[_SIDE_BY_SIDE:])
+    wanted = expected(OPERATIONS)
+
+    def run(cell: Cell) -> End:
+        return (short if "timeout" in cell.fault else calm).run(cell)
+
+    ends: dict[Cell, End] = {}
+    with ThreadPoolExecutor(_SIDE_BY_SIDE) as some, ThreadPoolExecutor(_SIDE_BY_SIDE) as others:
+        running = {
+            cell: (others if "timeout" in cell.fault else some).submit(run, cell)
+            for cell in wanted
+            if cell.fault not in ALONE
+        }
+        ends = {cell: future.result() for cell, future in running.items()}
+    # These take the token away from everybody.
+    ends.update((cell, run(cell)) for cell in wanted if cell.fault in ALONE)
+
+    assert {cell: (end.letter, end.calls) for cell, end in ends.items() if end.letter != wanted[cell]} == {}
+    assert all("Traceback" not in plugin.said() for half in plugins for plugin in half.values())
+    titles = {name: operation.title for name, operation in OPERATIONS.items()}
+    text = written(titles, ends)
+    if os.environ.get("FAULT_MATRIX") == "write":
+        DOCS.write_text(text, encoding="utf-8")
+    assert DOCS.read_text(encoding="utf-8") == text
+
+
+def test_every_fault_is_in_the_matrix() -> None:
+    wanted = expected(OPERATIONS)
+    assert {cell.fault for cell in wanted} == {*FAULTS, *SIGN_IN_FAULTS}
+    assert {cell.operation for cell in wanted} == set(OPERATIONS)

@@ -1,0 +1,120 @@
+"""What users install: the wheel in new environments, with each extra, with the oldest versions that it allows."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tarfile
+import venv
+import zipfile
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PROJECT = (ROOT / "pyproject.toml").read_text()
+
+#: Runs a command of a new environment, and gives what it printed.
+Run = Callable[..., str]
+
+
+def run(*command: str | Path, **environment: str) -> str:
+    finished = subprocess.run(
+        [str(part) for part in command],
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert finished.returncode == 0, finished.stdout
+    return finished.stdout
+
+
+@pytest.fixture(scope="module")
+def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that `make dist` fills."""
+    folder = tmp_path_factory.mktemp("dist")
+    run(sys.executable, "-m", "build", "--outdir", folder, ROOT)
+    return folder
+
+
+def environment(folder: Path, dist: Path, *requirements: str) -> Path:
+    """Make an environment with the wheel and what is asked for, and give its Python."""
+    venv.create(folder, with_pip=True)
+    python = folder / "bin" / "python"
+    (wheel,) = dist.glob("*.whl")
+    # The wheel by its name, so that an extra can be asked for.
+    wanted = [requirement.replace("pulumi-cbr", str(wheel), 1) for requirement in requirements]
+    run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wanted)
+    return python
+
+
+def test_wheel_and_sdist_have_what_they_should(dist: Path) -> None:
+    (wheel,) = dist.glob("*.whl")
+    (sdist,) = dist.glob("*.tar.gz")
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+        metadata = next(archive.read(name).decode() for name in names if name.endswith("METADATA"))
+    sources = {str(path.relative_to(ROOT / "provider")) for path in (ROOT / "provider/pulumi_cbr").rglob("*.py")}
+    assert sources <= names
+    assert {"pulumi_cbr/py.typed", "pulumi_cbr/simulator/openapi.json"} <= names
+    # Without this, Pulumi takes the package for one whose provider it must download before any program runs.
+    assert "pulumi_cbr/pulumi-plugin.json" in names
+    assert not [name for name in names if name.startswith(("tests", "tools", "bench", "examples"))]
+    assert "License-Expression: Apache-2.0" in metadata
+    assert "Requires-Python: >=3.10" in metadata
+    with tarfile.open(sdist) as archive:
+        assert {"LICENSE", "README.md", "pyproject.toml"} <= {Path(name).name for name in archive.getnames()}
+
+
+def test_without_extras_it_imports_and_says_which_extra_is_missing(dist: Path, tmp_path: Path) -> None:
+    python = environment(tmp_path / "bare", dist, "pulumi-cbr")
+    run(python, "-c", "import pulumi_cbr, pulumi_cbr.native, pulumi_cbr.api; pulumi_cbr.api.CbrClient")
+    run(python, "-c", "import pulumi_cbr.simulator")
+    served = subprocess.run([python, "-m", "pulumi_cbr.simulator", "serve"], capture_output=True, text=True)
+    assert served.returncode != 0
+    assert "pulumi-cbr[simulator]" in served.stderr
+    assert "Traceback" not in served.stderr
+    named = subprocess.run(
+        [python, "-c", "from pulumi_cbr.api import CbrClient; CbrClient()"],
+        env={**os.environ, "OS_CLOUD": "production"},
+        capture_output=True,
+        text=True,
+    )
+    assert "pip install 'pulumi-cbr[clouds]'" in named.stderr
+    assert (python.parent / "pulumi-resource-cbr").exists()
+
+
+@pytest.mark.parametrize(
+    ("extra", "code"),
+    [
+        ("clouds", "import openstack.config, pulumi_cbr.api.clouds"),
+        ("simulator", "from pulumi_cbr.simulator import Simulator\nwith Simulator() as sim: print(sim.url)"),
+    ],
+)
+def test_each_extra_installs_what_it_promises(extra: str, code: str, dist: Path, tmp_path: Path) -> None:
+    python = environment(tmp_path / extra, dist, f"pulumi-cbr[{extra}]")
+    run(python, "-c", code)
+
+
+def test_the_oldest_versions_allowed_work(dist: Path, tmp_path: Path) -> None:
+    oldest = [f"{name}=={least}" for name, least in re.findall(r'"([a-z0-9]+)>=([0-9.]+),<\d+",', PROJECT)]
+    assert {"pulumi", "requests", "keystoneauth1", "flask"} <= {entry.partition("==")[0] for entry in oldest}
+    tools = [f"{name}=={version(name)}" for name in ("pytest", "hypothesis")]
+    python = environment(tmp_path / "oldest", dist, "pulumi-cbr[simulator]", *oldest, *tools)
+    told = run(
+        *(python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "default"),
+        *(ROOT / "tests/protocol", ROOT / "tests/unit/test_state_format.py"),
+        PYTHONPATH=str(ROOT / "tests"),
+    )
+    assert re.search(r"\d+ passed", told)
+
+
+def test_version_and_changelog_agree() -> None:
+    (stated,) = re.findall(r'^version = "(.*)"$', PROJECT, re.MULTILINE)
+    dated = re.findall(r"^## \[(\d.*)\] - \d{4}-\d\d-\d\d$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert dated[0] == stated == version("pulumi-cbr")

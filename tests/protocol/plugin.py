@@ -1,0 +1,211 @@
+"""A provider's plugin process, driven over gRPC as the engine drives it: one driver for every flavour."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from types import TracebackType
+from typing import Any
+
+import grpc
+from google.protobuf.json_format import MessageToDict, ParseDict
+from google.protobuf.struct_pb2 import Struct
+from pulumi.dynamic.dynamic import serialize_provider
+from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
+
+from pulumi_cbr.backup_share import BackupShareProvider
+from pulumi_cbr.backup_share_accepter import BackupShareAccepterProvider
+from pulumi_cbr.backup_share_member import BackupShareMemberProvider
+from pulumi_cbr.native.names import camel, snake
+
+PROVIDERS = {
+    "BackupShareMember": BackupShareMemberProvider,
+    "BackupShare": BackupShareProvider,
+    "BackupShareAccepter": BackupShareAccepterProvider,
+}
+
+#: Every way to run the same hooks. Tables of behaviour are run over all of them.
+FLAVOURS = {
+    "dynamic": ("pulumi-python:dynamic/cbr:", [sys.executable, "-u", "-m", "pulumi.dynamic"]),
+    "native": ("cbr:index:", [sys.executable, "-u", "-m", "pulumi_cbr.native.server"]),
+}
+
+Properties = dict[str, Any]
+
+
+class HookFailed(Exception):
+    """A hook failed; the text is what the engine shows to the user."""
+
+
+@dataclass
+class Diff:
+    """What a diff told: whether anything changes, which properties ask for a replacement, and which goes first then."""
+
+    changes: bool
+    replaces: list[str]
+    delete_first: bool
+
+
+@dataclass
+class Plugin:
+    """A running plugin. Properties go in and come out as plain dictionaries, without the engine's own entries."""
+
+    flavour: str
+    environment: Mapping[str, str]
+    config: Mapping[str, str] = field(default_factory=dict)
+
+    def __enter__(self) -> Plugin:
+        self.prefix, _ = FLAVOURS[self.flavour]
+        self.process = subprocess.Popen(
+            [*self.command(), "127.0.0.1:1"],
+            env={**os.environ, **self.environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stdout
+        assert self.process.stderr
+        self._said: list[str] = []
+        self._reader = threading.Thread(target=self._said.extend, args=(self.process.stderr,), daemon=True)
+        self._reader.start()
+        port = self.process.stdout.readline().strip()
+        self._channel = grpc.insecure_channel(f"127.0.0.1:{port}")
+        self._stub = provider_pb2_grpc.ResourceProviderStub(self._channel)
+        prefixed = {f"cbr:{name}": value for name, value in self.config.items()}
+        args = prefixed if self.flavour == "dynamic" else dict(self.config)
+        self._call(
+            "Configure",
+            provider_pb2.ConfigureRequest(
+                args=_struct(args), variables=prefixed, acceptSecrets=True, acceptResources=True
+            ),
+        )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._channel.close()
+        self.process.kill()
+        self.process.wait()
+        self._reader.join()
+        assert self.process.stdout
+        assert self.process.stderr
+        self.process.stdout.close()
+        self.process.stderr.close()
+
+    def command(self) -> list[str]:
+        """Give what starts it, but for the engine's address."""
+        return FLAVOURS[self.flavour][1]
+
+    def said(self) -> str:
+        """Give what was written to standard error until now; what a call has just written may be on its way for a moment."""
+        until = time.monotonic() + 1
+        while not self._said and time.monotonic() < until:
+            time.sleep(0.01)
+        return "".join(self._said)
+
+    def check(
+        self, kind: str, news: Properties, olds: Properties | None = None
+    ) -> tuple[Properties, dict[str, list[str]]]:
+        """Give the checked inputs, and the reasons of failures by property."""
+        request = provider_pb2.CheckRequest(
+            urn=self._urn(kind), olds=self._in(kind, olds) if olds else None, news=self._in(kind, news)
+        )
+        answer = self._call("Check", request)
+        failures: dict[str, list[str]] = {}
+        for failure in answer.failures:
+            failures.setdefault(snake(failure.property), []).append(failure.reason)
+        return self._out(answer.inputs), failures
+
+    def diff(
+        self, kind: str, id_: str, olds: Properties, news: Properties, old_inputs: Properties | None = None
+    ) -> Diff:
+        """Compare outputs with new inputs."""
+        request = provider_pb2.DiffRequest(
+            id=id_,
+            urn=self._urn(kind),
+            olds=self._in(kind, olds),
+            news=self._in(kind, news),
+            old_inputs=self._in(kind, old_inputs or news),
+        )
+        answer = self._call("Diff", request)
+        return Diff(
+            # The unknown: inputs differ, and the engine is left to find out in which.
+            answer.changes != provider_pb2.DiffResponse.DIFF_NONE,
+            [snake(name) for name in answer.replaces],
+            answer.deleteBeforeReplace,
+        )
+
+    def create(self, kind: str, inputs: Properties) -> tuple[str, Properties]:
+        """Give the ID and the outputs."""
+        answer = self._call(
+            "Create", provider_pb2.CreateRequest(urn=self._urn(kind), properties=self._in(kind, inputs))
+        )
+        return answer.id, self._out(answer.properties)
+
+    def read(
+        self, kind: str, id_: str, outputs: Properties, inputs: Properties | None = None
+    ) -> tuple[str, Properties, Properties]:
+        """Give the ID (empty: gone), the outputs and the inputs."""
+        request = provider_pb2.ReadRequest(
+            id=id_,
+            urn=self._urn(kind),
+            properties=self._in(kind, outputs),
+            inputs=self._in(kind, inputs if inputs is not None else outputs),
+        )
+        answer = self._call("Read", request)
+        return answer.id, self._out(answer.properties), self._out(answer.inputs)
+
+    def update(self, kind: str, id_: str, olds: Properties, news: Properties) -> Properties:
+        """Give the outputs."""
+        request = provider_pb2.UpdateRequest(
+            id=id_, urn=self._urn(kind), olds=self._in(kind, olds), news=self._in(kind, news)
+        )
+        return self._out(self._call("Update", request).properties)
+
+    def delete(self, kind: str, id_: str, outputs: Properties) -> None:
+        """Take it away."""
+        self._call(
+            "Delete", provider_pb2.DeleteRequest(id=id_, urn=self._urn(kind), properties=self._in(kind, outputs))
+        )
+
+    def _call(self, method: str, request: Any) -> Any:
+        try:
+            return getattr(self._stub, method)(request, timeout=120)
+        except grpc.RpcError as error:
+            raise HookFailed(error.details()) from None
+
+    def _urn(self, kind: str) -> str:
+        return f"urn:pulumi:test::test::{self.prefix}{kind}::r"
+
+    def _in(self, kind: str, properties: Properties) -> Struct:
+        if self.flavour == "native":
+            return _struct(_renamed(properties, camel))
+        return _struct({**properties, "__provider": _serialized(kind)})
+
+    def _out(self, properties: Struct) -> Properties:
+        found = MessageToDict(properties)
+        found.pop("__provider", None)
+        return _renamed(found, snake) if self.flavour == "native" else found
+
+
+@cache
+def _serialized(kind: str) -> str:
+    # Once: each call of the SDK's leaves the pickler one level deeper.
+    return str(serialize_provider(PROVIDERS[kind]()))
+
+
+def _renamed(value: Any, rename: Callable[[str], str]) -> Any:
+    if isinstance(value, dict):
+        return {rename(name): _renamed(inner, rename) for name, inner in value.items()}
+    return [_renamed(inner, rename) for inner in value] if isinstance(value, list) else value
+
+
+def _struct(values: Mapping[str, Any]) -> Struct:
+    return ParseDict(dict(values), Struct())

@@ -1,0 +1,455 @@
+"""The first-class provider's process: what only this flavour has. What its hooks do is in the tables of every flavour."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from queue import Queue
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf import empty_pb2
+from google.protobuf.json_format import MessageToDict, ParseDict
+from google.protobuf.struct_pb2 import Struct
+from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2, provider_pb2_grpc
+
+from protocol.conftest import Backups, PluginWith
+from protocol.plugin import HookFailed, Plugin
+from pulumi_cbr.lifecycle import UNKNOWN
+from pulumi_cbr.simulator import Fault, Simulator
+
+KIND = "BackupShareMember"
+URN = "urn:pulumi:test::test::cbr:index:BackupShareMember::r"
+#: A wait that no test waits out.
+LONG = 60
+
+
+@pytest.fixture(scope="session")
+def flavour() -> str:
+    return "native"
+
+
+def config_problems(plugin: Plugin, **settings: Any) -> dict[str, str]:
+    news = ParseDict(settings, Struct())
+    answer = plugin._call("CheckConfig", provider_pb2.CheckRequest(urn=URN, news=news))
+    return {failure.property: failure.reason for failure in answer.failures}
+
+
+@pytest.mark.parametrize(
+    ("settings", "problems"),
+    [
+        ({}, {}),
+        ({"version": "0.1.0", "pluginDownloadURL": "x", "__internal": {"name": "cbr"}}, {}),
+        ({"timeout": "30", "maxRetries": 2, "insecure": "true", "preflight": False, "parallel": "8"}, {}),
+        ({"timeout": 0.5, "authUrl": UNKNOWN, "password": UNKNOWN, "parallel": UNKNOWN}, {}),
+        ({"timeout": "soon"}, {"timeout": "cbr:timeout must be a number of seconds above 0, not 'soon'"}),
+        ({"insecure": "maybe"}, {"insecure": "cbr:insecure must be true or false, not 'maybe'"}),
+        ({"maxRetries": -1}, {"maxRetries": "cbr:maxRetries must be a whole number, 0 or above, not '-1.0'"}),
+        ({"parallel": "0"}, {"parallel": "cbr:parallel must be a whole number from 1 to 256, not '0'"}),
+        ({"parallel": "many"}, {"parallel": "cbr:parallel must be a whole number from 1 to 256, not 'many'"}),
+        ({"projectName": 5}, {"projectName": "cbr:projectName must be a text, not '5.0'"}),
+        ({"password": 12345}, {"password": "cbr:password must be a text"}),
+        ({"token": "two\nlines"}, {"token": "cbr:token must be one line of plain characters: .*"}),
+        (
+            {"auth_url": "x"},
+            {"auth_url": "there is no setting cbr:auth_url; the settings are: cloud, authUrl, .*, parallel"},
+        ),
+    ],
+)
+def test_settings_are_checked(plugin: Plugin, settings: dict[str, Any], problems: dict[str, str]) -> None:
+    found = config_problems(plugin, **settings)
+    assert found.keys() == problems.keys()
+    assert all(re.fullmatch(text, found[name]) for name, text in problems.items()), found
+
+
+def test_credentials_among_the_settings_become_secrets(plugin: Plugin) -> None:
+    news = ParseDict({"username": "u", "password": "p", "secretKey": "s"}, Struct())
+    inputs = MessageToDict(plugin._call("CheckConfig", provider_pb2.CheckRequest(urn=URN, news=news)).inputs)
+    assert inputs.pop("username") == "u"
+    assert {name: value["value"] for name, value in inputs.items()} == {"password": "p", "secretKey": "s"}
+    assert all(len(value) == 2 for value in inputs.values())
+
+
+@pytest.mark.parametrize(
+    ("method", "request_", "message"),
+    [
+        (
+            "Configure",
+            provider_pb2.ConfigureRequest(args=ParseDict({"parallel": "none"}, Struct())),
+            "cbr: cbr:parallel must be a whole number from 1 to 256, not 'none'",
+        ),
+        (
+            "Check",
+            provider_pb2.CheckRequest(urn="urn:pulumi:s::p::cbr:index:Share::r"),
+            "cbr: there is no resource cbr:index:Share; there are: cbr:index:BackupShareMember, .*",
+        ),
+        (
+            "Invoke",
+            provider_pb2.InvokeRequest(tok="cbr:index:getShare"),
+            "cbr: there is no function cbr:index:getShare; there are: cbr:index:getBackup, .*",
+        ),
+        (
+            "Invoke",
+            provider_pb2.InvokeRequest(tok="cbr:index:getBackup"),
+            "cbr: cbr:index:getBackup needs backupId",
+        ),
+        (
+            "Invoke",
+            provider_pb2.InvokeRequest(tok="cbr:index:getBackups", args=ParseDict({"colour": "red"}, Struct())),
+            "cbr: cbr:index:getBackups has no argument colour; there are: name, .*",
+        ),
+        (
+            "Invoke",
+            provider_pb2.InvokeRequest(tok="cbr:index:getBackups", args=ParseDict({"limit": "ten"}, Struct())),
+            "cbr: cbr:index:getBackups: limit must be of type integer, not 'ten'",
+        ),
+        (
+            "Invoke",
+            provider_pb2.InvokeRequest(tok="cbr:index:getBackup", args=ParseDict({"backupId": "x"}, Struct())),
+            "cbr: backup_id must be a UUID .*",
+        ),
+        (
+            "Read",
+            provider_pb2.ReadRequest(urn=URN, id="../../etc/passwd"),
+            "cbr: the ID must be <backup_id>/<dest_project_id>, not '../../etc/passwd': .*",
+        ),
+        ("Delete", provider_pb2.DeleteRequest(urn=URN, id="x"), "cbr: the ID must be .*"),
+    ],
+)
+def test_every_refusal_is_one_line(plugin: Plugin, method: str, request_: Any, message: str) -> None:
+    with pytest.raises(HookFailed) as failed:
+        plugin._call(method, request_)
+    assert re.fullmatch(message, str(failed.value))
+
+
+@pytest.mark.parametrize(
+    ("method", "request_"),
+    [
+        ("Create", provider_pb2.CreateRequest(urn=URN)),
+        ("Diff", provider_pb2.DiffRequest(urn="x")),
+        ("Check", provider_pb2.CheckRequest()),
+    ],
+)
+def test_a_bug_of_ours_says_so(new_plugin: Callable[..., Plugin], tmp_path: Path, method: str, request_: Any) -> None:
+    """Requests that no engine sends stand for a bug."""
+    with pytest.raises(HookFailed) as failed:
+        new_plugin()._call(method, request_)
+    found = re.fullmatch(r"cbr: this is a bug in pulumi-cbr \(\w+\), .* with the file (\S+) \(.*\)", str(failed.value))
+    assert found
+    kept = Path(found[1])
+    assert "Traceback" in kept.read_text()
+    kept.unlink()
+
+
+def test_within_a_component_and_with_a_strange_name(plugin: Plugin, backup: str, project: str) -> None:
+    urn = "urn:pulumi:s::p::my:index:Site$my:index:Part$cbr:index:BackupShareMember::a::b$c"
+    inputs = {"backupId": backup, "destProjectId": project}
+    answer = plugin._call("Create", provider_pb2.CreateRequest(urn=urn, properties=ParseDict(inputs, Struct())))
+    assert answer.id == f"{backup}/{project}"
+
+
+def test_what_is_not_there_is_read_as_nothing(plugin: Plugin, backup: str, project: str) -> None:
+    """With properties, though empty, the engine would import it."""
+    answer = plugin._call("Read", provider_pb2.ReadRequest(urn=URN, id=f"{backup}/{project}"))
+    assert answer == provider_pb2.ReadResponse()
+
+
+def test_preview_of_a_create_makes_no_call(plugin: Plugin, service: Simulator, backup: str) -> None:
+    inputs = {"backupId": backup, "destProjectId": UNKNOWN, "adoptExisting": True}
+    answer = plugin._call(
+        "Create", provider_pb2.CreateRequest(urn=URN, properties=ParseDict(inputs, Struct()), preview=True)
+    )
+    outputs = MessageToDict(answer.properties)
+    assert answer.id == ""
+    assert {name: outputs.pop(name) for name in inputs} == inputs
+    assert outputs.keys() > {"shareId", "status", "createdAt", "sourceProjectId"}
+    assert set(outputs.values()) == {UNKNOWN}
+    assert service.calls == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "olds", "news", "unknown"),
+    [
+        (KIND, {"shareId": "s", "status": "pending"}, {"adoptExisting": True}, False),
+        ("BackupShare", {"members": {}}, {"adoptExisting": True, "destProjectIds": ["a"]}, False),
+        ("BackupShare", {"members": {}}, {"destProjectIds": ["a", "b"]}, True),
+        ("BackupShare", {"members": {}}, {"destProjectIds": ["a"], "exclusive": True}, True),
+        ("BackupShareAccepter", {"status": "rejected"}, {}, True),
+        ("BackupShareAccepter", {"status": "accepted"}, {"cloud": "c"}, False),
+    ],
+)
+def test_preview_of_an_update_knows_what_stays(
+    plugin: Plugin, backup: str, kind: str, olds: dict[str, Any], news: dict[str, Any], unknown: bool
+) -> None:
+    same = {"backupId": backup, **({"destProjectIds": ["a"]} if kind == "BackupShare" else {})}
+    request = provider_pb2.UpdateRequest(
+        urn=URN.replace(KIND, kind),
+        id="i",
+        olds=ParseDict({**same, "cloud": "old", **olds}, Struct()),
+        news=ParseDict({**same, **({"cloud": "old"} if "cloud" not in news else {}), **news}, Struct()),
+        preview=True,
+    )
+    outputs = MessageToDict(plugin._call("Update", request).properties)
+    assert {name: outputs[name] for name in olds} == (dict.fromkeys(olds, UNKNOWN) if unknown else olds)
+    assert {name: outputs[name] for name in news} == news
+
+
+def test_diff_tells_of_each_property(plugin: Plugin, backup: str, other_backup: str, project: str) -> None:
+    olds = {"backupId": backup, "destProjectId": project, "cloud": "a", "status": "rejected"}
+    news = {"backupId": other_backup, "destProjectId": UNKNOWN, "adoptExisting": True, "reshareIfRejected": True}
+    request = provider_pb2.DiffRequest(urn=URN, id="i", olds=ParseDict(olds, Struct()), news=ParseDict(news, Struct()))
+    answer = plugin._call("Diff", request)
+    kinds = provider_pb2.PropertyDiff.Kind
+    told = {name: (kinds.Name(entry.kind), entry.inputDiff) for name, entry in answer.detailedDiff.items()}
+    assert told == {
+        "backupId": ("UPDATE_REPLACE", True),
+        "destProjectId": ("UPDATE_REPLACE", True),
+        "status": ("UPDATE_REPLACE", False),
+        "cloud": ("DELETE", True),
+        "adoptExisting": ("ADD", True),
+        "reshareIfRejected": ("ADD", True),
+    }
+    assert set(answer.diffs) == set(told)
+    assert set(answer.replaces) == {"backupId", "destProjectId", "status"}
+
+
+def test_look_ups(plugin: Plugin, service: Simulator, backup: str, project: str) -> None:
+    service.share(backup, project)
+
+    def look_up(function: str, **args: Any) -> dict[str, Any]:
+        request = provider_pb2.InvokeRequest(tok=f"cbr:index:{function}", args=ParseDict(args, Struct()))
+        return dict(MessageToDict(getattr(plugin._call("Invoke", request), "return")))
+
+    assert look_up("getBackup", backupId=backup)["resourceType"] == "OS::Nova::Server"
+    (member,) = look_up("getBackupShareMembers", backupId=backup)["members"]
+    assert (member["destProjectId"], member["status"]) == (project, "pending")
+    newest = look_up("getBackups", newestFirst=True, limit=3)["backups"]
+    assert [entry["createdAt"] for entry in newest] == sorted((entry["createdAt"] for entry in newest), reverse=True)
+    assert len(newest) == 3
+
+
+@pytest.mark.parametrize(("config", "wanted"), [({}, 32), ({"parallel": "3"}, 3)])
+def test_calls_run_as_many_at_once_as_the_setting_says(
+    plugin_with: PluginWith,
+    service: Simulator,
+    backups: Backups,
+    project: str,
+    config: dict[str, str],
+    wanted: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plugin, found = plugin_with(**config), backups(wanted + 2)
+    changed = threading.Condition()
+    there = most = 0
+    take = service.faults.take
+
+    def together(method: str, path: str) -> Any:
+        """Hold every call until as many are there as can be at once."""
+        nonlocal there, most
+        if method == "POST" and path.endswith("/members"):
+            with changed:
+                there += 1
+                most = max(most, there)
+                changed.notify_all()
+                changed.wait_for(lambda: most >= wanted, LONG)
+                there -= 1
+        return take(method, path)
+
+    monkeypatch.setattr(service.faults, "take", together)
+    with ThreadPoolExecutor(wanted + 2) as pool:
+        list(pool.map(lambda one: plugin.create(KIND, {"backup_id": one, "dest_project_id": project}), found))
+    assert most == wanted
+
+
+def in_the_background(hook: Callable[[], Any]) -> Future[Any]:
+    future: Future[Any] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(hook())
+        except Exception as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return future
+
+
+def refused(service: Simulator, *paths: str) -> threading.Event:
+    """Ask for patience at these paths, for longer than any test waits; the event is set when all of them were met."""
+    met = threading.Event()
+    left = set(paths)
+    for path in paths:
+        service.faults.add(Fault("throttle", "*", path, times=None, retry_after=LONG))
+    take = service.faults.take
+
+    def told(method: str, path: str) -> Any:
+        fault = take(method, path)
+        if fault:
+            left.difference_update({one for one in left if re.search(one, path)})
+            if not left:
+                met.set()
+        return fault
+
+    service.faults.take = told  # type: ignore[method-assign]
+    return met
+
+
+@pytest.fixture
+def own_service() -> Iterator[Simulator]:
+    with Simulator() as running:
+        yield running
+
+
+def test_cancel_ends_waits(own_service: Simulator) -> None:
+    one, two = (entry.id for entry in own_service.backups[:2])
+    projects = own_service.projects[:3]
+    with Plugin("native", own_service.env()) as plugin:
+        _, shared = plugin.create("BackupShare", {"backup_id": one, "dest_project_ids": projects})
+        met = refused(own_service, f"{one}/members/{projects[1]}", f"{two}/members$")
+        deleting = in_the_background(lambda: plugin.delete("BackupShare", one, shared))
+        creating = in_the_background(lambda: plugin.create(KIND, {"backup_id": two, "dest_project_id": projects[0]}))
+        assert met.wait(LONG)
+        plugin._call("Cancel", empty_pb2.Empty())
+        with pytest.raises(HookFailed, match=r"^cbr: .*cancelled while waiting to try again: run again to finish$"):
+            creating.result(LONG / 4)
+        with pytest.raises(HookFailed, match="cancelled while waiting to try again"):
+            deleting.result(LONG / 4)
+    # What was done is done, and what was not can be done by the next run.
+    assert list(own_service.members(one)) == [projects[1]]
+    assert own_service.members(two) == {}
+
+
+def create_in(plugin: Plugin, backup: str, project: str, seconds: float) -> None:
+    inputs = ParseDict({"backupId": backup, "destProjectId": project}, Struct())
+    plugin._call("Create", provider_pb2.CreateRequest(urn=URN, properties=inputs, timeout=seconds))
+
+
+@pytest.mark.parametrize("fault", ["status_before", "timeout_before", "throttle"])
+def test_custom_timeouts_bound_a_create(
+    plugin: Plugin, service: Simulator, backup: str, project: str, fault: str
+) -> None:
+    service.faults.add(Fault(fault, "*", backup, times=None, status=503 if fault == "status_before" else None))
+    creating = in_the_background(lambda: create_in(plugin, backup, project, 0.5))
+    with pytest.raises(HookFailed, match=r"^cbr: \S.*$"):
+        creating.result(LONG / 4)
+
+
+def test_custom_timeouts_bound_calls_side_by_side(plugin: Plugin, service: Simulator, backup: str) -> None:
+    projects = service.projects[:3]
+    _, outputs = plugin.create("BackupShare", {"backup_id": backup, "dest_project_ids": projects})
+    service.faults.add(Fault("timeout_before", "DELETE", f"{backup}/members/{projects[1]}", times=None))
+    request = provider_pb2.DeleteRequest(
+        urn=URN.replace(KIND, "BackupShare"),
+        id=backup,
+        properties=plugin._in("BackupShare", outputs),
+        timeout=0.5,
+    )
+    deleting = in_the_background(lambda: plugin._call("Delete", request))
+    with pytest.raises(HookFailed):
+        deleting.result(LONG / 4)
+    assert list(service.members(backup)) == [projects[1]]
+
+
+def test_other_calls_go_on_while_one_waits(plugin: Plugin, service: Simulator, backups: Backups, project: str) -> None:
+    slow, quick = backups(2)
+    service.faults.add(Fault("slow", "POST", f"{slow}/members$", seconds=1))
+    creating = in_the_background(lambda: plugin.create(KIND, {"backup_id": slow, "dest_project_id": project}))
+    plugin.create(KIND, {"backup_id": quick, "dest_project_id": project})
+    assert not creating.done()
+    creating.result(LONG)
+
+
+class Log(engine_pb2_grpc.EngineServicer):
+    """The part of an engine that keeps its log."""
+
+    def __init__(self) -> None:
+        self.entries: Queue[tuple[str, str, str]] = Queue()
+
+    def Log(self, request: Any, context: Any) -> empty_pb2.Empty:
+        self.entries.put((engine_pb2.LogSeverity.Name(request.severity), request.urn, request.message))
+        return empty_pb2.Empty()
+
+
+def start(engine: str, *options: str, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "pulumi_cbr.native.server", *options, engine]
+    return subprocess.Popen(command, env={**os.environ, **(env or {})}, stdout=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("options", [[], ["--logtostderr", "-v=9", "--tracing", "file:./trace"]])
+def test_log_goes_to_the_engine_by_severity_and_resource(own_service: Simulator, options: list[str]) -> None:
+    log = Log()
+    engine = grpc.server(ThreadPoolExecutor(4))
+    engine_pb2_grpc.add_EngineServicer_to_server(log, engine)
+    port = engine.add_insecure_port("127.0.0.1:0")
+    engine.start()
+    backup, project = own_service.backups[0].id, own_service.projects[0]
+    own_service.faults.add(Fault("throttle", "POST", f"{backup}/members$", retry_after=LONG))
+    with start(f"127.0.0.1:{port}", *options, env=own_service.env()) as process:
+        assert process.stdout
+        with grpc.insecure_channel(f"127.0.0.1:{process.stdout.readline().strip()}") as channel:
+            stub = provider_pb2_grpc.ResourceProviderStub(channel)
+            stub.Configure(provider_pb2.ConfigureRequest())
+            inputs = ParseDict({"backupId": backup, "destProjectId": project}, Struct())
+            creating = stub.Create.future(provider_pb2.CreateRequest(urn=URN, properties=inputs))
+            entries = [log.entries.get(timeout=LONG)]
+            while entries[-1][0] == "DEBUG":
+                entries.append(log.entries.get(timeout=LONG))
+            stub.Cancel(empty_pb2.Empty())
+            assert creating.exception(LONG)
+        process.kill()
+    engine.stop(None)
+    severity, urn, message = entries.pop()
+    assert (severity, urn) == ("WARNING", URN)
+    assert re.fullmatch(rf"cbr: sharing backup {backup} .*: trying again in \d+\.0 s \(1 of 4\)", message)
+    # The calls themselves are told with -v=9 only.
+    assert bool(entries) == bool(options)
+    assert own_service.owner.password not in str(entries)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_ends_when_told(number: signal.Signals) -> None:
+    with start("127.0.0.1:1") as process:
+        assert process.stdout
+        assert process.stdout.readline().strip().isdigit()
+        process.send_signal(number)
+        assert process.wait(LONG) == -number
+
+
+def test_ctrl_c_is_for_the_engine() -> None:
+    with start("127.0.0.1:1") as process:
+        assert process.stdout
+        port = process.stdout.readline().strip()
+        process.send_signal(signal.SIGINT)
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            info = provider_pb2_grpc.ResourceProviderStub(channel).GetPluginInfo(empty_pb2.Empty(), timeout=LONG)
+        assert re.fullmatch(r"\d+\.\d+\.\d+.*", info.version)
+        process.kill()
+
+
+def test_ends_with_the_engine_even_in_a_call(own_service: Simulator) -> None:
+    """An engine that is killed cannot end its plugins."""
+    backup, project = own_service.backups[0].id, own_service.projects[0]
+    met = refused(own_service, f"{backup}/members$")
+    script = f'"{sys.executable}" -m pulumi_cbr.native.server 127.0.0.1:1 & wait'
+    with subprocess.Popen(
+        ["/bin/sh", "-c", script], env={**os.environ, **own_service.env()}, stdout=subprocess.PIPE, text=True
+    ) as engine:
+        assert engine.stdout
+        with grpc.insecure_channel(f"127.0.0.1:{engine.stdout.readline().strip()}") as channel:
+            stub = provider_pb2_grpc.ResourceProviderStub(channel)
+            stub.Configure(provider_pb2.ConfigureRequest())
+            inputs = ParseDict({"backupId": backup, "destProjectId": project}, Struct())
+            creating = stub.Create.future(provider_pb2.CreateRequest(urn=URN, properties=inputs))
+            assert met.wait(LONG)
+            engine.kill()
+            # Its standard output ends when the last process that has it does.
+            assert engine.stdout.read() == ""
+            assert creating.exception(LONG)

@@ -1,0 +1,656 @@
+"""BackupShare: create, read, update and delete, with everything that others and the network may do in between."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from protocol.plugin import HookFailed, Plugin
+from pulumi_cbr.lifecycle import UNKNOWN
+from pulumi_cbr.simulator import Fault, Simulator
+
+KIND = "BackupShare"
+
+New = Callable[..., Plugin]
+NewService = Callable[..., Simulator]
+
+
+def inputs_of(backup: str, projects: Sequence[str], **options: Any) -> dict[str, Any]:
+    return {"backup_id": backup, "dest_project_ids": sorted(projects), **options}
+
+
+def shared(service: Simulator, backup: str) -> set[str]:
+    return set(service.members(backup))
+
+
+def changes(service: Simulator) -> list[str]:
+    """The calls that change something, in the order they began; those that look are `LIST` and `GET`."""
+    told = []
+    for call in sorted(service.calls, key=lambda call: call.started):
+        if match := re.search(r"/backups/[^/]+(/members)?(/\w+)?$", call.path):
+            told.append(
+                call.method if call.method != "GET" else "LIST" if match[1] and not match[2] else f"GET{match[2] or ''}"
+            )
+    return told
+
+
+def wait_for(plugin: Plugin, text: str) -> bool:
+    """Tell whether the plugin says something: its standard error is read beside its answers."""
+    deadline = time.monotonic() + 10
+    while text not in plugin.said() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return text in plugin.said()
+
+
+def one_line(error: pytest.ExceptionInfo[HookFailed]) -> str:
+    text = str(error.value)
+    assert "Traceback" not in text
+    assert "\n" not in text.strip()
+    return text
+
+
+# Create
+
+
+def test_create_is_one_list_and_one_post(plugin: Plugin, service: Simulator, backup: str) -> None:
+    projects = service.projects[:10]
+    id_, outputs = plugin.create(KIND, inputs_of(backup, projects))
+    assert id_ == backup
+    assert changes(service) == ["LIST", "POST"]
+    assert shared(service, backup) == set(projects)
+    assert set(outputs["members"]) == set(projects)
+    records = service.members(backup)
+    assert {project: member["share_id"] for project, member in outputs["members"].items()} == {
+        project: record.id for project, record in records.items()
+    }
+    assert outputs["source_project_id"] == service.owner.project_id
+    plugin.delete(KIND, id_, outputs)
+    assert shared(service, backup) == set()
+
+
+def test_create_with_the_other_documented_answer(flavour: str, new_service: NewService) -> None:
+    service = new_service(bare_add_answer=True)
+    backup, projects = service.backups[0].id, service.projects[:3]
+    with Plugin(flavour, service.env()) as plugin:
+        _, outputs = plugin.create(KIND, inputs_of(backup, projects))
+    assert set(outputs["members"]) == shared(service, backup) == set(projects)
+    assert changes(service) == ["LIST", "POST", "LIST"]
+
+
+def test_create_refuses_what_is_there_and_adopts_on_request(
+    plugin: Plugin, plugin_with: New, service: Simulator, backup: str
+) -> None:
+    a, b, c = service.projects[:3]
+    record = service.share(backup, a)
+    with pytest.raises(HookFailed) as refused:
+        plugin.create(KIND, inputs_of(backup, [a, b]))
+    told = one_line(refused)
+    for part in (
+        f"is shared already with project {a} (share {record.id}, status pending, made",
+        "cbr:adoptExisting true",
+    ):
+        assert part in told
+    assert shared(service, backup) == {a}
+    # By the resource's own setting, and by the run's.
+    _, outputs = plugin.create(KIND, inputs_of(backup, [a, b], adopt_existing=True))
+    assert outputs["members"][a]["share_id"] == record.id
+    _, outputs = plugin_with(adoptExisting="true").create(KIND, inputs_of(backup, [a, b, c]))
+    assert outputs["members"][a]["share_id"] == record.id
+    assert shared(service, backup) == {a, b, c}
+    assert service.count("POST", f"{backup}/members$") == 2
+
+
+def test_create_of_what_is_all_there_makes_no_post(plugin: Plugin, service: Simulator, backup: str) -> None:
+    a, b = service.projects[:2]
+    for project in (a, b):
+        service.share(backup, project)
+    _, outputs = plugin.create(KIND, inputs_of(backup, [a, b], adopt_existing=True))
+    assert set(outputs["members"]) == {a, b}
+    assert changes(service) == ["LIST"]
+
+
+def test_create_leaves_foreign_members_alone_unless_exclusive(plugin: Plugin, service: Simulator, backup: str) -> None:
+    a, b, foreign, more = service.projects[:4]
+    service.share(backup, foreign)
+    service.share(backup, more)
+    _, outputs = plugin.create(KIND, inputs_of(backup, [a]))
+    assert shared(service, backup) == {a, foreign, more}
+    service.clear_calls()
+    outputs = plugin.update(KIND, backup, outputs, inputs_of(backup, [a, b], exclusive=True))
+    assert shared(service, backup) == set(outputs["members"]) == {a, b}
+    assert sorted(changes(service)) == ["DELETE", "DELETE", "LIST", "POST"]
+
+
+def test_create_refuses_the_own_project(plugin: Plugin, service: Simulator, backup: str) -> None:
+    own = service.owner.project_id
+    with pytest.raises(HookFailed, match=f"project {own} is the backup's own project"):
+        plugin.create(KIND, inputs_of(backup, [service.projects[0], own]))
+    assert shared(service, backup) == set()
+
+
+def test_create_counts_the_room(plugin: Plugin, service: Simulator, backup: str) -> None:
+    for project in service.projects[:8]:
+        service.share(backup, project)
+    with pytest.raises(HookFailed) as refused:
+        plugin.create(KIND, inputs_of(backup, service.projects[8:11]))
+    assert "would be shared with 11 projects, and can be with 10: 8 are members now and stay, 3 would" in one_line(
+        refused
+    )
+    assert changes(service) == ["LIST"]
+
+
+# Calls that half worked
+
+
+REFUSALS = {
+    "invalid project": (400, {"error_code": "BackupService.6704", "error_msg": "invalid project ID"}),
+    "parameter": (400, {"error_code": "BackupService.9900", "error_msg": "parameter verification failed"}),
+}
+
+
+@pytest.mark.parametrize("refusal", sorted(REFUSALS))
+@pytest.mark.parametrize("operation", ["create", "update"])
+def test_partial_commit_then_refusal_is_finished_by_the_next_run(
+    plugin: Plugin, service: Simulator, backup: str, fails: Any, refusal: str, operation: str
+) -> None:
+    a, b, c = service.projects[:3]
+    status, body = REFUSALS[refusal]
+    outputs: dict[str, Any] = {}
+    if operation == "update":
+        _, outputs = plugin.create(KIND, inputs_of(backup, [c]))
+    fails("status_after", "POST", status=status, body=body)
+
+    def run() -> dict[str, Any]:
+        wanted = inputs_of(backup, [a, b])
+        return plugin.update(KIND, backup, outputs, wanted) if outputs else plugin.create(KIND, wanted)[1]
+
+    with pytest.raises(HookFailed) as refused:
+        run()
+    assert f"({', '.join(sorted((a, b)))}) was taken back: run again" in one_line(refused)
+    # Nothing of the call stays, and nothing else was touched.
+    assert shared(service, backup) == ({c} if operation == "update" else set())
+    assert set(run()["members"]) == shared(service, backup) == {a, b}
+
+
+def test_a_rollback_that_fails_says_how_to_go_on(
+    plugin: Plugin, plugin_with: New, service: Simulator, backup: str, fails: Any
+) -> None:
+    a, b = service.projects[:2]
+    fails("status_after", "POST", status=400, body=REFUSALS["invalid project"][1])
+    service.deny("cbr:member:delete")
+    with pytest.raises(HookFailed) as refused:
+        plugin.create(KIND, inputs_of(backup, [a, b]))
+    told = one_line(refused)
+    assert "could not all be taken back" in told
+    assert "Neither were taken away the shares with" in told
+    assert "`pulumi config set cbr:adoptExisting true`, which takes it over" in told
+    service.allow_all()
+    _, outputs = plugin_with(adoptExisting="true").create(KIND, inputs_of(backup, [a, b]))
+    assert set(outputs["members"]) == shared(service, backup) == {a, b}
+
+
+@pytest.mark.parametrize("kind", ["reset_after", "timeout_after", "status_after", "truncated", "malformed"])
+def test_a_lost_answer_is_found_out(plugin: Plugin, service: Simulator, backup: str, fails: Any, kind: str) -> None:
+    projects = service.projects[:3]
+    fails(kind, "POST", seconds=0.2)
+    _, outputs = plugin.create(KIND, inputs_of(backup, projects))
+    assert set(outputs["members"]) == shared(service, backup) == set(projects)
+    assert changes(service) == ["LIST", "POST", "LIST"]
+
+
+def test_a_call_that_never_arrived_is_sent_again(plugin: Plugin, service: Simulator, backup: str, fails: Any) -> None:
+    fails("reset_before", "POST")
+    plugin.create(KIND, inputs_of(backup, service.projects[:3]))
+    assert shared(service, backup) == set(service.projects[:3])
+    assert changes(service) == ["LIST", "POST", "LIST", "POST"]
+
+
+def test_an_answer_that_cannot_be_looked_for_names_adoption_and_that_works(
+    plugin: Plugin, plugin_with: New, service: Simulator, backup: str, fails: Any
+) -> None:
+    a, b = service.projects[:2]
+    fails("reset_after", "POST")
+    fails("status_before", "GET", nth=2, times=None, status=403, body={"code": "403", "message": "no"})
+    with pytest.raises(HookFailed) as lost:
+        plugin.create(KIND, inputs_of(backup, [a, b]))
+    assert "looking whether it was carried out failed too" in one_line(lost)
+    assert "cbr:adoptExisting true" in one_line(lost)
+    service.faults.clear()
+    _, outputs = plugin_with(adoptExisting="true").create(KIND, inputs_of(backup, [a, b]))
+    assert set(outputs["members"]) == {a, b}
+
+
+def test_fewer_members_than_asked_are_named_and_taken_back(
+    plugin: Plugin, service: Simulator, backup: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = sorted(service.projects[:2])
+    add = service.state.add_members
+    # A service that takes the call and forgets one.
+    monkeypatch.setattr(
+        service.state,
+        "add_members",
+        lambda project, backup_id, wanted: add(project, backup_id, wanted[:1] if len(wanted) == 2 else wanted),
+    )
+    with pytest.raises(HookFailed) as refused:
+        plugin.create(KIND, inputs_of(backup, [a, b]))
+    assert b in one_line(refused)
+    assert f"({a}) was taken back" in one_line(refused)
+    assert shared(service, backup) == set()
+
+
+@pytest.mark.parametrize("code", ["6703", "6714", "6701", "6702"])
+def test_who_is_second_never_takes_away_what_the_first_made(
+    plugin: Plugin,
+    service: Simulator,
+    backup: str,
+    code: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from pulumi_cbr.simulator.refusals import Refused
+
+    a, b = service.projects[:2]
+    _add = service.state.add_members
+
+    def race(project: str, backup_id: str, wanted: object) -> Any:
+        # Between our list and our POST, the other stack makes the same set.
+        _add(project, backup_id, [a, b])
+        raise Refused(int(code))
+
+    monkeypatch.setattr(service.state, "add_members", race)
+    with pytest.raises(HookFailed) as refused:
+        plugin.create(KIND, inputs_of(backup, [a, b]))
+    assert "cbr:adoptExisting true" in one_line(refused)
+    assert shared(service, backup) == {a, b}
+    assert service.count("DELETE", backup) == 0
+
+
+@pytest.mark.parametrize("fault", [{"status": 403}, {"status": 401}])
+def test_a_refusal_of_the_call_itself_takes_nothing_away(
+    plugin: Plugin, service: Simulator, backup: str, fails: Any, fault: dict[str, Any]
+) -> None:
+    a, b = service.projects[:2]
+    fails("status_after", "POST", times=None, body={"error_code": "APIGW.1", "error_msg": "no"}, **fault)
+    with pytest.raises(HookFailed):
+        plugin.create(KIND, inputs_of(backup, [a, b]))
+    assert service.count("DELETE", backup) == 0
+
+
+def test_who_comes_between_is_adopted_on_request(
+    plugin: Plugin, service: Simulator, backup: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = service.projects[:2]
+    list_members = service.state.list_members
+
+    def late(project: str, backup_id: str) -> Any:
+        seen = list_members(project, backup_id)
+        if a not in service.members(backup):
+            service.share(backup, a)
+        return seen
+
+    monkeypatch.setattr(service.state, "list_members", late)
+    _, outputs = plugin.create(KIND, inputs_of(backup, [a, b], adopt_existing=True))
+    assert set(outputs["members"]) == shared(service, backup) == {a, b}
+
+
+# Read
+
+
+def test_read_is_one_list_and_shows_what_is_different(
+    plugin: Plugin, new_plugin: New, service: Simulator, backup: str
+) -> None:
+    a, b, foreign = service.projects[:3]
+    id_, outputs = plugin.create(KIND, inputs_of(backup, [a, b]))
+    service.clear_calls()
+    assert plugin.read(KIND, id_, outputs) == (id_, outputs, inputs_of(backup, [a, b]))
+    assert changes(service) == ["LIST"]
+    service.share(backup, foreign)
+    service.reject(backup, a)
+    later = new_plugin()
+    _, seen, inputs = later.read(KIND, id_, outputs)
+    assert seen["members"][a]["status"] == "rejected"
+    assert wait_for(later, f"with project {a} has changed: status is rejected, not pending\n")
+    assert f"with project {b}" not in later.said()
+    assert set(seen["members"]) == {a, b}
+    assert inputs == inputs_of(backup, [a, b])
+    # Of an exclusive set, all that an up would touch.
+    _, seen, inputs = later.read(KIND, id_, {**outputs, "exclusive": True})
+    assert set(seen["members"]) == {a, b}
+    assert inputs == inputs_of(backup, [a, b, foreign], exclusive=True)
+    assert plugin.diff(KIND, id_, seen, inputs_of(backup, [a, b], exclusive=True), inputs).changes
+
+
+def test_read_believes_that_old_shares_are_gone_at_once_and_up_mends(
+    plugin: Plugin, new_plugin: New, service: Simulator, backup: str
+) -> None:
+    a, b, c = service.projects[:3]
+    id_, outputs = plugin.create(KIND, inputs_of(backup, [a, b, c]))
+    service.withdraw(backup, a)
+    service.withdraw(backup, b)
+    old = {
+        project: {**member, "created_at": "2020-01-01T00:00:00+00:00"} for project, member in outputs["members"].items()
+    }
+    service.clear_calls()
+    _, seen, inputs = new_plugin().read(KIND, id_, {**outputs, "members": old})
+    assert changes(service) == ["LIST"]
+    assert set(seen["members"]) == {c}
+    assert inputs == inputs_of(backup, [c])
+    service.clear_calls()
+    mended = plugin.update(KIND, id_, seen, inputs_of(backup, [a, b, c]))
+    assert set(mended["members"]) == shared(service, backup) == {a, b, c}
+    assert changes(service) == ["LIST", "POST"]
+    # All gone: the resource stays, and an up mends it.
+    for project in (a, b, c):
+        service.withdraw(backup, project)
+    id_, seen, inputs = new_plugin().read(KIND, id_, {**outputs, "members": old})
+    assert (id_, seen["members"], inputs["dest_project_ids"]) == (backup, {}, [])
+
+
+def test_young_shares_that_are_gone_are_looked_for_together(
+    plugin: Plugin, new_plugin: New, service: Simulator, backup: str
+) -> None:
+    a, b, c = service.projects[:3]
+    id_, outputs = plugin.create(KIND, inputs_of(backup, [a, b, c]))
+    for project in (a, b, c):
+        service.withdraw(backup, project)
+    service.clear_calls()
+    _, seen, _ = new_plugin().read(KIND, id_, outputs)
+    assert seen["members"] == {}
+    assert changes(service) == ["LIST"] * 6
+
+
+def test_read_of_a_backup_that_is_gone(plugin: Plugin, service: Simulator) -> None:
+    backup, project = service.backups[-1].id, service.projects[0]
+    id_, outputs = plugin.create(KIND, inputs_of(backup, [project]))
+    service.delete_backup(backup)
+    assert plugin.read(KIND, id_, outputs)[0] == ""
+    with pytest.raises(HookFailed, match="does not exist"):
+        plugin.update(KIND, id_, outputs, inputs_of(backup, service.projects[:2]))
+    plugin.delete(KIND, id_, outputs)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "status_before", "status": 404, "body": "<html><title>nginx</title></html>"},
+        {"kind": "status_before", "status": 403, "body": {"code": "403", "message": "no"}},
+        {"kind": "status_before", "status": 200, "body": {"members": "none"}},
+        {"kind": "html", "status": 200},
+    ],
+)
+def test_read_is_not_fooled(plugin: Plugin, service: Simulator, backup: str, fails: Any, fault: dict[str, Any]) -> None:
+    id_, outputs = plugin.create(KIND, inputs_of(backup, service.projects[:2]))
+    fails(method="GET", times=None, **fault)
+    with pytest.raises(HookFailed) as refused:
+        plugin.read(KIND, id_, outputs)
+    one_line(refused)
+
+
+def test_signed_in_to_another_project_nothing_is_read_changed_or_deleted(
+    plugin: Plugin, plugin_with: New, service: Simulator, backup: str
+) -> None:
+    a, b, c = service.projects[1:4]
+    id_, outputs = plugin.create(KIND, inputs_of(backup, [a, b]))
+    other = plugin_with("receiver")
+    operations: list[Callable[[], object]] = [
+        lambda: other.read(KIND, id_, outputs),
+        lambda: other.update(KIND, id_, outputs, inputs_of(backup, [a, c])),
+        lambda: other.delete(KIND, id_, outputs),
+    ]
+    for operation in operations:
+        with pytest.raises(HookFailed) as refused:
+            operation()
+        told = one_line(refused)
+        assert (
+            f"made from project {service.owner.project_id}, but this run is signed in to {service.projects[0]}" in told
+        )
+        assert len(told) < 400
+    assert shared(service, backup) == {a, b}
+
+
+def test_a_member_that_is_not_visible_yet_is_neither_lost_nor_made_twice(flavour: str, new_service: NewService) -> None:
+    service = new_service(visible_after_reads=2)
+    backup, (a, b, c) = service.backups[0].id, service.projects[:3]
+    with Plugin(flavour, service.env()) as plugin:
+        id_, outputs = plugin.create(KIND, inputs_of(backup, [a, b]))
+        assert plugin.read(KIND, id_, outputs)[1]["members"] == outputs["members"]
+    with Plugin(flavour, service.env()) as plugin:
+        backup = service.backups[1].id
+        id_, outputs = plugin.create(KIND, inputs_of(backup, [a, b]))
+        # b leaves and a stays while the list shows neither.
+        outputs = plugin.update(KIND, id_, outputs, inputs_of(backup, [a, c]))
+        assert set(outputs["members"]) == shared(service, backup) == {a, c}
+
+
+# Update
+
+
+def test_update_is_one_post_and_deletes_side_by_side(plugin: Plugin, service: Simulator, backup: str) -> None:
+    first, second = service.projects[:5], service.projects[4:9]
+    id_, outputs = plugin.create(KIND, inputs_of(backup, first))
+    service.clear_calls()
+    service.faults.add(Fault("slow", "DELETE", backup, times=None, seconds=0.3))
+    outputs = plugin.update(KIND, id_, outputs, inputs_of(backup, second))
+    assert shared(service, backup) == set(outputs["members"]) == set(second)
+    assert changes(service) == ["LIST", "POST", *["DELETE"] * 4]
+    deletes = [call for call in service.calls if call.method == "DELETE"]
+    assert max(call.started for call in deletes) < min(call.finished for call in deletes)
+
+
+def test_update_of_options_alone_makes_no_call_and_keeps_outputs(
+    plugin: Plugin, service: Simulator, backup: str
+) -> None:
+    id_, outputs = plugin.create(KIND, inputs_of(backup, service.projects[:2]))
+    service.clear_calls()
+    later = plugin.update(KIND, id_, outputs, inputs_of(backup, service.projects[:2], adopt_existing=True))
+    assert later == {**outputs, "adopt_existing": True}
+    assert service.calls == []
+
+
+def test_update_at_the_limit_makes_room_first(plugin: Plugin, service: Simulator, backup: str) -> None:
+    ten, new = service.projects[:10], service.projects[10]
+    id_, outputs = plugin.create(KIND, inputs_of(backup, ten))
+    service.clear_calls()
+    outputs = plugin.update(KIND, id_, outputs, inputs_of(backup, [*ten[1:], new]))
+    assert shared(service, backup) == set(outputs["members"]) == {*ten[1:], new}
+    assert changes(service) == ["LIST", "DELETE", "POST"]
+
+
+def test_update_whose_post_is_refused_changes_nothing(plugin: Plugin, service: Simulator, backup: str) -> None:
+    a, b = service.projects[:2]
+    nobody = "f" * 32
+    id_, outputs = plugin.create(KIND, inputs_of(backup, [a, b]))
+    with pytest.raises(HookFailed, match=nobody):
+        plugin.update(KIND, id_, outputs, inputs_of(backup, [a, nobody]))
+    assert shared(service, backup) == {a, b}
+
+
+def test_update_at_the_limit_whose_post_is_refused_says_what_is_gone(
+    plugin: Plugin, service: Simulator, backup: str
+) -> None:
+    ten, nobody, new = service.projects[:10], "f" * 32, service.projects[10]
+    id_, outputs = plugin.create(KIND, inputs_of(backup, ten))
+    with pytest.raises(HookFailed) as refused:
+        plugin.update(KIND, id_, outputs, inputs_of(backup, [*ten[1:], nobody]))
+    assert f"To make room, the shares with {ten[0]} were taken away before" in one_line(refused)
+    # The state still has the old set, and the next run goes on from there.
+    outputs = plugin.update(KIND, id_, outputs, inputs_of(backup, [*ten[1:], new]))
+    assert set(outputs["members"]) == shared(service, backup) == {*ten[1:], new}
+
+
+def test_update_without_room_for_foreign_members_changes_nothing(
+    plugin: Plugin, service: Simulator, backup: str
+) -> None:
+    a, b, c = service.projects[:3]
+    id_, outputs = plugin.create(KIND, inputs_of(backup, [a]))
+    for project in service.projects[5:14]:
+        service.share(backup, project)
+    before = shared(service, backup)
+    with pytest.raises(HookFailed, match="would be shared with 11 projects"):
+        plugin.update(KIND, id_, outputs, inputs_of(backup, [b, c]))
+    assert shared(service, backup) == before
+
+
+def test_update_whose_delete_is_refused_takes_its_own_new_shares_back(
+    plugin: Plugin, service: Simulator, backup: str
+) -> None:
+    a, b, c, new = service.projects[:4]
+    id_, outputs = plugin.create(KIND, inputs_of(backup, [a, b, c]))
+    no = {"error_code": "BackupService.6711", "error_msg": "shared backup deletion failed"}
+    service.faults.add(Fault("status_before", "DELETE", f"{backup}/members/{b}", status=400, body=no))
+    with pytest.raises(HookFailed) as refused:
+        plugin.update(KIND, id_, outputs, inputs_of(backup, [a, new]))
+    assert "6711" in one_line(refused)
+    assert f"({new}) was taken back" in one_line(refused)
+    assert shared(service, backup) == {a, b}
+    outputs = plugin.update(KIND, id_, outputs, inputs_of(backup, [a, new]))
+    assert set(outputs["members"]) == shared(service, backup) == {a, new}
+
+
+def test_update_of_a_share_that_an_image_holds_names_it_and_makes_nothing(
+    plugin: Plugin, service: Simulator, backup: str
+) -> None:
+    a, new = service.projects[:2]
+    id_, outputs = plugin.create(KIND, inputs_of(backup, [a]))
+    image = service.register_image(backup, a)
+    operations: list[Callable[[], object]] = [
+        lambda: plugin.update(KIND, id_, outputs, inputs_of(backup, [new])),
+        lambda: plugin.delete(KIND, id_, outputs),
+    ]
+    for operation in operations:
+        with pytest.raises(HookFailed) as refused:
+            operation()
+        assert f"The image is {image}" in one_line(refused)
+        assert shared(service, backup) == {a}
+    assert service.count("POST", f"{backup}/members") == 1
+
+
+# Delete
+
+
+def test_delete_takes_away_its_own_alone_side_by_side(plugin: Plugin, service: Simulator, backup: str) -> None:
+    foreign, gone, *own = service.projects[:7]
+    id_, outputs = plugin.create(KIND, inputs_of(backup, [gone, *own]))
+    service.share(backup, foreign)
+    service.withdraw(backup, gone)
+    service.clear_calls()
+    service.faults.add(Fault("slow", "DELETE", backup, times=None, seconds=0.3))
+    plugin.delete(KIND, id_, outputs)
+    assert shared(service, backup) == {foreign}
+    deletes = service.calls
+    assert [call.method for call in deletes] == ["DELETE"] * 6
+    assert max(call.started for call in deletes) < min(call.finished for call in deletes)
+    plugin.delete(KIND, id_, outputs)
+
+
+@pytest.mark.parametrize("kind", ["reset_after", "timeout_after", "status_after", "reset_before"])
+def test_delete_whose_answers_are_lost(plugin: Plugin, service: Simulator, backup: str, fails: Any, kind: str) -> None:
+    id_, outputs = plugin.create(KIND, inputs_of(backup, service.projects[:3]))
+    fails(kind, "DELETE", times=3, seconds=0.2)
+    plugin.delete(KIND, id_, outputs)
+    assert shared(service, backup) == set()
+
+
+def test_delete_without_permission_names_all_that_stay(plugin: Plugin, service: Simulator, backup: str) -> None:
+    projects = service.projects[:3]
+    id_, outputs = plugin.create(KIND, inputs_of(backup, projects))
+    service.deny("cbr:member:delete")
+    with pytest.raises(HookFailed) as refused:
+        plugin.delete(KIND, id_, outputs)
+    told = one_line(refused)
+    assert all(project in told for project in projects)
+    assert told.count("cbr:member:delete") == 2
+    service.allow_all()
+    plugin.delete(KIND, id_, outputs)
+
+
+def test_what_was_taken_over_is_not_deleted_with_its_old_form(
+    plugin: Plugin, new_plugin: New, service: Simulator, backup: str
+) -> None:
+    a, b = service.projects[:2]
+    id_, outputs = plugin.create(KIND, inputs_of(backup, [a, b]))
+    operation = new_plugin()
+    # A rename: the engine creates under the new name, then deletes the old.
+    _, renamed = operation.create(KIND, inputs_of(backup, [a], adopt_existing=True))
+    operation.delete(KIND, id_, outputs)
+    assert shared(service, backup) == set(renamed["members"]) == {a}
+    assert wait_for(operation, f"the shares of backup {backup} with {a} stay")
+
+
+# Previews
+
+
+def test_foreign_members_are_named_in_a_preview_after_a_refresh(
+    plugin: Plugin, service: Simulator, backup: str
+) -> None:
+    a, b, foreign, other = service.projects[:4]
+    olds = inputs_of(backup, [a, foreign], exclusive=True)
+    state = {**olds, "members": {a: {"share_id": "x"}}}
+    # Not where an entry that is not known yet may be that one.
+    plugin.diff(KIND, backup, state, {**olds, "dest_project_ids": [a, UNKNOWN]}, olds)
+    plugin.diff(KIND, backup, state, inputs_of(backup, [a, b], exclusive=True), olds)
+    assert wait_for(plugin, f"cbr: backup {backup}: exclusive=True takes away the shares with {foreign}\n")
+    assert plugin.said().count(backup) == 1
+    assert other not in plugin.said()
+
+
+def test_preflight(plugin_with: New, service: Simulator, backups: Any) -> None:
+    a, b, foreign = service.projects[:3]
+    plugin = plugin_with(preflight="true")
+    for options in ({}, {"exclusive": True}):
+        fresh, taken, full = backups(3)
+        for backup in (fresh, taken, full):
+            service.share(backup, foreign)
+        service.clear_calls()
+        assert plugin.check(KIND, inputs_of(fresh, [a, b], **options))[1] == {}
+        assert service.count("*", "/backups/") == 2
+        # What is there already, and a project too many.
+        _, failures = plugin.check(KIND, inputs_of(taken, [a, foreign], **options))
+        assert "is shared already with project" in failures["dest_project_ids"][0]
+        _, failures = plugin.check(KIND, inputs_of(full, service.projects[3:13], **options))
+        assert ("would be shared with 11 projects" in str(failures)) == (not options)
+        _, failures = plugin.check(KIND, inputs_of("00000000-0000-4000-8000-000000000000", [a, b], **options))
+        assert "does not exist in project" in failures["dest_project_ids"][0]
+    assert wait_for(plugin, f"backup {full}: exclusive=True takes away the shares with {foreign}")
+    assert plugin.said().count(f"takes away the shares with {foreign}") == 2
+
+
+def test_preflight_of_a_set_that_changes_counts_what_leaves(plugin_with: New, service: Simulator, backups: Any) -> None:
+    plugin = plugin_with(preflight="true")
+    ten, new = service.projects[:10], service.projects[10]
+    good, bad = backups(2)
+    for backup in (good, bad):
+        for project in ten:
+            service.share(backup, project)
+    assert plugin.check(KIND, inputs_of(good, [*ten[1:], new]), inputs_of(good, ten))[1] == {}
+    service.set_backup(bad, status="restoring")
+    _, failures = plugin.check(KIND, inputs_of(bad, [*ten[1:], new]), inputs_of(bad, ten))
+    assert "has status `restoring`" in failures["dest_project_ids"][0]
+
+
+@pytest.mark.parametrize("to", ["set", "members"])
+def test_shares_that_change_their_kind_of_resource_stay(
+    new_plugin: New, plugin: Plugin, service: Simulator, backup: str, to: str
+) -> None:
+    a, b = service.projects[:2]
+    whole = inputs_of(backup, [a, b])
+    singles = [{"backup_id": backup, "dest_project_id": project} for project in (a, b)]
+    olds = (
+        [("BackupShareMember", *plugin.create("BackupShareMember", single)) for single in singles]
+        if to == "set"
+        else [(KIND, *plugin.create(KIND, whole))]
+    )
+    records = {project: record.id for project, record in service.members(backup).items()}
+    # The engine creates what is new, then deletes what is no longer declared, in one operation.
+    operation = new_plugin(adoptExisting="true")
+    if to == "set":
+        operation.create(KIND, whole)
+    else:
+        for single in singles:
+            operation.create("BackupShareMember", single)
+    for kind, id_, outputs in olds:
+        operation.delete(kind, id_, outputs)
+    assert {project: record.id for project, record in service.members(backup).items()} == records

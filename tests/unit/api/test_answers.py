@@ -1,0 +1,355 @@
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from pulumi_cbr.api.client import CbrClient
+from pulumi_cbr.api.errors import InvalidId, LostAnswer, UnexpectedAnswer
+from pulumi_cbr.api.models import Backup, Member
+from unit.api.kit import (
+    BACKUP,
+    BACKUP_OBJECT,
+    MEMBER,
+    OTHER,
+    OWN,
+    VAULT,
+    Clock,
+    Reply,
+    Respond,
+    Seen,
+    Server,
+    calls,
+    fixed_token,
+    in_turn,
+)
+
+UTC = timezone.utc
+CREATED = datetime(2020, 2, 5, 10, 38, 34, 209782, UTC)
+
+
+def asked(respond: Respond, call: str = "show_member", **settings: object) -> Any:
+    with Server(respond) as server:
+        client = CbrClient(fixed_token(server.url, **settings), timing=Clock().timing)
+        return calls(client)[call](), server.seen
+
+
+# Requests
+
+
+def test_what_is_sent() -> None:
+    _, seen = asked(in_turn(Reply(200, {"members": []})), "add_members", userProfile="prüfung")
+    assert (seen[0].method, seen[0].target) == ("POST", f"/v3/{OWN}/backups/{BACKUP}/members")
+    assert seen[0].json == {"members": [OTHER]}
+    assert seen[0].headers["content-type"] == "application/json"
+    assert seen[0].headers["x-user-profile"].encode("latin-1").decode() == "prüfung"
+    assert seen[0].headers["user-agent"].startswith("pulumi-cbr/")
+
+    _, seen = asked(in_turn(Reply(200, {"member": MEMBER})), "update_member")
+    assert (seen[0].method, seen[0].target) == ("PUT", f"/v3/{OWN}/backups/{BACKUP}/members/{OTHER}")
+    assert seen[0].json == {"status": "accepted", "vault_id": VAULT}
+
+    _, seen = asked(in_turn(Reply(204)), "delete_member")
+    assert (seen[0].method, seen[0].body, "content-type" in seen[0].headers) == ("DELETE", b"", False)
+
+
+def test_rejecting_needs_no_vault() -> None:
+    with Server(in_turn(Reply(200, {"member": MEMBER}))) as server:
+        CbrClient(fixed_token(server.url)).update_member(BACKUP, OTHER, "rejected")
+    assert server.seen[0].json == {"status": "rejected"}
+
+
+def test_filters_are_sent_with_spaces_as_percent_20() -> None:
+    with Server(in_turn(Reply(200, {"backups": []}))) as server:
+        list(CbrClient(fixed_token(server.url)).list_backups(name="a b+c/ü", own_type="shared"))
+    assert urlsplit(server.seen[0].target).query == "name=a%20b%2Bc%2F%C3%BC&own_type=shared&limit=100"
+
+
+def test_ids_are_checked_before_anything_is_sent() -> None:
+    client = CbrClient(fixed_token("https://cbr.example.com"))
+    for call in (
+        lambda: client.show_member("../x", OTHER),
+        lambda: client.show_member(BACKUP, OTHER + "/.."),
+        lambda: client.show_member(BACKUP, BACKUP),
+        lambda: client.delete_member(BACKUP, ""),
+        lambda: client.add_members(BACKUP, [OTHER, "x"]),
+        lambda: client.add_members(BACKUP, []),
+        lambda: client.add_members(BACKUP, [OTHER] * 11),
+        lambda: client.add_members(BACKUP, OTHER),
+        lambda: client.update_member(BACKUP, OTHER, "accepted", vault_id="v"),
+        lambda: client.show_backup("0" * 36),
+        lambda: client.list_members(None),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(InvalidId):
+            call()
+
+
+def test_ids_are_sent_in_lower_case() -> None:
+    with Server(in_turn(Reply(200, {"member": MEMBER}))) as server:
+        CbrClient(fixed_token(server.url)).show_member(f" {BACKUP.upper()}\n", OTHER.upper())
+    assert server.seen[0].path == f"/v3/{OWN}/backups/{BACKUP}/members/{OTHER}"
+
+
+@pytest.mark.parametrize("status", ["{0}", "{x}", "%s", "accepted"])
+def test_any_status_can_be_sent(status: str) -> None:
+    with Server(in_turn(Reply(200, {"member": MEMBER}))) as server:
+        CbrClient(fixed_token(server.url)).update_member(BACKUP, OTHER, status)
+    assert server.seen[0].json == {"status": status}
+
+
+# Members
+
+
+@pytest.mark.parametrize("status", [200, 201, 202])
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"members": [MEMBER], "count": 1},
+        {"members": [MEMBER]},
+        MEMBER,
+        {**MEMBER, "new_field": {"deep": []}},
+        {"members": [{**MEMBER, "dest_project_id": OWN}, MEMBER], "count": 2, "links": None},
+    ],
+    ids=["list", "list without count", "bare", "unknown field", "with one that was there"],
+)
+def test_both_shapes_of_the_add_answer(body: object, status: int) -> None:
+    members, _ = asked(in_turn(Reply(status, body)), "add_members")
+    assert [(member.dest_project_id, member.id, member.status) for member in members] == [
+        (OTHER, MEMBER["id"], "pending")
+    ]
+
+
+def test_add_answer_that_tells_less_than_all() -> None:
+    assert asked(in_turn(Reply(200, {"members": []})), "add_members")[0] == ()
+
+
+def test_member_with_all_fields() -> None:
+    body = {
+        **MEMBER,
+        "updated_at": "2020-02-05T10:38:34.210+00:00",
+        "vault_id": VAULT,
+        "image_id": "i",
+        "status": "accepted",
+    }
+    member, _ = asked(in_turn(Reply(200, {"member": body})))
+    assert member == Member(
+        id=MEMBER["id"],
+        status="accepted",
+        backup_id=BACKUP,
+        dest_project_id=OTHER,
+        created_at=CREATED,
+        updated_at=CREATED.replace(microsecond=210000),
+        vault_id=VAULT,
+        image_id="i",
+    )
+
+
+@pytest.mark.parametrize("absent", [{}, {"updated_at": None, "vault_id": None, "image_id": None}, {"vault_id": ""}])
+def test_member_without_what_has_no_value_yet(absent: dict[str, object]) -> None:
+    member, _ = asked(in_turn(Reply(200, {"member": {**MEMBER, **absent}})))
+    assert (member.updated_at, member.vault_id, member.image_id) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2020-02-05T10:38:34.209782", CREATED),
+        ("2020-02-05T10:38:34.210+00:00", CREATED.replace(microsecond=210000)),
+        ("2020-02-05T12:38:34.209782+02:00", CREATED),
+        ("2020-02-05T10:38:34Z", CREATED.replace(microsecond=0)),
+        ("2020-02-05T10:38:34.2Z", CREATED.replace(microsecond=200000)),
+        ("2020-02-05 10:38:34", CREATED.replace(microsecond=0)),
+        ("2020-02-05T10:38:34.209782999", CREATED),
+    ],
+)
+def test_forms_of_timestamps(text: str, expected: datetime) -> None:
+    member, _ = asked(in_turn(Reply(200, {"member": {**MEMBER, "created_at": text}})))
+    assert member.created_at == expected
+    assert member.created_at.utcoffset() == timedelta()
+
+
+@pytest.mark.parametrize("name", ["id", "status", "backup_id", "dest_project_id", "created_at"])
+@pytest.mark.parametrize(
+    ("change", "words"), [(None, "the member has no `{}`"), (7, "`{}` of the member is not of type str")]
+)
+def test_missing_required_field_is_named(name: str, change: object, words: str) -> None:
+    body = {**MEMBER, name: change}
+    with pytest.raises(UnexpectedAnswer, match=words.format(name)):
+        asked(in_turn(Reply(200, {"member": body})))
+    with pytest.raises(LostAnswer, match=words.format(name)):
+        asked(in_turn(Reply(200, {"member": body})), "update_member")
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "2020-13-01T00:00:00", "0001-01-01T00:00:00+14:00"])
+def test_odd_timestamp(text: str) -> None:
+    with pytest.raises(UnexpectedAnswer, match="`created_at` of the member is not a time"):
+        asked(in_turn(Reply(200, {"member": {**MEMBER, "created_at": text}})))
+
+
+@pytest.mark.parametrize(
+    ("reply", "words"),
+    [
+        (Reply(200, b""), "the body is empty"),
+        (Reply(204), "the body is empty"),
+        (Reply(200, b"<html><title>Sign in</title></html>"), "the body is not JSON"),
+        (Reply(200, b'{"member": {"sta'), "the body is not JSON"),
+        (Reply(200, b"\xff\xfe"), "the body is not JSON"),
+        (Reply(200, b"[" * 100000), "the body is not JSON"),
+        (Reply(200, []), "the body is JSON, but no object"),
+        (Reply(200, {}), "the answer has no `member"),
+        (Reply(200, {"member": [], "members": {}}), "of the answer is not of type"),
+    ],
+    ids=lambda value: repr(value.body)[:20] if isinstance(value, Reply) else "",
+)
+def test_a_success_that_is_none(reply: Reply, words: str) -> None:
+    for call in ("show_member", "list_members"):
+        with pytest.raises(UnexpectedAnswer, match=words) as error:
+            asked(in_turn(reply), call)
+        assert "Check the endpoint and the region" in str(error.value)
+    with pytest.raises(LostAnswer):
+        asked(in_turn(reply), "update_member")
+
+
+# Backups
+
+
+def test_backup() -> None:
+    backup, _ = asked(
+        in_turn(Reply(200, {"backup": {**BACKUP_OBJECT, "members": [MEMBER], "children": []}})), "show_backup"
+    )
+    assert backup == Backup(
+        id=BACKUP,
+        status="available",
+        resource_type="OS::Nova::Server",
+        resource_id=VAULT,
+        created_at=CREATED,
+        name="nightly",
+        resource_name="web",
+        vault_id=VAULT,
+        project_id=OWN,
+        image_type="backup",
+        encrypted=False,
+        members=(Member.from_dict(MEMBER),),
+    )
+
+
+@pytest.mark.parametrize("info", [None, {}, [], {"encrypted": "yes"}, "text"])
+def test_backup_that_does_not_tell_whether_it_is_encrypted(info: object) -> None:
+    backup, _ = asked(in_turn(Reply(200, {"backup": {**BACKUP_OBJECT, "extend_info": info}})), "show_backup")
+    assert backup.encrypted is None
+
+
+@pytest.mark.parametrize("name", ["id", "status", "resource_type", "resource_id", "created_at"])
+def test_backup_without_a_required_field(name: str) -> None:
+    body = {key: value for key, value in BACKUP_OBJECT.items() if key != name}
+    with pytest.raises(UnexpectedAnswer, match=f"the backup has no `{name}`"):
+        asked(in_turn(Reply(200, {"backup": body})), "show_backup")
+
+
+# Pages
+
+
+class Shelf:
+    """A list of backups, served in the ways that services page."""
+
+    def __init__(
+        self, total: int, *, size: int = 1000, offset: bool = True, marker: bool = False, count: str = "total"
+    ):
+        self.ids = [f"{number:08x}-0000-0000-0000-000000000000" for number in range(total)]
+        self.size, self.offset, self.marker, self.count = size, offset, marker, count
+
+    def __call__(self, seen: Seen) -> Reply:
+        query = {name: values[0] for name, values in parse_qs(urlsplit(seen.target).query).items()}
+        start = int(query.get("offset", 0)) if self.offset else 0
+        if self.marker and "marker" in query:
+            start = self.ids.index(query["marker"]) + 1
+        page = self.ids[start : start + min(self.size, int(query["limit"]))]
+        body: dict[str, object] = {"backups": [{**BACKUP_OBJECT, "id": id_} for id_ in page]}
+        if self.count:
+            body["count"] = len(self.ids) if self.count == "total" else len(page)
+        return Reply(200, body)
+
+
+@pytest.mark.parametrize(
+    ("shelf", "requests"),
+    [
+        (Shelf(0), 1),
+        (Shelf(7), 1),
+        (Shelf(99, count=""), 1),
+        (Shelf(101), 2),
+        (Shelf(250), 3),
+        (Shelf(250, count=""), 3),
+        (Shelf(250, count="page"), 3),
+        (Shelf(100), 2),
+        (Shelf(35, size=10), 4),
+        (Shelf(250, offset=False, marker=True), 4),
+        (Shelf(35, size=10, offset=False, marker=True), 5),
+        (Shelf(250, offset=False, marker=True, count=""), 4),
+    ],
+    ids=lambda value: f"{vars(value)}"[-70:] if isinstance(value, Shelf) else "",
+)
+def test_lists_longer_than_a_page(shelf: Shelf, requests: int) -> None:
+    backups, seen = asked(shelf, "list_backups")
+    assert [backup.id for backup in backups] == shelf.ids
+    assert len(seen) == requests
+
+
+def test_pages_that_repeat_themselves_end_in_an_error() -> None:
+    with pytest.raises(UnexpectedAnswer, match="the pages repeat themselves"):
+        asked(Shelf(250, offset=False), "list_backups")
+
+
+def test_pages_are_asked_for_as_they_are_needed() -> None:
+    with Server(Shelf(250)) as server:
+        backups = CbrClient(fixed_token(server.url)).list_backups()
+        assert server.seen == []
+        next(backups)
+        assert len(server.seen) == 1
+
+
+def test_members_longer_than_a_page() -> None:
+    def respond(seen: Seen) -> Reply:
+        body = Shelf(150)(seen).body
+        return Reply(200, {"members": [{**MEMBER, "id": entry["id"]} for entry in body["backups"]], "count": 150})
+
+    members, seen = asked(respond, "list_members")
+    assert (len(members), len(seen)) == (150, 2)
+
+
+@pytest.mark.parametrize("entry", [7, None, {}, {"id": 5}, []])
+def test_odd_entries(entry: object) -> None:
+    with pytest.raises(UnexpectedAnswer, match="no answer of the CBR service"):
+        asked(in_turn(Reply(200, {"members": [entry]})), "list_members")
+
+
+# The service's clock
+
+
+def test_service_now() -> None:
+    clock = Clock()
+    with Server(in_turn(Reply(200, {"member": MEMBER}, {"Date": "Mon, 04 May 2026 13:00:00 GMT"}))) as server:
+        client = CbrClient(fixed_token(server.url), timing=clock.timing)
+        assert client.service_now() == clock.start
+        client.show_member(BACKUP, OTHER)
+        clock.advance(60)
+        assert client.service_now() == datetime(2026, 5, 4, 13, 1, tzinfo=UTC)
+
+
+# What deletes, and where it all is
+
+
+def test_delete_answered_by_something_else_is_no_success() -> None:
+    with pytest.raises(LostAnswer, match="the body is not JSON"):
+        asked(in_turn(Reply(200, b"<html><title>Sign in</title></html>")), "delete_member")
+
+
+@pytest.mark.parametrize("reply", [Reply(204), Reply(200, b""), Reply(202, {})])
+def test_delete_needs_no_body(reply: Reply) -> None:
+    assert asked(in_turn(reply), "delete_member")[0] is None
+
+
+def test_endpoint() -> None:
+    client = CbrClient(fixed_token("https://cbr.example.com/v3/"))
+    assert client.endpoint() == f"https://cbr.example.com/v3/{OWN}"

@@ -1,0 +1,226 @@
+from __future__ import annotations
+
+import logging
+import socket
+from typing import Any
+
+import pytest
+
+from pulumi_cbr.api.client import CbrClient
+from pulumi_cbr.api.errors import (
+    CbrError,
+    LostAnswer,
+    NotFound,
+    ServiceError,
+    Throttled,
+    UnexpectedAnswer,
+    Unreachable,
+)
+from pulumi_cbr.api.retries import Timing
+from unit.api.kit import BACKUP, CALLS, Clock, Reply, Server, calls, fixed_token, in_turn
+
+READS = ("list_members", "show_member", "show_backup", "list_backups")
+WRITES = ("add_members", "update_member")
+GONE = Reply(404, {"error_code": "BackupService.6705", "error_msg": "gone"})
+
+
+def cut(out: Any) -> None:
+    """Write half an answer."""
+    out.write(b'HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{"member"')
+
+
+def nonsense(out: Any) -> None:
+    out.write(b"SSH-2.0-OpenSSH_9.6\r\n\r\n")
+
+
+#: What happens, then the errors of reads, of DELETE, of POST and PUT; and how many requests each makes with 2 retries.
+TABLE: dict[
+    str, tuple[Reply | None, tuple[type[CbrError], int], tuple[type[CbrError], int], tuple[type[CbrError], int]]
+] = {
+    "closed without an answer": (None, (Unreachable, 3), (LostAnswer, 3), (LostAnswer, 1)),
+    "cut short": (Reply(raw=cut), (Unreachable, 3), (LostAnswer, 3), (LostAnswer, 1)),
+    "no HTTP": (Reply(raw=nonsense), (Unreachable, 3), (LostAnswer, 3), (LostAnswer, 1)),
+    "429": (Reply(429, b""), (Throttled, 3), (Throttled, 3), (Throttled, 3)),
+    "500": (Reply(500, b""), (UnexpectedAnswer, 1), (UnexpectedAnswer, 1), (LostAnswer, 1)),
+    "502": (Reply(502, b""), (Unreachable, 3), (LostAnswer, 3), (LostAnswer, 1)),
+    "503": (Reply(503, b""), (Unreachable, 3), (LostAnswer, 3), (LostAnswer, 1)),
+    "504": (Reply(504, b""), (Unreachable, 3), (LostAnswer, 3), (LostAnswer, 1)),
+    "400": (Reply(400, b""), (UnexpectedAnswer, 1), (UnexpectedAnswer, 1), (UnexpectedAnswer, 1)),
+    "404": (GONE, (NotFound, 1), (NotFound, 1), (NotFound, 1)),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("happens", TABLE)
+def test_table(happens: str, call: str) -> None:
+    reply, read, delete, write = TABLE[happens]
+    kind, requests = write if call in WRITES else delete if call == "delete_member" else read
+    clock = Clock()
+    with Server(in_turn(reply)) as server, pytest.raises(CbrError) as error:
+        calls(CbrClient(fixed_token(server.url, maxRetries=2), timing=clock.timing))[call]()
+    assert type(error.value) is kind
+    assert len(server.seen) == requests
+    assert clock.waits == [0.5, 1.0][: requests - 1]
+    assert error.value.__cause__ is not None or isinstance(error.value, ServiceError)
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_never_sent_is_tried_again(call: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from requests.adapters import HTTPAdapter
+    from requests.exceptions import ConnectTimeout
+
+    tries: list[object] = []
+
+    def send(self: HTTPAdapter, request: Any, **kwargs: Any) -> Any:
+        tries.append(request)
+        raise ConnectTimeout("no")
+
+    monkeypatch.setattr(HTTPAdapter, "send", send)
+    with pytest.raises(Unreachable):
+        calls(CbrClient(fixed_token("https://cbr.example.com"), timing=Clock().timing))[call]()
+    assert len(tries) == 5
+
+
+@pytest.mark.parametrize(("retries", "requests"), [(0, 1), (1, 2), (6, 7)])
+def test_max_retries_counts(retries: int, requests: int) -> None:
+    with Server(in_turn(Reply(503, b""))) as server, pytest.raises(Unreachable):
+        CbrClient(fixed_token(server.url, maxRetries=retries), timing=Clock().timing).show_backup(BACKUP)
+    assert len(server.seen) == requests
+
+
+def waits(reply: Reply, *, chance: float = 0.0, **settings: object) -> list[float]:
+    clock = Clock(chance)
+    with Server(in_turn(reply)) as server, pytest.raises(CbrError):
+        CbrClient(fixed_token(server.url, **settings), timing=clock.timing).show_backup(BACKUP)
+    assert clock.seconds < float(str(settings.get("timeout", 120)))
+    return clock.waits
+
+
+def test_waits_double_up_to_twenty_seconds() -> None:
+    assert waits(Reply(503, b""), maxRetries=8, timeout=1000) == [0.5, 1, 2, 4, 8, 16, 20, 20]
+
+
+def test_waits_are_shortened_by_chance() -> None:
+    assert waits(Reply(503, b""), chance=0.5) == [0.375, 0.75, 1.5, 3.0]
+    assert waits(Reply(503, b""), chance=1.0) == [0.25, 0.5, 1.0, 2.0]
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("7", [7, 7]),
+        ("0", [0.5, 1]),
+        ("2.5", [2.5, 2.5]),
+        ("86400", [60, 60]),
+        ("999999999999999", [0.5, 1]),
+        ("Mon, 04 May 2026 12:00:30 GMT", [30, 1]),
+        ("Mon, 04 May 2026 14:00:30 +0200", [30, 1]),
+        ("Tue, 05 May 2026 12:00:00 GMT", [60, 60]),
+        ("Sun, 03 May 2026 12:00:00 GMT", [0.5, 1]),
+        ("tomorrow", [0.5, 1]),
+        ("-5", [0.5, 1]),
+        ("Mon, 99 May 99999 12:00:30 GMT", [0.5, 1]),
+        ("", [0.5, 1]),
+    ],
+)
+def test_retry_after_in_both_forms(status: int, text: str, expected: list[float]) -> None:
+    assert waits(Reply(status, b"", {"Retry-After": text}), maxRetries=2, timeout=1000) == expected
+
+
+def test_retry_after_as_a_date_goes_by_the_services_clock() -> None:
+    headers = {"Date": "Mon, 04 May 2026 15:00:00 GMT", "Retry-After": "Mon, 04 May 2026 15:00:09 GMT"}
+    assert waits(Reply(503, b"", headers), maxRetries=1) == [9]
+
+
+def test_no_wait_goes_past_the_timeout() -> None:
+    assert waits(Reply(503, b""), maxRetries=100, timeout=10) == [0.5, 1, 2, 4]
+    assert waits(Reply(429, b"", {"Retry-After": "45"}), maxRetries=9, timeout=100) == [45, 45]
+    assert waits(Reply(429, b"", {"Retry-After": "86400"}), timeout=50) == []
+
+
+@pytest.mark.parametrize("call", ["show_member", "delete_member"])
+def test_recovers(call: str) -> None:
+    member = {"id": "i", "status": "s", "backup_id": "b", "dest_project_id": "d", "created_at": "2026-05-04T12:00:00"}
+    good = Reply(204) if call == "delete_member" else Reply(200, {"member": member})
+    with Server(in_turn(None, Reply(503, b""), Reply(raw=cut), Reply(429, b""), good)) as server:
+        calls(CbrClient(fixed_token(server.url), timing=Clock().timing))[call]()
+    assert len(server.seen) == 5
+
+
+@pytest.mark.parametrize("first", [None, Reply(504, b"")])
+def test_delete_that_finds_nothing_after_a_lost_answer_says_so(first: Reply | None) -> None:
+    with Server(in_turn(first, GONE)) as server, pytest.raises(NotFound):
+        calls(CbrClient(fixed_token(server.url), timing=Clock().timing))["delete_member"]()
+
+
+# The whole call is bounded, with real sockets and real time
+
+
+@pytest.mark.parametrize(("call", "kind"), [("show_backup", Unreachable), ("add_members", LostAnswer)])
+def test_no_answer_within_the_timeout(call: str, kind: type[CbrError]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        clock = Timing().clock
+        started = clock()
+        client = CbrClient(fixed_token(f"http://127.0.0.1:{silent.getsockname()[1]}", timeout=0.4))
+        with pytest.raises(kind, match=r"no answer from 127.0.0.1:\d+ in time"):
+            calls(client)[call]()
+        assert clock() - started < 1.0
+
+
+@pytest.mark.parametrize("encoding", ["Content-Length: 1000000\r\n", "Transfer-Encoding: chunked\r\n"])
+@pytest.mark.parametrize(("call", "kind"), [("show_backup", Unreachable), ("update_member", LostAnswer)])
+def test_a_body_that_trickles_in_ends_with_the_timeout(encoding: str, call: str, kind: type[CbrError]) -> None:
+    clock = Clock()
+    written: list[int] = []
+
+    def drip(out: Any) -> None:
+        out.write(f"HTTP/1.1 200 OK\r\n{encoding}\r\n".encode())
+        for number in range(100000):
+            out.write(b" " if "Length" in encoding else b"1\r\n \r\n")
+            clock.advance(1)
+            written.append(number)
+
+    with Server(in_turn(Reply(raw=drip))) as server, pytest.raises(kind, match="in time"):
+        calls(CbrClient(fixed_token(server.url, timeout=100, maxRetries=0), timing=clock.timing))[call]()
+
+
+def test_a_body_without_end_is_not_kept() -> None:
+    def pour(out: Any) -> None:
+        out.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        for _ in range(400):
+            out.write(b" " * 2**16)
+
+    with (
+        Server(in_turn(Reply(raw=pour))) as server,
+        pytest.raises(Unreachable, match="larger than any of the service's"),
+    ):
+        CbrClient(fixed_token(server.url, maxRetries=0), timing=Clock().timing).show_backup(BACKUP)
+
+
+# The log
+
+
+def test_long_waits_are_told_as_warnings(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "pulumi_cbr")
+    waits(Reply(503, b""), maxRetries=4)
+    told = [
+        (record.levelname, record.getMessage()) for record in caplog.records if "trying again" in record.getMessage()
+    ]
+    assert [level for level, _ in told] == ["DEBUG", "DEBUG", "DEBUG", "WARNING"]
+    assert told[-1][1].endswith("(HTTP 503). Run again later: trying again in 4.0 s (4 of 4)")
+    assert f"showing backup {BACKUP}" in told[-1][1]
+
+
+def test_a_line_a_call(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "pulumi_cbr")
+    with Server(in_turn(Reply(204, b"", {"X-Request-Id": "r-1"}), None)) as server:
+        client = CbrClient(fixed_token(server.url, maxRetries=0), timing=Clock().timing)
+        calls(client)["delete_member"]()
+        with pytest.raises(LostAnswer):
+            calls(client)["delete_member"]()
+    lines = [record.getMessage() for record in caplog.records if record.name == "pulumi_cbr"]
+    assert len(lines) == 2
+    assert lines[0].startswith(f"DELETE {server.seen[0].path}: 204 in ")
+    assert lines[0].endswith("ms (request r-1)")
+    assert lines[1] == f"DELETE {server.seen[0].path}: ConnectionError"

@@ -1,0 +1,335 @@
+from __future__ import annotations
+
+import copy
+import dataclasses
+import pickle
+import sys
+from pathlib import Path
+
+import pytest
+
+from pulumi_cbr.api.errors import SettingsError
+from pulumi_cbr.api.settings import SETTINGS, Settings, load, option
+from unit.api.kit import OTHER, OWN, configured
+
+# openstacksdk warns of an option of its own, which nobody set.
+pytestmark = pytest.mark.filterwarnings("ignore:Support for InfluxDB")
+
+USER = {
+    "authUrl": "https://iam.example.com/v3",
+    "username": "u",
+    "userDomainName": "d",
+    "password": "pass-word-1",
+    "projectId": OWN,
+}
+
+CLOUDS = f"""
+clouds:
+  one:
+    region_name: eu-de
+    auth:
+      auth_url: https://iam.one.example.com/v3
+      username: u
+      user_domain_name: d
+      project_id: {OTHER}
+  unverified:
+    verify: false
+    auth: {{auth_url: "http://iam.example.com/v3", username: u, password: p, project_name: n}}
+  overridden:
+    cbr_endpoint_override: https://cbr.one.example.com
+    auth: {{auth_url: "https://iam.example.com/v3", username: u, password: p, project_name: n}}
+"""
+
+SECURE = """
+clouds:
+  one:
+    auth: {password: pass-word-2}
+"""
+
+
+@pytest.fixture
+def clouds_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "clouds.yaml").write_text(CLOUDS)
+    (tmp_path / "secure.yaml").write_text(SECURE)
+    monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(tmp_path / "clouds.yaml"))
+    monkeypatch.setenv("OS_CLIENT_SECURE_FILE", str(tmp_path / "secure.yaml"))
+    return tmp_path
+
+
+# Precedence
+
+
+def test_stack_before_os_before_hw(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HW_REGION_NAME", "from-hw")
+    assert configured(**USER).region == "from-hw"
+    monkeypatch.setenv("OS_REGION_NAME", "from-os")
+    assert configured(**USER).region == "from-os"
+    assert configured(**USER, region="from-stack").region == "from-stack"
+
+
+@pytest.mark.parametrize("name", [name for name, setting in SETTINGS.items() if len(setting.variables) > 1])
+def test_variables_in_their_order(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number, variable in reversed(list(enumerate(SETTINGS[name].variables))):
+        value = (
+            "true"
+            if SETTINGS[name].kind is bool and number == 0
+            else "false"
+            if SETTINGS[name].kind is bool
+            else f"v{number}"
+        )
+        monkeypatch.setenv(variable, value)
+    assert option(name) == (True if SETTINGS[name].kind is bool else "v0")
+
+
+def test_project_by_name_in_the_stack_is_over_an_id_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OS_PROJECT_ID", OTHER)
+    settings = configured(**{**USER, "projectId": None, "projectName": "mine"})
+
+    assert (settings.project_id, settings.project_name) == (None, "mine")
+
+
+def test_the_first_place_that_signs_in_decides_how(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HW_ACCESS_KEY", "AK")
+    monkeypatch.setenv("HW_SECRET_KEY", "SK")
+    monkeypatch.setenv("HW_REGION_NAME", "eu-de")
+    assert load().method == "accessKey"
+    for variable, value in (("OS_AUTH_URL", "https://iam"), ("OS_USERNAME", "u"), ("OS_PASSWORD", "p")):
+        monkeypatch.setenv(variable, value)
+    monkeypatch.setenv("OS_DOMAIN_NAME", "d")
+    monkeypatch.setenv("OS_PROJECT_NAME", "n")
+    assert load().method == "password"
+    assert configured(token="t").method == "token"
+
+
+def test_cloud_of_the_resource_is_over_everything(clouds_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OS_CLOUD", "overridden")
+    monkeypatch.setenv("OS_REGION_NAME", "from-os")
+    config = {**USER, "region": "from-stack", "timeout": "7"}
+
+    settings = load(config.get, cloud="one")
+
+    assert (settings.method, settings.cloud, settings.auth_url) == ("cloud", "one", "https://iam.one.example.com/v3")
+    assert (settings.region, settings.project_id, settings.timeout) == ("eu-de", OTHER, 7.0)
+    assert settings.username is None
+
+
+def test_stack_beside_its_own_cloud_is_over_the_entry(clouds_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OS_REGION_NAME", "from-os")
+    assert configured(cloud="one").region == "eu-de"
+    assert configured(cloud="one", region="from-stack").region == "from-stack"
+    assert configured(cloud="unverified").region == "from-os"
+
+
+def test_os_cloud(clouds_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OS_CLOUD", "one")
+    assert load().cloud == "one"
+    assert configured(**USER).method == "password"
+
+
+# clouds.yaml
+
+
+def test_secure_yaml_is_merged_and_secret(clouds_file: Path) -> None:
+    settings = configured(cloud="one")
+
+    assert list(settings.secrets()) == ["pass-word-2"]
+    assert "pass-word" not in repr(settings)
+
+
+def test_entry_that_checks_no_certificates(clouds_file: Path) -> None:
+    settings = configured(cloud="unverified")
+    assert settings.insecure
+    assert settings.verify is False
+
+
+def test_entry_that_names_the_endpoint(clouds_file: Path) -> None:
+    assert configured(cloud="overridden").endpoint == "https://cbr.one.example.com"
+
+
+def test_no_such_cloud(clouds_file: Path) -> None:
+    with pytest.raises(SettingsError, match=r"the cloud `other` cannot be used: .*OS_CLIENT_CONFIG_FILE") as error:
+        configured(cloud="other")
+    assert "\n" not in str(error.value)
+
+
+def test_broken_clouds_yaml(clouds_file: Path) -> None:
+    (clouds_file / "clouds.yaml").write_text("clouds: {one: [pass-word-3")
+    with pytest.raises(SettingsError, match=r"^the cloud `one` cannot be used: .*clouds.yaml") as error:
+        configured(cloud="one")
+    assert "\n" not in str(error.value)
+    assert "pass-word" not in str(error.value)
+
+
+def test_without_openstacksdk(clouds_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openstack.config.loader", None)
+    with pytest.raises(SettingsError, match=r"not installed: pip install 'pulumi-cbr\[clouds\]'"):
+        configured(cloud="one")
+
+
+# Types and forms
+
+
+@pytest.mark.parametrize("name", [name for name, setting in SETTINGS.items() if setting.kind is not bool])
+@pytest.mark.parametrize("value", [["s3cret"], {"s3cret": 1}, True])
+def test_wrong_types_are_refused_by_name(name: str, value: object) -> None:
+    with pytest.raises(SettingsError, match=f"^cbr:{name} must be ") as error:
+        configured(**{**USER, name: value})
+    assert ("s3cret" in str(error.value)) == (not SETTINGS[name].secret and value is not True)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("insecure", "maybe", "true or false, not 'maybe'"),
+        ("insecure", 1, "true or false, not '1'"),
+        ("timeout", "soon", "a number of seconds above 0, not 'soon'"),
+        ("timeout", 0, "a number of seconds above 0, not '0'"),
+        ("timeout", "-1", "a number of seconds above 0, not '-1'"),
+        ("timeout", "nan", "a number of seconds above 0, not 'nan'"),
+        ("timeout", "inf", "a number of seconds above 0, not 'inf'"),
+        ("maxRetries", "1.5", "a whole number, 0 or above, not '1.5'"),
+        ("maxRetries", "-1", "a whole number, 0 or above, not '-1'"),
+        ("maxRetries", "9" * 5000, "a whole number, 0 or above"),
+    ],
+)
+def test_wrong_values_are_refused_by_name(name: str, value: object, expected: str) -> None:
+    with pytest.raises(SettingsError) as error:
+        configured(**{**USER, name: value})
+    assert str(error.value).startswith(f"cbr:{name} must be {expected}")
+    assert len(str(error.value)) < 120
+
+
+def test_wrong_value_in_the_environment_names_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HW_INSECURE", "maybe")
+    with pytest.raises(SettingsError, match=r"^HW_INSECURE must be true or false"):
+        configured(**USER)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "attribute", "expected"),
+    [
+        ("insecure", "TRUE", "insecure", True),
+        ("insecure", "off", "insecure", False),
+        ("insecure", True, "insecure", True),
+        ("timeout", "2.5", "timeout", 2.5),
+        ("timeout", 3, "timeout", 3.0),
+        ("maxRetries", "0", "max_retries", 0),
+        ("projectId", OWN.upper(), "project_id", OWN),
+        ("username", "  u \n", "username", "u"),
+    ],
+)
+def test_right_values(name: str, value: object, attribute: str, expected: object) -> None:
+    assert getattr(configured(**{**USER, name: value}), attribute) == expected
+
+
+@pytest.mark.parametrize("name", ["token", "accessKey", "securityToken", "userProfile"])
+@pytest.mark.parametrize("value", ["ab\ncd-s3cret", "ab\x00cd-s3cret", "ab\r\nX-Evil: cd-s3cret"])
+def test_what_becomes_a_header_is_one_line(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=f"^cbr:{name} must be one line") as error:
+        configured(**{**USER, name: value})
+    assert "s3cret" not in str(error.value)
+
+
+def test_project_id_has_its_form() -> None:
+    with pytest.raises(SettingsError, match=r"^projectId must be a project ID: 32 hex .* or OS_PROJECT_ID"):
+        configured(**{**USER, "projectId": "mine"})
+
+
+@pytest.mark.parametrize("name", ["authUrl", "endpoint"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "cbr.example.com",
+        "ftp://host",
+        "https://",
+        "https://u:p@host",
+        "https://host/?q=1",
+        "https://host:x",
+        "https://[::1",
+    ],
+)
+def test_urls_have_their_form(name: str, url: str) -> None:
+    with pytest.raises(SettingsError, match=f"^{name} must be a URL such as "):
+        configured(**{**USER, name: url})
+
+
+@pytest.mark.parametrize("name", ["authUrl", "endpoint"])
+def test_plain_http_only_to_loopback_or_insecure(name: str) -> None:
+    with pytest.raises(SettingsError, match=f"^{name} is plain http, .* to example.com"):
+        configured(**{**USER, name: "http://example.com/v3"})
+    with pytest.raises(SettingsError, match=r"plain http"):
+        configured(**{**USER, name: "http://localhost.example.com/v3"})
+    for url in ("http://127.0.0.1:80", "http://127.8.8.8", "http://[::1]:8080/v3", "http://localhost/v3"):
+        configured(**{**USER, name: url})
+    configured(**{**USER, name: "http://example.com", "insecure": "true"})
+
+
+def test_plain_http_is_refused_however_the_settings_are_made() -> None:
+    with pytest.raises(SettingsError, match=r"plain http"):
+        Settings(method="password", auth_url="http://example.com")
+    with pytest.raises(SettingsError, match=r"plain http"):
+        dataclasses.replace(configured(**USER), endpoint="http://example.com")
+
+
+def test_ca_cert_is_a_file_of_certificates(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"^caCert must be a file of certificates, and .*No such file"):
+        configured(**USER, caCert=str(tmp_path / "none.pem"))
+    (tmp_path / "empty.pem").write_text("nothing")
+    with pytest.raises(SettingsError, match=r"^caCert must be a file of certificates, and .* or OS_CACERT"):
+        configured(**USER, caCert=str(tmp_path / "empty.pem"))
+    configured(**USER, caCert=str(tmp_path))
+
+
+# What is missing
+
+
+def test_nothing_says_how_to_sign_in() -> None:
+    with pytest.raises(SettingsError, match=r"nothing says how to sign in") as error:
+        load()
+    text = str(error.value)
+    for name in (
+        "cloud",
+        "authUrl",
+        "username",
+        "password",
+        "token",
+        "applicationCredentialId",
+        "accessKey",
+        "secretKey",
+    ):
+        assert f"cbr:{name} ({SETTINGS[name].variables[0]})" in text
+    assert "\n" not in text
+
+
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [
+        (("username",), ("authUrl", "password", "projectId", "projectName", "userDomainName", "userDomainId")),
+        (("token",), ("authUrl", "projectId", "projectName")),
+        (("applicationCredentialId",), ("authUrl", "applicationCredentialSecret")),
+        (("accessKey",), ("secretKey", "projectId", "projectName", "region")),
+    ],
+)
+def test_one_message_lists_every_way_to_give_what_is_missing(given: tuple[str, ...], missing: tuple[str, ...]) -> None:
+    with pytest.raises(SettingsError) as error:
+        configured(**dict.fromkeys(given, "s3cret"))
+    text = str(error.value)
+    for name in missing:
+        assert f"cbr:{name}`" in text
+        assert all(variable in text for variable in SETTINGS[name].variables)
+    assert text.count("pulumi config set --secret") == sum(SETTINGS[name].secret for name in missing)
+    assert "s3cret" not in text
+
+
+# Secrets
+
+
+def test_secrets_are_those_that_are_there() -> None:
+    assert list(configured(**USER).secrets()) == ["pass-word-1"]
+    assert "" not in list(configured(**USER, token="", endpoint="").secrets())
+
+
+def test_settings_are_not_pickled() -> None:
+    for dump in (pickle.dumps, copy.copy, copy.deepcopy):
+        with pytest.raises(TypeError, match=r"not pickled"):
+            dump(configured(**USER))

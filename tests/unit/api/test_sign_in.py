@@ -1,0 +1,493 @@
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pulumi_cbr.api.client import CbrClient
+from pulumi_cbr.api.errors import (
+    CbrError,
+    NotAllowed,
+    NotSignedIn,
+    SettingsError,
+    Throttled,
+    UnexpectedAnswer,
+    Unreachable,
+)
+from pulumi_cbr.api.settings import Settings
+from unit.api.kit import (
+    BACKUP,
+    BACKUP_OBJECT,
+    OTHER,
+    OWN,
+    TOKEN,
+    Clock,
+    Reply,
+    Respond,
+    Seen,
+    Server,
+    catalogue,
+    configured,
+    grant,
+    in_turn,
+    password,
+)
+
+GOOD = Reply(200, {"backup": BACKUP_OBJECT})
+
+
+@contextmanager
+def cloud(sign_in: Respond, rest: Respond | None = None) -> Iterator[Server]:
+    """Serve an identity service and, for all other paths, the members API."""
+    others = rest or in_turn(GOOD)
+    with Server(lambda seen: sign_in(seen) if seen.path == "/v3/auth/tokens" else others(seen)) as server:
+        yield server
+
+
+def shown(settings: Settings, clock: Clock | None = None) -> object:
+    return CbrClient(settings, timing=(clock or Clock()).timing).show_backup(BACKUP)
+
+
+# What is asked for
+
+WAYS: dict[str, tuple[dict[str, str], dict[str, Any], object]] = {
+    "user by name, project by ID": (
+        {"username": "u", "userDomainName": "d", "password": "p", "projectId": OWN},
+        {"methods": ["password"], "password": {"user": {"name": "u", "domain": {"name": "d"}, "password": "p"}}},
+        {"project": {"id": OWN}},
+    ),
+    "user by ID, project by name": (
+        {"userId": "u1", "userDomainName": "d", "password": "p", "projectName": "n"},
+        {"methods": ["password"], "password": {"user": {"id": "u1", "password": "p"}}},
+        {"project": {"name": "n", "domain": {"name": "d"}}},
+    ),
+    "domain by ID": (
+        {"username": "u", "userDomainId": "d1", "password": "p", "projectName": "n"},
+        {"methods": ["password"], "password": {"user": {"name": "u", "domain": {"id": "d1"}, "password": "p"}}},
+        {"project": {"name": "n", "domain": {"id": "d1"}}},
+    ),
+    "application credential": (
+        {"applicationCredentialId": "a1", "applicationCredentialSecret": "s"},
+        {"methods": ["application_credential"], "application_credential": {"id": "a1", "secret": "s"}},
+        None,
+    ),
+    "token": (
+        {"token": "t", "projectId": OWN},
+        {"methods": ["token"], "token": {"id": "t"}},
+        {"project": {"id": OWN}},
+    ),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_each_way(way: str) -> None:
+    given, identity, scope = WAYS[way]
+    with cloud(lambda seen: grant(server.url)) as server:
+        assert shown(configured(authUrl=server.url, **given))
+
+    assert server.seen[0].json["auth"]["identity"] == identity
+    assert server.seen[0].json["auth"].get("scope") == scope
+    assert server.seen[1].headers["x-auth-token"] == TOKEN
+    assert server.paths() == ["POST /v3/auth/tokens", f"GET /v3/{OWN}/backups/{BACKUP}"]
+
+
+def test_a_token_that_needs_nothing_else_is_used_as_it_is() -> None:
+    with Server(in_turn(GOOD)) as server:
+        assert shown(configured(token="t", projectId=OWN, endpoint=server.url))
+    assert [seen.headers["x-auth-token"] for seen in server.seen] == ["t"]
+
+
+@pytest.mark.filterwarnings("ignore:Support for InfluxDB")
+def test_cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    versions = {"versions": {"values": [{"id": "v3.14", "status": "stable", "links": [{"rel": "self", "href": ""}]}]}}
+    with cloud(
+        lambda seen: grant(server.url), lambda seen: GOOD if "backups" in seen.path else Reply(300, versions)
+    ) as server:
+        versions["versions"]["values"][0]["links"][0]["href"] = f"{server.url}/v3/"  # type: ignore[index]
+        (tmp_path / "clouds.yaml").write_text(
+            f"clouds: {{one: {{auth: {{auth_url: '{server.url}/v3', username: u, user_domain_name: d, password: pw, "
+            f"project_id: {OWN}}}}}}}"
+        )
+        monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(tmp_path / "clouds.yaml"))
+        client = CbrClient(configured(cloud="one"), timing=Clock().timing)
+        for _ in range(3):
+            client.show_backup(BACKUP)
+    assert server.paths().count("POST /v3/auth/tokens") == 1
+    assert server.paths().count(f"GET /v3/{OWN}/backups/{BACKUP}") == 3
+
+
+@pytest.mark.filterwarnings("ignore:Support for InfluxDB")
+def test_cloud_without_a_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "clouds.yaml").write_text("clouds: {one: {auth_type: none, auth: {endpoint: 'https://x'}}}")
+    monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(tmp_path / "clouds.yaml"))
+    with pytest.raises(SettingsError, match=r"`one` (of clouds.yaml gives no token|cannot be used)"):
+        shown(configured(cloud="one"))
+
+
+def test_project_id_is_told_by_the_token() -> None:
+    with cloud(lambda seen: grant(server.url)) as server:
+        client = CbrClient(configured(authUrl=server.url, applicationCredentialId="a", applicationCredentialSecret="s"))
+        assert client.project_id() == OWN
+    assert len(server.seen) == 1
+
+
+def test_project_id_that_is_known_needs_no_call() -> None:
+    assert CbrClient(password("https://iam.example.com")).project_id() == OWN
+
+
+def test_token_without_a_project() -> None:
+    with (
+        cloud(lambda seen: grant(server.url, project=None)) as server,
+        pytest.raises(
+            SettingsError, match=r"the token is for no project: name one with .*cbr:projectId.*cbr:projectName"
+        ),
+    ):
+        shown(password(server.url))
+
+
+def test_credentials_of_another_project() -> None:
+    with (
+        cloud(lambda seen: grant(server.url, project=OTHER)) as server,
+        pytest.raises(SettingsError, match=f"the credentials are for project {OTHER}, but projectId is {OWN}"),
+    ):
+        shown(password(server.url))
+
+
+# What goes wrong
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind", "words"),
+    [
+        (
+            Reply(401, {"error": {"code": 401, "message": "The password is wrong.", "title": "Unauthorized"}}),
+            NotSignedIn,
+            ": The password is wrong (HTTP 401, request r1). Check the user, its domain and its password",
+        ),
+        (
+            Reply(403, {"error_code": "IAM.1", "error_msg": "locked"}),
+            NotAllowed,
+            ": locked (IAM.1, HTTP 403, request r1)",
+        ),
+        (Reply(400, {"error": {"message": "no domain"}}), UnexpectedAnswer, ": no domain (HTTP 400, request r1)"),
+        (Reply(404, b"<title>404 Not Found</title>"), UnexpectedAnswer, "check `pulumi config set cbr:authUrl`"),
+        (Reply(302, b"", {"Location": "/"}), UnexpectedAnswer, "Redirects are not followed with credentials"),
+        (Reply(300, b""), UnexpectedAnswer, "(HTTP 300, request r1)"),
+        (Reply(407, b""), Unreachable, "the proxy asks for a user and a password (HTTP 407). Set HTTPS_PROXY"),
+        (Reply(418, b"tea"), UnexpectedAnswer, ": tea (HTTP 418, request r1)"),
+    ],
+    ids=lambda value: str(value.status) if isinstance(value, Reply) else "",
+)
+def test_refused_at_once(reply: Reply, kind: type[CbrError], words: str) -> None:
+    clock = Clock()
+    with (
+        cloud(in_turn(Reply(reply.status, reply.body, {**reply.headers, "X-Request-Id": "r1"}))) as server,
+        pytest.raises(kind) as error,
+    ):
+        shown(password(server.url), clock)
+    assert str(error.value).startswith(f"signing in at {server.url}")
+    assert words in str(error.value)
+    assert str(error.value).count("(HTTP") <= 1
+    assert (len(server.seen), clock.waits) == (1, [])
+    assert type(error.value) is kind
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind", "words"),
+    [
+        (
+            Reply(500, b""),
+            Unreachable,
+            "an empty body (HTTP 500). Run again later. Check `pulumi config set cbr:authUrl`",
+        ),
+        (Reply(502, b"<title>502 Bad Gateway</title>"), Unreachable, "`502 Bad Gateway` (HTTP 502)"),
+        (Reply(503, {"error": {"message": "busy"}}), Unreachable, "busy (HTTP 503)"),
+        (Reply(429, b"slow down"), Throttled, "slow down (HTTP 429)"),
+        (Reply(200, b"<html>hello"), UnexpectedAnswer, "no answer of an identity service (HTTP 200, but no token)"),
+        (Reply(201, b""), UnexpectedAnswer, "no answer of an identity service"),
+        (Reply(201, [1]), UnexpectedAnswer, "no answer of an identity service"),
+        (Reply(201, 17), UnexpectedAnswer, "no answer of an identity service"),
+        (Reply(201, {"token": {}}), UnexpectedAnswer, "no answer of an identity service"),
+        (Reply(201, {"token": 1}, {"X-Subject-Token": "t"}), UnexpectedAnswer, "no answer of an identity service"),
+        (Reply(201, {"token": {"project": 1}}, {"X-Subject-Token": "t"}), UnexpectedAnswer, "no answer of an identity"),
+        (grant(project="mine"), UnexpectedAnswer, "the token's project must be a project ID"),
+        (grant(token="two words"), UnexpectedAnswer, "no token in the header X-Subject-Token"),
+        (Reply(201, {"token": {}}, {"X-Subject-Token": ""}), UnexpectedAnswer, "no token in the header"),
+        (None, Unreachable, "the connection to 127.0.0.1"),
+    ],
+)
+def test_tried_again_then_one_clear_error(reply: Reply | None, kind: type[CbrError], words: str) -> None:
+    clock = Clock()
+    with cloud(in_turn(reply)) as server, pytest.raises(kind) as error:
+        shown(password(server.url, maxRetries=2), clock)
+    assert words in str(error.value)
+    assert type(error.value) is kind
+    assert error.value.__cause__ is not None
+    assert (len(server.seen), clock.waits) == (3, [0.5, 1.0])
+
+
+@pytest.mark.parametrize("reply", [Reply(500, b""), Reply(503, b""), Reply(429, b""), Reply(200, b"<html>"), None])
+def test_signs_in_at_last(reply: Reply | None) -> None:
+    answers = [reply, reply]
+    with cloud(lambda seen: answers.pop() if answers else grant(server.url)) as server:
+        assert shown(password(server.url))
+    assert server.paths().count("POST /v3/auth/tokens") == 3
+
+
+def test_retry_after_of_the_identity_service() -> None:
+    clock = Clock()
+    first = [Reply(429, b"", {"Retry-After": "7"}), Reply(503, b"", {"Retry-After": "Mon, 04 May 2026 12:00:20 GMT"})]
+    with cloud(lambda seen: first.pop(0) if first else grant(server.url)) as server:
+        assert shown(password(server.url), clock)
+    assert clock.waits == [7.0, 13.0]
+
+
+def test_slow_identity_service_ends_within_the_timeout() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections, and says nothing
+        clock = Clock()
+        with pytest.raises(Unreachable, match=r"no answer from 127.0.0.1:\d+ in time"):
+            shown(password(f"http://127.0.0.1:{silent.getsockname()[1]}", timeout=0.2, maxRetries=0), clock)
+
+
+def test_identity_service_that_trickles() -> None:
+    clock = Clock()
+
+    def drip(out: Any) -> None:
+        out.write(b"HTTP/1.1 201 Created\r\nContent-Length: 1000000\r\n\r\n")
+        for _ in range(4):
+            out.write(b" ")
+            clock.advance(20)
+
+    with (
+        cloud(in_turn(Reply(raw=drip))) as server,
+        pytest.raises(Unreachable, match=r"no answer from 127.0.0.1:\d+ in time|the connection to"),
+    ):
+        shown(password(server.url, maxRetries=0), clock)
+
+
+def test_redirect_is_not_followed_with_credentials() -> None:
+    with Server(in_turn(grant())) as elsewhere:
+        for status in (301, 302, 303, 307, 308):
+            moved = Reply(status, b"", {"Location": f"{elsewhere.url}/v3/auth/tokens"})
+            with cloud(in_turn(moved)) as server, pytest.raises(UnexpectedAnswer):
+                shown(password(server.url))
+    assert elsewhere.seen == []
+
+
+# Renewal
+
+
+def test_a_refused_token_is_renewed_once_and_goes_on() -> None:
+    tokens = ["one", "two"]
+
+    def rest(seen: Seen) -> Reply:
+        return GOOD if seen.headers["x-auth-token"] == "two" else Reply(401, {"error": {"message": "expired"}})
+
+    with cloud(lambda seen: grant(server.url, token=tokens.pop(0)), rest) as server:
+        client = CbrClient(password(server.url), timing=Clock().timing)
+        client.show_backup(BACKUP)
+        client.show_backup(BACKUP)
+    sign_in, show = "POST /v3/auth/tokens", f"GET /v3/{OWN}/backups/{BACKUP}"
+    assert server.paths() == [sign_in, show, sign_in, show, show]
+
+
+def test_401_for_ever_is_one_error() -> None:
+    refused = in_turn(Reply(401, {"error": {"message": "not for you"}}))
+    with cloud(lambda seen: grant(server.url), refused) as server, pytest.raises(NotSignedIn, match="not for you"):
+        shown(password(server.url))
+    assert len(server.seen) == 4
+
+
+def test_401_of_a_token_that_was_given_is_final() -> None:
+    with (
+        Server(in_turn(Reply(401, b""))) as server,
+        pytest.raises(NotSignedIn, match=r"give a new one by .* or OS_TOKEN"),
+    ):
+        shown(configured(token="t", projectId=OWN, endpoint=server.url))
+    assert len(server.seen) == 1
+
+
+@pytest.mark.parametrize("life", [0, -86400, 1, 30])
+def test_a_token_that_is_over_at_once_is_used_until_it_is_refused(life: float) -> None:
+    with cloud(lambda seen: grant(server.url, life=life)) as server:
+        client = CbrClient(password(server.url), timing=Clock().timing)
+        for _ in range(5):
+            client.show_backup(BACKUP)
+    assert server.paths().count("POST /v3/auth/tokens") == 1
+
+
+@pytest.mark.parametrize("times", [{"expires_at": "soon"}, {"expires_at": None}, {"issued_at": 5}])
+def test_a_token_that_does_not_tell_its_life(times: dict[str, Any]) -> None:
+    with cloud(lambda seen: grant(server.url, **times)) as server:
+        assert shown(password(server.url))
+    assert len(server.seen) == 2
+
+
+def test_a_token_is_renewed_shortly_before_its_end() -> None:
+    clock = Clock()
+    with cloud(lambda seen: grant(server.url, life=3600)) as server:
+        client = CbrClient(password(server.url), timing=clock.timing)
+        for seconds, sign_ins in ((0, 1), (3400, 1), (100, 2), (3400, 2), (200, 3)):
+            clock.advance(seconds)
+            client.show_backup(BACKUP)
+            assert server.paths().count("POST /v3/auth/tokens") == sign_ins
+
+
+# The endpoint
+
+
+@pytest.mark.parametrize("ending", ["", "/", "/v3", "/v3/", f"/v3/{OWN}", f"/v3/{OWN}/", f"/v3/{OTHER}"])
+def test_with_and_without_the_project(ending: str) -> None:
+    with cloud(lambda seen: grant(server.url + ending)) as server:
+        assert shown(password(server.url))
+        assert shown(password(server.url, endpoint=server.url + ending))
+    assert {path for path in server.paths() if "tokens" not in path} == {f"GET /v3/{OWN}/backups/{BACKUP}"}
+
+
+def test_endpoint_is_over_the_catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Server(in_turn(GOOD)) as cbr, cloud(in_turn(grant("https://cbr.example.com"))) as identity:
+        shown(password(identity.url, endpoint=f"{cbr.url}/prefix"))
+        monkeypatch.setenv("CBR_ENDPOINT", cbr.url)
+        shown(password(identity.url))
+    assert cbr.paths() == [f"GET /prefix/v3/{OWN}/backups/{BACKUP}", f"GET /v3/{OWN}/backups/{BACKUP}"]
+
+
+def test_by_region() -> None:
+    with (
+        Server(in_turn(GOOD)) as de,
+        Server(in_turn(GOOD)) as nl,
+        cloud(in_turn(grant(catalog=catalogue({"eu-de": de.url, "eu-nl": nl.url})))) as identity,
+    ):
+        shown(password(identity.url, region="eu-nl"))
+        assert (len(de.seen), len(nl.seen)) == (0, 1)
+        with pytest.raises(SettingsError, match="`cbr` is in several regions; the catalogue has it in: eu-de, eu-nl"):
+            shown(password(identity.url))
+        with pytest.raises(
+            SettingsError, match=r"`cbr` is not in the region `ap-1`; .*: eu-de, eu-nl\. Set one .*cbr:region"
+        ):
+            shown(password(identity.url, region="ap-1"))
+
+
+def test_only_public_entries_count() -> None:
+    services = catalogue({"eu-de": "https://internal.example.com"})
+    services[0]["endpoints"][0]["interface"] = "internal"
+    with cloud(in_turn(grant(catalog=services))) as server, pytest.raises(SettingsError, match="has no service `cbr`"):
+        shown(password(server.url))
+
+
+def test_without_cbr() -> None:
+    services = catalogue({"eu-de": "https://x"}, "evs") + catalogue({"eu-de": "https://x"}, "ecs")
+    with (
+        cloud(in_turn(grant(catalog=services))) as server,
+        pytest.raises(
+            SettingsError, match=r"has no service `cbr` \(it has: ecs, evs\): set the endpoint by .*CBR_ENDPOINT"
+        ),
+    ):
+        shown(password(server.url))
+
+
+@pytest.mark.parametrize("catalog", [7, [7], [{"type": "cbr"}], [{"type": "cbr", "endpoints": 5}], "text"])
+def test_odd_catalogue(catalog: object) -> None:
+    with cloud(in_turn(grant(catalog=catalog))) as server, pytest.raises((UnexpectedAnswer, SettingsError)) as error:
+        shown(password(server.url))
+    assert "catalogue" in str(error.value)
+
+
+@pytest.mark.parametrize("url", ["http://cbr.example.com", "ftp://x", "nonsense"])
+def test_catalogue_is_not_trusted_with_the_token(url: str) -> None:
+    with cloud(in_turn(grant(url))) as server, pytest.raises(SettingsError, match=r"^endpoint "):
+        shown(password(server.url))
+    assert len(server.seen) == 1
+
+
+# Access keys
+
+KEYS = {"accessKey": "AK1", "secretKey": "SK-secret", "region": "eu-de"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, "https://cbr.eu-de.otc.t-systems.com"),
+        ({"region": "ap-1"}, "https://cbr.ap-1.myhuaweicloud.com"),
+        ({"authUrl": "https://iam.eu-ch2.sc.otc.t-systems.com/v3"}, "https://cbr.eu-ch2.sc.otc.t-systems.com"),
+        ({"endpoint": "https://cbr.example.com:8443"}, "https://cbr.example.com:8443"),
+    ],
+)
+def test_access_keys_well_known_address(
+    settings: dict[str, str], expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+
+    def send(self: object, request: Any, **kwargs: Any) -> Any:
+        seen.append(request.url)
+        raise OSError("no network in tests")
+
+    monkeypatch.setattr("requests.adapters.HTTPAdapter.send", send)
+    with pytest.raises(Unreachable):
+        shown(configured(**{**KEYS, "projectId": OWN, "maxRetries": 0, **settings}))
+    assert seen == [f"{expected}/v3/{OWN}/backups/{BACKUP}"]
+
+
+def test_access_keys_at_an_unknown_cloud() -> None:
+    with pytest.raises(
+        SettingsError, match=r"the address of `cbr` cannot be told from https://keystone.x: set .*CBR_ENDPOINT"
+    ):
+        shown(configured(**KEYS, projectId=OWN, authUrl="https://keystone.x"))
+    with pytest.raises(
+        SettingsError, match=r"the address of `iam` cannot be told from https://backup.x: set .*cbr:projectId"
+    ):
+        shown(configured(**KEYS, endpoint="https://backup.x"))
+
+
+@pytest.mark.parametrize("named", [{"projectName": "mine"}, {"region": "mine"}])
+def test_access_keys_look_the_project_up_once(named: dict[str, str]) -> None:
+    projects = Reply(200, {"projects": [{"name": "mine2", "id": OTHER}, {"name": "mine", "id": OWN}]})
+    with Server(lambda seen: projects if seen.path == "/v3/projects" else GOOD) as server:
+        settings = configured(**{**KEYS, **named, "authUrl": server.url, "endpoint": server.url})
+        client = CbrClient(settings, timing=Clock().timing)
+        client.show_backup(BACKUP)
+        client.show_backup(BACKUP)
+        assert client.project_id() == OWN
+    assert [seen.target for seen in server.seen] == ["/v3/projects?name=mine"] + [f"/v3/{OWN}/backups/{BACKUP}"] * 2
+    assert "x-project-id" not in server.seen[0].headers
+    assert [seen.headers["x-project-id"] for seen in server.seen[1:]] == [OWN, OWN]
+    assert all(seen.headers["authorization"].startswith("SDK-HMAC-SHA256 Access=AK1, ") for seen in server.seen)
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind", "words"),
+    [
+        (Reply(200, {"projects": []}), SettingsError, "there is no project `eu-de` for this access key: set it by"),
+        (Reply(200, {}), SettingsError, "there is no project `eu-de`"),
+        (Reply(200, b"<html>"), UnexpectedAnswer, "no answer of an identity service (the body is not JSON)"),
+        (Reply(200, {"projects": [1]}), UnexpectedAnswer, "no answer of an identity service"),
+        (Reply(200, {"projects": [{"name": "eu-de"}]}), UnexpectedAnswer, "no answer of an identity service"),
+        (Reply(200, {"projects": [{"name": "eu-de", "id": "../x"}]}), UnexpectedAnswer, "must be a project ID"),
+        (Reply(401, {"error_msg": "bad signature"}), NotSignedIn, "bad signature (HTTP 401). Check the access key"),
+        (Reply(404, b""), UnexpectedAnswer, "cbr:authUrl"),
+    ],
+)
+def test_access_keys_look_up_goes_wrong(reply: Reply, kind: type[CbrError], words: str) -> None:
+    with Server(in_turn(reply)) as server, pytest.raises(kind) as error:
+        shown(configured(**KEYS, authUrl=server.url, endpoint=server.url))
+    assert type(error.value) is kind
+    assert words in str(error.value)
+
+
+def test_access_keys_look_up_counts_as_part_of_the_call() -> None:
+    clock = Clock()
+    with Server(in_turn(Reply(503, b"", {"Retry-After": "30"}))) as server, pytest.raises(Unreachable):
+        shown(configured(**KEYS, authUrl=server.url, endpoint=server.url, timeout=100), clock)
+    assert clock.seconds < 100
+
+
+def test_access_keys_clock_is_off_hint() -> None:
+    body = {"error_code": "APIGW.0301", "error_msg": "Incorrect IAM authentication information: signature expired"}
+    with Server(in_turn(Reply(401, body))) as server, pytest.raises(NotSignedIn, match=r"and this machine's clock$"):
+        shown(configured(**KEYS, projectId=OWN, endpoint=server.url))
+    assert len(server.seen) == 1

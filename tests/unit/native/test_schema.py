@@ -1,0 +1,120 @@
+"""The schema is in step with the classes that a Python program uses, and says what everything is."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from typing import Any
+
+import pulumi
+import pytest
+
+import pulumi_cbr as dynamic
+import pulumi_cbr.native as native
+from pulumi_cbr.api.models import Backup, Member
+from pulumi_cbr.api.settings import SETTINGS
+from pulumi_cbr.native.names import camel, snake
+from pulumi_cbr.native.provider import LIFECYCLES
+from pulumi_cbr.native.schema import schema
+
+SCHEMA = json.loads(schema())
+RESOURCES = {name.rpartition(":")[2]: entry for name, entry in SCHEMA["resources"].items()}
+FUNCTIONS = {name.rpartition(":")[2]: entry for name, entry in SCHEMA["functions"].items()}
+
+
+def parameters(function: Any) -> dict[str, inspect.Parameter]:
+    """Give a function's own arguments, without those that every resource or look-up of Pulumi has."""
+    ignored = (
+        ("self", "opts")
+        if inspect.signature(function).return_annotation != "None"
+        else ("self", "opts", "resource_name")
+    )
+    known = inspect.signature(function).parameters
+    return {name: known[name] for name in known if name not in ignored}
+
+
+def required(function: Any) -> list[str]:
+    return [name for name, entry in parameters(function).items() if entry.default is inspect.Parameter.empty]
+
+
+@pytest.mark.parametrize("name", RESOURCES)
+def test_arguments_of_a_resource_are_the_same_everywhere(name: str) -> None:
+    inputs, needed = RESOURCES[name]["inputProperties"], RESOURCES[name]["requiredInputs"]
+    for flavour in (native, dynamic):
+        constructor = getattr(flavour, name).__init__
+        assert [snake(entry) for entry in inputs] == list(parameters(constructor)) or flavour is dynamic
+        assert {snake(entry) for entry in inputs} == set(parameters(constructor))
+        assert [snake(entry) for entry in needed] == required(constructor)
+
+
+@pytest.mark.parametrize("name", RESOURCES)
+def test_properties_of_a_resource_are_those_of_its_class(name: str) -> None:
+    annotated = inspect.get_annotations(getattr(native, name).__mro__[1])
+    properties = RESOURCES[name]["properties"]
+    assert {snake(entry) for entry in properties} == set(annotated)
+    outputs = {camel(entry) for entry in LIFECYCLES[f"cbr:index:{name}"].outputs}
+    assert set(properties) == {*RESOURCES[name]["inputProperties"], *outputs}
+    # What is always there is not `... | None` in Python either.
+    optional = {entry for entry, kind in annotated.items() if "None" in kind}
+    assert {snake(entry) for entry in RESOURCES[name]["required"]} == set(annotated) - optional
+
+
+@pytest.mark.parametrize(("name", "function"), [(camel(name), name) for name in native.__all__ if "get_" in name])
+def test_look_ups(name: str, function: str) -> None:
+    own, others = getattr(native, function), getattr(dynamic, function)
+    assert list(parameters(own)) == list(parameters(others))
+    entry = FUNCTIONS[name.removesuffix("Output")]
+    assert {snake(argument) for argument in entry["inputs"]["properties"]} == set(parameters(own))
+    assert [snake(argument) for argument in entry["inputs"]["required"]] == required(own)
+
+
+@pytest.mark.parametrize(("kind", "model"), [("Backup", Backup), ("Member", Member)])
+def test_records(kind: str, model: Any) -> None:
+    entry = SCHEMA["types"][f"cbr:index:{kind}"]
+    annotated = inspect.get_annotations(model)
+    assert {snake(name) for name in entry["properties"]} == set(annotated)
+    assert {snake(name) for name in entry["required"]} <= {name for name in annotated if "None" not in annotated[name]}
+
+
+def test_settings() -> None:
+    expected = [*SETTINGS, "parallel"]
+    assert list(SCHEMA["config"]["variables"]) == expected
+    assert list(SCHEMA["provider"]["inputProperties"]) == expected
+    assert [camel(name) for name in parameters(native.Provider.__init__)] == expected
+    for name, setting in SETTINGS.items():
+        for place in (SCHEMA["config"]["variables"], SCHEMA["provider"]["inputProperties"]):
+            assert place[name].get("secret", False) == setting.secret
+            assert setting.meaning[1:] in place[name]["description"]
+
+
+def test_everything_is_described() -> None:
+    silent: list[str] = []
+
+    def visit(path: str, entry: Any) -> None:
+        if isinstance(entry, dict):
+            for name, value in entry.items():
+                if name in ("properties", "inputProperties", "variables", "resources", "functions", "types"):
+                    silent.extend(f"{path}/{one}" for one in value if not value[one].get("description"))
+                visit(f"{path}/{name}", value)
+
+    visit("", SCHEMA)
+    assert silent == []
+
+
+def test_references_are_to_types_that_there_are() -> None:
+    found = {text.removeprefix("#/types/") for text in _texts(SCHEMA) if text.startswith("#/types/")}
+    assert found == set(SCHEMA["types"])
+
+
+def _texts(entry: Any) -> list[str]:
+    if isinstance(entry, str):
+        return [entry]
+    if isinstance(entry, dict):
+        entry = list(entry.values())
+    return [text for inner in entry for text in _texts(inner)] if isinstance(entry, list) else []
+
+
+def test_resources_are_pulumis_own() -> None:
+    for name in RESOURCES:
+        assert issubclass(getattr(native, name), pulumi.CustomResource)
+    assert issubclass(native.Provider, pulumi.ProviderResource)

@@ -1,0 +1,187 @@
+"""The command line, as a program: what it prints, how it ends, which simulator it finds."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+COMMAND = [sys.executable, "-m", "pulumi_cbr.simulator"]
+_PATIENCE = 30
+
+
+@pytest.fixture
+def env(tmp_path: Path) -> dict[str, str]:
+    """An environment whose user has no simulators running."""
+    return {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path), "HOME": str(tmp_path), "http_proxy": "http://127.0.0.1:9"}
+
+
+@contextmanager
+def serving(env: Mapping[str, str], *arguments: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([*COMMAND, "serve", *arguments], env=env, text=True, **pipes) as process:  # type: ignore[call-overload]
+        try:
+            yield process.stdout.readline().strip(), process
+        finally:
+            process.kill()
+
+
+def run(env: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *arguments], env=env, text=True, capture_output=True, timeout=_PATIENCE, check=False
+    )
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    out, error = process.communicate(timeout=_PATIENCE)
+    return process.returncode, out, error
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_serve_until_signalled(env: dict[str, str], tmp_path: Path, number: signal.Signals) -> None:
+    with serving(env) as (url, process):
+        assert url.startswith("http://127.0.0.1:")
+        assert run(env, "env").stdout.startswith(f"export OS_AUTH_URL={url}/v3\n")
+        process.send_signal(number)
+        assert ended(process) == (0, "", "")
+
+    assert list((tmp_path / "pulumi-cbr" / "simulators").iterdir()) == []
+
+
+def test_serve_into_a_pipe_that_is_closed(env: dict[str, str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with subprocess.Popen([*COMMAND, "serve"], env=env, stdout=writing, stderr=subprocess.PIPE, text=True) as process:
+        os.close(writing)
+        folder = Path(env["XDG_RUNTIME_DIR"])
+        while process.poll() is None and not list(folder.rglob("*.json")):
+            pass
+        process.send_signal(signal.SIGTERM)
+        assert ended(process)[0::2] == (0, "")
+
+
+def test_env_finds_the_latest_that_answers(env: dict[str, str]) -> None:
+    with serving(env) as (first, _), serving(env) as (second, process):
+        assert f"{second}/v3" in run(env, "env").stdout
+        process.kill()
+        process.wait(_PATIENCE)
+
+        receiver = run(env, "env", "--as", "receiver").stdout
+        assert f"{first}/v3" in receiver
+        assert "export OS_USERNAME=receiver\n" in receiver
+        assert f"{first}/v3" in run(env, "env", "--url", first).stdout
+
+
+def test_steps_on_a_running_one(env: dict[str, str], tmp_path: Path) -> None:
+    file = tmp_path / "state.json"
+    with serving(env, "--state", str(file), "--fault", "the 1st POST to /x: truncated") as (_url, _process):
+        there = json.loads(run(env, "list").stdout)
+        backup, receiver = there["backups"][0]["id"], there["receiver"]
+
+        assert json.loads(run(env, "share", backup).stdout)["dest_project_id"] == receiver
+        assert json.loads(run(env, "accept", backup).stdout)["status"] == "accepted"
+        assert json.loads(run(env, "reject", backup, receiver, "--json").stdout)["status"] == "rejected"
+        assert run(env, "withdraw", backup).returncode == 0
+        again = run(env, "withdraw", backup)
+        assert (again.returncode, again.stderr) == (
+            1,
+            "cbr simulator: The share member does not exist. (BackupService.6705)\n",
+        )
+        added = json.loads(run(env, "faults", "10% of * to /v3/.*: throttle").stdout)
+        assert [fault["kind"] for fault in added["faults"]] == ["truncated", "throttle"]
+        assert json.loads(run(env, "faults", "--clear").stdout) == {"faults": []}
+        run(env, "share", backup, there["projects"][3])
+
+    with serving(env, "--state", str(file), "--seed", "9"):
+        members = json.loads(run(env, "list").stdout)["backups"][0]["members"]
+        assert [member["dest_project_id"] for member in members] == [there["projects"][3]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["env"], 1, "no simulator runs"),
+        (["list", "--url", "http://127.0.0.1:9"], 1, "no simulator answers at http://127.0.0.1:9"),
+        (["list", "--url", "file:///etc"], 1, "not a simulator's URL"),
+        (["list", "--url", "nonsense"], 1, "not a simulator's URL"),
+        (["serve", "--fault", "nonsense"], 1, "not understood"),
+        (["serve", "--port", "70000"], 2, "a port is 0 to 65535"),
+        (["serve", "--latency", "-1"], 2, "at least 0"),
+        (["dance"], 2, "invalid choice"),
+        ([], 2, "required"),
+    ],
+)
+def test_errors_are_said_in_one_line(env: dict[str, str], arguments: list[str], code: int, says: str) -> None:
+    ended = run(env, *arguments)
+
+    assert (ended.returncode, ended.stdout) == (code, "")
+    assert says in ended.stderr.splitlines()[-1]
+    assert code == 2 or len(ended.stderr.splitlines()) == 1
+
+
+def test_state_file_that_is_none(env: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text("{}")
+
+    ended = run(env, "serve", "--state", str(tmp_path / "x.json"))
+
+    assert (ended.returncode, len(ended.stderr.splitlines())) == (1, 1)
+
+
+def test_tables_on_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from pulumi_cbr.simulator import Simulator
+    from pulumi_cbr.simulator.cli import main
+
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    with Simulator() as simulator:
+        backup = simulator.backups[0].id
+        for step in (["share", backup], ["list"], ["faults", "every GET to /x: slow 1 s"], ["withdraw", backup]):
+            assert main([*step, "--url", simulator.url]) == 0
+    out = capsys.readouterr().out
+
+    assert "The receiver's vaults" in out
+    assert f" {backup} " in out
+    assert "from the 1., all that follow" in out
+    assert f"withdrawn: {backup}" in out
+
+
+def test_names_stand_for_ids(env: dict[str, str]) -> None:
+    with serving(env):
+        there = json.loads(run(env, "list").stdout)
+        shared = json.loads(run(env, "share", "backup-003").stdout)
+        assert (shared["backup_id"], shared["dest_project_id"]) == (there["backups"][3]["id"], there["receiver"])
+        accepted = json.loads(run(env, "accept", "backup-003", "receiver", "--vault", "servers").stdout)
+        assert accepted["vault_id"] == there["vaults"][0]["id"]
+        assert "does not exist" in run(env, "withdraw", "backup-nine").stderr
+
+
+def test_two_simulators_do_not_keep_one_state(env: dict[str, str], tmp_path: Path) -> None:
+    file = tmp_path / "state.json"
+    with serving(env, "--state", str(file)) as (_url, process):
+        refused = run(env, "serve", "--state", str(file))
+        assert (refused.returncode, refused.stderr) == (
+            1,
+            f"cbr simulator: another simulator keeps its state in {file}\n",
+        )
+        process.kill()
+        process.wait(_PATIENCE)
+    with serving(env, "--state", str(file)) as (url, _process):
+        assert url.startswith("http://")
+
+
+def test_what_a_killed_one_announced_is_taken_away(env: dict[str, str], tmp_path: Path) -> None:
+    with serving(env) as (_url, process):
+        process.kill()
+        process.wait(_PATIENCE)
+    folder = tmp_path / "pulumi-cbr" / "simulators"
+    assert len(list(folder.iterdir())) == 1
+
+    assert run(env, "list").returncode == 1
+    assert list(folder.iterdir()) == []

@@ -1,0 +1,251 @@
+"""Which requests a fault takes, how a line of script says so, and what each kind does to a request over HTTP."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import requests
+
+from pulumi_cbr.simulator import Fault, Simulator
+from pulumi_cbr.simulator.faults import KINDS, Faults
+
+Ask = Callable[..., requests.Response]
+
+
+@pytest.fixture
+def ask(cbr_simulator: Simulator) -> Iterator[Ask]:
+    """Ask the members API as the owner, about the first backup."""
+    with requests.Session() as session:
+        account = cbr_simulator.owner
+        user = {"id": account.user_id, "password": account.password}
+        scope = {"project": {"id": account.project_id}}
+        auth = {"identity": {"methods": ["password"], "password": {"user": user}}, "scope": scope}
+        token = session.post(f"{cbr_simulator.url}/v3/auth/tokens", json={"auth": auth}, timeout=5)
+        session.headers["X-Auth-Token"] = token.headers["X-Subject-Token"]
+        members = f"{cbr_simulator.url}/v3/{account.project_id}/backups/{cbr_simulator.backups[0].id}/members"
+
+        def make(method: str = "POST", path: str = "", timeout: float = 5, **more: Any) -> requests.Response:
+            body = {"json": {"members": cbr_simulator.projects[:1]}} if method == "POST" else {}
+            return session.request(method, members + path, timeout=timeout, **{**body, **more})
+
+        yield make
+
+
+def taken(faults: Faults, *requests_made: str) -> list[str | None]:
+    found = [faults.take(*request.split(" ", 1)) for request in requests_made]
+    return [fault.kind if fault else None for fault in found]
+
+
+def test_nth_and_times_count_matching_requests() -> None:
+    faults = Faults()
+    faults.add(Fault("slow", nth=2, times=2))
+
+    assert taken(faults, *["POST /members"] * 2, "GET /members", "POST /x", *["POST /members"] * 2) == [
+        None,
+        "slow",
+        None,
+        None,
+        "slow",
+        None,
+    ]
+    assert faults.list() == []
+
+
+def test_first_fault_that_is_due_takes_it_and_all_count() -> None:
+    faults = Faults()
+    faults.add(Fault("slow"))
+    faults.add(Fault("throttle", method="*", path="", nth=1, times=None))
+
+    assert taken(faults, "POST /members", "POST /members") == ["slow", "throttle"]
+
+
+def test_probability_draws_from_the_seed() -> None:
+    def draw(seed: int) -> list[str | None]:
+        faults = Faults(seed)
+        faults.add(Fault("slow", probability=0.3))
+        return taken(faults, *["POST /members"] * 200)
+
+    assert draw(1) == draw(1) != draw(2)
+    assert 30 < sum(kind is not None for kind in draw(1)) < 90
+
+
+SCRIPTS: list[tuple[str, Fault]] = [
+    ("the 3rd POST to /members: reset after commit", Fault("reset_after", "POST", "/members$", nth=3)),
+    ("the 1st DELETE to /m/.*, 2 times: time-out before commit, 3 s", Fault("timeout_before", "DELETE", "/m/.*$", times=2, seconds=3)),
+    ("every GET to /members/.*: slow 2 s", Fault("slow", "GET", "/members/.*$", times=None, seconds=2.0)),
+    ("10% of * to /v3/.*: throttle, retry after 1", Fault("throttle", "*", "/v3/.*$", probability=0.1, retry_after="1")),
+    ("the 2nd PUT to /x: status 500 after commit", Fault("status_after", "PUT", "/x$", nth=2, status=500)),
+    ("every * to /x: html 504 after commit", Fault("html", "*", "/x$", times=None, status=504, committed=True)),
+    ("the 1st POST to /x$: truncated", Fault("truncated", "POST", "/x$")),
+    ("the 1st POST to /x: malformed", Fault("malformed", "POST", "/x$")),
+    ("the 1st POST to /x: proxy 407", Fault("proxy_407", "POST", "/x$")),
+    ("the 1st POST to /x: expire token", Fault("expire_token", "POST", "/x$")),
+    ("the 1st POST to /x: throttle", Fault("throttle", "POST", "/x$")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("line", "fault"), SCRIPTS)
+def test_script(line: str, fault: Fault) -> None:
+    faults = Faults()
+
+    assert faults.scripted(line) == fault
+    assert faults.list() == [fault]
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["", "nonsense", "the 1st POST to /x: explode", "the 0th POST to /x: truncated", "every GET to [: malformed"],
+)
+def test_script_not_understood(line: str) -> None:
+    with pytest.raises(ValueError, match=r"not understood|no such fault|count from 1|not a regular expression"):
+        Faults().scripted(line)
+
+
+WRONG: list[dict[str, Any]] = [
+    {"kind": "explode"},
+    {"kind": "slow", "nth": 0},
+    {"kind": "slow", "nth": True},
+    {"kind": "slow", "path": "("},
+    {"kind": "slow", "status": 99},
+    {"kind": "slow", "probability": 1.5},
+    {"kind": "slow", "seconds": -1},
+    {"kind": "slow", "seconds": "1"},
+    {"kind": "slow", "committed": 1},
+    {"kind": "throttle", "retry_after": "1\r\nX: y"},
+    {"kind": "slow", "what": 1},
+    {},
+]
+
+
+@pytest.mark.parametrize("document", WRONG)
+def test_wrong_fault_is_refused(document: dict[str, Any], cbr_simulator: Simulator) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        Fault.from_dict(document)
+    answer = requests.post(f"{cbr_simulator.url}/_simulator/faults", json=document, timeout=5)
+    assert (answer.status_code, list(answer.json())) == (400, ["error"])
+
+
+#: Kind, further fields; what the caller sees (status or exception), whether the share is there afterwards.
+OUTCOMES: list[tuple[Fault, int | type[Exception], bool]] = [
+    (Fault("reset_before"), requests.ConnectionError, False),
+    (Fault("reset_after"), requests.ConnectionError, True),
+    (Fault("timeout_before"), requests.ReadTimeout, False),
+    (Fault("timeout_after"), requests.ReadTimeout, True),
+    (Fault("timeout_after", seconds=0), requests.ConnectionError, True),
+    (Fault("status_before"), 503, False),
+    (Fault("status_after", status=500), 500, True),
+    (Fault("html"), 502, False),
+    (Fault("html", status=504, committed=True), 504, True),
+    (Fault("throttle", retry_after=7), 429, False),
+    (Fault("slow", seconds=0.01), 200, True),
+    (Fault("truncated"), requests.exceptions.ChunkedEncodingError, True),
+    (Fault("malformed"), 200, True),
+    (Fault("proxy_407"), 407, False),
+    (Fault("expire_token"), 401, False),
+]
+
+
+def test_every_kind_has_an_outcome() -> None:
+    assert {fault.kind for fault, *_ in OUTCOMES} == set(KINDS)
+
+
+@pytest.mark.parametrize(("fault", "seen", "there"), OUTCOMES, ids=lambda value: getattr(value, "kind", None))
+def test_what_happens(
+    cbr_simulator: Simulator, ask: Ask, fault: Fault, seen: int | type[Exception], there: bool
+) -> None:
+    cbr_simulator.faults.add(fault)
+    cbr_simulator.clear_calls()
+
+    if isinstance(seen, int):
+        answer = ask(timeout=5)
+        assert answer.status_code == seen
+        assert {"Date", "X-Request-Id"} <= set(answer.headers)
+    else:
+        with pytest.raises(seen):
+            ask(timeout=0.2 if seen is requests.ReadTimeout else 5)
+
+    assert bool(cbr_simulator.members(cbr_simulator.backups[0].id)) is there
+    if not fault.kind.startswith("timeout") or fault.seconds == 0:
+        (call,) = cbr_simulator.calls
+        assert (call.method, call.fault) == ("POST", fault.kind)
+        assert call.finished >= call.started
+
+
+def test_details_of_the_gateways_answers(cbr_simulator: Simulator, ask: Ask) -> None:
+    faults = cbr_simulator.faults
+    faults.add(Fault("throttle", retry_after="Wed, 21 Oct 2015 07:28:00 GMT"))
+    faults.add(Fault("proxy_407", nth=2))
+    faults.add(Fault("html", nth=3))
+    faults.add(Fault("status_before", nth=4, status=418, body={"a": 1}, retry_after=3))
+    faults.add(Fault("malformed", nth=5, body=[1]))
+
+    throttled, proxy, page, teapot, odd = (ask() for _ in range(5))
+
+    assert throttled.headers["Retry-After"] == "Wed, 21 Oct 2015 07:28:00 GMT"
+    assert throttled.json()["error_code"] == "APIGW.0308"
+    assert proxy.headers["Proxy-Authenticate"].startswith("Basic")
+    assert page.headers["Content-Type"] == "text/html"
+    assert "502 Bad Gateway" in page.text
+    assert (teapot.status_code, teapot.json(), teapot.headers["Retry-After"]) == (418, {"a": 1}, "3")
+    assert odd.json() == [1]
+
+
+def test_an_expired_token_stays_expired(cbr_simulator: Simulator, ask: Ask) -> None:
+    cbr_simulator.faults.add(Fault("expire_token", method="GET"))
+
+    assert [ask("GET").status_code, ask("GET").status_code] == [401, 401]
+
+
+def test_faults_reach_identity_but_not_the_steering(cbr_simulator: Simulator) -> None:
+    cbr_simulator.faults.add(Fault("status_before", method="*", path="", times=None))
+
+    assert requests.post(f"{cbr_simulator.url}/v3/auth/tokens", json={}, timeout=5).status_code == 503
+    assert requests.get(f"{cbr_simulator.url}/_simulator", timeout=5).status_code == 200
+
+
+def test_faults_over_http(cbr_simulator: Simulator, ask: Ask) -> None:
+    faults = f"{cbr_simulator.url}/_simulator/faults"
+
+    requests.post(faults, json={"kind": "html", "method": "GET"}, timeout=5)
+    requests.post(faults, json={"script": "every GET to /members: slow 0 s"}, timeout=5)
+    assert [fault["kind"] for fault in requests.get(faults, timeout=5).json()["faults"]] == ["html", "slow"]
+    assert [ask("GET").status_code, ask("GET").status_code] == [502, 200]
+    requests.delete(faults, timeout=5)
+    assert cbr_simulator.faults.list() == []
+
+
+def test_stopping_releases_what_is_held(ask: Ask, cbr_simulator: Simulator) -> None:
+    cbr_simulator.faults.add(Fault("timeout_after"))
+    with pytest.raises(requests.ReadTimeout):
+        ask(timeout=0.1)
+
+    cbr_simulator.restart()
+
+    assert ask("GET").json()["count"] == 1
+
+
+def test_what_a_time_out_holds_is_a_call_at_once_and_is_let_go_when_its_client_leaves(
+    ask: Ask, cbr_simulator: Simulator
+) -> None:
+    before = set(threading.enumerate())
+    cbr_simulator.faults.add(Fault("timeout_after"))
+    with pytest.raises(requests.ReadTimeout):
+        ask(timeout=0.1)
+
+    assert [call.status for call in cbr_simulator.calls if call.fault == "timeout_after"] == [0]
+    for thread in set(threading.enumerate()) - before:
+        thread.join(5)
+        assert not thread.is_alive()
+
+
+def test_a_fault_can_be_taken_out_of_force_alone(cbr_simulator: Simulator) -> None:
+    lasting, other = Fault("slow", times=None), Fault("html")
+    for fault in (lasting, other, lasting):
+        cbr_simulator.faults.add(fault)
+
+    cbr_simulator.faults.remove(lasting)
+
+    assert cbr_simulator.faults.list() == [other]

@@ -1,0 +1,296 @@
+"""The rules of the simulated service, without a wire: each refusal by its code, the transitions, what each side sees."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from pulumi_cbr.simulator.records import DISK, Identifiers
+from pulumi_cbr.simulator.refusals import REFUSALS, Refused
+from pulumi_cbr.simulator.state import MEMBER_LIMIT, TRANSITIONS, State, Switches
+
+NOBODY = "0" * 32
+NOTHING = "00000000-0000-4000-8000-000000000000"
+
+Asked = Callable[[State], object]
+
+
+@pytest.fixture
+def state() -> State:
+    return State(seed=3, now=lambda: 1_580_897_914.209782)
+
+
+def add(state: State, *projects: object, backup: int | str = 0) -> object:
+    backup_id = backup if isinstance(backup, str) else state.backups[backup].id
+    return state.add_members(state.account("owner").project_id, backup_id, list(projects))
+
+
+def put(state: State, status: object, vault_id: object = None, project: str | None = None) -> object:
+    receiver = project or state.account("receiver").project_id
+    return state.update_member(receiver, state.backups[0].id, receiver, status, vault_id)
+
+
+def shared(state: State) -> State:
+    state.share(state.backups[0].id, state.projects[0])
+    return state
+
+
+def with_backup(state: State, **changes: object) -> State:
+    state.set_backup(state.backups[0].id, **changes)  # type: ignore[arg-type]
+    return state
+
+
+def with_members(state: State, number: int) -> State:
+    for project in state.projects[:number]:
+        state.share(state.backups[0].id, project)
+    return state
+
+
+def with_image(state: State) -> State:
+    state.register_image(shared(state).backups[0].id, state.projects[0])
+    return state
+
+
+def vault(state: State, name: str) -> str:
+    return next(vault.id for vault in state.vaults if vault.name == name)
+
+
+REFUSED: list[tuple[str, int, Asked]] = [
+    ("add to no backup", 6200, lambda s: add(s, s.projects[0], backup=NOTHING)),
+    ("add to another's backup", 6200, lambda s: s.add_members(s.projects[0], s.backups[0].id, [s.projects[1]])),
+    ("add no list", 9900, lambda s: s.add_members(s.account("owner").project_id, s.backups[0].id, "a")),
+    ("add no texts", 9900, lambda s: add(s, 1)),
+    ("add nobody", 9900, lambda s: add(s)),
+    ("add eleven", 9900, lambda s: add(s, *s.projects[:11])),
+    ("add when not available", 6702, lambda s: add(with_backup(s, status="protecting"), s.projects[0])),
+    ("add disk backup", 6700, lambda s: add(with_backup(s, resource_type=DISK), s.projects[0])),
+    ("add encrypted backup", 6709, lambda s: add(with_backup(s, encrypted=True), s.projects[0])),
+    ("add malformed project", 6704, lambda s: add(s, "project")),
+    ("add unknown project", 6704, lambda s: add(s, NOBODY)),
+    ("add the owner", 6704, lambda s: add(s, s.account("owner").project_id)),
+    ("add twice in one call", 6714, lambda s: add(s, s.projects[0], s.projects[0])),
+    ("add again", 6703, lambda s: add(shared(s), s.projects[0])),
+    ("add an eleventh", 6701, lambda s: add(with_members(s, 10), s.projects[10])),
+    ("list no backup", 6200, lambda s: s.list_members(s.account("owner").project_id, NOTHING)),
+    ("list as the receiver", 6200, lambda s: s.list_members(s.projects[0], shared(s).backups[0].id)),
+    ("show nobody", 6705, lambda s: s.show_member(s.account("owner").project_id, s.backups[0].id, NOBODY)),
+    ("delete nobody", 6705, lambda s: s.delete_member(s.account("owner").project_id, s.backups[0].id, NOBODY)),
+    ("delete as the receiver", 6200, lambda s: s.delete_member(s.projects[0], shared(s).backups[0].id, s.projects[0])),
+    ("delete with image", 6710, lambda s: s.withdraw(with_image(s).backups[0].id, s.projects[0])),
+    ("accept nothing", 6705, lambda s: put(s, "accepted", vault(s, "servers"))),
+    (
+        "accept as the owner",
+        6200,
+        lambda s: s.update_member(s.account("owner").project_id, s.backups[0].id, s.projects[0], "", ""),
+    ),
+    ("accept without vault", 6706, lambda s: put(shared(s), "accepted")),
+    ("accept malformed vault", 6706, lambda s: put(shared(s), "accepted", "vault")),
+    ("accept no vault", 6105, lambda s: put(shared(s), "accepted", NOTHING)),
+    ("accept locked vault", 6712, lambda s: put(shared(s), "accepted", vault(s, "locked"))),
+    ("accept disks' vault", 6713, lambda s: put(shared(s), "accepted", vault(s, "disks"))),
+    ("accept full vault", 6708, lambda s: put(shared(s), "accepted", vault(s, "full"))),
+    ("update no status", 6706, lambda s: put(shared(s), None)),
+    ("update other status", 6706, lambda s: put(shared(s), "maybe")),
+    ("reject with image", 6710, lambda s: put(with_image(s), "rejected")),
+    ("show another's backup", 6200, lambda s: s.show_backup(s.projects[0], s.backups[0].id)),
+    ("delete no backup", 6200, lambda s: s.delete_backup(NOTHING)),
+]
+
+
+@pytest.mark.parametrize(("number", "asked"), [case[1:] for case in REFUSED], ids=[case[0] for case in REFUSED])
+def test_refused_with_the_documented_code(state: State, number: int, asked: Asked) -> None:
+    with pytest.raises(Refused) as refused:
+        asked(state)
+
+    assert (refused.value.number, refused.value.status) == (number, REFUSALS[number][0])
+    assert refused.value.code == f"BackupService.{number}"
+    assert str(refused.value).startswith(f"BackupService.{number}: {REFUSALS[number][1]}")
+
+
+def test_add_batch_is_all_or_nothing_and_names_the_one(state: State) -> None:
+    with_members(state, 3)
+
+    with pytest.raises(Refused, match=state.projects[2]) as refused:
+        add(state, state.projects[5], state.projects[2], state.projects[6])
+
+    assert refused.value.number == 6703
+    assert list(state.members(state.backups[0].id)) == state.projects[:3]
+
+
+def test_add_batch_over_the_limit_changes_nothing(state: State) -> None:
+    with_members(state, 8)
+
+    with pytest.raises(Refused, match=r"8 projects already; at most 10"):
+        add(state, *state.projects[8:11])
+
+    assert len(state.members(state.backups[0].id)) == 8
+    add(state, *state.projects[8:10])
+    assert len(state.members(state.backups[0].id)) == MEMBER_LIMIT
+
+
+@pytest.mark.parametrize(("before", "after"), [(a, b) for a in TRANSITIONS for b in TRANSITIONS])
+def test_transitions_are_the_declared_ones(state: State, before: str, after: str) -> None:
+    state.share(state.backups[0].id, state.projects[0], before)
+    vault_id = vault(state, "servers") if after == "accepted" else None
+
+    if after in TRANSITIONS[before]:
+        put(state, after, vault_id)
+        record = state.members(state.backups[0].id)[state.projects[0]]
+        assert (record.status, record.vault_id) == (after, vault_id)
+    else:
+        with pytest.raises(Refused) as refused:
+            put(state, after, vault_id)
+        assert refused.value.number == 6708
+
+
+def test_accept_again_into_another_vault_is_refused(state: State) -> None:
+    shared(state)
+    put(state, "accepted", vault(state, "servers"))
+    first = state.members(state.backups[0].id)
+
+    put(state, "accepted", vault(state, "servers"))
+
+    assert state.members(state.backups[0].id) == first
+    with pytest.raises(Refused, match=r"6712"):
+        put(state, "accepted", vault(state, "locked"))
+
+
+def test_switches_allow_encrypted_and_disk_backups() -> None:
+    state = State(switches=Switches(encrypted_allowed=True, disk_allowed=True))
+    with_backup(state, encrypted=True, resource_type=DISK)
+
+    add(state, state.projects[0])
+
+    put(state, "accepted", vault(state, "disks"))
+
+
+def test_new_member_is_visible_after_so_many_reads() -> None:
+    state = State(switches=Switches(visible_after_reads=2))
+    owner, backup = state.account("owner").project_id, state.backups[0].id
+    add(state, state.projects[0])
+
+    assert state.list_members(owner, backup) == []
+    with pytest.raises(Refused, match="6705"):
+        state.show_member(owner, backup, state.projects[0])
+    assert state.show_member(owner, backup, state.projects[0]).dest_project_id == state.projects[0]
+    assert len(state.members(backup)) == 1
+
+
+def test_a_share_made_behind_the_back_is_visible_at_once() -> None:
+    state = State(switches=Switches(visible_after_reads=5))
+    shared(state)
+
+    assert len(state.list_members(state.account("owner").project_id, state.backups[0].id)) == 1
+
+
+def test_receivers_accept_after_so_many_reads() -> None:
+    state = State(switches=Switches(accept_after_reads=1))
+    owner, backup = state.account("owner").project_id, state.backups[0].id
+    add(state, *state.projects[:2])
+
+    assert {record.status for record in state.list_members(owner, backup)} == {"pending"}
+    second = state.list_members(owner, backup)
+
+    assert {record.status for record in second} == {"accepted"}
+    assert second[0].vault_id == vault(state, "servers")
+    assert second[1].vault_id not in (None, second[0].vault_id)
+
+
+def test_receiver_sees_what_is_shared_until_it_rejects(state: State) -> None:
+    shared(state)
+    receiver, backup = state.projects[0], state.backups[0]
+
+    assert state.visible_backups(receiver) == [(backup, "pending")]
+    assert state.show_member(receiver, backup.id, receiver).status == "pending"
+    state.reject(backup.id, receiver)
+    assert state.visible_backups(receiver) == []
+
+
+def test_deleting_a_backup_takes_its_shares(state: State) -> None:
+    backup = shared(state).backups[0].id
+
+    state.delete_backup(backup)
+
+    assert state.members(backup) == {}
+    assert backup not in {backup.id for backup in state.backups}
+
+
+def test_deleting_the_image_frees_the_share(state: State) -> None:
+    with_image(state)
+
+    state.delete_image(state.backups[0].id, state.projects[0])
+    state.withdraw(state.backups[0].id, state.projects[0])
+
+    assert state.members(state.backups[0].id) == {}
+
+
+def test_ids_follow_from_the_seed() -> None:
+    one, same, other = State(1), State(1), State(2)
+
+    assert [b.id for b in one.backups] == [b.id for b in same.backups]
+    assert one.projects == same.projects
+    assert one.account("owner") == same.account("owner")
+    assert set(one.projects).isdisjoint(other.projects)
+    assert len(set(one.projects)) == 16
+    assert Identifiers(1).uuid("a") != Identifiers(1).uuid("b")
+
+
+def test_state_is_kept_in_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "folder" / "state.json"
+    first = State(5, state_file=file)
+    shared(first)
+
+    second = State(99, state_file=file)
+
+    assert second.members(second.backups[0].id) == first.members(first.backups[0].id)
+    assert (second.seed, second.projects, second.accounts, second.vaults) == (
+        5,
+        first.projects,
+        first.accounts,
+        first.vaults,
+    )
+    add(second, second.projects[1])
+    ids = {record.id for record in second.members(second.backups[0].id).values()}
+    assert len(ids) == 2
+    assert [path.name for path in file.parent.iterdir()] == ["state.json"]
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"format": 2}', '{"format": 1, "seed": 1}', "\0"])
+def test_a_file_that_is_none_is_refused_by_name(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "state.json"
+    file.write_text(text)
+
+    with pytest.raises(ValueError, match=r"state\.json is not a simulator's state file"):
+        State(state_file=file)
+    assert file.read_text() == text
+
+
+def test_unknown_role_is_named(state: State) -> None:
+    with pytest.raises(ValueError, match="no such role: 'admin'"):
+        state.account("admin")
+
+
+def test_threads_at_once_agree_with_the_file(tmp_path: Path) -> None:
+    state = State(state_file=tmp_path / "state.json")
+    projects = state.projects[:8]
+
+    with ThreadPoolExecutor(8) as pool:
+        added = list(pool.map(lambda n: add(state, projects[n % 8], backup=n // 8), range(32)))
+        codes = list(pool.map(lambda n: refused(state, projects[0], n % 4), range(8)))
+
+    assert len(added) == 32
+    assert codes == [6703] * 8
+    again = State(state_file=tmp_path / "state.json")
+    assert [again.members(b.id) for b in again.backups] == [state.members(b.id) for b in state.backups]
+    assert sum(len(again.members(b.id)) for b in again.backups) == 32
+
+
+def refused(state: State, project: str, backup: int) -> int | None:
+    try:
+        add(state, project, backup=backup)
+    except Refused as no:
+        return no.number
+    return None

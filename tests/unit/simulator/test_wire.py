@@ -1,0 +1,456 @@
+"""The wire: signing in, who may call what, shapes of answers and errors, lists, the clock, connections."""
+
+from __future__ import annotations
+
+import re
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import pytest
+import requests
+
+from pulumi_cbr.simulator import Account, Simulator
+from pulumi_cbr.simulator.records import DISK
+
+NOW = 1_580_897_914.209782
+
+
+@pytest.fixture
+def simulator() -> Iterator[Simulator]:
+    with Simulator(now=lambda: NOW) as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def session(cbr_simulator: Simulator) -> Iterator[requests.Session]:
+    # cbr_simulator is asked for its clean environment: no proxies.
+    with requests.Session() as session:
+        yield session
+
+
+class Caller:
+    """Somebody with a token who calls the API in its own project."""
+
+    def __init__(self, simulator: Simulator, account: Account, session: requests.Session) -> None:
+        self.base = f"{simulator.url}/v3/{account.project_id}"
+        self.session = session
+        scope = {"project": {"id": account.project_id}}
+        answer = sign_in(simulator, session, password(account), scope)
+        self.token = answer.headers["X-Subject-Token"]
+
+    def __call__(self, method: str, path: str, **more: Any) -> requests.Response:
+        headers = {"X-Auth-Token": self.token, **more.pop("headers", {})}
+        return self.session.request(method, self.base + path, headers=headers, timeout=5, **more)
+
+
+@pytest.fixture
+def owner(simulator: Simulator, session: requests.Session) -> Caller:
+    return Caller(simulator, simulator.owner, session)
+
+
+@pytest.fixture
+def receiver(simulator: Simulator, session: requests.Session) -> Caller:
+    return Caller(simulator, simulator.receiver, session)
+
+
+def password(account: Account, **changed: Any) -> dict[str, Any]:
+    user = {"name": account.username, "domain": {"name": account.domain_name}, "password": account.password}
+    return {"methods": ["password"], "password": {"user": user | changed}}
+
+
+def sign_in(
+    simulator: Simulator, session: requests.Session, identity: object, scope: object = None
+) -> requests.Response:
+    auth: dict[str, Any] = {"identity": identity}
+    if scope is not None:
+        auth["scope"] = scope
+    return session.post(f"{simulator.url}/v3/auth/tokens", json={"auth": auth}, timeout=5)
+
+
+Identity = Callable[[Account], dict[str, Any]]
+IDENTITIES: dict[str, Identity] = {
+    "password by name": password,
+    "password by ID": lambda a: {
+        "methods": ["password"],
+        "password": {"user": {"id": a.user_id, "password": a.password}},
+    },
+    "password by domain ID": lambda a: password(a, domain={"id": a.domain_id}),
+}
+SCOPES: dict[str, Identity] = {
+    "project by ID": lambda a: {"project": {"id": a.project_id}},
+    "project by name": lambda a: {"project": {"name": a.project_name, "domain": {"name": a.domain_name}}},
+    "project by name alone": lambda a: {"project": {"name": a.project_name}},
+}
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+@pytest.mark.parametrize("identity", IDENTITIES)
+def test_sign_in(simulator: Simulator, session: requests.Session, identity: str, scope: str) -> None:
+    account = simulator.owner
+
+    answer = sign_in(simulator, session, IDENTITIES[identity](account), SCOPES[scope](account))
+
+    assert answer.status_code == 201
+    token = answer.json()["token"]
+    assert token["project"]["id"] == account.project_id
+    (cbr,) = [entry for entry in token["catalog"] if entry["type"] == "cbr"]
+    assert cbr["endpoints"][0]["url"] == f"{simulator.url}/v3/{account.project_id}"
+    assert token["expires_at"] == "2020-02-06T10:18:34.209782Z"
+
+
+def test_sign_in_with_application_credential_and_token(simulator: Simulator, session: requests.Session) -> None:
+    account = simulator.owner
+    by_id = {"id": account.application_credential_id, "secret": account.application_credential_secret}
+    first = sign_in(simulator, session, {"methods": ["application_credential"], "application_credential": by_id})
+    text = first.headers["X-Subject-Token"]
+    again = sign_in(
+        simulator, session, {"methods": ["token"], "token": {"id": text}}, {"project": {"id": account.project_id}}
+    )
+
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert first.json()["token"]["project"] == again.json()["token"]["project"]
+    headers = {"X-Auth-Token": text, "X-Subject-Token": text}
+    tokens = f"{simulator.url}/v3/auth/tokens"
+    assert session.get(tokens, headers=headers, timeout=5).json()["token"]["user"]["name"] == "owner"
+    assert session.head(tokens, headers=headers, timeout=5).status_code == 200
+    assert session.delete(tokens, headers=headers, timeout=5).status_code == 204
+    assert session.head(tokens, headers=headers, timeout=5).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("identity", "scope", "status"),
+    [
+        (lambda a: password(a, password="wrong"), None, 401),
+        (lambda a: password(a, domain={"name": "other"}), None, 401),
+        (password, {"project": {"id": "0" * 32}}, 401),
+        (password, {"domain": {"name": "other"}}, 401),
+        (
+            lambda a: {"methods": ["application_credential"], "application_credential": {"id": "x", "secret": "y"}},
+            None,
+            401,
+        ),
+        (lambda a: {"methods": ["token"], "token": {"id": "none"}}, None, 401),
+        (lambda a: {"methods": ["totp"]}, None, 400),
+        (lambda a: {"methods": ["password"]}, None, 400),
+        (lambda a: "me", None, 400),
+        (password, "everything", 400),
+    ],
+)
+def test_sign_in_refused(
+    simulator: Simulator, session: requests.Session, identity: Identity, scope: object, status: int
+) -> None:
+    answer = sign_in(simulator, session, identity(simulator.owner), scope)
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (status, status)
+
+
+def test_unscoped_token_is_not_enough(simulator: Simulator, session: requests.Session, owner: Caller) -> None:
+    answer = sign_in(simulator, session, password(simulator.owner))
+
+    assert answer.json()["token"]["catalog"] == []
+    owner.token = answer.headers["X-Subject-Token"]
+    assert owner("GET", "/backups").status_code == 401
+
+
+def test_versions_and_projects(simulator: Simulator, session: requests.Session, owner: Caller) -> None:
+    assert session.get(f"{simulator.url}/v3", timeout=5).json()["version"]["id"] == "v3.14"
+    assert session.get(f"{simulator.url}/", timeout=5).json()["versions"]["values"]
+    headers = {"X-Auth-Token": owner.token}
+    named = session.get(f"{simulator.url}/v3/projects", params={"name": "eu-de"}, headers=headers, timeout=5).json()
+    assert [project["id"] for project in named["projects"]] == [simulator.owner.project_id]
+    other = session.get(f"{simulator.url}/v3/projects", params={"name": "x"}, headers=headers, timeout=5)
+    assert other.json()["projects"] == []
+
+
+def test_add_answers_with_microseconds_and_show_with_milliseconds(simulator: Simulator, owner: Caller) -> None:
+    path, project = f"/backups/{simulator.backups[0].id}/members", simulator.projects[0]
+
+    added = owner("POST", path, json={"members": [project]}).json()
+    shown = owner("GET", f"{path}/{project}").json()["member"]
+
+    assert added["count"] == 1
+    assert set(shown) == {"status", "created_at", "backup_id", "dest_project_id", "id"}
+    assert added["members"][0]["created_at"] == "2020-02-05T10:18:34.209782"
+    assert shown["created_at"] == "2020-02-05T10:18:34.209+00:00"
+
+
+def test_bare_add_answer(session: requests.Session) -> None:
+    with Simulator(bare_add_answer=True, catalogue_with_project=False, regions=("eu-nl", "eu-de")) as simulator:
+        owner, project = Caller(simulator, simulator.owner, session), simulator.projects[0]
+        added = owner("POST", f"/backups/{simulator.backups[0].id}/members", json={"members": [project]}).json()
+        catalogue = sign_in(
+            simulator, session, password(simulator.owner), {"project": {"id": simulator.owner.project_id}}
+        ).json()["token"]["catalog"]
+
+    assert added["dest_project_id"] == project
+    assert [(e["region"], e["url"]) for e in catalogue[1]["endpoints"]] == [
+        ("eu-nl", simulator.url),
+        ("eu-de", simulator.url),
+    ]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/backups/x",
+        "/backups/x/members",
+        "/backups/{b}/members/x",
+        "/backups/{b}/members/%2e%2e",
+        "/backups/{b}%0a/members",
+    ],
+)
+def test_malformed_path_ids(simulator: Simulator, owner: Caller, path: str) -> None:
+    answer = owner("GET", path.replace("{b}", simulator.backups[0].id))
+
+    assert answer.status_code == 401
+    assert answer.json() == {"unauthorized": {"code": "401", "message": "Malformed request url"}}
+
+
+@pytest.mark.parametrize("path", ["/v2", "/v3/x/y", "/v3//backups/", "/%ff", "/v3/%F0%9F/backups/a/b/c/d"])
+def test_unknown_path(simulator: Simulator, session: requests.Session, path: str) -> None:
+    answer = session.get(simulator.url + path, timeout=5)
+
+    assert answer.status_code in (401, 404)
+    assert "error_code" in answer.json() or "unauthorized" in answer.json()
+
+
+def test_who_may_not_call(simulator: Simulator, owner: Caller, receiver: Caller) -> None:
+    right = owner.token
+    for token in ("", "unknown", receiver.token):
+        owner.token = token
+        answer = owner("GET", "/backups")
+        assert (answer.status_code, answer.json()["error_code"]) == (401, "APIGW.0301")
+    owner.token = right
+    simulator.deny("cbr:backups:list")
+    answer = owner("GET", "/backups")
+    assert (answer.status_code, answer.json()["error"]["title"]) == (403, "Forbidden")
+    simulator.allow_all()
+    assert owner("GET", "/backups").status_code == 200
+
+
+def test_tokens_expire_by_the_services_clock(simulator: Simulator, owner: Caller) -> None:
+    simulator.advance(86399)
+    answer = owner("GET", "/backups")
+    assert answer.status_code == 200
+    assert parsedate_to_datetime(answer.headers["Date"]).timestamp() == int(NOW + 86399)
+
+    simulator.advance(2)
+
+    assert "token expires" in owner("GET", "/backups").json()["error_msg"]
+
+
+def test_revoked_tokens(simulator: Simulator, owner: Caller) -> None:
+    simulator.revoke_tokens()
+
+    assert owner("GET", "/backups").status_code == 401
+
+
+def test_accept_and_reject(simulator: Simulator, owner: Caller, receiver: Caller) -> None:
+    backup, project = simulator.backups[0].id, simulator.receiver.project_id
+    path = f"/backups/{backup}/members/{project}"
+    simulator.share(backup, project)
+
+    accepted = receiver("PUT", path, json={"status": "accepted", "vault_id": simulator.vaults[0].id})
+    rejected = receiver("PUT", path, json={"status": "rejected"})
+    by_owner = owner("PUT", path, json={"status": "accepted", "vault_id": simulator.vaults[0].id})
+    wrapped = receiver("PUT", path, json={"member": {"status": "accepted"}})
+
+    assert accepted.json()["member"]["vault_id"] == simulator.vaults[0].id
+    assert "vault_id" not in rejected.json()["member"]
+    assert by_owner.json()["error_code"] == "BackupService.6200"
+    assert wrapped.json()["error_code"] == "BackupService.6706"
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{", b"null", b'{"members": {}}', b"\xff", b'{"members": [null]}'])
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+def test_bodies_that_are_none(simulator: Simulator, owner: Caller, receiver: Caller, method: str, body: bytes) -> None:
+    backup, project = simulator.backups[0].id, simulator.receiver.project_id
+    path = f"/backups/{backup}/members" + (f"/{project}" if method == "PUT" else "")
+    simulator.share(backup, project)
+
+    answer = (receiver if method == "PUT" else owner)(method, path, data=body)
+
+    assert (answer.status_code, answer.json()["error_code"]) in [
+        (400, "BackupService.9900"),
+        (400, "BackupService.6706"),
+    ]
+
+
+QUERIES: list[tuple[str, list[int]]] = [
+    ("", [5, 4, 3, 2, 1, 0]),
+    ("limit=2", [5, 4]),
+    ("limit=2&offset=3", [2, 1]),
+    ("limit=2&marker={3}", [2, 1]),
+    ("offset=6", []),
+    ("sort=name:asc&limit=1", [0]),
+    ("sort=status:asc,name:desc", [5, 4, 3, 1, 0, 2]),
+    ("name=backup-003", [3]),
+    ("resource_id={r4}", [4]),
+    ("status=error", [2]),
+    ("resource_type=OS::Cinder::Volume", [1]),
+    ("own_type=shared", []),
+    ("own_type=all_granted&limit=1", [5]),
+    ("member_status=pending", []),
+    ("unknown=1&limit=1", [5]),
+]
+
+
+@pytest.mark.parametrize(("query", "numbers"), QUERIES)
+def test_list_backups(session: requests.Session, query: str, numbers: list[int]) -> None:
+    with Simulator(backups=6) as simulator:
+        backups = simulator.backups
+        simulator.set_backup(backups[2].id, status="error")
+        simulator.set_backup(backups[1].id, resource_type=DISK)
+        asked = query.replace("{3}", backups[3].id).replace("{r4}", backups[4].resource_id)
+        answer = Caller(simulator, simulator.owner, session)("GET", f"/backups?{asked}").json()
+
+    assert [int(entry["name"][-3:]) for entry in answer["backups"]] == numbers
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "limit=0",
+        "limit=x",
+        "limit=-1",
+        "offset=-1",
+        "marker=x",
+        "sort=x",
+        "sort=name:up",
+        "sort=" + "a" * 256,
+        "limit=²",
+    ],
+)
+@pytest.mark.parametrize("path", ["/backups", "/backups/{b}/members"])
+def test_list_refuses_wrong_queries(simulator: Simulator, owner: Caller, path: str, query: str) -> None:
+    answer = owner("GET", f"{path}?{query}".replace("{b}", simulator.backups[0].id))
+
+    assert answer.json()["error_code"] == "BackupService.9900"
+
+
+def test_list_members_filters_and_pages(session: requests.Session) -> None:
+    with Simulator(page_size=4) as simulator:
+        owner, backup = Caller(simulator, simulator.owner, session), simulator.backups[0].id
+        for project in simulator.projects[:6]:
+            simulator.share(backup, project)
+        vault = simulator.accept(backup, simulator.projects[0]).vault_id
+        image = simulator.register_image(backup, simulator.projects[1])
+
+        def found(query: str) -> tuple[int, list[int]]:
+            answer = owner("GET", f"/backups/{backup}/members?{query}").json()
+            return answer["count"], [simulator.projects.index(m["dest_project_id"]) for m in answer["members"]]
+
+        last = simulator.members(backup)[simulator.projects[3]].id
+        assert found("") == (6, [0, 1, 2, 3])
+        assert found("offset=4") == (6, [4, 5])
+        assert found(f"marker={last}&limit=1") == (6, [4])
+        assert found("limit=1000") == (6, [0, 1, 2, 3])
+        assert found("status=pending") == (4, [2, 3, 4, 5])
+        assert found(f"vault_id={vault}") == (1, [0])
+        assert found(f"image_id={image}") == (1, [1])
+        assert found(f"dest_project_id={simulator.projects[5]}") == (1, [5])
+
+
+def test_receiver_lists_what_is_shared(simulator: Simulator, receiver: Caller) -> None:
+    for number in (1, 2):
+        simulator.share(simulator.backups[number].id, simulator.receiver.project_id)
+    simulator.accept(simulator.backups[2].id, simulator.receiver.project_id)
+
+    assert receiver("GET", "/backups").json()["count"] == 0
+    assert receiver("GET", "/backups?own_type=shared").json()["count"] == 2
+    accepted = receiver("GET", "/backups?own_type=all_granted&member_status=accepted").json()["backups"]
+    assert [entry["id"] for entry in accepted] == [simulator.backups[2].id]
+    shown = receiver("GET", f"/backups/{simulator.backups[1].id}").json()["backup"]
+    assert shown["project_id"] == simulator.owner.project_id
+
+
+def test_calls_are_recorded(simulator: Simulator, owner: Caller) -> None:
+    simulator.clear_calls()
+    owner("GET", "/backups?limit=1", headers={"User-Agent": "test/1"})
+    requests.get(f"{simulator.url}/_simulator/calls", timeout=5)
+
+    (call,) = simulator.calls
+    assert (call.method, call.status, call.query, call.user_agent) == ("GET", 200, "limit=1", "test/1")
+    assert (simulator.count("GET", "/backups$"), simulator.count("*"), simulator.count("POST")) == (1, 1, 0)
+
+
+def test_connection_is_kept_and_every_answer_has_an_id(simulator: Simulator, owner: Caller) -> None:
+    answers = [owner("GET", "/backups?limit=1", stream=True) for _ in range(2)]
+    ids = [answer.headers["X-Request-Id"] for answer in answers]
+    assert len(set(ids)) == 2
+    assert all(re.fullmatch("[0-9a-f]{32}", one) for one in ids)
+    assert "Connection" not in answers[0].headers
+
+
+def test_raw_requests_are_answered_not_broken_off(simulator: Simulator) -> None:
+    def ask(text: str) -> str:
+        with socket.create_connection(("127.0.0.1", int(simulator.url.rpartition(":")[2])), timeout=5) as raw:
+            raw.sendall(text.encode())
+            return raw.makefile("r", encoding="latin-1").readline().strip()
+
+    chunked = "POST /v3/auth/tokens HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
+    assert ask(chunked) == "HTTP/1.1 400 Bad Request"
+    assert ask("BREW / HTTP/1.1\r\nHost: x\r\n\r\n") == "HTTP/1.1 404 Not Found"
+    assert ask("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n").startswith("HTTP/1.1 413")
+    assert ask("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n").startswith("HTTP/1.1 413")
+
+
+def test_steering_is_refused_to_other_hosts(simulator: Simulator, session: requests.Session) -> None:
+    answer = session.get(f"{simulator.url}/_simulator", headers={"Host": "evil.example"}, timeout=5)
+
+    assert answer.status_code == 403
+
+
+def test_steering(simulator: Simulator, session: requests.Session) -> None:
+    def post(step: str, **body: object) -> requests.Response:
+        return session.post(f"{simulator.url}/_simulator/{step}", json=body, timeout=5)
+
+    pair = {"backup_id": simulator.backups[0].id, "project_id": simulator.receiver.project_id}
+    assert post("share", **pair).json()["status"] == "pending"
+    assert post("accept", **pair).json()["vault_id"] == simulator.vaults[0].id
+    assert post("reject", **pair).json()["status"] == "rejected"
+    assert post("withdraw", **pair).status_code == 200
+    assert post("withdraw", **pair).json()["error_code"] == "BackupService.6705"
+    assert post("share", **pair, status="accepted").json()["status"] == "accepted"
+    assert post("register_image", **pair).json()["image_id"]
+    assert post("advance", seconds=60).json()["now"] == NOW + 60
+    assert post("advance", seconds="x").status_code == 400
+    assert post("revoke_tokens").status_code == 200
+    assert post("explode").status_code == 404
+    assert post("share").status_code == 400
+    there = session.get(f"{simulator.url}/_simulator", timeout=5).json()
+    assert there["backups"][0]["members"][0]["status"] == "accepted"
+    assert session.get(f"{simulator.url}/_simulator/env/nobody", timeout=5).status_code == 404
+
+
+def test_latency_is_waited_side_by_side(session: requests.Session) -> None:
+    with Simulator(latency=0.2) as simulator:
+        threads = [
+            threading.Thread(target=requests.get, args=(simulator.url,), kwargs={"timeout": 5}) for _ in range(4)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        calls = simulator.calls
+
+    assert len(calls) == 4
+    assert max(call.started for call in calls) < min(call.finished for call in calls)
+
+
+def test_restart_keeps_port_shares_and_tokens(simulator: Simulator, owner: Caller) -> None:
+    url = simulator.url
+    simulator.share(simulator.backups[0].id, simulator.projects[0])
+
+    simulator.restart()
+
+    assert simulator.url == url
+    assert owner("GET", f"/backups/{simulator.backups[0].id}/members").json()["count"] == 1
+
+
+def test_port_that_is_taken(simulator: Simulator) -> None:
+    with pytest.raises(OSError, match="in use"), Simulator(port=int(simulator.url.rpartition(":")[2])):
+        pass

@@ -1,0 +1,75 @@
+"""One client a cloud and process, and the guard against the wrong project."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from pulumi_cbr.accounts import Accounts
+from pulumi_cbr.api.errors import CbrError, NotFound, SettingsError
+from pulumi_cbr.api.retries import Timing
+
+OWN = "0123456789abcdef0123456789abcdef"
+SETTINGS = {"token": "t", "endpoint": "https://cbr.example.com", "projectId": OWN}
+
+
+def test_equal_settings_share_one_account_in_all_threads() -> None:
+    timing = Timing()
+    with ThreadPoolExecutor(20) as pool:
+        accounts = set(pool.map(lambda _: Accounts(SETTINGS.get, timing).of(None), range(40)))
+    assert len(accounts) == 1
+
+
+def test_other_settings_are_another_account() -> None:
+    timing = Timing()
+    other = Accounts({**SETTINGS, "projectId": OWN[::-1]}.get, timing).of(None)
+    assert other is not Accounts(SETTINGS.get, timing).of(None)
+
+
+def test_a_missing_setting_is_told_each_time() -> None:
+    accounts = Accounts(lambda name: None)
+    for _ in range(2):
+        with pytest.raises(SettingsError, match="nothing says how to sign in"):
+            accounts.of(None)
+
+
+@pytest.mark.parametrize(
+    ("config", "cloud", "known"),
+    [
+        ({"projectId": OWN.upper()}, None, OWN),
+        ({"projectId": f" {OWN} "}, None, OWN),
+        ({"projectName": "eu-de"}, None, None),
+        ({"projectId": OWN}, "otc", None),
+        ({"projectId": OWN, "cloud": "otc"}, None, None),
+        ({}, None, None),
+    ],
+)
+def test_the_own_project_is_known_without_a_call(config: dict[str, str], cloud: str | None, known: str | None) -> None:
+    assert Accounts(config.get).known_project_id(cloud) == known
+
+
+@pytest.mark.parametrize("source", [None, "", OWN])
+def test_the_right_project_passes(source: str | None) -> None:
+    account = Accounts(SETTINGS.get).of(None)
+    account.ensure_own(source)
+    account.ensure_source(source, NotFound("showing", status=404))
+
+
+def test_the_wrong_project_is_told() -> None:
+    account = Accounts(SETTINGS.get).of(None)
+    with pytest.raises(CbrError, match=f"the share was made from project {OWN[::-1]}, but .* signed in to {OWN}"):
+        account.ensure_own(OWN[::-1])
+    with pytest.raises(CbrError, match=r"showing: .*HTTP 404.*the share was made from project") as raised:
+        account.ensure_source(OWN[::-1], NotFound("showing", status=404))
+    assert isinstance(raised.value.__cause__, NotFound)
+
+
+def test_a_write_drops_the_lists_of_every_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Owner and receiver see the same members."""
+    owner = Accounts(SETTINGS.get, Timing()).of(None)
+    receiver = Accounts({**SETTINGS, "projectId": OWN[::-1]}.get, Timing()).of(None)
+    dropped: list[str] = []
+    monkeypatch.setattr(receiver.lists, "drop", dropped.append)
+    owner.changed("b")
+    assert dropped == ["b"]

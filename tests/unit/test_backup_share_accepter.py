@@ -1,0 +1,66 @@
+"""BackupShareAccepter in one process: how long it waits, and what it says of itself."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+import pytest
+
+from pulumi_cbr.accounts import Accounts
+from pulumi_cbr.api.errors import CbrError
+from pulumi_cbr.api.retries import Timing
+from pulumi_cbr.backup_share_accepter import BackupShareAccepterLifecycle
+from pulumi_cbr.simulator import Simulator
+
+
+def test_a_share_is_waited_for_a_quarter_of_a_minute(
+    cbr_simulator: Simulator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    waits: list[float] = []
+    for name, value in cbr_simulator.env("receiver").items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(logging.getLogger("pulumi_cbr"), "propagate", True)
+    hooks = BackupShareAccepterLifecycle(Accounts(lambda _: None, Timing(sleep=waits.append)))
+    backup = cbr_simulator.backups[0].id
+    with pytest.raises(CbrError, match="is not shared with project"):
+        hooks.create({"backup_id": backup, "vault_id": cbr_simulator.vaults[0].id})
+    assert waits == [1.0, 2.0, 4.0, 8.0]
+    # Only who has to wait for long is told.
+    assert [record.message.rpartition(": ")[2] for record in caplog.records if record.levelno >= logging.WARNING] == [
+        "looking again in 4 s",
+        "looking again in 8 s",
+    ]
+
+
+def test_a_lost_answer_is_tried_again_only_so_often(cbr_simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+    for name, value in cbr_simulator.env("receiver").items():
+        monkeypatch.setenv(name, value)
+    hooks = BackupShareAccepterLifecycle(Accounts(lambda _: None, Timing(sleep=waits.append)))
+    backup = cbr_simulator.backups[0].id
+    cbr_simulator.share(backup, cbr_simulator.projects[0])
+    cbr_simulator.faults.scripted("every PUT to /members/.*: reset before commit")
+    with pytest.raises(CbrError, match="setting to `accepted`"):
+        hooks.create({"backup_id": backup, "vault_id": cbr_simulator.vaults[0].id})
+    assert cbr_simulator.count("PUT") == 5
+    assert sum(waits) < 30
+
+
+def test_two_threads_accept_two_backups(cbr_simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in cbr_simulator.env("receiver").items():
+        monkeypatch.setenv(name, value)
+    hooks = BackupShareAccepterLifecycle(Accounts(lambda _: None))
+    vault, project = cbr_simulator.vaults[0].id, cbr_simulator.projects[0]
+    backups = [backup.id for backup in cbr_simulator.backups[:8]]
+    for backup in backups:
+        cbr_simulator.share(backup, project)
+    threads = [
+        threading.Thread(target=hooks.create, args=({"backup_id": backup, "vault_id": vault},)) for backup in backups
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {cbr_simulator.members(backup)[project].status for backup in backups} == {"accepted"}
+    assert cbr_simulator.count("POST", "auth/tokens") == 1

@@ -1,0 +1,145 @@
+"""What the dynamic flavour adds to a lifecycle: one line for each failure, and nothing done to other people's code."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import textwrap
+from typing import Any
+
+import pytest
+from pulumi.output import Unknown
+
+from pulumi_cbr.api.errors import CbrError
+from pulumi_cbr.dynamic import DynamicProvider
+from pulumi_cbr.failures import Refused, report
+from pulumi_cbr.lifecycle import UNKNOWN, Checked, Diff, Lifecycle, Reading
+
+
+class Recorded(Lifecycle):
+    """Keeps what it is called with, and answers as it is told."""
+
+    outputs = ("status",)
+    called: Any = None
+    answer: Any = None
+
+    def _tell(self, *args: Any) -> Any:
+        Recorded.called = args
+        if isinstance(Recorded.answer, Exception):
+            raise Recorded.answer
+        return Recorded.answer
+
+    check = diff = create = read = update = delete = _tell  # type: ignore[assignment]
+
+
+class Provider(DynamicProvider):
+    lifecycle = Recorded
+
+    def __init__(self) -> None:
+        self._hooks = Recorded(None)  # type: ignore[arg-type]
+
+
+HOOKS: dict[str, Any] = {
+    "check": lambda provider: provider.check({}, {}),
+    "diff": lambda provider: provider.diff("id", {}, {}),
+    "create": lambda provider: provider.create({}),
+    "read": lambda provider: provider.read("id", {}),
+    "update": lambda provider: provider.update("id", {}, {}),
+    "delete": lambda provider: provider.delete("id", {}),
+}
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_each_hook_fails_with_one_line(hook: str) -> None:
+    Recorded.answer = CbrError("the reason")
+    with pytest.raises(Refused, match=r"^the reason$"):
+        HOOKS[hook](Provider())
+
+
+@pytest.mark.parametrize(
+    "bug", [KeyError("x"), RecursionError(), UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates")]
+)
+@pytest.mark.parametrize("hook", HOOKS)
+def test_each_hook_calls_a_bug_a_bug(hook: str, bug: Exception, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    Recorded.answer = bug
+    with pytest.raises(Refused) as refused:
+        HOOKS[hook](Provider())
+    said = str(refused.value)
+    assert said.startswith(f"this is a bug in pulumi-cbr ({type(bug).__name__})")
+    assert len(said.splitlines()) == 1
+    (kept,) = tmp_path.iterdir()
+    assert str(kept) in said
+    assert type(bug).__name__ in kept.read_text(encoding="utf-8")
+
+
+def test_where_no_file_can_be_written_the_line_has_it_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", "/proc/nowhere")
+    try:
+        raise ValueError("two\nlines")
+    except ValueError as error:
+        said = report(error)
+    assert "No file could be written (No such file or directory): please report it with this line" in said
+    assert r"ValueError('two\nlines') in test_where_no_file_can_be_written_the_line_has_it_all:" in said
+    assert len(said.splitlines()) == 1
+
+
+def test_what_is_not_known_yet_is_the_same_text_everywhere() -> None:
+    Recorded.answer = Checked({}, [])
+    unknown = Unknown()  # type: ignore[no-untyped-call]
+    Provider().check({"__provider": "x"}, {"__provider": "x", "a": unknown, "b": [unknown, "c"], "d": {"e": unknown}})
+    assert Recorded.called == ({}, {"a": UNKNOWN, "b": [UNKNOWN, "c"], "d": {"e": UNKNOWN}})
+
+
+@pytest.mark.parametrize(
+    ("diff", "changes", "replaces"),
+    [
+        (Diff(), False, []),
+        (Diff(updates=("cloud",)), None, []),
+        (Diff(updates=("status",)), True, []),
+        (Diff(updates=("cloud", "status")), True, []),
+        (Diff(replaces=("backup_id",)), True, ["backup_id"]),
+        (Diff(updates=("cloud",), replaces=("backup_id",)), True, ["backup_id"]),
+    ],
+)
+def test_the_engine_finds_changed_inputs_itself(diff: Diff, changes: bool | None, replaces: list[str]) -> None:
+    Recorded.answer = diff
+    found = Provider().diff("id", {}, {})
+    assert (found.changes, found.replaces) == (changes, replaces)
+
+
+def test_gone_is_told_to_a_refresh_and_refused_to_a_get() -> None:
+    Recorded.answer = None
+    gone = Provider().read("id", {"status": "x", "__provider": "p"})
+    assert (gone.id, gone.outs) == ("", {})
+    with pytest.raises(Refused, match=r"^id does not exist$"):
+        Provider().read("id", {"cloud": "otc", "__provider": "p"})
+    Recorded.answer = Reading("id", {"status": "x"}, {})
+    assert Provider().read("id", {}).id == "id"
+
+
+@pytest.mark.parametrize(
+    ("name", "replaced"), [("pulumi.dynamic.__main__", True), ("somebody.__main__", False), (None, False)]
+)
+def test_the_traceback_module_is_the_plugins_own(name: str | None, replaced: bool) -> None:
+    """A program that is not the plugin keeps its `traceback`; the plugin's has all that the real one has."""
+    script = f"""
+        import traceback, importlib.machinery, sys
+        __spec__ = importlib.machinery.ModuleSpec({name!r}, None) if {name!r} else None
+        from pulumi.dynamic import ConfigureRequest
+        from pulumi_cbr.backup_share_member import BackupShareMemberProvider
+        from pulumi_cbr.failures import Refused
+        BackupShareMemberProvider().configure(ConfigureRequest({{}}))
+        assert (traceback is not sys.modules["traceback"]) == {replaced}
+        def formatted(error):
+            try:
+                raise error
+            except Exception:
+                return traceback.format_exc()
+        assert formatted(ValueError("theirs")).startswith("Traceback"), formatted(ValueError())
+        assert formatted(ValueError("theirs")).endswith("ValueError: theirs\\n")
+        assert (formatted(Refused("ours")) == "cbr: ours") == {replaced}
+        assert traceback.extract_stack and traceback.print_exc
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=True)

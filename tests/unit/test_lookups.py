@@ -1,0 +1,319 @@
+"""Look-ups in a program's own process: what they ask for, how often, and what they say when it goes wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import typing
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+import pulumi
+import pytest
+
+import pulumi_cbr as cbr
+from pulumi_cbr.api.errors import CbrError
+from pulumi_cbr.simulator import Simulator
+
+
+@pytest.fixture(autouse=True)
+def signed_in(cbr_simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in cbr_simulator.env().items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture(autouse=True)
+def no_settings() -> Iterator[None]:
+    pulumi.runtime.set_all_config({})
+    yield
+    pulumi.runtime.set_all_config({})
+
+
+@pytest.fixture
+def small_pages(monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
+    with Simulator(backups=250, page_size=100) as running:
+        for name, value in running.env().items():
+            monkeypatch.setenv(name, value)
+        yield running
+
+
+def asked(simulator: Simulator) -> list[dict[str, str]]:
+    """The queries of the lists of backups."""
+    lists = [call for call in simulator.calls if call.path.endswith("/backups")]
+    return [{name: values[0] for name, values in parse_qs(call.query).items()} for call in lists]
+
+
+def test_get_backup(cbr_simulator: Simulator) -> None:
+    there = cbr_simulator.backups[3]
+    found = cbr.get_backup(there.id)
+    assert (found.id, found.name, found.resource_id) == (there.id, there.name, there.resource_id)
+    assert (found.status, found.resource_type, found.project_id) == (
+        "available",
+        "OS::Nova::Server",
+        cbr_simulator.owner.project_id,
+    )
+    assert found.created_at.tzinfo is not None
+
+
+def test_get_backup_share_members(cbr_simulator: Simulator) -> None:
+    backup = cbr_simulator.backups[0].id
+    assert cbr.get_backup_share_members(backup) == ()
+    for project in cbr_simulator.projects[:3]:
+        cbr_simulator.share(backup, project)
+    members = cbr.get_backup_share_members(backup)
+    assert [member.dest_project_id for member in members] == cbr_simulator.projects[:3]
+    assert {member.status for member in members} == {"pending"}
+
+
+@pytest.mark.parametrize("made", ["backup", "member"])
+def test_results_are_frozen_and_typed(cbr_simulator: Simulator, made: str) -> None:
+    backup = cbr_simulator.backups[0].id
+    cbr_simulator.share(backup, cbr_simulator.projects[0])
+    result: Any = cbr.get_backup(backup) if made == "backup" else cbr.get_backup_share_members(backup)[0]
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        result.id = "x"
+    assert hash(result) == hash(dataclasses.replace(result))
+    assert typing.get_type_hints(cbr.get_backup)["return"] is cbr.Backup
+    assert typing.get_type_hints(cbr.get_backups)["return"] == Iterator[cbr.Backup]
+
+
+FILTERS = {
+    "name": "backup-004",
+    "resource_id": "server",
+    "resource_name": "server-004",
+    "resource_type": "OS::Nova::Server",
+    "status": "available",
+    "vault_id": "v",
+    "image_type": "backup",
+    "own_type": "all_granted",
+    "member_status": "pending",
+    "start_time": "2026-01-31T00:00:00Z",
+    "end_time": "2026-02-28T00:00:00+02:00",
+    "sort": "name:asc",
+}
+
+
+@pytest.mark.parametrize("name", sorted(FILTERS))
+def test_each_filter_is_sent_as_it_is(cbr_simulator: Simulator, name: str) -> None:
+    arguments: dict[str, Any] = {name: FILTERS[name]}
+    list(cbr.get_backups(**arguments))
+    assert asked(cbr_simulator) == [{"limit": "100", name: FILTERS[name]}]
+
+
+def test_filters_filter(cbr_simulator: Simulator) -> None:
+    backups = cbr_simulator.backups
+    assert [found.id for found in cbr.get_backups(resource_id=backups[4].resource_id)] == [backups[4].id]
+    assert [found.id for found in cbr.get_backups(name="backup-004", status="available")] == [backups[4].id]
+    assert list(cbr.get_backups(name="backup-004", status="error")) == []
+
+
+def test_newest_first_and_limit(cbr_simulator: Simulator) -> None:
+    newest = [backup.id for backup in sorted(cbr_simulator.backups, key=lambda backup: -backup.created_at)]
+    assert [found.id for found in cbr.get_backups(newest_first=True, limit=3)] == newest[:3]
+    assert asked(cbr_simulator)[0]["sort"] == "created_at:desc"
+    assert [found.id for found in cbr.get_backups(sort="created_at:asc", limit=1)] == newest[-1:]
+
+
+def test_pages_are_asked_for_one_after_the_other(small_pages: Simulator) -> None:
+    backups = cbr.get_backups(newest_first=True)
+    assert asked(small_pages) == []
+    next(backups)
+    assert len(asked(small_pages)) == 1
+    assert len(list(itertools.islice(backups, 99))) == 99
+    assert len(asked(small_pages)) == 1
+    next(backups)
+    assert len(asked(small_pages)) == 2
+    assert len(list(backups)) == 149
+    assert len(asked(small_pages)) == 3
+    small_pages.clear_calls()
+    assert len(list(cbr.get_backups(limit=100))) == 100
+    assert len(asked(small_pages)) == 1
+    assert list(cbr.get_backups(limit=0)) == []
+    assert len(asked(small_pages)) == 1
+
+
+@pytest.mark.parametrize("limit", [-1, 1.5])
+def test_a_limit_that_is_none(limit: Any) -> None:
+    with pytest.raises(pulumi.RunError, match=f"takes a limit of 0 and more, not {limit}"):
+        cbr.get_backups(limit=limit)
+
+
+def test_sort_and_newest_first_contradict() -> None:
+    with pytest.raises(pulumi.RunError, match="sort or newest_first, not both"):
+        cbr.get_backups(sort="name:asc", newest_first=True)
+
+
+LOOK_UPS: list[Callable[[str], object]] = [
+    cbr.get_backup,
+    cbr.get_backup_share_members,
+    lambda backup_id: list(cbr.get_backups(name=backup_id)),
+]
+
+
+@pytest.mark.parametrize("number", range(3))
+@pytest.mark.parametrize(
+    "trouble", ["denied", "gone", "malformed", "html", "no password", "unreachable", "no such cloud"]
+)
+def test_errors_are_one_line_for_the_user(
+    cbr_simulator: Simulator, monkeypatch: pytest.MonkeyPatch, number: int, trouble: str
+) -> None:
+    look_up = LOOK_UPS[number]
+    monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", "/nowhere/clouds.yaml")
+    config = {"cbr:maxRetries": "0"}
+    given = "00000000-0000-4000-8000-000000000000"
+    if trouble == "denied":
+        for action in ("cbr:backups:get", "cbr:backups:list", "cbr:member:list"):
+            cbr_simulator.deny(action)
+    elif trouble == "malformed":
+        given = "nightly"
+    elif trouble == "html":
+        cbr_simulator.faults.scripted("every GET to /v3/.*: html 200 before commit")
+    elif trouble == "no password":
+        monkeypatch.delenv("OS_PASSWORD")
+    elif trouble == "unreachable":
+        config["cbr:endpoint"] = "http://127.0.0.1:1"
+    elif trouble == "no such cloud":
+        config["cbr:cloud"] = "nowhere"
+    pulumi.runtime.set_all_config(config)
+    if number == 2 and trouble in ("gone", "malformed"):
+        assert look_up(given) == []
+        return
+    with pytest.raises(pulumi.RunError) as refused:
+        look_up(given)
+    text = str(refused.value)
+    assert text.startswith("cbr: ")
+    assert "\n" not in text
+    assert isinstance(refused.value.__cause__, CbrError)
+    assert cbr_simulator.owner.password not in text
+
+
+def test_the_programs_own_errors_pass_through(cbr_simulator: Simulator) -> None:
+    def program() -> None:
+        for _ in cbr.get_backups():
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        program()
+    backups = cbr.get_backups()
+    next(backups)
+    assert isinstance(backups, typing.Generator)
+    backups.close()
+
+
+def test_settings_are_the_stacks(cbr_simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in cbr_simulator.env():
+        monkeypatch.delenv(name, raising=False)
+    receiver = cbr_simulator.env("receiver")
+    keys = {
+        "authUrl": "OS_AUTH_URL",
+        "username": "OS_USERNAME",
+        "password": "OS_PASSWORD",
+        "userDomainName": "OS_USER_DOMAIN_NAME",
+        "projectId": "OS_PROJECT_ID",
+        "region": "OS_REGION_NAME",
+    }
+    pulumi.runtime.set_all_config(
+        {f"cbr:{key}": receiver[name] for key, name in keys.items()}, secret_keys=["cbr:password"]
+    )
+    backup = cbr_simulator.backups[0].id
+    assert list(cbr.get_backups(own_type="shared")) == []
+    cbr_simulator.share(backup, cbr_simulator.projects[0])
+    assert [found.id for found in cbr.get_backups(own_type="shared", member_status="pending")] == [backup]
+    assert list(cbr.get_backups(own_type="shared", member_status="accepted")) == []
+
+
+# openstacksdk's own, about a library that neither of us uses.
+@pytest.mark.filterwarnings("ignore:Support for InfluxDB")
+def test_clouds(cbr_simulator: Simulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import yaml
+
+    clouds = {}
+    for role in ("owner", "receiver"):
+        env = cbr_simulator.env(role)
+        clouds[role] = {
+            "auth": {
+                "auth_url": env["OS_AUTH_URL"],
+                "username": env["OS_USERNAME"],
+                "password": env["OS_PASSWORD"],
+                "user_domain_name": env["OS_USER_DOMAIN_NAME"],
+                "project_id": env["OS_PROJECT_ID"],
+            },
+            "region_name": env["OS_REGION_NAME"],
+        }
+    file = tmp_path / "clouds.yaml"
+    file.write_text(yaml.safe_dump({"clouds": clouds}))
+    for name in cbr_simulator.env():
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(file))
+    backup = cbr_simulator.backups[0].id
+    cbr_simulator.share(backup, cbr_simulator.projects[0])
+    assert cbr.get_backup(backup, cloud="owner") == cbr.get_backup(backup, cloud="receiver")
+    assert [member.dest_project_id for member in cbr.get_backup_share_members(backup, cloud="owner")] == [
+        cbr_simulator.projects[0]
+    ]
+    assert next(cbr.get_backups(own_type="shared", cloud="receiver")).id == backup
+    # One sign-in for each, whatever the number of look-ups.
+    assert cbr_simulator.count("POST", "auth/tokens") == 2
+
+
+class Mocks(pulumi.runtime.Mocks):
+    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str | None, dict[Any, Any]]:
+        return f"{args.name}-id", {**args.inputs, "backup_id": self.backup_id}
+
+    def call(self, args: pulumi.runtime.MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]]]:
+        return {}, []
+
+    backup_id = ""
+
+
+@pytest.mark.parametrize("preview", [False, True])
+def test_output_forms(cbr_simulator: Simulator, preview: bool) -> None:
+    backup, project = cbr_simulator.backups[0].id, cbr_simulator.projects[0]
+    cbr_simulator.share(backup, project)
+    mocks = Mocks()
+    mocks.backup_id = backup
+    pulumi.runtime.set_mocks(mocks, preview=preview)
+    seen: dict[str, Any] = {}
+
+    @pulumi.runtime.test  # type: ignore[untyped-decorator]
+    async def program() -> None:
+        share = cbr.BackupShareMember("one", backup, project)
+        found = cbr.get_backup_output(share.backup_id)
+        assert await found.is_known()
+        assert not await found.is_secret()
+        seen["name"] = await found.name.future()
+        seen["members"] = await cbr.get_backup_share_members_output(share.backup_id).future()
+        # Numbers among outputs are floats.
+        several = cbr.get_backups_output(newest_first=True, limit=pulumi.Output.from_input(2.0))  # type: ignore[arg-type]
+        seen["several"] = await several.future()
+        # A secret stays one.
+        secret = cbr.get_backup_output(pulumi.Output.secret(backup))
+        assert await secret.is_secret()
+        assert (await secret.future()) == cbr.get_backup(backup)
+        # What is not known yet is not asked for.
+        cbr_simulator.clear_calls()
+        unknown: pulumi.Output[str] = pulumi.Output(
+            set(), _done(pulumi.output.UNKNOWN), is_known=_done(False), is_secret=_done(False)
+        )
+        for later in (
+            cbr.get_backup_output(unknown),
+            cbr.get_backups_output(name=unknown),
+            cbr.get_backup_share_members_output(unknown),
+        ):
+            assert not await later.is_known()
+        assert cbr_simulator.calls == []
+
+    program()
+    assert seen["name"] == cbr_simulator.backups[0].name
+    assert [member.dest_project_id for member in seen["members"]] == [project]
+    assert [found.id for found in seen["several"]] == [backup.id for backup in cbr_simulator.backups[:-3:-1]]
+
+
+def _done(value: Any) -> Any:
+    import asyncio
+
+    future: asyncio.Future[Any] = asyncio.Future()
+    future.set_result(value)
+    return future

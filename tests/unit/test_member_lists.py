@@ -1,0 +1,110 @@
+"""One list for a burst of reads, and none that is older than a write."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timezone
+
+import pytest
+
+from pulumi_cbr.api.errors import Unreachable
+from pulumi_cbr.api.models import Member
+from pulumi_cbr.member_lists import MemberLists
+
+
+def member(project: str) -> Member:
+    return Member("id", "pending", "b", project, datetime.now(timezone.utc))
+
+
+class Service:
+    """Counts its calls, and can hold or fail them."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.members: tuple[Member, ...] = (member("p"),)
+        self.before_answer: Callable[[], None] = lambda: None
+        self.now = 100.0
+        self.lists = MemberLists(self.fetch, clock=lambda: self.now)
+
+    def fetch(self, backup_id: str) -> tuple[Member, ...]:
+        self.calls += 1
+        found = self.members
+        self.before_answer()
+        return found
+
+
+@pytest.fixture
+def service() -> Service:
+    return Service()
+
+
+def test_a_burst_of_reads_is_one_call(service: Service) -> None:
+    all_are_here = threading.Barrier(21)
+
+    def read() -> list[str]:
+        all_are_here.wait()
+        return list(service.lists.of("b"))
+
+    with ThreadPoolExecutor(20) as pool:
+        reads = [pool.submit(read) for _ in range(20)]
+        all_are_here.wait()
+        assert all(one.result() == ["p"] for one in reads)
+    assert service.calls == 1
+
+
+@pytest.mark.parametrize(("seconds", "calls"), [(0.0, 1), (2.9, 1), (3.1, 2)])
+def test_a_list_serves_for_three_seconds(service: Service, seconds: float, calls: int) -> None:
+    service.lists.of("b")
+    service.now += seconds
+    service.lists.of("b")
+    assert service.calls == calls
+
+
+def test_each_backup_has_its_own(service: Service) -> None:
+    service.lists.of("b")
+    service.lists.of("c")
+    service.lists.drop("c")
+    service.lists.of("b")
+    assert service.calls == 2
+
+
+def test_after_a_write_it_is_asked_for_again(service: Service) -> None:
+    service.lists.of("b")
+    service.members = ()
+    service.lists.drop("b")
+    assert service.lists.of("b") == {}
+
+
+def test_a_list_that_was_on_its_way_during_a_write_serves_nobody_later(service: Service) -> None:
+    asked, written = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        asked.set()
+        assert written.wait(10)
+
+    service.before_answer = hold
+    with ThreadPoolExecutor(1) as pool:
+        early = pool.submit(service.lists.of, "b")
+        assert asked.wait(10)
+        service.members = ()
+        service.before_answer = lambda: None
+        service.lists.drop("b")
+        assert service.lists.of("b") == {}
+        written.set()
+        assert list(early.result()) == ["p"]
+    assert service.lists.of("b") == {}
+
+
+def test_a_failure_reaches_who_waits_and_is_not_kept(service: Service) -> None:
+    def fail() -> None:
+        raise Unreachable("no network")
+
+    service.before_answer = fail
+    for _ in range(2):
+        with pytest.raises(Unreachable, match="no network"):
+            service.lists.of("b")
+    assert service.calls == 2
+    service.before_answer = lambda: None
+    assert list(service.lists.of("b")) == ["p"]
