@@ -1,0 +1,242 @@
+"""What is measured: each part gives its figures, whose samples are one a round, ours and the floor's in the same round."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+
+from bench.floor import LATENCY
+from bench.stacks import NO_CHECKPOINTS, Run, Shares, Simulator, Stack, environment, simulator, without_ours
+
+#: Seconds that the simulated service takes for a call, where it takes any.
+CALL_SECONDS = 0.1
+
+_OPERATIONS = ("up", "refresh", "destroy")
+_SIZES = (1, 10, 100, 500, 1000)
+
+
+@dataclass
+class Figure:
+    """One line of the table. `by` says what counts: the `value` alone, its `difference` from the floor, or its `ratio`."""
+
+    what: str
+    unit: str
+    by: str = "value"
+    #: What it should be at most; None where nothing is aimed at.
+    aim: float | None = None
+    ours: list[float] = field(default_factory=list)
+    floor: list[float] = field(default_factory=list)
+
+    def result(self) -> float:
+        """Give the median over the rounds, each paired with its own floor."""
+        if self.by == "value":
+            return median(self.ours)
+        pairs = zip(self.ours, self.floor, strict=True)
+        return median(ours - floor if self.by == "difference" else ours / floor for ours, floor in pairs)
+
+    def met(self) -> bool | None:
+        """Tell whether the aim is reached."""
+        return None if self.aim is None else self.result() <= self.aim
+
+
+class Figures(dict[str, Figure]):
+    """The figures of one part, in the order in which they were first told."""
+
+    def add(
+        self,
+        what: str,
+        unit: str,
+        ours: float,
+        floor: float | None = None,
+        *,
+        by: str = "value",
+        aim: float | None = None,
+    ) -> None:
+        """Add a round's sample."""
+        figure = self.setdefault(what, Figure(what, unit, by, aim))
+        figure.ours.append(ours)
+        if floor is not None:
+            figure.floor.append(floor)
+
+
+def import_cost(folder: Path, rounds: int) -> Figures:
+    """Import in fresh processes, with the bytecode at hand, as it is from a program's second run on."""
+    figures = Figures()
+    for number in range(3 * rounds + 1):
+        floor, ours = _imported("pulumi"), _imported("pulumi", "pulumi_cbr")
+        if number:
+            figures.add("import pulumi_cbr, over import pulumi", "ms", ours[0], floor[0], by="difference", aim=30)
+            figures.add(
+                "memory of import pulumi_cbr, over import pulumi", "MB", ours[1], floor[1], by="difference", aim=3
+            )
+    return figures
+
+
+_IMPORT = """
+import time
+began = time.perf_counter()
+import {}
+took = time.perf_counter() - began
+peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
+print(took * 1000, int(peak.split()[1]) / 1024)
+"""
+
+
+def _imported(*modules: str) -> tuple[float, float]:
+    command = [sys.executable, "-c", _IMPORT.format(", ".join(modules))]
+    done = subprocess.run(command, check=True, env=without_ours(), stdout=subprocess.PIPE, text=True)
+    milliseconds, megabytes = map(float, done.stdout.split())
+    return milliseconds, megabytes
+
+
+def no_latency(folder: Path, rounds: int) -> Figures:
+    """150 members of a service that answers at once: what is ours cannot hide behind waiting."""
+    figures = Figures()
+    with simulator(0, 15) as service:
+        stacks = _stacks(folder, service, ("nothing", "members"))
+        for _ in range(rounds):
+            for operation in "up", "destroy":
+                runs = {kind: stacks[kind](operation, service.shares(15, 10), {}) for kind in stacks}
+                ours, floor = runs["members"], runs["nothing"]
+                figures.add(f"150 members, {operation}", "s", ours.seconds, floor.seconds, by="ratio", aim=1.1)
+    return figures
+
+
+def twelve_backups(folder: Path, rounds: int) -> Figures:
+    """12 backups, each shared with 5 projects, of a service that takes its time: calls, seconds, and the state."""
+    figures = Figures()
+    most = {
+        "members": {"up": {"POST": 60}, "refresh": {"list": 12}, "destroy": {"DELETE": 60}},
+        "sets": {"up": {"list": 12, "POST": 12}, "refresh": {"list": 12}, "destroy": {"DELETE": 60}},
+    }
+    kinds = ("nothing", "members", "sets", "native members", "native sets")
+    with simulator(CALL_SECONDS, 12 * len(kinds)) as service:
+        # Each kind shares backups of its own.
+        shares = {kind: service.shares(12, 5, first=12 * number) for number, kind in enumerate(kinds)}
+        stacks = _stacks(folder, service, kinds)
+        for _ in range(rounds):
+            for operation in _OPERATIONS:
+                runs = {kind: stacks[kind](operation, shares[kind], {}) for kind in stacks}
+                for kind, run in runs.items():
+                    if kind == "nothing":
+                        continue
+                    what = f"12 backups with 5 projects, {kind}, {operation}"
+                    figures.add(what, "s", run.seconds, runs["nothing"].seconds, by="difference")
+                    # One sign-in, and nothing that is not among these.
+                    counts = {"sign-in": 1, **most[kind.removeprefix("native ")][operation]}
+                    for name in {**counts, **run.calls}:
+                        figures.add(f"{what}: {name}", "calls", run.calls.get(name, 0), aim=counts.get(name, 0))
+                if operation == "up":
+                    _add_state(figures, stacks)
+    return figures
+
+
+def _add_state(figures: Figures, stacks: Mapping[str, _Runner]) -> None:
+    ours, floor = stacks["members"].stack.state(), stacks["nothing"].stack.state()
+    size, bare = (sum(len(_compact(entry)) for entry in entries) / len(entries) for entries in (ours, floor))
+    figures.add("state a member", "bytes", size, bare, by="difference", aim=400)
+    figures.add("__provider of a member", "bytes", len(ours[0]["inputs"]["__provider"]), aim=120)
+
+
+def _compact(entry: object) -> str:
+    return json.dumps(entry, separators=(",", ":"))
+
+
+def where_it_goes(folder: Path, rounds: int) -> Figures:
+    """500 backups of one project each: calls, seconds, where they go, and the plugin's memory.
+
+    The floors are cut away one after the other: a resource that waits as long as a call takes leaves what is ours, one
+    that does nothing the calls' latency, and one whose state is written once, at the end, the engine's checkpoints.
+    """
+    figures = Figures()
+    with simulator(CALL_SECONDS, 500) as service:
+        shares = service.shares(500, 1)
+        stacks = _stacks(folder, service, ("nothing", "waiting", "members", "unchecked"))
+        for _ in range(rounds):
+            for operation in _OPERATIONS:
+                runs = {
+                    kind: stacks[kind](operation, shares, NO_CHECKPOINTS if kind == "unchecked" else {})
+                    for kind in stacks
+                }
+                ours, waiting, nothing = runs["members"], runs["waiting"], runs["nothing"]
+                what = f"500 members, {operation}"
+                figures.add(what, "s", ours.seconds)
+                figures.add(f"{what}: calls", "calls", sum(ours.calls.values()), aim=501)
+                figures.add(f"{what}: until the program's first line", "s", ours.start_seconds)
+                figures.add(f"{what}: the program declares", "s", ours.program_seconds)
+                checkpoints = nothing.seconds, runs["unchecked"].seconds
+                figures.add(f"{what}: checkpoints", "s", *checkpoints, by="difference")
+                figures.add(f"{what}: the calls' latency", "s", waiting.seconds, nothing.seconds, by="difference")
+                figures.add(f"{what}: ours", "s", ours.seconds, waiting.seconds, by="difference")
+                memory = f"memory of the plugin, {what}"
+                figures.add(memory, "MB", ours.plugin_mb, nothing.plugin_mb, by="ratio", aim=1.15)
+    return figures
+
+
+def growth(folder: Path, rounds: int) -> Figures:
+    """1 to 1,000 members without latency and without checkpoints, which grow with the square of their number."""
+    figures = Figures()
+    with simulator(0, max(_SIZES)) as service:
+        for _ in range(rounds):
+            own: dict[int, float] = {}
+            for size in _SIZES:
+                stacks = _stacks(folder, service, ("nothing", "members"))
+                for operation in "up", "destroy":
+                    shares = service.shares(size, 1)
+                    runs = {kind: stacks[kind](operation, shares, NO_CHECKPOINTS) for kind in stacks}
+                    ours, floor = runs["members"], runs["nothing"]
+                    what = f"{size} member{'s' * (size > 1)}, {operation}"
+                    figures.add(what, "s", ours.seconds, floor.seconds, by="difference")
+                    cpu = ours.plugin_cpu_seconds, floor.plugin_cpu_seconds
+                    figures.add(f"{what}: the plugin's processor time", "s", *cpu, by="difference")
+                    if operation == "up":
+                        own[size] = cpu[0] - cpu[1]
+                        cpu = ours.program_cpu_seconds, floor.program_cpu_seconds
+                        figures.add(f"{what}: the program's processor time", "s", *cpu, by="difference")
+            late, early = (own[1000] - own[500]) / 500, (own[500] - own[100]) / 400
+            figures.add(
+                "the plugin's processor time a member, 500 to 1000 against 100 to 500",
+                "ms",
+                late * 1000,
+                early * 1000,
+                by="ratio",
+                aim=1.25,
+            )
+    return figures
+
+
+class _Runner:
+    """Runs one kind of the program in a stack of its own."""
+
+    def __init__(self, stack: Stack, kind: str) -> None:
+        self.stack = stack
+        self._kind = kind
+
+    def __call__(self, operation: str, shares: Shares, env: Mapping[str, str]) -> Run:
+        return self.stack.run(operation, self._kind, shares, env)
+
+
+def _stacks(folder: Path, service: Simulator, kinds: Sequence[str]) -> dict[str, _Runner]:
+    env = {**environment(folder), LATENCY: str(CALL_SECONDS)}
+    taken = len(list(folder.glob("stack-*")))
+    # Names are in the state: all are of one length.
+    return {
+        kind: _Runner(
+            Stack(folder / f"stack-{taken + number:03}", env, service), "nothing" if kind == "unchecked" else kind
+        )
+        for number, kind in enumerate(kinds)
+    }
+
+
+PARTS: dict[str, Callable[[Path, int], Figures]] = {
+    "import": import_cost,
+    "no-latency": no_latency,
+    "twelve-backups": twelve_backups,
+    "where-it-goes": where_it_goes,
+    "growth": growth,
+}
