@@ -38,6 +38,9 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 )
 
+// heartbeat is how often the engine is asked whether it is still there: a host outlives an engine that was killed by this.
+const heartbeat = time.Second
+
 type generator struct {
 	program func(*pcl.Program) (map[string][]byte, hcl.Diagnostics, error)
 	sdk     func(*schema.Package, *pulumirpc.GeneratePackageRequest, schema.ReferenceLoader) (map[string][]byte, error)
@@ -108,7 +111,7 @@ func serve() error {
 	}
 	if len(os.Args) > 1 {
 		engine := os.Args[len(os.Args)-1]
-		if err := rpcutil.Healthcheck(context.Background(), engine, 0, func() { close(cancel) }); err != nil {
+		if err := rpcutil.Healthcheck(context.Background(), engine, heartbeat, func() { close(cancel) }); err != nil {
 			return err
 		}
 	}
