@@ -104,10 +104,10 @@ def test_each_extra_installs_what_it_promises(extra: str, code: str, dist: Path,
 def test_the_oldest_versions_allowed_work(dist: Path, tmp_path: Path) -> None:
     oldest = [f"{name}=={least}" for name, least in re.findall(r'"([a-z0-9]+)>=([0-9.]+),<\d+",', PROJECT)]
     assert {"pulumi", "requests", "keystoneauth1", "flask"} <= {entry.partition("==")[0] for entry in oldest}
-    tools = [f"{name}=={version(name)}" for name in ("pytest", "hypothesis")]
+    tools = [f"{name}=={version(name)}" for name in ("pytest", "pytest-xdist", "hypothesis")]
     python = environment(tmp_path / "oldest", dist, "pulumi-cbr[simulator]", *oldest, *tools)
     told = run(
-        *(python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "default"),
+        *(python, "-m", "pytest", "-q", "-n", "2", "-p", "no:cacheprovider", "-W", "default"),
         *(ROOT / "tests/protocol", ROOT / "tests/unit/test_state_format.py"),
         PYTHONPATH=str(ROOT / "tests"),
     )

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from queue import Queue
 from typing import Any
@@ -378,9 +379,18 @@ class Log(engine_pb2_grpc.EngineServicer):
         return empty_pb2.Empty()
 
 
-def start(engine: str, *options: str, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "pulumi_cbr.native.server", *options, engine]
-    return subprocess.Popen(command, env={**os.environ, **(env or {})}, stdout=subprocess.PIPE, text=True)
+@contextmanager
+def started(*command: str, env: dict[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
+    """Give a process, which is killed in the end, whatever a test makes of it."""
+    with subprocess.Popen(command, env={**os.environ, **(env or {})}, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def server(engine: str, *options: str) -> list[str]:
+    return [sys.executable, "-m", "pulumi_cbr.native.server", *options, engine]
 
 
 @pytest.mark.parametrize("options", [[], ["--logtostderr", "-v=9", "--tracing", "file:./trace"]])
@@ -392,7 +402,7 @@ def test_log_goes_to_the_engine_by_severity_and_resource(own_service: Simulator,
     engine.start()
     backup, project = own_service.backups[0].id, own_service.projects[0]
     own_service.faults.add(Fault("throttle", "POST", f"{backup}/members$", retry_after=LONG))
-    with start(f"127.0.0.1:{port}", *options, env=own_service.env()) as process:
+    with started(*server(f"127.0.0.1:{port}", *options), env=own_service.env()) as process:
         assert process.stdout
         with grpc.insecure_channel(f"127.0.0.1:{process.stdout.readline().strip()}") as channel:
             stub = provider_pb2_grpc.ResourceProviderStub(channel)
@@ -404,7 +414,6 @@ def test_log_goes_to_the_engine_by_severity_and_resource(own_service: Simulator,
                 entries.append(log.entries.get(timeout=LONG))
             stub.Cancel(empty_pb2.Empty())
             assert creating.exception(LONG)
-        process.kill()
     engine.stop(None)
     severity, urn, message = entries.pop()
     assert (severity, urn) == ("WARNING", URN)
@@ -416,7 +425,7 @@ def test_log_goes_to_the_engine_by_severity_and_resource(own_service: Simulator,
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_ends_when_told(number: signal.Signals) -> None:
-    with start("127.0.0.1:1") as process:
+    with started(*server("127.0.0.1:1")) as process:
         assert process.stdout
         assert process.stdout.readline().strip().isdigit()
         process.send_signal(number)
@@ -424,14 +433,13 @@ def test_ends_when_told(number: signal.Signals) -> None:
 
 
 def test_ctrl_c_is_for_the_engine() -> None:
-    with start("127.0.0.1:1") as process:
+    with started(*server("127.0.0.1:1")) as process:
         assert process.stdout
         port = process.stdout.readline().strip()
         process.send_signal(signal.SIGINT)
         with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
             info = provider_pb2_grpc.ResourceProviderStub(channel).GetPluginInfo(empty_pb2.Empty(), timeout=LONG)
         assert re.fullmatch(r"\d+\.\d+\.\d+.*", info.version)
-        process.kill()
 
 
 def test_ends_with_the_engine_even_in_a_call(own_service: Simulator) -> None:
@@ -439,9 +447,7 @@ def test_ends_with_the_engine_even_in_a_call(own_service: Simulator) -> None:
     backup, project = own_service.backups[0].id, own_service.projects[0]
     met = refused(own_service, f"{backup}/members$")
     script = f'"{sys.executable}" -m pulumi_cbr.native.server 127.0.0.1:1 & wait'
-    with subprocess.Popen(
-        ["/bin/sh", "-c", script], env={**os.environ, **own_service.env()}, stdout=subprocess.PIPE, text=True
-    ) as engine:
+    with started("/bin/sh", "-c", script, env=own_service.env()) as engine:
         assert engine.stdout
         with grpc.insecure_channel(f"127.0.0.1:{engine.stdout.readline().strip()}") as channel:
             stub = provider_pb2_grpc.ResourceProviderStub(channel)

@@ -385,14 +385,14 @@ def _plugin(settings: Settings) -> BaseIdentityPlugin:
     }
     url = v3(settings.auth_url or "")
     if settings.method == "token":
-        return plugins.Token(url, settings.token or "", **_given(project))
+        return plugins.Token(url, token=settings.token or "", **_given(project))
     if settings.method == "applicationCredential":
         return plugins.ApplicationCredential(
             url,
             application_credential_id=settings.application_credential_id,
             application_credential_secret=settings.application_credential_secret or "",
         )
-    return plugins.Password(url, settings.password or "", **_given(user), **_given(project))
+    return plugins.Password(url, password=settings.password or "", **_given(user), **_given(project))
 
 
 def _given(values: Mapping[str, str | None]) -> dict[str, Any]:

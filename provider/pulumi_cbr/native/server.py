@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import grpc
 import grpc.aio
+from google.protobuf import empty_pb2
 from pulumi.provider.experimental.server import ProviderServicer
 from pulumi.runtime._grpc_settings import _GRPC_CHANNEL_OPTIONS
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2, provider_pb2_grpc
@@ -31,6 +32,11 @@ T = TypeVar("T")
 
 class Servicer(ProviderServicer):
     """The SDK's servicer, with failed calls as one line: the SDK would add a traceback."""
+
+    async def Cancel(self, request: Any, context: Any) -> Any:
+        # Older versions of the SDK have none.
+        await self._provider.cancel()
+        return empty_pb2.Empty()
 
     async def Check(self, request: Any, context: Any) -> Any:
         return await _told(super().Check, request, context)
@@ -80,8 +86,8 @@ async def _told(serve: Callable[[Any, Any], Awaitable[T]], request: Any, context
     try:
         return await serve(request, context)
     except Exception as error:
-        # The SDK raises another exception in place of the one that says it.
-        cause = error.__context__ if isinstance(error.__context__, Exception) else error
+        # Newer versions of the SDK raise a bare Exception in place of the one that says it.
+        cause = error.__context__ if type(error) is Exception and isinstance(error.__context__, Exception) else error
         line = str(cause) if isinstance(cause, CbrError) else report(cause)
         await context.abort(grpc.StatusCode.UNKNOWN, f"cbr: {line}")
         raise AssertionError("abort raises") from error
