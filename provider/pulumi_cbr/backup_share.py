@@ -18,11 +18,11 @@ from pulumi_cbr.accounts import Account
 from pulumi_cbr.api import ids
 from pulumi_cbr.api.errors import AlreadyShared, CbrError, NotFound, ServiceError
 from pulumi_cbr.dynamic import DynamicProvider, given
+from pulumi_cbr.failures import already_shared
 from pulumi_cbr.inputs import Inputs
 from pulumi_cbr.lifecycle import UNKNOWN, Checked, Diff, Lifecycle, Properties, Reading
 from pulumi_cbr.sharing import (
     Incomplete,
-    already_shared,
     is_anothers,
     look,
     outputs_of,

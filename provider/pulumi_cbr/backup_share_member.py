@@ -15,9 +15,18 @@ from pulumi.dynamic import Resource
 from pulumi_cbr.accounts import Account
 from pulumi_cbr.api.errors import AlreadyShared, CbrError, ImageRegistered, NotAllowed, NotFound
 from pulumi_cbr.dynamic import DynamicProvider, given
+from pulumi_cbr.failures import already_shared
 from pulumi_cbr.inputs import Inputs
 from pulumi_cbr.lifecycle import UNKNOWN, Checked, Diff, Lifecycle, Properties, Reading, pair
-from pulumi_cbr.sharing import already_shared, is_anothers, once_visible, outputs_of, share, take, visible_again
+from pulumi_cbr.sharing import (
+    is_anothers,
+    once_visible,
+    outputs_of,
+    share,
+    take,
+    tell_drift,
+    visible_again,
+)
 
 if TYPE_CHECKING:
     from pulumi_cbr.api.models import Member
@@ -119,10 +128,6 @@ _INPUTS = ("backup_id", "dest_project_id", "cloud", "adopt_existing", "reshare_i
 _OUTPUTS = ("share_id", "status", "created_at", "updated_at", "vault_id", "image_id", "source_project_id")
 
 
-#: What others change.
-_WATCHED = ("share_id", "status", "vault_id", "image_id")
-
-
 class BackupShareMemberLifecycle(Lifecycle):
     """What becomes of a share when it is declared, changed, looked at and taken away."""
 
@@ -201,14 +206,7 @@ class BackupShareMemberLifecycle(Lifecycle):
         kept = {name: properties[name] for name in _INPUTS[2:] if properties.get(name)}
         inputs = {"backup_id": backup_id, "dest_project_id": project, **kept}
         outputs = {**inputs, **outputs_of(member, dict(properties))}
-        # The engine itself shows a refresh of outputs alone as no change.
-        drift = [
-            f"{name} is {outputs.get(name, 'none')}, not {properties.get(name, 'none')}"
-            for name in _WATCHED
-            if "share_id" in properties and outputs.get(name) != properties.get(name)
-        ]
-        if drift:
-            _log.warning("the share of backup %s with project %s has changed: %s", backup_id, project, "; ".join(drift))
+        tell_drift(backup_id, project, properties, outputs)
         # A receiver may see its own share, and is not where the backup comes from.
         if (source := account.client.project_id()) != project:
             outputs["source_project_id"] = source

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import tempfile
 import traceback
+from collections.abc import Iterable
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pulumi_cbr.api.models import Member
 
 
 class Refused(Exception):
@@ -24,3 +30,24 @@ def report(error: Exception) -> str:
             f"{bug}. No file could be written ({full.strerror}): please report it with this line. {error!r} in {trace}"
         )
     return f"{bug}. Please report it with the file {file.name} (which names backups and projects, but no credentials)"
+
+
+def already_shared(backup_id: str, members: Iterable[Member], now: datetime) -> str:
+    """Say which shares were there before, and how to take them over."""
+    shares = "; ".join(
+        f"with project {member.dest_project_id} (share {member.id}, status {member.status}, made {_age(member, now)})"
+        for member in members
+    )
+    return (
+        f"backup {backup_id} is shared already {shares}. To take that over and manage it here, set adopt_existing=True, or for "
+        "one run `pulumi config set cbr:adoptExisting true`"
+    )
+
+
+def _age(member: Member, now: datetime) -> str:
+    seconds = max(0, int((now - member.created_at).total_seconds()))
+    count, unit = next(
+        ((seconds // size, unit) for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute")) if seconds >= size),
+        (seconds, "second"),
+    )
+    return f"{count} {unit}{'' if count == 1 else 's'} ago, at {member.created_at.isoformat(timespec='seconds')}"

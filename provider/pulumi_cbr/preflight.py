@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
 from pulumi_cbr.api.errors import CbrError, NotFound
-from pulumi_cbr.sharing import already_shared
+from pulumi_cbr.failures import already_shared
 
 if TYPE_CHECKING:
     from pulumi_cbr.api.client import CbrClient

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from pulumi_cbr.api.errors import AlreadyShared, CbrError, ImageRegistered, LostAnswer, NotFound
+from pulumi_cbr.failures import already_shared
 
 if TYPE_CHECKING:
     from pulumi_cbr.accounts import Account
@@ -223,27 +224,6 @@ def _refuse_older(backup_id: str, members: Iterable[Member], oldest: datetime, n
     older = [member for member in members if member.created_at < oldest]
     if older:
         raise CbrError(already_shared(backup_id, older, now))
-
-
-def already_shared(backup_id: str, members: Iterable[Member], now: datetime) -> str:
-    """Say which shares were there before, and how to take them over."""
-    shares = "; ".join(
-        f"with project {member.dest_project_id} (share {member.id}, status {member.status}, made {_age(member, now)})"
-        for member in members
-    )
-    return (
-        f"backup {backup_id} is shared already {shares}. To take that over and manage it here, set adopt_existing=True, or for "
-        "one run `pulumi config set cbr:adoptExisting true`"
-    )
-
-
-def _age(member: Member, now: datetime) -> str:
-    seconds = max(0, int((now - member.created_at).total_seconds()))
-    count, unit = next(
-        ((seconds // size, unit) for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute")) if seconds >= size),
-        (seconds, "second"),
-    )
-    return f"{count} {unit}{'' if count == 1 else 's'} ago, at {member.created_at.isoformat(timespec='seconds')}"
 
 
 def tell_drift(backup_id: str, project: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:

@@ -12,7 +12,8 @@ from pulumi_cbr.accounts import Account, Accounts
 from pulumi_cbr.api.errors import AlreadyShared, CbrError
 from pulumi_cbr.api.models import Member
 from pulumi_cbr.api.retries import Timing
-from pulumi_cbr.sharing import Incomplete, already_shared, outputs_of, share, visible_again
+from pulumi_cbr.failures import already_shared
+from pulumi_cbr.sharing import Incomplete, outputs_of, share, visible_again
 from pulumi_cbr.simulator import Fault, Simulator
 
 WAITED: list[float] = []
