@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from waiting import wait_until
 
 from .conftest import ROOT
 
@@ -59,9 +61,10 @@ class Machine:
             (sdk / "python" / script).write_text("#!/bin/sh\n")
         self.put("go", FAKE_GO.format(log=self.log, sdk=sdk, seconds=seconds))
 
-    def start(self) -> subprocess.Popen[str]:
+    def start(self, *by: str) -> subprocess.Popen[str]:
         pipe = subprocess.PIPE
-        return subprocess.Popen([sys.executable, str(self.tool)], env=self.env, stdout=pipe, stderr=pipe, text=True)
+        command = [*by, sys.executable, str(self.tool)]
+        return subprocess.Popen(command, env=self.env, stdout=pipe, stderr=pipe, text=True)
 
     def run(self) -> tuple[int, str, str]:
         process = self.start()
@@ -136,10 +139,9 @@ def test_no_internet_builds_once(machine: Machine) -> None:
 def test_internet_that_never_answers_is_given_up_within_seconds(machine: Machine, silent_proxy: str) -> None:
     machine.env["https_proxy"] = silent_proxy
     machine.put_go()
-    started = time.monotonic()
     code, _, errors = machine.run()
     assert code == 0, errors
-    assert time.monotonic() - started < 20
+    assert re.search(r"The installer does not work here \(.*(timed out|nothing arrived for 10 s)", errors)
 
 
 def test_no_go(machine: Machine) -> None:
@@ -171,14 +173,13 @@ def test_two_at_once_build_once(machine: Machine) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_stopped_in_a_build(machine: Machine, number: signal.Signals) -> None:
     machine.put_go(seconds=30)
-    process = machine.start()
-    while not machine.log.exists():
-        time.sleep(0.05)
+    # As a shell starts what is to run in the background: deaf to SIGINT.
+    process = machine.start("/bin/sh", "-c", 'trap "" INT; exec "$0" "$@"')
+    wait_until(machine.log.exists)
     process.send_signal(number)
-    started = time.monotonic()
+    # Less than a compiler takes.
     process.communicate(timeout=20)
     assert process.returncode == 128 + number
-    assert time.monotonic() - started < 5
     assert [path.name for path in (machine.cache / "pulumi-cbr").iterdir()] == ["lock"]
 
 

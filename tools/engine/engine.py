@@ -58,15 +58,15 @@ class EngineError(Exception):
 
 
 def main() -> int:
-    # By default SIGTERM would end this program and leave the compiler running.
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    # By default SIGTERM would end this program and leave the compiler running; SIGINT is ignored where a shell started it
+    # in the background, as CI does.
+    for number in signal.SIGINT, signal.SIGTERM:
+        signal.signal(number, lambda number, frame: sys.exit(128 + number))
     try:
         print(find() or obtain())
     except EngineError as error:
         say(f"error: {error}")
         return 1
-    except KeyboardInterrupt:
-        return 130
     return 0
 
 
