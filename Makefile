@@ -15,7 +15,7 @@ demo: $(READY) ## share a backup, lose the share, get it back, with the real CLI
 	@$(PYTHON) tools/demo/demo.py
 
 test: $(READY) ## all tests
-	@engine=$$($(PYTHON) tools/engine/engine.py) && PATH="$$engine:$(CURDIR)/.venv/bin:$$PATH" $(PYTHON) -m pytest -n 2
+	@engine=$$($(PYTHON) tools/engine/engine.py) && PATH="$$engine:$(CURDIR)/.venv/bin:$$PATH" $(PYTHON) -m pytest -n 2 --dist worksteal
 
 lint: $(READY) ## ruff and mypy
 	.venv/bin/ruff check
@@ -38,4 +38,8 @@ $(READY): pyproject.toml requirements/dev.txt
 	@echo "Setting up .venv: once, a minute or two..." >&2
 	@python3 -m venv .venv >&2
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check -r requirements/dev.txt -e '.[clouds,simulator]' >&2
+	@# Where the language host looks for what an installed package says of its plugin; an editable one has it elsewhere, and
+	@# is taken for one that needs the plugin `cbr`.
+	@site=$$($(PYTHON) -c 'import sysconfig; print(sysconfig.get_path("purelib"))') && mkdir -p "$$site/pulumi_cbr" && \
+		cp provider/pulumi_cbr/pulumi-plugin.json "$$site/pulumi_cbr"
 	@touch $@

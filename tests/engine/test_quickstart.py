@@ -32,6 +32,7 @@ def test_plain_preview_with_nothing_configured(project: Path, cli: Cli, simulato
     preview = cli(project, "preview", env=simulator.env())
     assert preview.returncode == 0, preview.stdout
     assert "cbr:BackupShareMember" in preview.stdout
+    assert "warning" not in preview.stdout
     assert simulator.calls == []
 
 
