@@ -10,7 +10,6 @@ import re
 import signal
 import subprocess
 import textwrap
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ import pytest
 
 from pulumi_cbr.backup_share_member import BackupShareMemberProvider
 from pulumi_cbr.simulator import Simulator
+from waiting import wait_until
 
 from .conftest import Cli
 
@@ -384,10 +384,8 @@ def test_killed_between_commit_and_answer(stack: Stack, simulator: Simulator, en
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    patience = time.monotonic() + 60
-    while not simulator.members(backup):
-        assert run.poll() is None
-        assert time.monotonic() < patience
+    wait_until(lambda: simulator.members(backup) or run.poll() is not None)
+    assert run.poll() is None
     run.send_signal(signal.SIGKILL)
     run.wait()
     simulator.faults.clear()

@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ import pytest
 
 import pulumi_cbr.native as cbr
 from pulumi_cbr.simulator import Fault, Simulator
+from waiting import wait_until
 
 from .conftest import Cli, NewStack
 
@@ -336,10 +336,7 @@ def test_killed_while_it_waits(waiting_up: subprocess.Popen[str], tmp_path: Path
     assert len(running_with(str(tmp_path))) > 2
     waiting_up.kill()
     waiting_up.communicate()
-    until = time.monotonic() + 40
-    while running_with(str(tmp_path)) and time.monotonic() < until:
-        time.sleep(0.2)
-    assert running_with(str(tmp_path)) == []
+    wait_until(lambda: running_with(str(tmp_path)) == [])
 
 
 def running_with(folder: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""The real CLI in a folder of its own, and what is common to tests that wait for a fault to happen."""
+"""The real CLI in a folder of its own."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -30,14 +29,6 @@ for backup, project in json.loads(os.environ["PAIRS"]):
 
 #: Backup and project, as the program declares them.
 Pair = tuple[str, str]
-
-
-def wait_until(happened: Callable[[], bool], patience: float = 60) -> None:
-    """Wait for something that will happen. Fails where it does not."""
-    until = time.monotonic() + patience
-    while not happened():
-        assert time.monotonic() < until, "it has not happened"
-        time.sleep(0.005)
 
 
 class Terminal:

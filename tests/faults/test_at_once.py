@@ -11,9 +11,10 @@ import pytest
 
 from protocol.plugin import FLAVOURS, HookFailed, Plugin
 from pulumi_cbr.simulator import Fault, Simulator
+from waiting import wait_until
 
 from .bare_engine import Hurried, Resource, assert_said_well
-from .conftest import there, wait_until
+from .conftest import there
 
 NewPlugin = Callable[..., Plugin]
 

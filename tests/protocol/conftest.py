@@ -27,7 +27,8 @@ def flavour(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="session")
 def shared_service() -> Iterator[Simulator]:
-    with Simulator(backups=600) as running:
+    # A backup for each test of a worker that runs them all; tokens outlive the hours that tests let go by.
+    with Simulator(backups=2000, token_life=1e9) as running:
         yield running
 
 

@@ -13,6 +13,7 @@ import pytest
 from protocol.conftest import Backups, Fails, PluginWith
 from protocol.plugin import HookFailed, Plugin
 from pulumi_cbr.simulator import Fault, Simulator
+from waiting import wait_until
 
 KIND = "BackupShareMember"
 
@@ -262,8 +263,8 @@ def test_killed_between_commit_and_answer_is_finished_by_one_more_run(
     fails("timeout_after", "POST", seconds=600)
     with Plugin(flavour, service.env()) as plugin, ThreadPoolExecutor() as pool:
         creating = pool.submit(plugin.create, KIND, inputs)
-        while not service.members(backup):
-            assert not creating.done()
+        wait_until(lambda: service.members(backup) or creating.done())
+        assert not creating.done()
         plugin.process.send_signal(signal.SIGKILL)
         with pytest.raises(HookFailed):
             creating.result()

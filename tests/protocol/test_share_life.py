@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ import pytest
 from protocol.plugin import HookFailed, Plugin
 from pulumi_cbr.lifecycle import UNKNOWN
 from pulumi_cbr.simulator import Fault, Simulator
+from waiting import wait_until
 
 KIND = "BackupShare"
 
@@ -36,14 +36,6 @@ def changes(service: Simulator) -> list[str]:
                 call.method if call.method != "GET" else "LIST" if match[1] and not match[2] else f"GET{match[2] or ''}"
             )
     return told
-
-
-def wait_for(plugin: Plugin, text: str) -> bool:
-    """Tell whether the plugin says something: its standard error is read beside its answers."""
-    deadline = time.monotonic() + 10
-    while text not in plugin.said() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    return text in plugin.said()
 
 
 def one_line(error: pytest.ExceptionInfo[HookFailed]) -> str:
@@ -312,7 +304,7 @@ def test_read_is_one_list_and_shows_what_is_different(
     later = new_plugin()
     _, seen, inputs = later.read(KIND, id_, outputs)
     assert seen["members"][a]["status"] == "rejected"
-    assert wait_for(later, f"with project {a} has changed: status is rejected, not pending\n")
+    wait_until(lambda: f"with project {a} has changed: status is rejected, not pending\n" in later.said())
     assert f"with project {b}" not in later.said()
     assert set(seen["members"]) == {a, b}
     assert inputs == inputs_of(backup, [a, b])
@@ -577,7 +569,7 @@ def test_what_was_taken_over_is_not_deleted_with_its_old_form(
     _, renamed = operation.create(KIND, inputs_of(backup, [a], adopt_existing=True))
     operation.delete(KIND, id_, outputs)
     assert shared(service, backup) == set(renamed["members"]) == {a}
-    assert wait_for(operation, f"the shares of backup {backup} with {a} stay")
+    wait_until(lambda: f"the shares of backup {backup} with {a} stay" in operation.said())
 
 
 # Previews
@@ -592,7 +584,7 @@ def test_foreign_members_are_named_in_a_preview_after_a_refresh(
     # Not where an entry that is not known yet may be that one.
     plugin.diff(KIND, backup, state, {**olds, "dest_project_ids": [a, UNKNOWN]}, olds)
     plugin.diff(KIND, backup, state, inputs_of(backup, [a, b], exclusive=True), olds)
-    assert wait_for(plugin, f"cbr: backup {backup}: exclusive=True takes away the shares with {foreign}\n")
+    wait_until(lambda: f"cbr: backup {backup}: exclusive=True takes away the shares with {foreign}\n" in plugin.said())
     assert plugin.said().count(backup) == 1
     assert other not in plugin.said()
 
@@ -614,7 +606,7 @@ def test_preflight(plugin_with: New, service: Simulator, backups: Any) -> None:
         assert ("would be shared with 11 projects" in str(failures)) == (not options)
         _, failures = plugin.check(KIND, inputs_of("00000000-0000-4000-8000-000000000000", [a, b], **options))
         assert "does not exist in project" in failures["dest_project_ids"][0]
-    assert wait_for(plugin, f"backup {full}: exclusive=True takes away the shares with {foreign}")
+    wait_until(lambda: f"backup {full}: exclusive=True takes away the shares with {foreign}" in plugin.said())
     assert plugin.said().count(f"takes away the shares with {foreign}") == 2
 
 

@@ -338,7 +338,7 @@ class Lives(RuleBasedStateMachine):
 
 
 def test_random_lives() -> None:
-    run_state_machine_as_test(
+    run_state_machine_as_test(  # type: ignore[no-untyped-call]  # Hypothesis's own
         Lives,
         settings=settings(
             max_examples=120,
