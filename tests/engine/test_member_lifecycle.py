@@ -7,7 +7,6 @@ import json
 import os
 import pickle
 import re
-import signal
 import subprocess
 import textwrap
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from processes import kill_session
 from pulumi_cbr.backup_share_member import BackupShareMemberProvider
 from pulumi_cbr.simulator import Simulator
 from waiting import wait_until
@@ -382,12 +382,12 @@ def test_killed_between_commit_and_answer(stack: Stack, simulator: Simulator, en
         env={**os.environ, **engine_env, **stack.env},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        text=True,
         start_new_session=True,
     )
     wait_until(lambda: simulator.members(backup) or run.poll() is not None)
     assert run.poll() is None
-    run.send_signal(signal.SIGKILL)
-    run.wait()
+    kill_session(run)
     simulator.faults.clear()
     stack.run("cancel", "--yes")
     assert stack.shares() == {}

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from pulumi_cbr.simulator import Simulator
+from processes import kill_session
+from pulumi_cbr.simulator import Fault, Simulator
+from waiting import wait_until
 
 from .conftest import ROOT, Cli
 
@@ -19,8 +21,8 @@ BLOCKS = re.findall(r"^```(python|sh)\n(.*?)^```$", (ROOT / "README.md").read_te
 PROGRAMS = [text for language, text in BLOCKS if language == "python"]
 COMMANDS = [text for language, text in BLOCKS if language == "sh"]
 
-MEMBER, SHARE, LOOK_UP, CROSS_PROJECT = PROGRAMS
-INSTALL, PASSWORD, ACCESS_KEYS, CLOUD, CONFIGURATION, ADOPT, SIMULATOR = COMMANDS
+MEMBER, SHARE, LOOK_UP, CROSS_PROJECT, FIXTURES = PROGRAMS
+INSTALL, PASSWORD, ACCESS_KEYS, CLOUD, CONFIGURATION, ADOPT, AFTER_A_KILL, SIMULATOR = COMMANDS
 
 BACKUP = "0ddb0e92-50b2-49d4-bd57-35b378502536"
 RECEIVER = "e991c88fb754e3862d3e981533f29aec"
@@ -126,6 +128,44 @@ def test_adopting(project: Path, engine_env: dict[str, str], cli: Cli, simulator
     shell(project, ADOPT, env)
     assert "cbr:adoptExisting" not in shell(project, "pulumi config", env)
     assert cli(project, "preview", "--expect-no-changes", env=env).returncode == 0
+
+
+def test_after_a_killed_run(project: Path, engine_env: dict[str, str], cli: Cli, simulator: Simulator) -> None:
+    (project / "__main__.py").write_text(SHARE)
+    env = {**engine_env, **simulator.env("owner")}
+    simulator.faults.add(Fault("timeout_after"))
+    up = subprocess.Popen(
+        ["pulumi", "up", "--yes", "--skip-preview", "--non-interactive"],
+        cwd=project,
+        env={**os.environ, **env},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
+    wait_until(lambda: simulator.members(BACKUP) or up.poll() is not None)
+    kill_session(up)
+    locked = cli(project, "up", "--yes", env=env)
+    assert "the stack is currently locked" in locked.stdout
+
+    shell(project, AFTER_A_KILL, env)
+
+    assert "cbr:adoptExisting" not in shell(project, "pulumi config", env)
+    assert "pending_operations" not in shell(project, "pulumi stack export", env)
+    done = cli(project, "preview", "--expect-no-changes", env=env)
+    assert done.returncode == 0, done.stdout
+    assert "pending" not in done.stdout
+
+
+def test_the_fixtures(tmp_path: Path, engine: Path) -> None:
+    program = tmp_path / "path" / "of" / "the" / "program"
+    program.mkdir(parents=True)
+    (program / "Pulumi.yaml").write_text("name: readme\nruntime: python\n")
+    (program / "__main__.py").write_text(MEMBER)
+    (tmp_path / "test_it.py").write_text(FIXTURES)
+    path = {"PATH": os.pathsep.join([str(engine), os.environ["PATH"]])}
+    assert "1 passed" in shell(tmp_path, f"{sys.executable} -m pytest -q -p no:cacheprovider test_it.py", path)
 
 
 def test_trying_it_without_a_cloud(project: Path, engine_env: dict[str, str], tmp_path: Path) -> None:

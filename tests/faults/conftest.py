@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from engine.conftest import engine, engine_env, pulumi_home, simulator
+from processes import kill_session, session
 from pulumi_cbr.simulator import Simulator
 
 __all__ = ["engine", "engine_env", "pulumi_home", "simulator"]
@@ -98,38 +97,16 @@ class Terminal:
         except ValueError:
             shutil.copy(state.with_suffix(".json.bak"), state)
 
-    def kill(self, process: subprocess.Popen[str]) -> None:
-        """Kill a started CLI, and all that it has started and would leave running."""
-        # Plugins have groups of their own, and are of its session.
-        process.kill()
-        for other in _session(process.pid):
-            with suppress(ProcessLookupError):
-                os.kill(other, signal.SIGKILL)
-        process.communicate()
-
     def end_all(self) -> None:
         """Leave nothing running."""
         for process in self._started:
             if process.returncode is None:
-                self.kill(process)
-
-
-def _session(leader: int) -> list[int]:
-    """Give the processes of a session."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with suppress(FileNotFoundError, ProcessLookupError):
-                # After the name in brackets: state, parent, group, session.
-                after = (entry / "stat").read_text().rpartition(")")[2].split()
-                if int(after[3]) == leader:
-                    found.append(int(entry.name))
-    return found
+                kill_session(process)
 
 
 def below(process: subprocess.Popen[str], what: str) -> int:
     """Give the process below a started CLI that has `what` in its command line."""
-    lines = {id_: Path(f"/proc/{id_}/cmdline").read_text().replace("\0", " ") for id_ in _session(process.pid)}
+    lines = {id_: Path(f"/proc/{id_}/cmdline").read_text().replace("\0", " ") for id_ in session(process.pid)}
     return next(id_ for id_, line in lines.items() if what in line)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from processes import kill_session
 from pulumi_cbr.simulator import Fault, Simulator
 from waiting import wait_until
 
@@ -77,7 +78,7 @@ def test_killed_in_the_middle_of_twenty(victim: str, simulator: Simulator, termi
             os.kill(below(up, "-m pulumi.dynamic"), signal.SIGKILL)
             stack.ended(up, fails=True)
         else:
-            stack.kill(up)
+            kill_session(up)
             stack.mend()
             assert "pulumi cancel" in stack.up(fails=True)
             stack.run("cancel", "--yes")

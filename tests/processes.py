@@ -1,0 +1,29 @@
+"""Processes that the engine starts: its plugins are in groups of their own, and all are in its session."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+
+
+def session(leader: int) -> list[int]:
+    """Give the processes of a session."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with suppress(ProcessLookupError):
+                if os.getsid(int(entry.name)) == leader:
+                    found.append(int(entry.name))
+    return found
+
+
+def kill_session(leader: subprocess.Popen[str]) -> None:
+    """Kill a process that began a session, and all that it has started and would leave running."""
+    leader.kill()
+    for other in session(leader.pid):
+        with suppress(ProcessLookupError):
+            os.kill(other, signal.SIGKILL)
+    leader.communicate()
