@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
+import yaml
 from pulumi import automation as auto
 
 from pulumi_cbr.simulator import Simulator
@@ -18,6 +19,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 #: Run the CLI in a folder: `cli(folder, "up", "--yes", env=...)`. Its output is not checked, nor its exit code.
 Cli = Callable[..., "subprocess.CompletedProcess[str]"]
+#: Write a clouds.yaml, whose entries sign in as these roles, and give the variable that names it.
+Clouds = Callable[[Mapping[str, str]], dict[str, str]]
 #: Make a stack of an inline program, with variables that sign it in.
 NewStack = Callable[[Callable[[], None], Mapping[str, str]], auto.Stack]
 
@@ -85,3 +88,19 @@ def new_stack(engine_env: dict[str, str], tmp_path: Path) -> NewStack:
 def simulator() -> Iterator[Simulator]:
     with Simulator() as running:
         yield running
+
+
+@pytest.fixture
+def clouds(simulator: Simulator, tmp_path: Path) -> Clouds:
+    def write(roles: Mapping[str, str]) -> dict[str, str]:
+        entries = {}
+        for name, role in roles.items():
+            env = simulator.env(role)
+            keys = ("auth_url", "username", "password", "user_domain_name", "project_id")
+            auth = {key: env[f"OS_{key.upper()}"] for key in keys}
+            entries[name] = {"auth": auth, "region_name": env["OS_REGION_NAME"]}
+        file = tmp_path / "clouds.yaml"
+        file.write_text(yaml.safe_dump({"clouds": entries}))
+        return {"OS_CLIENT_CONFIG_FILE": str(file)}
+
+    return write

@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-import yaml
 
 from pulumi_cbr.simulator import Simulator
 
-from .conftest import Cli
+from .conftest import Cli, Clouds
 from .written import WrittenStack
 
 
 @pytest.fixture
-def stack(cli: Cli, simulator: Simulator, tmp_path: Path, engine_env: Mapping[str, str]) -> WrittenStack:
+def stack(cli: Cli, clouds: Clouds, tmp_path: Path) -> WrittenStack:
     """A stack that knows two clouds, and nothing else to sign in with."""
-    clouds = {}
-    for role in ("owner", "receiver"):
-        env = simulator.env(role)
-        names = ("auth_url", "username", "password", "user_domain_name", "project_id")
-        clouds[role] = {
-            "auth": {name: env[f"OS_{name.upper()}"] for name in names},
-            "region_name": env["OS_REGION_NAME"],
-        }
-    file = tmp_path / "clouds.yaml"
-    file.write_text(yaml.safe_dump({"clouds": clouds}))
-    return WrittenStack(tmp_path / "written", tmp_path / "backend", cli, {"OS_CLIENT_CONFIG_FILE": str(file)})
+    signed_in = clouds({"owner": "owner", "receiver": "receiver"})
+    return WrittenStack(tmp_path / "written", tmp_path / "backend", cli, signed_in)
 
 
 def test_both_sides_in_one_program(stack: WrittenStack, simulator: Simulator) -> None:

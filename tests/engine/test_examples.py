@@ -17,7 +17,7 @@ import yaml
 
 from pulumi_cbr.simulator import Simulator
 
-from .conftest import ROOT, Cli
+from .conftest import ROOT, Cli, Clouds
 
 EXAMPLES = sorted(folder.parent for folder in (ROOT / "examples").glob("*/__main__.py"))
 MINE = ["component", "cross_project", "share_newest_backups", "share_with_several_projects"]
@@ -158,21 +158,11 @@ def test_share_newest_backups_asks_for_what_is_missing(example: Example, simulat
     assert "Traceback" not in told
 
 
-def test_cross_project(example: Example, simulator: Simulator, tmp_path: Path) -> None:
-    clouds = {}
-    for role in ("owner", "receiver"):
-        env = simulator.env(role)
-        names = ("auth_url", "username", "password", "user_domain_name", "project_id")
-        clouds[role] = {
-            "auth": {name: env[f"OS_{name.upper()}"] for name in names},
-            "region_name": env["OS_REGION_NAME"],
-        }
-    file = tmp_path / "clouds.yaml"
-    file.write_text(yaml.safe_dump({"clouds": clouds}))
+def test_cross_project(example: Example, simulator: Simulator, clouds: Clouds, tmp_path: Path) -> None:
     backup, project_id, vault = simulator.backups[2].id, simulator.receiver.project_id, simulator.vaults[0].id
     project = example(
         "cross_project",
-        {"OS_CLIENT_CONFIG_FILE": str(file)},
+        clouds({"owner": "owner", "receiver": "receiver"}),
         backup_id=backup,
         dest_project_id=project_id,
         vault_id=vault,

@@ -15,7 +15,7 @@ from processes import kill_session
 from pulumi_cbr.simulator import Fault, Simulator
 from waiting import wait_until
 
-from .conftest import ROOT, Cli
+from .conftest import ROOT, Cli, Clouds
 
 BLOCKS = re.findall(r"^```(python|sh)\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
 PROGRAMS = [text for language, text in BLOCKS if language == "python"]
@@ -40,25 +40,9 @@ def project(tmp_path: Path, cli: Cli) -> Path:
 
 
 @pytest.fixture
-def clouds(tmp_path: Path, simulator: Simulator) -> dict[str, str]:
+def named(clouds: Clouds) -> dict[str, str]:
     """The two entries of clouds.yaml that the README names."""
-    lines = ["clouds:"]
-    for name, role in (("production", "owner"), ("disaster-recovery", "receiver")):
-        env = simulator.env(role)
-        auth = ", ".join(
-            f"{key}: {env[variable]}"
-            for key, variable in (
-                ("auth_url", "OS_AUTH_URL"),
-                ("username", "OS_USERNAME"),
-                ("password", "OS_PASSWORD"),
-                ("user_domain_name", "OS_USER_DOMAIN_NAME"),
-                ("project_id", "OS_PROJECT_ID"),
-            )
-        )
-        lines.append(f"  {name}: {{auth: {{{auth}}}, region_name: {env['OS_REGION_NAME']}}}")
-    path = tmp_path / "clouds.yaml"
-    path.write_text("\n".join(lines))
-    return {"OS_CLIENT_CONFIG_FILE": str(path)}
+    return clouds({"production": "owner", "disaster-recovery": "receiver"})
 
 
 def shell(folder: Path, block: str, env: Mapping[str, str]) -> str:
@@ -83,10 +67,10 @@ def shell(folder: Path, block: str, env: Mapping[str, str]) -> str:
     ids=["member", "share", "look-up", "cross-project"],
 )
 def test_program(
-    program: str, shares: int, project: Path, cli: Cli, simulator: Simulator, clouds: dict[str, str]
+    program: str, shares: int, project: Path, cli: Cli, simulator: Simulator, named: dict[str, str]
 ) -> None:
     (project / "__main__.py").write_text(program)
-    env = {**simulator.env("owner"), **clouds}
+    env = {**simulator.env("owner"), **named}
 
     def members() -> list[str]:
         return [member.status for backup in simulator.backups for member in simulator.members(backup.id).values()]
@@ -106,9 +90,9 @@ def test_program(
     [(PASSWORD, "password"), (ACCESS_KEYS, "accessKey"), (CLOUD, "cloud")],
     ids=lambda value: value[:24],
 )
-def test_signing_in_by_variables(block: str, method: str, tmp_path: Path, clouds: dict[str, str]) -> None:
+def test_signing_in_by_variables(block: str, method: str, tmp_path: Path, named: dict[str, str]) -> None:
     read = f"{sys.executable} -c 'from pulumi_cbr.api import load; print(load().method)'"
-    assert shell(tmp_path, f"{block}\n{read}", clouds).strip() == method
+    assert shell(tmp_path, f"{block}\n{read}", named).strip() == method
 
 
 def test_signing_in_by_the_configuration(project: Path, engine_env: dict[str, str]) -> None:
