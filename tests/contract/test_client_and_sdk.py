@@ -18,10 +18,7 @@ from huaweicloudsdkcbr.v1 import (
     UpdateMember,
     UpdateMemberStatusRequest,
 )
-from huaweicloudsdkcbr.v1 import CbrClient as SdkClient
-from huaweicloudsdkcore.auth.credentials import BasicCredentials
 from huaweicloudsdkcore.exceptions.exceptions import ClientRequestException
-from huaweicloudsdkcore.http.http_config import HttpConfig
 
 from pulumi_cbr.api.client import CbrClient
 from pulumi_cbr.api.errors import ServiceError
@@ -29,11 +26,9 @@ from pulumi_cbr.api.models import Backup, Member
 from pulumi_cbr.api.settings import load
 from pulumi_cbr.simulator import Simulator
 
-# The SDK calls datetime.utcnow, which newer Pythons warn of, and warns itself where dateutil is not installed.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore:Unable to convert string:ImportWarning"),
-]
+from .sdk import WARNINGS, connected
+
+pytestmark = WARNINGS
 
 VARIABLES = {
     "accessKey": "HW_ACCESS_KEY",
@@ -46,12 +41,7 @@ VARIABLES = {
 
 
 def sdk(simulator: Simulator, role: str = "owner") -> Any:
-    keys = simulator.access_key_env(role)
-    credentials = BasicCredentials(keys["HW_ACCESS_KEY"], keys["HW_SECRET_KEY"], keys["HW_PROJECT_ID"])
-    config = HttpConfig.get_default_config()
-    config.timeout = (5, 20)
-    builder = SdkClient.new_builder().with_credentials(credentials).with_http_config(config)
-    return builder.with_endpoint(keys["CBR_ENDPOINT"]).build()
+    return connected(simulator.access_key_env(role))
 
 
 def ours(simulator: Simulator, role: str = "owner", *, temporary: bool = False) -> CbrClient:

@@ -20,16 +20,13 @@ from huaweicloudsdkcbr.v1 import (
 )
 from huaweicloudsdkcore.auth.credentials import BasicCredentials
 from huaweicloudsdkcore.exceptions.exceptions import ClientRequestException
-from huaweicloudsdkcore.http.http_config import HttpConfig
 from huaweicloudsdkcore.region.region import Region
 
 from pulumi_cbr.simulator import Simulator
 
-# The SDK calls datetime.utcnow, which newer Pythons warn of, and warns itself where dateutil is not installed.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore:Unable to convert string:ImportWarning"),
-]
+from .sdk import WARNINGS, connected
+
+pytestmark = WARNINGS
 
 Connect = Callable[..., Any]
 
@@ -40,13 +37,7 @@ def connect(cbr_simulator: Simulator) -> Connect:
 
     def make(role: str = "owner", **changed: str) -> Any:
         keys = cbr_simulator.access_key_env(role, temporary="HW_SECURITY_TOKEN" in changed) | changed
-        credentials = BasicCredentials(keys["HW_ACCESS_KEY"], keys["HW_SECRET_KEY"], keys["HW_PROJECT_ID"])
-        if "HW_SECURITY_TOKEN" in keys:
-            credentials.with_security_token(keys["HW_SECURITY_TOKEN"])
-        config = HttpConfig.get_default_config()
-        config.timeout = (5, 20)
-        builder = CbrClient.new_builder().with_credentials(credentials).with_http_config(config)
-        return builder.with_endpoint(keys["CBR_ENDPOINT"]).build()
+        return connected(keys)
 
     return make
 
