@@ -15,7 +15,7 @@ demo: $(READY) ## share a backup, lose the share, get it back, with the real CLI
 	@$(PYTHON) tools/demo/demo.py
 
 test: $(READY) ## all tests
-	@engine=$$($(PYTHON) tools/engine/engine.py) && PATH="$$engine:$(CURDIR)/.venv/bin:$$PATH" $(PYTHON) -m pytest -n 2 --dist worksteal
+	@engine=$$($(PYTHON) tools/engine/engine.py) && PATH="$$engine:$(CURDIR)/.venv/bin:$$PATH" $(PYTHON) -m pytest -n 4 --dist worksteal
 
 lint: $(READY) ## ruff and mypy
 	.venv/bin/ruff check

@@ -17,7 +17,8 @@ from waiting import wait_until
 
 from .conftest import ROOT, Cli, Clouds
 
-BLOCKS = re.findall(r"^```(python|sh)\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"^```(python|sh)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 PROGRAMS = [text for language, text in BLOCKS if language == "python"]
 COMMANDS = [text for language, text in BLOCKS if language == "sh"]
 
@@ -140,6 +141,18 @@ def test_after_a_killed_run(project: Path, engine_env: dict[str, str], cli: Cli,
     done = cli(project, "preview", "--expect-no-changes", env=env)
     assert done.returncode == 0, done.stdout
     assert "pending" not in done.stdout
+
+
+def test_a_state_that_was_being_written(project: Path, engine_env: dict[str, str], cli: Cli) -> None:
+    backend = Path(engine_env["PULUMI_BACKEND_URL"].removeprefix("file://"))
+    (attributes,) = backend.rglob("test.json.attrs")
+    attributes.write_text("")
+    (told,) = re.findall(
+        r"^\| `(failed to load checkpoint.*)` \| .* delete the empty `<stack>.json.attrs`", README, re.MULTILINE
+    )
+    assert told in cli(project, "stack", "export").stdout
+    attributes.unlink()
+    assert cli(project, "stack", "export").returncode == 0
 
 
 def test_the_fixtures(tmp_path: Path, engine: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -89,13 +88,11 @@ class Terminal:
         return {(entry["backup_id"], entry["dest_project_id"]): entry["share_id"] for entry in outputs}
 
     def mend(self) -> None:
-        """Put back the engine's own copy of a state that it was killed while it wrote."""
+        """Take away what the engine was writing beside a state when it was killed, as the README says; the state is whole."""
         backend = Path(self._env["PULUMI_BACKEND_URL"].removeprefix("file://"))
-        (state,) = backend.rglob(f"stacks/**/{self._stack}.json")
-        try:
-            json.loads(state.read_text())
-        except ValueError:
-            shutil.copy(state.with_suffix(".json.bak"), state)
+        for attributes in backend.rglob(f"stacks/**/{self._stack}.json.attrs"):
+            if not attributes.read_text():
+                attributes.unlink()
 
     def end_all(self) -> None:
         """Leave nothing running."""
