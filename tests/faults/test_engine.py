@@ -39,7 +39,7 @@ WORST: list[tuple[dict[str, Any], bool]] = [
 def test_worst_dozen(simulator: Simulator, terminal: NewTerminal) -> None:
     stack = terminal("test")
     stack.pairs = [(backup.id, simulator.projects[2]) for backup in simulator.backups]
-    stack.set("timeout", "5")
+    stack.set("timeout", "10")
     for (backup, _), (fault, _) in zip(stack.pairs, WORST, strict=True):
         simulator.faults.add(Fault(**{"path": backup, "method": "POST", **fault}))
     simulator.faults.add(Fault("expire_token", path="/members", nth=4))
