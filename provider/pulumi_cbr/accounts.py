@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from pulumi_cbr.api.errors import CbrError, NotFound
+from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.api.settings import ConfigLookup, Settings, load, option
 
 if TYPE_CHECKING:
@@ -35,18 +35,11 @@ class Account:
         for account in accounts:
             account.lists.drop(backup_id)
 
-    def ensure_source(self, source_project_id: str | None, gone: NotFound) -> None:
-        """Believe `gone` only from the project that the share was made from. Raises `CbrError`.
+    def ensure_own(self, source_project_id: str | None) -> None:
+        """Refuse to be signed in to another project than the one that the share was made from. Raises `CbrError`.
 
         Signed in to another project, every backup is "not found": that must neither empty a state nor orphan a share.
         """
-        try:
-            self.ensure_own(source_project_id)
-        except CbrError as error:
-            raise CbrError(f"{gone}. {error}") from gone
-
-    def ensure_own(self, source_project_id: str | None) -> None:
-        """Refuse to be signed in to another project than the one that the share was made from. Raises `CbrError`."""
         own = self.client.project_id()
         if source_project_id and source_project_id != own:
             raise CbrError(

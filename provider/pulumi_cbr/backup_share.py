@@ -161,6 +161,9 @@ class BackupShareLifecycle(Lifecycle):
         projects = news.get("dest_project_ids", ())
         if projects != olds.get("dest_project_ids"):
             updates.append("dest_project_ids")
+        elif set(projects) - set(olds.get("members", projects)):
+            # A refresh of an exclusive set lists others' shares too: one that is declared now is still to be taken over.
+            updates.append("members")
         if same_backup and news.get("exclusive") is True and UNKNOWN not in projects:
             # Others' shares stand in the old list from when a refresh has seen them.
             _announce(
@@ -198,7 +201,7 @@ class BackupShareLifecycle(Lifecycle):
         # Without a call, but a cloud that cannot be used is refused now, and not by the destroy that needs it.
         self.accounts.of(news.get("cloud"))
         changed = self.diff(id_, olds, news).updates
-        if "dest_project_ids" in changed or ("exclusive" in changed and news.get("exclusive")):
+        if {"dest_project_ids", "members"} & {*changed} or ("exclusive" in changed and news.get("exclusive")):
             return self._make(news, olds)
         return {**{name: olds[name] for name in _OUTPUTS if name in olds}, **news}
 
@@ -296,7 +299,7 @@ def _add(
         if adopted is not None and isinstance(error, AlreadyShared) and there:
             adopted.update(there)
             rest = [project for project in projects if project not in there]
-            return share(account, backup_id, rest) if rest else {}
+            return _add(account, backup_id, rest, adopted) if rest else {}
         made = {project: member for project, member in there.items() if member.created_at >= sent}
         in_a_race = isinstance(refusal, ServiceError) and refusal.code.removeprefix("BackupService.") in _IN_A_RACE
         if made and not in_a_race:

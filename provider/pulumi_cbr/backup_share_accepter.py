@@ -121,22 +121,23 @@ class BackupShareAccepterLifecycle(Lifecycle):
         inputs = {"backup_id": backup_id, **kept}
         if member is None:
             return Reading(
-                id_, {**{name: properties[name] for name in _OUTPUTS if name in properties}, **inputs}, inputs
+                f"{backup_id}/{own}",
+                {**{name: properties[name] for name in _OUTPUTS if name in properties}, **inputs},
+                inputs,
             )
         # A share in another vault shows as a change of `vault_id`; one that is in none keeps the vault it should be in.
         if member.vault_id:
             inputs["vault_id"] = member.vault_id
         outputs = {**inputs, **_outputs(account, member, properties)}
         tell_drift(backup_id, own, properties, outputs)
-        return Reading(id_, outputs, inputs)
+        return Reading(f"{backup_id}/{own}", outputs, inputs)
 
     def update(self, id_: str, olds: Properties, news: Properties) -> dict[str, Any]:
         # Without a call, but a cloud that cannot be used is refused now, and not by the destroy that needs it.
-        self.accounts.of(news.get("cloud"))
+        account = self.accounts.of(news.get("cloud"))
         if olds.get("status") == "accepted":
             return {**{name: olds[name] for name in _OUTPUTS if name in olds}, **news}
         backup_id, own = pair(id_, "own project ID")
-        account = self.accounts.of(news.get("cloud"))
         _ensure_receiver(account, own)
         return {**news, **_outputs(account, _accept(account, backup_id, own, news["vault_id"]), olds)}
 
@@ -182,6 +183,9 @@ def _set_status(account: Account, backup_id: str, own: str, status: str, vault_i
                 try:
                     member = _see(account, backup_id, own)
                 except NotFound:
+                    if isinstance(error, UnexpectedAnswer) and status == "accepted":
+                        # A receiver who may not see the share was refused for a reason all the same.
+                        raise error from None
                     return None
                 except CbrError as failed:
                     lost = isinstance(error, LostAnswer)
@@ -211,8 +215,9 @@ def _see(account: Account, backup_id: str, own: str) -> Member | None:
             raise
         try:
             members = account.client.show_backup(backup_id).members
-        except NotAllowed:
-            raise error from None
+        except NotAllowed as hidden:
+            # A service that hides members from receivers says of each that there is no such backup, which is no word on it.
+            raise (error if isinstance(error, NotAllowed) else hidden) from None
         return next((member for member in members if member.dest_project_id == own), None)
 
 

@@ -182,8 +182,7 @@ class BackupShareMemberLifecycle(Lifecycle):
         except AlreadyShared as error:
             member, before = self._existing(account, backup_id, project, error), True
             if not adopts:
-                text = already_shared(backup_id, [member], account.client.service_now())
-                raise CbrError(f"{text}. {_IN_THIS_STACK}") from error
+                raise CbrError(already_shared(backup_id, [member], account.client.service_now())) from error
         take(member, adopted=before)
         return f"{backup_id}/{project}", {**inputs, **outputs_of(member), "source_project_id": source}
 
@@ -255,16 +254,13 @@ class BackupShareMemberLifecycle(Lifecycle):
         return found
 
 
-_IN_THIS_STACK = "Where this stack has it under another name, say so by `aliases`; to replace it (`--replace`), set delete_before_replace"
-
-
 def _image(account: Account, backup_id: str, project: str, outputs: Properties) -> str:
     try:
         image_id = account.client.show_member(backup_id, project).image_id
     except CbrError:
         image_id = None
     image_id = image_id or outputs.get("image_id")
-    return f" The image is {image_id}" if image_id else ""
+    return f". The image is {image_id}" if image_id else ""
 
 
 class BackupShareMemberProvider(DynamicProvider):

@@ -21,7 +21,7 @@ def report(error: Exception) -> str:
     bug = f"this is a bug in pulumi-cbr ({type(error).__name__}), and what it was doing may have been done or not"
     try:
         with tempfile.NamedTemporaryFile(
-            "w", prefix="pulumi-cbr-", suffix=".log", delete=False, encoding="utf-8"
+            "w", prefix="pulumi-cbr-", suffix=".log", delete=False, encoding="utf-8", errors="backslashreplace"
         ) as file:
             file.write("".join(traceback.format_exception(error)))
     except OSError as full:
@@ -40,7 +40,8 @@ def already_shared(backup_id: str, members: Iterable[Member], now: datetime) -> 
     )
     return (
         f"backup {backup_id} is shared already {shares}. To take that over and manage it here, set adopt_existing=True, or for "
-        "one run `pulumi config set cbr:adoptExisting true`"
+        "one run `pulumi config set cbr:adoptExisting true`. Where this stack has it under another name, say so by `aliases`; to "
+        "replace it (`--replace`), set delete_before_replace"
     )
 
 

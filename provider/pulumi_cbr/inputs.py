@@ -71,7 +71,8 @@ class Inputs:
             except InvalidId as error:
                 self.wrong(name, str(error))
         malformed = any(problem.property == name for problem in self._problems)
-        if not 1 <= len(projects) <= 10 and not malformed:
+        # What is not known yet may turn out to be one of the others.
+        if len(projects - {UNKNOWN}) > 10 or not (projects or malformed):
             self.wrong(name, f"must have 1 to 10 projects, not {len(projects)}: a backup can be shared with 10 at most")
         for project in sorted(projects):
             self.not_own(name, project, own_project_id)

@@ -90,7 +90,7 @@ class Lifecycle(ABC):
 
     @abstractmethod
     def create(self, inputs: Properties) -> tuple[str, dict[str, Any]]:
-        """Make it, and give its ID and outputs. Where it raises, nothing of it stays at the service."""
+        """Make it, and give its ID and outputs. Where it raises, nothing of it stays at the service, or the text says what may."""
 
     @abstractmethod
     def read(self, id_: str, properties: Properties) -> Reading | None:

@@ -65,8 +65,9 @@ def get_backups(
     """
     if sort and newest_first:
         raise pulumi.RunError("cbr: get_backups takes sort or newest_first, not both")
-    if limit is not None and (limit < 0 or limit != int(limit)):
-        raise pulumi.RunError(f"cbr: get_backups takes a limit of 0 and more, not {limit}")
+    # Numbers among the outputs of resources are floats.
+    if limit is not None and not (isinstance(limit, (int, float)) and limit >= 0 and float(limit).is_integer()):
+        raise pulumi.RunError(f"cbr: get_backups takes a limit of 0 and more, not {limit!r}")
     filters = {
         "name": name,
         "resource_id": resource_id,
@@ -81,7 +82,6 @@ def get_backups(
         "end_time": end_time,
         "sort": "created_at:desc" if newest_first else sort,
     }
-    # Numbers among the outputs of resources are floats.
     most = None if limit is None else int(limit)
     given = {key: value for key, value in filters.items() if value is not None}
 
@@ -147,7 +147,7 @@ def _applied(look_up: Callable[..., T], given: dict[str, Any]) -> pulumi.Output[
 
 
 def _account(cloud: str | None) -> Account:
-    return Accounts(pulumi.Config("cbr").get).of(cloud)
+    return Accounts(pulumi.Config("cbr").get).of((cloud or "").strip() or None)
 
 
 @contextmanager

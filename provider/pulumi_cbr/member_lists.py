@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
+from pulumi_cbr.api.errors import NotAllowed, NotFound
+
 if TYPE_CHECKING:
     from pulumi_cbr.api.models import Member
 
@@ -18,8 +20,8 @@ _KEPT = 3.0
 class MemberLists:
     """Lists of members, asked for once a burst of reads; no read is older than a write that has ended.
 
-    Who comes while a list is on its way waits for it; a list serves for seconds; `drop` after a write makes the next read
-    ask again, also where a list from before the write is still on its way.
+    Who comes while a list is on its way waits for it; a list, or the service's refusal to give one, serves for seconds;
+    `drop` after a write makes the next read ask again, also where a list from before the write is still on its way.
     """
 
     def __init__(
@@ -44,7 +46,8 @@ class MemberLists:
                 future.set_result({member.dest_project_id: member for member in self._fetch(backup_id)})
             except BaseException as error:
                 future.set_exception(error)
-                self._forget(backup_id, future)
+                if not isinstance(error, (NotAllowed, NotFound)):
+                    self._forget(backup_id, future)
         return future.result()
 
     def drop(self, backup_id: str) -> None:

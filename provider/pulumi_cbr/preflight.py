@@ -75,6 +75,11 @@ class Preflight:
                 f"backup {backup_id} is of type {backup.resource_type}: most regions share backups of servers only "
                 "(where yours shares this one, turn cbr:preflight off)"
             )
+        if backup.encrypted:
+            reasons.append(
+                f"backup {backup_id} is of encrypted disks: most regions do not share these (where yours shares this one, turn "
+                "cbr:preflight off)"
+            )
         if total > _MOST:
             reasons.append(
                 f"backup {backup_id} would be shared with {total} projects, and can be with {_MOST}: "

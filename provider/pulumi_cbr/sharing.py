@@ -28,7 +28,7 @@ _LOOKS = (0.2, 0.4, 0.8, 1.6)
 _ADOPTING = "; where the backup is shared by then, with `pulumi config set cbr:adoptExisting true` for that run"
 
 #: The service's clock and its database may differ by so much.
-_SLACK = timedelta(minutes=5)
+_SLACK = timedelta(seconds=30)
 
 #: A share younger than this may not be visible everywhere yet.
 _YOUNG = timedelta(minutes=1)
@@ -45,15 +45,16 @@ class Incomplete(CbrError):
         self.found = found
 
 
-# The plugin serves four resources at a time, and a backup has ten members at most: nobody waits for another's retries.
-_side_by_side = ThreadPoolExecutor(40, thread_name_prefix="pulumi-cbr")
+# Ten members of each resource that the engine has served at a time, which are 256 at most: nobody waits for another's
+# retries. Threads start when they are needed.
+_side_by_side = ThreadPoolExecutor(10 * 256, thread_name_prefix="pulumi-cbr")
 
 
 def share(account: Account, backup_id: str, projects: Sequence[str], *, adopt: bool = False) -> dict[str, Member]:
     """Share a backup with projects that it is not shared with, by one POST where all goes well.
 
-    A lost answer is resolved by looking: what is there is ours, unless it is older than the first try (and not to be
-    adopted); what is not is sent again. Raises `AlreadyShared` for what was there before the first try, `LostAnswer` where
+    A lost answer is resolved by looking: what is there is ours, unless it is older than the first try by half a minute (and
+    not to be adopted); what is not is sent again. Raises `AlreadyShared` for what was there before the first try, `LostAnswer` where
     even looking fails, `Incomplete` where some were shared and some not, and what the call itself raises.
     """
     found: dict[str, Member] = {}
@@ -154,7 +155,7 @@ def look(account: Account, backup_id: str, projects: Sequence[str]) -> dict[str,
     return {member.dest_project_id: member for member in members if member.dest_project_id in projects}
 
 
-def withdraw(account: Account, backup_id: str, projects: Iterable[str], source_project_id: str | None = None) -> None:
+def withdraw(account: Account, backup_id: str, projects: Iterable[str]) -> None:
     """Take shares away side by side, by one DELETE each; what is gone already is a success.
 
     Raises `CbrError`, after every other one was taken away, where one could not be; it names all that stay.
@@ -175,14 +176,13 @@ def withdraw(account: Account, backup_id: str, projects: Iterable[str], source_p
         errors = {project: error for project, future in running.items() if (error := future.result())}
     finally:
         account.changed(backup_id)
-    for error in errors.values():
-        if isinstance(error, NotFound):
-            account.ensure_source(source_project_id, error)
     staying = [(project, error) for project, error in errors.items() if not isinstance(error, NotFound)]
     if staying:
         (_, first), *others = staying
-        names = ", ".join(project for project, _ in others)
-        raise (CbrError(f"{first}. Neither were taken away the shares with {names}") if names else first) from first
+        if others:
+            names = ", ".join(project for project, _ in others)
+            raise CbrError(f"{first}. Neither were taken away the shares with {names}") from first
+        raise first
 
 
 def _with_image(account: Account, backup_id: str, project: str, error: CbrError) -> CbrError:

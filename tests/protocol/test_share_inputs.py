@@ -33,7 +33,14 @@ def no_calls(service: Simulator) -> Iterator[None]:
         ({"a": A}, [f"must be a list of project IDs; not {{'a': '{A}'}}"]),
         ([], ["must have 1 to 10 projects, not 0: a backup can be shared with 10 at most"]),
         (MANY, ["must have 1 to 10 projects, not 11: a backup can be shared with 10 at most"]),
-        ([*MANY[1:], UNKNOWN], ["must have 1 to 10 projects, not 11: a backup can be shared with 10 at most"]),
+        ([*MANY, UNKNOWN], ["must have 1 to 10 projects, not 12: a backup can be shared with 10 at most"]),
+        (
+            [*MANY, "eu-de"],
+            [
+                f"entry 11 {PROJECT_FORM}; not 'eu-de'",
+                "must have 1 to 10 projects, not 11: a backup can be shared with 10 at most",
+            ],
+        ),
         ([A, "eu-de"], [f"entry 1 {PROJECT_FORM}; not 'eu-de'"]),
         (["", A, None], [f"entry 0 {PROJECT_FORM}; nothing was given", f"entry 2 {PROJECT_FORM}; nothing was given"]),
         ([[A]], [f"entry 0 {PROJECT_FORM}; not ['{A}']"]),
@@ -48,6 +55,8 @@ def test_check_says_what_is_wrong_with_the_projects(plugin: Plugin, given: Any, 
     ("given", "checked"),
     [
         ([B, A], [A, B]),
+        # It may turn out to be one of the ten.
+        ([*MANY[1:], UNKNOWN], [*MANY[1:], UNKNOWN]),
         ([A, B, A, A.upper(), f" {B} "], [A, B]),
         ([*MANY[1:], MANY[1].upper()], MANY[1:]),
         ([B, UNKNOWN, A], [A, B, UNKNOWN]),

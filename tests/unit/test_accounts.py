@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from pulumi_cbr.accounts import Accounts
-from pulumi_cbr.api.errors import CbrError, NotFound, SettingsError
+from pulumi_cbr.api.errors import CbrError, SettingsError
 from pulumi_cbr.api.retries import Timing
 
 OWN = "0123456789abcdef0123456789abcdef"
@@ -51,18 +51,13 @@ def test_the_own_project_is_known_without_a_call(config: dict[str, str], cloud: 
 
 @pytest.mark.parametrize("source", [None, "", OWN])
 def test_the_right_project_passes(source: str | None) -> None:
-    account = Accounts(SETTINGS.get).of(None)
-    account.ensure_own(source)
-    account.ensure_source(source, NotFound("showing", status=404))
+    Accounts(SETTINGS.get).of(None).ensure_own(source)
 
 
 def test_the_wrong_project_is_told() -> None:
     account = Accounts(SETTINGS.get).of(None)
     with pytest.raises(CbrError, match=f"the share was made from project {OWN[::-1]}, but .* signed in to {OWN}"):
         account.ensure_own(OWN[::-1])
-    with pytest.raises(CbrError, match=r"showing: .*HTTP 404.*the share was made from project") as raised:
-        account.ensure_source(OWN[::-1], NotFound("showing", status=404))
-    assert isinstance(raised.value.__cause__, NotFound)
 
 
 def test_a_write_drops_the_lists_of_every_account(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -85,6 +85,13 @@ def test_where_no_file_can_be_written_the_line_has_it_all(monkeypatch: pytest.Mo
     assert len(said.splitlines()) == 1
 
 
+def test_a_bug_with_text_that_cannot_be_written_is_reported_too(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert "this is a bug in pulumi-cbr (ValueError)" in report(ValueError("\ud800"))
+    (kept,) = tmp_path.iterdir()
+    assert r"\ud800" in kept.read_text(encoding="utf-8")
+
+
 def test_what_is_not_known_yet_is_the_same_text_everywhere() -> None:
     Recorded.answer = Checked({}, [])
     unknown = Unknown()  # type: ignore[no-untyped-call]

@@ -134,9 +134,9 @@ def test_pages_are_asked_for_one_after_the_other(small_pages: Simulator) -> None
     assert len(asked(small_pages)) == 1
 
 
-@pytest.mark.parametrize("limit", [-1, 1.5])
+@pytest.mark.parametrize("limit", [-1, 1.5, float("nan"), float("inf"), "3"])
 def test_a_limit_that_is_none(limit: Any) -> None:
-    with pytest.raises(pulumi.RunError, match=f"takes a limit of 0 and more, not {limit}"):
+    with pytest.raises(pulumi.RunError, match=f"takes a limit of 0 and more, not {limit!r}"):
         cbr.get_backups(limit=limit)
 
 

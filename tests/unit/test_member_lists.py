@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 
 import pytest
 
-from pulumi_cbr.api.errors import Unreachable
+from pulumi_cbr.api.errors import NotAllowed, NotFound, ServiceError, Unreachable
 from pulumi_cbr.api.models import Member
 from pulumi_cbr.member_lists import MemberLists
 
@@ -95,6 +95,21 @@ def test_a_list_that_was_on_its_way_during_a_write_serves_nobody_later(service: 
         written.set()
         assert list(early.result()) == ["p"]
     assert service.lists.of("b") == {}
+
+
+@pytest.mark.parametrize("kind", [NotAllowed, NotFound])
+def test_a_refusal_serves_all_that_read_together(service: Service, kind: type[ServiceError]) -> None:
+    def refuse() -> None:
+        raise kind("listing", status=403)
+
+    service.before_answer = refuse
+    for _ in range(2):
+        with pytest.raises(kind):
+            service.lists.of("b")
+    assert service.calls == 1
+    service.before_answer = lambda: None
+    service.lists.drop("b")
+    assert list(service.lists.of("b")) == ["p"]
 
 
 def test_a_failure_reaches_who_waits_and_is_not_kept(service: Service) -> None:

@@ -1,0 +1,317 @@
+"""What lifecycles do with a service that changes between their calls: lost answers, others' shares, lists from before."""
+
+from __future__ import annotations
+
+import contextvars
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from pulumi_cbr import sharing
+from pulumi_cbr.accounts import Accounts
+from pulumi_cbr.api.errors import CbrError, NotAllowed, UnexpectedAnswer
+from pulumi_cbr.api.retries import Timing
+from pulumi_cbr.backup_share import BackupShareLifecycle
+from pulumi_cbr.backup_share_accepter import BackupShareAccepterLifecycle
+from pulumi_cbr.backup_share_member import BackupShareMemberLifecycle
+from pulumi_cbr.lifecycle import UNKNOWN, Lifecycle, Reading
+from pulumi_cbr.simulator import Fault, Simulator
+
+IN_NO_TIME = Timing(sleep=lambda seconds: None)
+
+
+@pytest.fixture
+def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
+    """Serve, signed in as the owner; no share is a resource's yet."""
+    sharing._taken.clear()
+    with Simulator() as running:
+        be(running, "owner", monkeypatch)
+        yield running
+
+
+def be(service: Simulator, role: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in service.env(role).items():
+        monkeypatch.setenv(name, value)
+
+
+def accounts(timing: Timing = IN_NO_TIME, **config: object) -> Accounts:
+    return Accounts(config.get, timing)
+
+
+def found(reading: Reading | None) -> Mapping[str, Any]:
+    assert reading
+    return reading.outputs
+
+
+# No read is older than a write that has ended
+
+
+def test_a_member_that_was_made_is_read(service: Simulator) -> None:
+    hooks = BackupShareMemberLifecycle(accounts())
+    backup, project = service.backups[0].id, service.projects[0]
+    lists = hooks.accounts.of(None).lists
+    assert set(lists.of(backup)) == set()
+    hooks.create({"backup_id": backup, "dest_project_id": project})
+    assert set(lists.of(backup)) == {project}
+
+
+def test_a_set_that_was_changed_is_read(service: Simulator) -> None:
+    hooks = BackupShareLifecycle(accounts())
+    backup, (a, b) = service.backups[0].id, service.projects[:2]
+    lists = hooks.accounts.of(None).lists
+    assert set(lists.of(backup)) == set()
+    id_, outputs = hooks.create({"backup_id": backup, "dest_project_ids": [a, b]})
+    assert set(lists.of(backup)) == {a, b}
+    outputs = hooks.update(id_, outputs, {"backup_id": backup, "dest_project_ids": [a]})
+    assert set(lists.of(backup)) == {a}
+    hooks.delete(id_, outputs)
+    assert set(lists.of(backup)) == set()
+
+
+def test_what_the_receiver_did_is_read_by_the_owner(service: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    owner = BackupShareMemberLifecycle(accounts())
+    backup, project = service.backups[0].id, service.projects[0]
+    id_, outputs = owner.create({"backup_id": backup, "dest_project_id": project})
+    assert found(owner.read(id_, outputs))["status"] == "pending"
+    be(service, "receiver", monkeypatch)
+    BackupShareAccepterLifecycle(accounts()).create({"backup_id": backup, "vault_id": service.vaults[0].id})
+    assert found(owner.read(id_, outputs))["status"] == "accepted"
+
+
+# Lost answers
+
+
+def test_a_share_that_a_slow_lost_try_made_is_ours(service: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer was waited for so long that the share is older than all slack: it is as old as the try."""
+    ticks = [0.0]
+    hooks = BackupShareMemberLifecycle(accounts(Timing(clock=lambda: ticks[0], sleep=lambda seconds: None)))
+    look = sharing.look
+
+    def late(*args: Any) -> Any:
+        if not ticks[0]:
+            ticks[0] = 900.0
+            service.advance(900)
+        return look(*args)
+
+    monkeypatch.setattr(sharing, "look", late)
+    service.faults.add(Fault("reset_after"))
+    hooks.create({"backup_id": service.backups[0].id, "dest_project_id": service.projects[0]})
+
+
+@pytest.mark.parametrize(("seconds", "ours"), [(20, True), (40, False)])
+def test_how_old_a_share_may_be_that_a_lost_try_made(service: Simulator, seconds: int, ours: bool) -> None:
+    hooks = BackupShareMemberLifecycle(accounts())
+    backup, project = service.backups[0].id, service.projects[0]
+    service.share(backup, project)
+    service.advance(seconds)
+    service.faults.add(Fault("reset_before"))
+    if ours:
+        hooks.create({"backup_id": backup, "dest_project_id": project})
+    else:
+        with pytest.raises(CbrError, match="is shared already"):
+            hooks.create({"backup_id": backup, "dest_project_id": project})
+
+
+def test_an_older_share_that_the_list_did_not_show_is_not_taken_back(
+    service: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hooks = BackupShareLifecycle(accounts())
+    backup, project = service.backups[0].id, service.projects[0]
+    service.share(backup, project)
+    service.advance(60)
+    real = service.state.list_members
+    answers: list[Callable[..., Any]] = [lambda *args: []]
+    monkeypatch.setattr(service.state, "list_members", lambda *args: (answers.pop() if answers else real)(*args))
+    no = {"error_code": "BackupService.6704", "error_msg": "invalid project ID"}
+    service.faults.add(Fault("status_before", status=400, body=no))
+    with pytest.raises(CbrError, match=r"By now, .*is shared already"):
+        hooks.create({"backup_id": backup, "dest_project_ids": [project, "f" * 32]})
+    assert set(service.members(backup)) == {project}
+
+
+def test_what_the_answer_told_is_taken_back_where_it_cannot_be_seen(
+    service: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hooks = BackupShareLifecycle(accounts())
+    backup, projects = service.backups[0].id, sorted(service.projects[:2])
+    add = service.state.add_members
+    monkeypatch.setattr(service.state, "add_members", lambda own, one, wanted: add(own, one, wanted[:1]))
+    no = {"error_msg": "no"}
+    service.faults.add(Fault("status_before", "GET", f"{backup}/members", nth=2, times=None, status=403, body=no))
+    with pytest.raises(CbrError, match="was taken back"):
+        hooks.create({"backup_id": backup, "dest_project_ids": projects})
+    assert set(service.members(backup)) == set()
+
+
+def test_two_that_come_between_are_both_adopted(service: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    hooks = BackupShareLifecycle(accounts())
+    backup, (a, b, c) = service.backups[0].id, service.projects[:3]
+    others, add = [a, b], service.state.add_members
+
+    def overtaken(own: str, one: str, wanted: Any) -> Any:
+        if others:
+            add(own, one, [others.pop(0)])
+        return add(own, one, wanted)
+
+    monkeypatch.setattr(service.state, "add_members", overtaken)
+    _, outputs = hooks.create({"backup_id": backup, "dest_project_ids": [a, b, c], "adopt_existing": True})
+    assert set(outputs["members"]) == set(service.members(backup)) == {a, b, c}
+
+
+def test_shares_that_are_taken_away_side_by_side_know_how_much_time_is_left(service: Simulator) -> None:
+    left = contextvars.ContextVar("left", default=math.inf)
+    asked: list[float] = []
+
+    def time_left() -> float:
+        asked.append(left.get())
+        return left.get()
+
+    hooks = BackupShareLifecycle(accounts(Timing(sleep=lambda seconds: None, time_left=time_left)))
+    id_, outputs = hooks.create({"backup_id": service.backups[0].id, "dest_project_ids": service.projects[:3]})
+    asked.clear()
+    left.set(50.0)
+    hooks.delete(id_, outputs)
+    assert set(asked) == {50.0}
+
+
+# Exclusive sets
+
+
+def test_a_set_that_becomes_exclusive_takes_others_away(service: Simulator) -> None:
+    hooks = BackupShareLifecycle(accounts())
+    backup, (own, foreign) = service.backups[0].id, service.projects[:2]
+    news = {"backup_id": backup, "dest_project_ids": [own]}
+    id_, outputs = hooks.create(news)
+    service.share(backup, foreign)
+    hooks.update(id_, outputs, {**news, "exclusive": True})
+    assert set(service.members(backup)) == {own}
+
+
+def test_what_a_refresh_of_an_exclusive_set_listed_is_taken_over_where_it_is_declared(service: Simulator) -> None:
+    hooks = BackupShareLifecycle(accounts())
+    backup, (own, foreign) = service.backups[0].id, sorted(service.projects[:2])
+    id_, outputs = hooks.create({"backup_id": backup, "dest_project_ids": [own], "exclusive": True})
+    service.share(backup, foreign)
+    hooks.accounts.of(None).changed(backup)
+    seen = found(hooks.read(id_, outputs))
+    for exclusive in {"exclusive": True}, {}:
+        news = {"backup_id": backup, "dest_project_ids": [own, foreign], **exclusive}
+        assert "members" in hooks.diff(id_, seen, news).updates
+        with pytest.raises(CbrError, match="is shared already"):
+            hooks.update(id_, seen, news)
+        outputs = hooks.update(id_, seen, {**news, "adopt_existing": True})
+        assert set(outputs["members"]) == {own, foreign}
+        assert not hooks.diff(id_, outputs, {**news, "adopt_existing": True}).updates
+
+
+def test_a_set_is_replaced_delete_first_where_the_backup_stays(service: Simulator) -> None:
+    olds = {"backup_id": service.backups[0].id, "dest_project_ids": ["a" * 32], "members": {"a" * 32: {}}}
+    assert BackupShareLifecycle(accounts()).diff("x", olds, olds).delete_first
+
+
+# Previews that ask
+
+
+def test_preflight_of_a_set_leaves_adoption_open_that_is_not_known_yet(service: Simulator) -> None:
+    hooks = BackupShareLifecycle(accounts(preflight=True))
+    backup, project = service.backups[0].id, service.projects[0]
+    service.share(backup, project)
+    news = {"backup_id": backup, "dest_project_ids": [project]}
+    assert hooks.check({}, {**news, "adopt_existing": UNKNOWN}).problems == []
+    assert hooks.check({}, news).problems
+
+
+def test_preflight_of_a_set_that_is_replaced_is_not_asked_twice(service: Simulator) -> None:
+    hooks = BackupShareLifecycle(accounts(preflight=True))
+    backup, (a, b) = service.backups[0].id, service.projects[:2]
+    service.share(backup, a)
+    news = {"backup_id": backup, "dest_project_ids": sorted([a, b])}
+    assert hooks.check({"backup_id": backup, "dest_project_ids": [a]}, news).problems == []
+    assert hooks.check({}, news).problems == []
+
+
+def test_preflight_of_an_encrypted_backup(service: Simulator) -> None:
+    hooks = BackupShareMemberLifecycle(accounts(preflight=True))
+    backup = service.set_backup(service.backups[0].id, encrypted=True).id
+    (problem,) = hooks.check({}, {"backup_id": backup, "dest_project_id": service.projects[0]}).problems
+    assert "is of encrypted disks" in problem.reason
+
+
+# The receiver, of a service that hides members from receivers
+
+
+@pytest.fixture
+def hidden(service: Simulator, monkeypatch: pytest.MonkeyPatch) -> BackupShareAccepterLifecycle:
+    service.state.switches = service.state.switches.__class__(receiver_sees_member=False)
+    be(service, "receiver", monkeypatch)
+    return BackupShareAccepterLifecycle(accounts())
+
+
+def test_an_acceptance_that_cannot_be_seen_is_not_gone(
+    service: Simulator, hidden: BackupShareAccepterLifecycle
+) -> None:
+    backup = service.backups[0].id
+    service.share(backup, service.projects[0])
+    id_, outputs = hidden.create({"backup_id": backup, "vault_id": service.vaults[0].id})
+    service.deny("cbr:backups:get", "receiver")
+    with pytest.raises(NotAllowed, match="cbr:backups:get"):
+        hidden.read(id_, outputs)
+
+
+def test_a_refused_acceptance_says_why_where_the_share_cannot_be_seen(
+    service: Simulator, hidden: BackupShareAccepterLifecycle
+) -> None:
+    backup = service.backups[0].id
+    service.share(backup, service.projects[0])
+    service.reject(backup, service.projects[0])
+    with pytest.raises(UnexpectedAnswer, match="6708"):
+        hidden.create({"backup_id": backup, "vault_id": service.vaults[3].id})
+
+
+def test_an_acceptance_read_by_an_id_in_capitals_has_its_right_one(
+    service: Simulator, hidden: BackupShareAccepterLifecycle
+) -> None:
+    backup = service.backups[0].id
+    service.share(backup, service.projects[0])
+    id_, outputs = hidden.create({"backup_id": backup, "vault_id": service.vaults[0].id})
+    reading = hidden.read(id_.upper(), outputs)
+    assert reading
+    assert reading.id == id_
+
+
+# What the user is told
+
+
+def test_a_share_that_an_image_holds_is_told_in_sentences(service: Simulator) -> None:
+    hooks = BackupShareMemberLifecycle(accounts())
+    backup, project = service.backups[0].id, service.projects[0]
+    id_, outputs = hooks.create({"backup_id": backup, "dest_project_id": project})
+    image = service.register_image(backup, project)
+    with pytest.raises(CbrError, match=rf"then run again\. The image is {image}$"):
+        hooks.delete(id_, outputs)
+
+
+def test_what_could_not_be_taken_away_has_its_cause(service: Simulator) -> None:
+    hooks = BackupShareLifecycle(accounts())
+    backup, projects = service.backups[0].id, service.projects[:2]
+    id_, outputs = hooks.create({"backup_id": backup, "dest_project_ids": projects})
+    service.register_image(backup, projects[0])
+    with pytest.raises(CbrError, match="6710") as failed:
+        hooks.delete(id_, outputs)
+    assert failed.value.__cause__ is not failed.value
+    assert list(service.members(backup)) == projects[:1]
+
+
+@pytest.mark.parametrize("lifecycle", [BackupShareLifecycle, BackupShareMemberLifecycle, BackupShareAccepterLifecycle])
+def test_an_update_refuses_a_cloud_that_cannot_be_used(service: Simulator, lifecycle: type[Lifecycle]) -> None:
+    project = "a" * 32
+    olds = {
+        "backup_id": service.backups[0].id,
+        "dest_project_ids": [project],
+        "members": {project: {}},
+        "status": "accepted",
+    }
+    with pytest.raises(CbrError, match="nowhere"):
+        lifecycle(accounts()).update("x", olds, {**olds, "cloud": "nowhere"})
