@@ -97,6 +97,27 @@ def test_a_list_that_was_on_its_way_during_a_write_serves_nobody_later(service: 
     assert service.lists.of("b") == {}
 
 
+def test_a_list_that_fails_late_does_not_take_a_newer_one_with_it(service: Service) -> None:
+    asked, failing = threading.Event(), threading.Event()
+
+    def fail() -> None:
+        asked.set()
+        assert failing.wait(10)
+        raise Unreachable("no network")
+
+    service.before_answer = fail
+    with ThreadPoolExecutor(1) as pool:
+        early = pool.submit(service.lists.of, "b")
+        assert asked.wait(10)
+        service.before_answer = lambda: None
+        service.lists.drop("b")
+        assert list(service.lists.of("b")) == ["p"]
+        failing.set()
+        assert early.exception(10)
+    assert list(service.lists.of("b")) == ["p"]
+    assert service.calls == 2
+
+
 @pytest.mark.parametrize("kind", [NotAllowed, NotFound])
 def test_a_refusal_serves_all_that_read_together(service: Service, kind: type[ServiceError]) -> None:
     def refuse() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import logging
 import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -189,6 +190,34 @@ def test_a_set_that_becomes_exclusive_takes_others_away(service: Simulator) -> N
     assert set(service.members(backup)) == {own}
 
 
+def test_a_set_that_is_exclusive_no_longer_makes_no_call(service: Simulator) -> None:
+    hooks = BackupShareLifecycle(accounts())
+    news = {"backup_id": service.backups[0].id, "dest_project_ids": service.projects[:1]}
+    id_, outputs = hooks.create({**news, "exclusive": True})
+    service.clear_calls()
+    assert hooks.update(id_, outputs, news)["members"] == outputs["members"]
+    assert service.calls == []
+
+
+def test_an_exclusive_set_announces_others_shares_alone(service: Simulator, caplog: pytest.LogCaptureFixture) -> None:
+    hooks = BackupShareLifecycle(accounts())
+    backup, (kept, own, foreign) = service.backups[0].id, sorted(service.projects[:3])
+    news = {"backup_id": backup, "dest_project_ids": [kept], "exclusive": True}
+    id_, outputs = hooks.create({**news, "dest_project_ids": [kept, own]})
+    service.share(backup, foreign)
+    hooks.accounts.of(None).changed(backup)
+    seen = found(hooks.read(id_, outputs))
+    logger = logging.getLogger("pulumi_cbr")
+    logger.addHandler(caplog.handler)
+    try:
+        hooks.diff(id_, seen, {**news, "dest_project_ids": [kept, UNKNOWN]})
+        assert caplog.messages == []
+        hooks.diff(id_, seen, news)
+    finally:
+        logger.removeHandler(caplog.handler)
+    assert set(caplog.messages) == {f"backup {backup}: exclusive=True takes away the shares with {foreign}"}
+
+
 def test_what_a_refresh_of_an_exclusive_set_listed_is_taken_over_where_it_is_declared(service: Simulator) -> None:
     hooks = BackupShareLifecycle(accounts())
     backup, (own, foreign) = service.backups[0].id, sorted(service.projects[:2])
@@ -279,6 +308,19 @@ def test_an_acceptance_read_by_an_id_in_capitals_has_its_right_one(
     reading = hidden.read(id_.upper(), outputs)
     assert reading
     assert reading.id == id_
+
+
+def test_an_acceptance_that_is_right_makes_no_call_in_an_update(
+    service: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backup, project = service.backups[0].id, service.projects[0]
+    service.share(backup, project)
+    be(service, "receiver", monkeypatch)
+    hooks = BackupShareAccepterLifecycle(accounts())
+    id_, outputs = hooks.create({"backup_id": backup, "vault_id": service.vaults[0].id})
+    service.clear_calls()
+    assert hooks.update(id_, outputs, {name: outputs[name] for name in ("backup_id", "vault_id")}) == outputs
+    assert service.calls == []
 
 
 # What the user is told
