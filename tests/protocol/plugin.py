@@ -91,8 +91,9 @@ class Plugin:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._channel.close()
-        self.process.kill()
-        self.process.wait()
+        # Not killed: where coverage is measured, it is written at the end.
+        self.process.terminate()
+        self.process.wait(60)
         self._reader.join()
         assert self.process.stdout
         assert self.process.stderr

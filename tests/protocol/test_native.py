@@ -180,7 +180,7 @@ def test_preview_of_a_create_makes_no_call(plugin: Plugin, service: Simulator, b
     ("kind", "olds", "news", "unknown"),
     [
         (KIND, {"shareId": "s", "status": "pending"}, {"adoptExisting": True}, False),
-        ("BackupShare", {"members": {}}, {"adoptExisting": True, "destProjectIds": ["a"]}, False),
+        ("BackupShare", {"members": {"a": {}}}, {"adoptExisting": True, "destProjectIds": ["a"]}, False),
         ("BackupShare", {"members": {}}, {"destProjectIds": ["a", "b"]}, True),
         ("BackupShare", {"members": {}}, {"destProjectIds": ["a"], "exclusive": True}, True),
         ("BackupShareAccepter", {"status": "rejected"}, {}, True),
