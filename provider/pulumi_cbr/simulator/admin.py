@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from flask import Flask, jsonify, request
 
 from pulumi_cbr.simulator.faults import Fault
+from pulumi_cbr.simulator.wire import json_body
 
 if TYPE_CHECKING:
     from pulumi_cbr.simulator.server import Simulator
@@ -27,10 +28,10 @@ def add_admin(app: Flask, simulator: Simulator) -> None:
 
     def add_fault(wanted: dict[str, Any]) -> dict[str, Any]:
         if "script" in wanted:
-            return asdict(simulator.faults.scripted(_text(wanted, "script")))
+            return vars(simulator.faults.scripted(_text(wanted, "script")))
         fault = Fault.from_dict(wanted)
         simulator.faults.add(fault)
-        return asdict(fault)
+        return vars(fault)
 
     def pair(wanted: dict[str, Any]) -> tuple[str, str]:
         return _text(wanted, "backup_id"), _text(wanted, "project_id")
@@ -113,7 +114,7 @@ def add_admin(app: Flask, simulator: Simulator) -> None:
 
     @app.get("/_simulator/faults")
     def faults() -> Any:
-        return jsonify({"faults": [asdict(fault) for fault in simulator.faults.list()]})
+        return jsonify({"faults": [vars(fault) for fault in simulator.faults.list()]})
 
     @app.delete("/_simulator/faults")
     def clear_faults() -> Any:
@@ -124,7 +125,7 @@ def add_admin(app: Flask, simulator: Simulator) -> None:
     def act(step: str) -> Any:
         if step not in steps:
             return jsonify({"error": f"no such step: {step} (there are {', '.join(steps)})"}), 404
-        wanted = request.get_json(force=True, silent=True) if request.get_data() else {}
+        wanted = json_body() if request.get_data() else {}
         if not isinstance(wanted, dict):
             return jsonify({"error": "the body must be a JSON object"}), 400
         try:

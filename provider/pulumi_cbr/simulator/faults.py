@@ -6,6 +6,7 @@ over HTTP at run time (``POST /_simulator/faults``).
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 from dataclasses import dataclass, fields
@@ -60,6 +61,7 @@ class Fault:
     committed: bool = False
 
     def __post_init__(self) -> None:
+        _check("kind", self.kind, str)
         if self.kind not in KINDS:
             raise ValueError(f"no such fault: {self.kind!r} (there are {', '.join(KINDS)})")
         _check("method", self.method, str)
@@ -73,7 +75,7 @@ class Fault:
         _check("retry_after", self.retry_after, str, int, None)
         try:
             re.compile(self.path)
-        except re.error as broken:
+        except (re.error, OverflowError, RecursionError) as broken:
             raise ValueError(f"path {self.path!r} is not a regular expression: {broken}") from None
         if self.nth < 1 or (self.times is not None and self.times < 1):
             raise ValueError("nth and times count from 1")
@@ -83,8 +85,12 @@ class Fault:
             raise ValueError(f"probability must be 0 to 1, not {self.probability}")
         if self.seconds is not None and not 0 <= self.seconds <= 86400:
             raise ValueError(f"seconds must be 0 to 86400, not {self.seconds}")
-        if isinstance(self.retry_after, str) and not self.retry_after.isprintable():
-            raise ValueError("retry_after must be one line of text")
+        if isinstance(self.retry_after, str) and not (self.retry_after.isascii() and self.retry_after.isprintable()):
+            raise ValueError("retry_after must be one line of ASCII text")
+        try:
+            (self.body if isinstance(self.body, str) else json.dumps(self.body)).encode()
+        except (TypeError, ValueError, RecursionError):
+            raise ValueError("body must be text that can be sent, or JSON") from None
 
     def matches(self, method: str, path: str) -> bool:
         """Say whether a request is of those that the fault counts."""
@@ -123,9 +129,10 @@ class Faults:
             every GET to /members/.*: slow 2 s
             10% of * to /v3/.*: throttle, retry after 1
 
-        The path is a regular expression that reaches to the path's end. What can happen: ``reset``, ``timeout``,
-        ``status <n>`` and ``html <n>``, each ``before commit`` or ``after commit``; ``throttle``, ``throttle, retry
-        after <text>``; ``slow <n> s``; ``truncated``; ``malformed``; ``proxy 407``; ``expire token``.
+        The path is a regular expression that reaches to the path's end; ``, <n> times`` goes with ``the <n>th`` alone.
+        What can happen: ``reset``, ``timeout``, ``status <n>`` and ``html <n>``, each ``before commit`` or ``after
+        commit``, a ``timeout`` with ``, <n> s`` behind it where it ends; ``throttle``, ``throttle, retry after <text>``;
+        ``slow <n> s``; ``truncated``; ``malformed``; ``proxy 407``; ``expire token``.
         """
         fault = _parse(line)
         self.add(fault)
@@ -203,7 +210,10 @@ def _parse(line: str) -> Fault:
             f"not understood: {line!r}; say 'the 3rd POST to /members: reset after commit', "
             "'every GET to <path>: <what>' or '10% of * to <path>: <what>'"
         )
-    chosen: dict[str, Any] = {"method": head["method"], "path": f"{head['path'].rstrip('$')}$"}
+    if head["times"] and not head["nth"]:
+        raise ValueError(f"not understood: {line!r}; ', {head['times']} times' goes with 'the 1st', 'the 2nd', ...")
+    path = head["path"].rstrip("$")
+    chosen: dict[str, Any] = {"method": head["method"], "path": f"(?:{path})$" if "|" in path else f"{path}$"}
     if head["nth"]:
         chosen |= {"nth": int(head["nth"]), "times": int(head["times"] or 1)}
     elif head["every"]:

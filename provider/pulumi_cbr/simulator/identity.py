@@ -57,7 +57,7 @@ class Identity:
         auth = _at(document, "auth")
         identity = _at(auth, "identity")
         methods = identity.get("methods")
-        if not isinstance(methods, list) or len(methods) != 1 or methods[0] not in _METHODS:
+        if not isinstance(methods, list) or methods not in [[name] for name in _METHODS]:
             raise SignInRefused(400, f"auth.identity.methods must be one of {', '.join(_METHODS)}.")
         method: str = methods[0]
         account = _METHODS[method](self, _at(identity, method))

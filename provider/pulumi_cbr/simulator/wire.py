@@ -22,7 +22,7 @@ from pulumi_cbr.simulator.refusals import Refused
 from pulumi_cbr.simulator.signatures import SCHEME, SignatureRefused, check_signature
 from pulumi_cbr.simulator.state import State
 
-__all__ = ["create_app"]
+__all__ = ["create_app", "json_body"]
 
 _PROJECT_ID = re.compile(r"[0-9a-f]{32}")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
@@ -84,7 +84,7 @@ def _add_identity(app: Flask, state: State, identity: Identity, base_url: Callab
 
     @app.post("/v3/auth/tokens")
     def sign_in() -> Response:
-        return with_token(201, identity.sign_in(_body()))
+        return with_token(201, identity.sign_in(json_body()))
 
     @app.get("/v3/auth/tokens")
     def validate() -> Response:
@@ -137,7 +137,7 @@ def _add_backups(app: Flask, state: State, identity: Identity) -> None:
     @app.post(_MEMBERS)
     def add(project_id: str, backup_id: str) -> Response:
         enter("cbr:member:create", project_id, backup_id)
-        body = _body()
+        body = json_body()
         if not isinstance(body, dict):
             raise Refused(9900, "The body must be an object with members.")
         added = [
@@ -162,7 +162,7 @@ def _add_backups(app: Flask, state: State, identity: Identity) -> None:
     @app.put(_MEMBER)
     def update(project_id: str, backup_id: str, member_id: str) -> Response:
         enter("cbr:member:update", project_id, backup_id, member_id)
-        body = _body()
+        body = json_body()
         if not isinstance(body, dict):
             raise Refused(9900, "The body must be an object with status.")
         record = state.update_member(project_id, backup_id.lower(), member_id, body.get("status"), body.get("vault_id"))
@@ -301,9 +301,12 @@ def _filtered(entries: Sequence[dict[str, Any]], names: Sequence[str]) -> list[d
     return [entry for entry in entries if all(entry.get(name) == value for name, value in wanted.items())]
 
 
-def _body() -> object:
-    """Give the JSON body whatever its declared type, None for one that is none."""
-    return request.get_json(force=True, silent=True)
+def json_body() -> object:
+    """Give the JSON body whatever its declared type, None for one that is none or is nested too deep."""
+    try:
+        return request.get_json(force=True, silent=True)
+    except RecursionError:
+        return None
 
 
 def _answer(status: int, body: dict[str, Any]) -> Response:

@@ -84,6 +84,7 @@ SCRIPTS: list[tuple[str, Fault]] = [
     ("the 1st POST to /x: proxy 407", Fault("proxy_407", "POST", "/x$")),
     ("the 1st POST to /x: expire token", Fault("expire_token", "POST", "/x$")),
     ("the 1st POST to /x: throttle", Fault("throttle", "POST", "/x$")),
+    ("every * to /members|/tokens: truncated", Fault("truncated", "*", "(?:/members|/tokens)$", times=None)),
 ]  # fmt: skip
 
 
@@ -97,11 +98,31 @@ def test_script(line: str, fault: Fault) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["", "nonsense", "the 1st POST to /x: explode", "the 0th POST to /x: truncated", "every GET to [: malformed"],
+    [
+        "",
+        "nonsense",
+        "the 1st POST to /x: explode",
+        "the 0th POST to /x: truncated",
+        "every GET to [: malformed",
+        "every GET to /x: throttle, retry after 1\u00b2",
+    ],
 )
 def test_script_not_understood(line: str) -> None:
-    with pytest.raises(ValueError, match=r"not understood|no such fault|count from 1|not a regular expression"):
+    with pytest.raises(ValueError, match=r"not understood|no such fault|count from 1|not a regular expression|ASCII"):
         Faults().scripted(line)
+
+
+@pytest.mark.parametrize("which", ["every", "10% of"])
+def test_script_counts_times_from_the_nth_alone(which: str) -> None:
+    with pytest.raises(ValueError, match="', 2 times' goes with 'the 1st'"):
+        Faults().scripted(f"{which} GET to /x, 2 times: truncated")
+
+
+def test_each_branch_of_a_scripted_path_reaches_to_its_end() -> None:
+    faults = Faults()
+    faults.scripted("every GET to /members|/tokens: slow 0 s")
+
+    assert taken(faults, "GET /members", "GET /tokens", "GET /members/x") == ["slow", "slow", None]
 
 
 WRONG: list[dict[str, Any]] = [
@@ -115,6 +136,11 @@ WRONG: list[dict[str, Any]] = [
     {"kind": "slow", "seconds": "1"},
     {"kind": "slow", "committed": 1},
     {"kind": "throttle", "retry_after": "1\r\nX: y"},
+    {"kind": "throttle", "retry_after": "\uff11"},
+    {"kind": "html", "body": "\ud800"},
+    {"kind": []},
+    {"kind": {}},
+    {"kind": "slow", "path": "(" * 10_000},
     {"kind": "slow", "what": 1},
     {},
 ]

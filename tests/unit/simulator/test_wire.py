@@ -134,6 +134,7 @@ def test_sign_in_with_application_credential_and_token(simulator: Simulator, ses
         ),
         (lambda a: {"methods": ["token"], "token": {"id": "none"}}, None, 401),
         (lambda a: {"methods": ["totp"]}, None, 400),
+        (lambda a: {"methods": [[]]}, None, 400),
         (lambda a: {"methods": ["password"]}, None, 400),
         (lambda a: "me", None, 400),
         (password, "everything", 400),
@@ -264,7 +265,10 @@ def test_accept_and_reject(simulator: Simulator, owner: Caller, receiver: Caller
     assert wrapped.json()["error_code"] == "BackupService.6706"
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"{", b"null", b'{"members": {}}', b"\xff", b'{"members": [null]}'])
+DEEP = b'{"members":' * 50_000
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{", b"null", b'{"members": {}}', b"\xff", b'{"members": [null]}', DEEP])
 @pytest.mark.parametrize("method", ["POST", "PUT"])
 def test_bodies_that_are_none(simulator: Simulator, owner: Caller, receiver: Caller, method: str, body: bytes) -> None:
     backup, project = simulator.backups[0].id, simulator.receiver.project_id
@@ -277,6 +281,11 @@ def test_bodies_that_are_none(simulator: Simulator, owner: Caller, receiver: Cal
         (400, "BackupService.9900"),
         (400, "BackupService.6706"),
     ]
+
+
+@pytest.mark.parametrize("path", ["/v3/auth/tokens", "/_simulator/faults", "/_simulator/share"])
+def test_bodies_that_are_nested_too_deep(simulator: Simulator, session: requests.Session, path: str) -> None:
+    assert session.post(simulator.url + path, data=DEEP, timeout=5).status_code == 400
 
 
 QUERIES: list[tuple[str, list[int]]] = [
