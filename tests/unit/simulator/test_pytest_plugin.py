@@ -3,12 +3,33 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+import yaml
+from pulumi import automation
 
+from pulumi_cbr.api import settings
+from pulumi_cbr.api.errors import SettingsError
 from pulumi_cbr.simulator import Simulator
+from pulumi_cbr.simulator.pytest_plugin import StackFactory
+
+CLOUD = "{auth: {auth_url: 'https://iam.example.com/v3', username: u, password: p, user_domain_name: d}}"
+PROJECT = """
+name: mine
+runtime: {name: python, options: {virtualenv: venv}}
+config:
+  cbr:cloud: production
+  cbr:endpoint: {value: https://cbr.example.com}
+  cbr:timeout: 60
+  mine:backup: x
+packages: {other: other@1}
+"""
 
 
 @pytest.fixture
@@ -20,8 +41,72 @@ def crowded(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_environment_names_no_other_cloud(crowded: None, cbr_simulator: Simulator) -> None:
     left = [name for name in os.environ if name.startswith(("OS_", "HW_", "CBR_")) or name.upper().endswith("_PROXY")]
 
-    assert left == []
+    assert sorted(left) == ["OS_CLIENT_CONFIG_FILE", "OS_CLIENT_SECURE_FILE"]
     assert cbr_simulator.env()["OS_AUTH_URL"].startswith("http://127.0.0.1:")
+
+
+@pytest.fixture
+def clouds_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clouds in all the places that the user's shell and folder may have them."""
+    for name in ("clouds.yaml", "secure.yaml"):
+        (tmp_path / name).write_text(f"clouds: {{production: {CLOUD}}}")
+    monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(tmp_path / "clouds.yaml"))
+    monkeypatch.chdir(tmp_path)
+
+
+def test_no_entry_of_clouds_yaml_is_found(
+    clouds_of_the_user: None, cbr_simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(SettingsError, match="production"):
+        settings.load(cloud="production")
+    monkeypatch.setenv("OS_CLOUD", "production")
+    with pytest.raises(SettingsError, match="production"):
+        settings.load()
+
+
+@pytest.fixture
+def without_engine(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Make stacks without the CLI; gives their folders."""
+    folders: list[Path] = []
+
+    def create_stack(name: str, *, work_dir: str, **_more: Any) -> Any:
+        folders.append(Path(work_dir))
+        if name == "broken":
+            raise RuntimeError("no such stack")
+        workspace = SimpleNamespace(list_stacks=list)
+        return SimpleNamespace(name=name, workspace=workspace, set_all_config=lambda _config: None)
+
+    monkeypatch.setattr(automation, "create_stack", create_stack)
+    monkeypatch.setattr(shutil, "which", lambda _name: "pulumi")
+    return folders
+
+
+def test_what_a_project_says_of_another_cloud_is_not_copied(
+    cbr_stack: StackFactory, without_engine: list[Path], tmp_path: Path
+) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "Pulumi.yaml").write_text(PROJECT)
+
+    cbr_stack(folder)
+
+    whole = yaml.safe_load(PROJECT)
+    copied = yaml.safe_load((without_engine[0] / "Pulumi.yaml").read_text())
+    assert copied == {**whole, "config": {"cbr:timeout": 60, "mine:backup": "x"}}
+    assert (folder / "Pulumi.yaml").read_text() == PROJECT
+
+
+def test_a_stack_that_cannot_be_made_is_not_in_the_next_ones_way(
+    cbr_stack: StackFactory, without_engine: list[Path], tmp_path: Path
+) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    with pytest.raises(RuntimeError, match="no such stack"):
+        cbr_stack(folder, name="broken")
+
+    cbr_stack(folder)
+
+    assert len(set(without_engine)) == 2
 
 
 def test_plugin_loads_without_what_it_serves_with() -> None:
