@@ -15,7 +15,8 @@ import shlex
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from http.client import HTTPException
 from typing import Any, NoReturn
 from urllib.error import HTTPError
 from urllib.request import ProxyHandler, Request, build_opener
@@ -191,17 +192,43 @@ def _forget_stdout() -> None:
 # The commands that talk to a running one
 
 
-#: What a shell may have that is taken before, or in place of, a user's sign-in.
-_BEFORE_A_USER = ("OS_CLOUD", "OS_TOKEN", "OS_AUTH_TOKEN", "OS_APPLICATION_CREDENTIAL_ID", "OS_USER_ID", "CBR_ENDPOINT")
+#: What a shell may have that is taken before, in place of, or beside a user's sign-in.
+_OF_OTHERS = (
+    "OS_CLOUD",
+    "OS_TOKEN",
+    "OS_AUTH_TOKEN",
+    "OS_APPLICATION_CREDENTIAL_ID",
+    "OS_USER_ID",
+    "OS_USER_DOMAIN_ID",
+    "OS_SYSTEM_SCOPE",
+    "OS_CACERT",
+    "CBR_ENDPOINT",
+)
+_PROXIES = ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")
+_NO_PROXIES = ("no_proxy", "NO_PROXY")
+
+#: What a simulator says of itself, and nobody else does.
+_SAID = frozenset(("url", "owner", "receiver", "projects", "backups", "vaults"))
 
 
 def _env(options: argparse.Namespace) -> int:
     variables = _ask(_url(options), "GET", f"/env/{options.role}")
     # What this shell has for a real cloud would come before the simulator: empty counts as not set.
-    others = [name for name in _BEFORE_A_USER if os.environ.get(name)]
-    for name, value in {**dict.fromkeys(others, ""), **variables}.items():
+    others = [name for name in _OF_OTHERS if os.environ.get(name)]
+    before = dict.fromkeys(others, "")
+    if os.environ.get("OS_AUTH_TYPE"):
+        before["OS_AUTH_TYPE"] = "password"  # an empty one would mean not to sign in at all
+    for name, value in {**before, **variables, **dict(_past_proxies())}.items():
         print(f"export {name}={shlex.quote(value)}")
     return 0
+
+
+def _past_proxies() -> Iterator[tuple[str, str]]:
+    """Give what keeps calls to this machine away from the shell's proxy, where it has one."""
+    if any(os.environ.get(name) for name in _PROXIES):
+        present = next((hosts for name in _NO_PROXIES if (hosts := os.environ.get(name))), "")
+        for name in _NO_PROXIES:
+            yield name, ",".join(filter(None, [present, "127.0.0.1"]))
 
 
 def _share(options: argparse.Namespace) -> int:
@@ -270,7 +297,7 @@ def _faults(options: argparse.Namespace) -> int:
 
 def _when(fault: dict[str, Any]) -> str:
     if fault["probability"] is not None:
-        return f"{fault['probability']:.0%} from the {fault['nth']}."
+        return f"{100 * fault['probability']:g}% from the {fault['nth']}."
     if fault["times"] == 1:
         return f"the {fault['nth']}."
     times = "all that follow" if fault["times"] is None else f"{fault['times']} times"
@@ -303,10 +330,14 @@ def _members(members: Sequence[dict[str, Any]], names: dict[str, str]) -> None:
 def _url(options: argparse.Namespace) -> str:
     """Give the URL that was asked for, or that of the simulator that was started last and answers."""
     if options.url:
-        return str(options.url).rstrip("/")
+        url = str(options.url).rstrip("/")
+        if not _ask(url, "GET", "").keys() >= _SAID:
+            raise _Failed(f"not a simulator's URL: {url}")
+        return url
     for url in announcements():
         try:
-            if _ask(url, "GET", "").get("url") == url:
+            there = _ask(url, "GET", "")
+            if there.keys() >= _SAID and there["url"] == url:
                 return url
         except _NobodyListens:
             forget(url)
@@ -328,12 +359,12 @@ def _ask(url: str, method: str, path: str, body: dict[str, Any] | None = None) -
         document = json.loads(text) if text else {}
     except HTTPError as refused:
         with refused:
-            raise _Failed(_reason(refused)) from None
+            raise _Failed(_reason(refused) or f"not a simulator's URL: {url}") from None
     except OSError as problem:
         why = getattr(problem, "reason", problem)
         kind = _NobodyListens if isinstance(why, ConnectionRefusedError) else _Failed
         raise kind(f"no simulator answers at {url}: {why}") from None
-    except ValueError:
+    except (HTTPException, ValueError, RecursionError):
         raise _Failed(f"not a simulator's URL: {url}") from None
     if not isinstance(document, dict):
         raise _Failed(f"not a simulator's URL: {url}")
@@ -341,14 +372,15 @@ def _ask(url: str, method: str, path: str, body: dict[str, Any] | None = None) -
 
 
 def _reason(refused: HTTPError) -> str:
+    """Give what a simulator said no with, empty where it was none that said it."""
     try:
         document = json.loads(refused.read())
-    except ValueError:
-        document = {}
+    except (HTTPException, OSError, ValueError, RecursionError):
+        document = None
     if not isinstance(document, dict):
-        document = {}
+        return ""
     code, message = document.get("error_code"), document.get("error_msg") or document.get("error")
-    return f"{message} ({code})" if code else str(message or f"HTTP {refused.code}")
+    return f"{message} ({code})" if code else str(message or "")
 
 
 # Output
@@ -368,6 +400,7 @@ def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) ->
         from rich.box import SIMPLE_HEAD
         from rich.console import Console
         from rich.table import Table
+        from rich.text import Text
     except ImportError as missing:
         raise _Failed("tables need rich: install pulumi-cbr[simulator], or say --json") from missing
     if not rows:
@@ -378,7 +411,7 @@ def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) ->
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))  # a bare text is markup, and a path may have brackets
     Console().print(table)
 
 

@@ -5,13 +5,19 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+from pulumi_cbr.simulator import Simulator
+from pulumi_cbr.simulator.cli import main
+from pulumi_cbr.simulator.running import announced
 
 COMMAND = [sys.executable, "-m", "pulumi_cbr.simulator"]
 _PATIENCE = 30
@@ -111,6 +117,9 @@ def test_steps_on_a_running_one(env: dict[str, str], tmp_path: Path) -> None:
         (["list", "--url", "http://127.0.0.1:9"], 1, "no simulator answers at http://127.0.0.1:9"),
         (["list", "--url", "file:///etc"], 1, "not a simulator's URL"),
         (["list", "--url", "nonsense"], 1, "not a simulator's URL"),
+        (["list", "--url", "http://127.0.0.1:abc"], 1, "not a simulator's URL: http://127.0.0.1:abc"),
+        (["list", "--url", "http://127.0.0.1:9/a b"], 1, "not a simulator's URL: http://127.0.0.1:9/a b"),
+        (["list", "--url", "http://[::1"], 1, "not a simulator's URL: http://[::1"),
         (["serve", "--fault", "nonsense"], 1, "not understood"),
         (["serve", "--port", "70000"], 2, "a port is 0 to 65535"),
         (["serve", "--latency", "-1"], 2, "at least 0"),
@@ -135,9 +144,6 @@ def test_state_file_that_is_none(env: dict[str, str], tmp_path: Path) -> None:
 
 
 def test_tables_on_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    from pulumi_cbr.simulator import Simulator
-    from pulumi_cbr.simulator.cli import main
-
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     with Simulator() as simulator:
@@ -150,6 +156,96 @@ def test_tables_on_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     assert f" {backup} " in out
     assert "from the 1., all that follow" in out
     assert f"withdrawn: {backup}" in out
+
+
+def test_tables_show_a_path_as_it_is(
+    cbr_simulator: Simulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    lines = ["every GET to /[a-f]+[/]x: truncated", "0.4% of * to /x: malformed"]
+
+    assert main(["faults", *lines, "--url", cbr_simulator.url]) == 0
+
+    out = capsys.readouterr().out
+    assert "/[a-f]+[/]x$" in out
+    assert "0.4% from the 1." in out
+
+
+@contextmanager
+def somebody_else(answer: bytes) -> Iterator[str]:
+    """Give the URL of a service that is no simulator."""
+
+    def serve() -> None:
+        while True:
+            try:
+                connection, _ = listening.accept()
+            except OSError:
+                return
+            with connection:
+                connection.recv(65536)
+                connection.sendall(answer)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            listening.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+OTHERS = [
+    b"SSH-2.0-OpenSSH_9\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n{}",
+    b"HTTP/1.1 200 OK\r\n\r\n" + b"[" * 50_000,
+    b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 404 Not Found\r\nContent-Length: 20\r\n\r\n{}",
+]
+
+
+@pytest.mark.parametrize("answer", OTHERS)
+def test_somebody_else_is_no_simulator(
+    cbr_simulator: Simulator,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    answer: bytes,
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    with somebody_else(answer) as url:
+        for command in (["list"], ["env"], ["share", "backup-000"], ["faults"]):
+            assert main([*command, "--url", url]) == 1
+            assert capsys.readouterr() == ("", f"cbr simulator: not a simulator's URL: {url}\n")
+
+        with announced(cbr_simulator.url), announced(url):
+            assert main(["env"]) == 0
+        assert f"{cbr_simulator.url}/v3" in capsys.readouterr().out
+
+
+def test_env_of_a_shell_that_is_signed_in_elsewhere(
+    cbr_simulator: Simulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    blank = ("OS_CLOUD", "OS_CACERT", "OS_USER_DOMAIN_ID", "OS_SYSTEM_SCOPE")
+    for name in (*blank, "OS_AUTH_TYPE"):
+        monkeypatch.setenv(name, "other")
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", "example.com")
+
+    assert main(["env", "--url", cbr_simulator.url]) == 0
+
+    lines = capsys.readouterr().out.splitlines()
+    assert {f"export {name}=''" for name in blank} <= set(lines)
+    assert "export OS_AUTH_TYPE=password" in lines
+    assert lines[-2:] == ["export no_proxy=example.com,127.0.0.1", "export NO_PROXY=example.com,127.0.0.1"]
+
+
+def test_env_of_a_plain_shell(cbr_simulator: Simulator, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["env", "--url", cbr_simulator.url]) == 0
+
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("=")[0] for line in lines] == [f"export {name}" for name in cbr_simulator.env()]
 
 
 def test_names_stand_for_ids(env: dict[str, str]) -> None:
