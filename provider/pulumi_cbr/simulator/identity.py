@@ -5,6 +5,7 @@ Nothing here knows HTTP but the shape of the documents. Tokens live in memory: t
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -65,7 +66,9 @@ class Identity:
             if "scope" in auth:
                 raise SignInRefused(401, "Application credentials cannot request a scope.")
             return self._issue(account, method, account.project_id)
-        return self._issue(account, method, self._scope(account, auth.get("scope")))
+        # A token does not outlive the one that it was got with.
+        until = self.check(identity["token"]["id"]).expires_at if method == "token" else math.inf
+        return self._issue(account, method, self._scope(account, auth.get("scope")), until)
 
     def check(self, text: str | None) -> Token:
         """Give what a token stands for. Raises `SignInRefused` for one that is missing, unknown, revoked or expired."""
@@ -134,12 +137,15 @@ class Identity:
             entry["endpoints"].append(endpoint)
         return list(catalogue.values())
 
-    def _issue(self, account: Account, method: str, project_id: str | None) -> Token:
+    def _issue(self, account: Account, method: str, project_id: str | None, until: float = math.inf) -> Token:
         now = self._state.now()
         with self._lock:
             self._issued += 1
-            text = "MII" + Identifiers(self._state.seed).hexadecimal(f"token {self._issued} {now}", 128)
-            token = Token(text, account, method, project_id, now, now + self._state.switches.token_life)
+            text = "MII" + Identifiers(self._state.seed).hexadecimal(
+                f"token {self._state.runs} {self._issued} {now}", 128
+            )
+            until = min(until, now + self._state.switches.token_life)
+            token = Token(text, account, method, project_id, now, until)
             self._tokens[text] = token
         return token
 
@@ -195,7 +201,9 @@ def _is_user(user: dict[str, Any], account: Account) -> bool:
 def _is_domain(domain: object, account: Account) -> bool:
     if not isinstance(domain, dict):
         return False
-    return bool(domain.get("id") == account.domain_id or domain.get("name") == account.domain_name)
+    if "id" in domain:
+        return bool(domain["id"] == account.domain_id)
+    return bool(domain.get("name") == account.domain_name)
 
 
 def _at(document: object, key: str) -> dict[str, Any]:

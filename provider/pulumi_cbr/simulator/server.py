@@ -70,10 +70,10 @@ class Simulator:
     - ``regions``: where the catalogue has the service; none leaves it out;
     - ``encrypted_allowed``, ``disk_allowed``: such backups can be shared;
     - ``receiver_sees_member``: the receiver can show the member of its own project;
-    - ``page_size``: most entries on one page.
+    - ``page_size``: most entries on one page, at least 1.
 
-    Raises OSError for a port that is taken, ValueError for a state file that is none or that another simulator uses, and
-    ImportError when Flask (the extra ``simulator``) is not installed.
+    Raises ValueError for a page size of 0 and for a state file that is none or that another simulator uses. `start`
+    raises OSError for a port that is taken, and ImportError when Flask (the extra ``simulator``) is not installed.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class Simulator:
             raise
         self.identity: Identity = Identity(self.state)
         #: What goes wrong: `Faults.add`, `Faults.scripted`, `Faults.clear`.
-        self.faults: Faults = Faults(seed)
+        self.faults: Faults = Faults(self.state.seed)
         #: Seconds before each answer; may be changed while it runs.
         self.latency = latency
         self._port = port
@@ -132,19 +132,24 @@ class Simulator:
     # Running
 
     def start(self) -> Simulator:
-        """Serve from now on; give itself."""
+        """Serve from now on; give itself. After a `stop` the state file is read again: others may have changed it."""
         if self._listener is not None:
             raise RuntimeError("the simulator runs already")
-        if self._state_file is not None and self._kept is None:
-            self._kept = FileLock(self._state_file)
-        if self._application is None:
-            from pulumi_cbr.simulator.admin import add_admin
-            from pulumi_cbr.simulator.wire import create_app
+        try:
+            if self._state_file is not None and self._kept is None:
+                self._kept = FileLock(self._state_file)
+                self.state.take_up()
+            if self._application is None:
+                from pulumi_cbr.simulator.admin import add_admin
+                from pulumi_cbr.simulator.wire import create_app
 
-            self._application = create_app(self.state, self.identity, lambda: self.url)
-            add_admin(self._application, self)
-        self._stopping = threading.Event()
-        self._listener = Listener(self._port, self._respond)
+                self._application = create_app(self.state, self.identity, lambda: self.url)
+                add_admin(self._application, self)
+            self._stopping = threading.Event()
+            self._listener = Listener(self._port, self._respond)
+        except BaseException:
+            self._let_go()
+            raise
         self._port = self._listener.port
         return self
 

@@ -1,8 +1,8 @@
 """State and rules of the simulated service: who may share what with whom, and what the service says no to.
 
 Nothing here knows HTTP. The rules are those of the public API references; a refusal is `Refused` with the documented
-code. Every method may be called from any thread. With a state file, each change is written (atomically) before it is
-answered.
+code. Every method may be called from any thread. With a state file, accounts, backups, vaults, members and their reads
+are written (atomically) before a change is answered; the clock's advance and denied actions are not kept.
 """
 
 from __future__ import annotations
@@ -67,12 +67,16 @@ class Switches:
     #: Most entries on one page, and how many there are when no limit is asked for.
     page_size: int = 1000
 
+    def __post_init__(self) -> None:
+        if self.page_size < 1:
+            raise ValueError("page_size must be at least 1")
+
 
 class State:
     """The simulated service without its wire.
 
     ``now`` gives epoch seconds; `advance` moves the service's clock on top of it. ``state_file`` is read when it
-    exists, and then says everything, the seed too.
+    exists, and then says what there is, the seed too; the switches are still those given here.
     """
 
     def __init__(
@@ -90,6 +94,8 @@ class State:
         self._file = Path(state_file) if state_file is not None else None
         self._now = now
         self._ahead = 0.0
+        #: How often this state was begun or taken up from its file.
+        self.runs: int = 0
         self._issued = 0
         self._accounts: dict[str, Account] = {}
         self._projects: list[str] = []
@@ -97,11 +103,18 @@ class State:
         self._vaults: dict[str, Vault] = {}
         self._members: dict[tuple[str, str], MemberRecord] = {}
         self._reads: dict[tuple[str, str], int] = {}
+        #: How many more reads a member is hidden from.
+        self._hidden: dict[tuple[str, str], int] = {}
         self._denied: set[tuple[str, str]] = set()
-        if self._file is not None and self._file.exists():
-            self._load(self._file)
-        else:
-            self._populate()
+        self._populate()
+        self.take_up()
+
+    def take_up(self) -> None:
+        """Read the state file, where there is one, and begin a run. Raises ValueError for a file that is none."""
+        with self.lock:
+            if self._file is not None and self._file.exists():
+                self._load(self._file)
+            self.runs += 1
             self._save()
 
     # Who and what there is
@@ -233,6 +246,7 @@ class State:
                 return self._move(record, status, None)
             if not isinstance(vault_id, str) or not _UUID.fullmatch(vault_id):
                 raise Refused(6706, "vault_id must be the UUID of the vault that takes the backup.")
+            vault_id = vault_id.lower()
             self._check_vault(self._backups[backup_id], project_id, vault_id)
             return self._move(record, status, vault_id)
 
@@ -270,11 +284,13 @@ class State:
     # What happens at the other end, without a call to the API
 
     def share(self, backup_id: str, project_id: str, status: str = "pending") -> MemberRecord:
-        """Share a backup behind everybody's back, at once visible. The rules of `add_members` hold."""
+        """Share a backup behind everybody's back, at once visible. The rules of `add_members` hold; 6706: no status."""
         with self._change():
             backup = self._backup(backup_id)
+            if status not in TRANSITIONS:
+                raise Refused(6706, f"status must be one of {', '.join(TRANSITIONS)}.")
             record = self.add_members(backup.project_id, backup_id, [project_id])[0]
-            self._reads[backup_id, project_id] = self.switches.visible_after_reads
+            del self._hidden[backup_id, project_id]
             return record if status == "pending" else self._settle(record, status, None)
 
     def withdraw(self, backup_id: str, project_id: str) -> None:
@@ -375,6 +391,7 @@ class State:
         record = MemberRecord(self._issue("member"), backup_id, project_id, created_at=self.now())
         self._members[backup_id, project_id] = record
         self._reads[backup_id, project_id] = 0
+        self._hidden[backup_id, project_id] = self.switches.visible_after_reads
         return record
 
     def _read(self, record: MemberRecord) -> MemberRecord | None:
@@ -385,7 +402,10 @@ class State:
         accepts = self.switches.accept_after_reads
         if accepts is not None and before >= accepts and record.status == "pending":
             record = self._settle(record, "accepted", None)
-        return record if before >= self.switches.visible_after_reads else None
+        hidden = self._hidden.pop(key, 0)
+        if hidden > 0:
+            self._hidden[key] = hidden - 1
+        return record if hidden <= 0 else None
 
     def _settle(self, record: MemberRecord, status: str, vault_id: str | None) -> MemberRecord:
         """Move a member as its receiver would, who finds a vault by itself."""
@@ -417,6 +437,7 @@ class State:
         key = record.backup_id, record.dest_project_id
         del self._members[key]
         self._reads.pop(key, None)
+        self._hidden.pop(key, None)
 
     def _issue(self, kind: str) -> str:
         self._issued += 1
@@ -456,8 +477,10 @@ class State:
     @contextmanager
     def _change(self) -> Iterator[None]:
         with self.lock:
-            yield
-            self._save()
+            try:
+                yield
+            finally:
+                self._save()  # a refused read has counted too
 
     def _save(self) -> None:
         if self._file is None:
@@ -465,13 +488,15 @@ class State:
         document = {
             "format": _FORMAT,
             "seed": self.seed,
+            "runs": self.runs,
             "issued": self._issued,
             "accounts": _dump(self._accounts.values()),
             "projects": self._projects,
             "backups": _dump(self._backups.values()),
             "vaults": _dump(self._vaults.values()),
             "members": _dump(self._members.values()),
-            "reads": [[backup, project, reads] for (backup, project), reads in self._reads.items()],
+            "reads": [[*key, reads] for key, reads in self._reads.items()],
+            "hidden": [[*key, reads] for key, reads in self._hidden.items()],
         }
         text = json.dumps(document, indent=1)
         self._file.parent.mkdir(parents=True, exist_ok=True)
@@ -485,6 +510,7 @@ class State:
             if document["format"] != _FORMAT:
                 raise ValueError(f"format {document['format']!r}, not {_FORMAT}")
             self.seed = int(document["seed"])
+            self.runs = int(document.get("runs", 0))
             self._issued = int(document["issued"])
             self._projects = [str(project) for project in document["projects"]]
             self._accounts = {entry["role"]: Account(**entry) for entry in document["accounts"]}
@@ -493,7 +519,12 @@ class State:
             members = [MemberRecord(**entry) for entry in document["members"]]
             self._members = {(record.backup_id, record.dest_project_id): record for record in members}
             self._reads = {(backup, project): int(reads) for backup, project, reads in document["reads"]}
-        except (KeyError, TypeError, ValueError) as broken:
+            self._hidden = {(backup, project): int(reads) for backup, project, reads in document.get("hidden", [])}
+            if not {"owner", "receiver"} <= set(self._accounts):
+                raise ValueError("it has no owner or no receiver")
+            if not all(record.backup_id in self._backups and record.status in TRANSITIONS for record in members):
+                raise ValueError("it has members of no backup or of no status")
+        except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as broken:
             raise ValueError(f"{file} is not a simulator's state file: {broken}") from broken
 
 

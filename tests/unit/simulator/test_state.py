@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,8 +36,8 @@ def put(state: State, status: object, vault_id: object = None, project: str | No
     return state.update_member(receiver, state.backups[0].id, receiver, status, vault_id)
 
 
-def shared(state: State) -> State:
-    state.share(state.backups[0].id, state.projects[0])
+def shared(state: State, project: int = 0) -> State:
+    state.share(state.backups[0].id, state.projects[project])
     return state
 
 
@@ -91,6 +94,12 @@ REFUSED: list[tuple[str, int, Asked]] = [
     ("accept no vault", 6105, lambda s: put(shared(s), "accepted", NOTHING)),
     ("accept locked vault", 6712, lambda s: put(shared(s), "accepted", vault(s, "locked"))),
     ("accept disks' vault", 6713, lambda s: put(shared(s), "accepted", vault(s, "disks"))),
+    (
+        "accept vault of another project",
+        6105,
+        lambda s: s.accept(shared(s, 1).backups[0].id, s.projects[1], vault(s, "servers")),
+    ),
+    ("share with no status", 6706, lambda s: s.share(s.backups[0].id, s.projects[0], "nonsense")),
     ("accept full vault", 6708, lambda s: put(shared(s), "accepted", vault(s, "full"))),
     ("update no status", 6706, lambda s: put(shared(s), None)),
     ("update other status", 6706, lambda s: put(shared(s), "maybe")),
@@ -158,6 +167,61 @@ def test_accept_again_into_another_vault_is_refused(state: State) -> None:
         put(state, "accepted", vault(state, "locked"))
 
 
+def test_share_with_no_status_shares_nothing(state: State) -> None:
+    with pytest.raises(Refused, match="6706"):
+        state.share(state.backups[0].id, state.projects[0], "nonsense")
+
+    assert state.members(state.backups[0].id) == {}
+
+
+@pytest.fixture
+def with_small_vault(tmp_path: Path) -> tuple[State, str]:
+    """A state whose receiver has one more vault, with room for two backups; and the vault's ID."""
+    file = tmp_path / "state.json"
+    State(state_file=file)
+    document = json.loads(file.read_text())
+    document["vaults"].append({**document["vaults"][0], "id": NOTHING, "name": "small", "size": 80})
+    file.write_text(json.dumps(document))
+    return State(state_file=file), NOTHING
+
+
+def test_accept_again_into_another_free_vault_is_refused(with_small_vault: tuple[State, str]) -> None:
+    state, small = with_small_vault
+    put(shared(state), "accepted", vault(state, "servers"))
+
+    with pytest.raises(Refused, match="6708"):
+        put(state, "accepted", small)
+
+    (record,) = state.members(state.backups[0].id).values()
+    assert record.vault_id == vault(state, "servers")
+
+
+def test_room_of_a_vault_is_taken_by_others_and_not_twice_by_one(with_small_vault: tuple[State, str]) -> None:
+    state, small = with_small_vault
+    first, second, third = (backup.id for backup in state.backups[:3])
+    for backup in (first, second, third):
+        state.share(backup, state.projects[0])
+    state.accept(first, state.projects[0], small)
+    state.accept(second, state.projects[0], small)
+
+    state.accept(first, state.projects[0], small)
+
+    with pytest.raises(Refused, match=r"6708.*no room"):
+        state.accept(third, state.projects[0], small)
+
+
+def test_vault_in_capitals(state: State) -> None:
+    put(shared(state), "accepted", vault(state, "servers").upper())
+
+    (record,) = state.members(state.backups[0].id).values()
+    assert record.vault_id == vault(state, "servers")
+
+
+def test_page_has_at_least_one_entry() -> None:
+    with pytest.raises(ValueError, match="page_size must be at least 1"):
+        Switches(page_size=0)
+
+
 def test_switches_allow_encrypted_and_disk_backups() -> None:
     state = State(switches=Switches(encrypted_allowed=True, disk_allowed=True))
     with_backup(state, encrypted=True, resource_type=DISK)
@@ -184,6 +248,13 @@ def test_a_share_made_behind_the_back_is_visible_at_once() -> None:
     shared(state)
 
     assert len(state.list_members(state.account("owner").project_id, state.backups[0].id)) == 1
+
+
+def test_a_share_made_behind_the_back_has_not_been_read_yet() -> None:
+    state = shared(State(switches=Switches(visible_after_reads=3, accept_after_reads=1)))
+    owner, backup = state.account("owner").project_id, state.backups[0].id
+
+    assert [state.list_members(owner, backup)[0].status for _ in range(2)] == ["pending", "accepted"]
 
 
 def test_receivers_accept_after_so_many_reads() -> None:
@@ -258,7 +329,79 @@ def test_state_is_kept_in_the_file(tmp_path: Path) -> None:
     assert [path.name for path in file.parent.iterdir()] == ["state.json"]
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"format": 2}', '{"format": 1, "seed": 1}', "\0"])
+def test_reads_are_kept_in_the_file(tmp_path: Path) -> None:
+    file, switches = tmp_path / "state.json", Switches(visible_after_reads=3, accept_after_reads=2)
+    state = State(switches=switches, state_file=file)
+    owner, backup, project = state.account("owner").project_id, state.backups[0].id, state.projects[0]
+    add(state, project)
+
+    for status in ("pending", "pending", "accepted"):
+        with pytest.raises(Refused, match="6705"):
+            state.show_member(owner, backup, project)
+        state = State(switches=switches, state_file=file)
+        assert state.members(backup)[project].status == status
+
+    assert state.show_member(owner, backup, project).status == "accepted"
+
+
+def test_a_member_shared_again_is_a_new_one() -> None:
+    state = State(switches=Switches(visible_after_reads=1, accept_after_reads=1))
+    owner, backup, project = state.account("owner").project_id, state.backups[0].id, state.projects[0]
+    for _ in range(2):
+        add(state, project)
+        assert state.list_members(owner, backup) == []
+        assert state.members(backup)[project].status == "pending"
+        assert state.list_members(owner, backup)[0].status == "accepted"
+        state.withdraw(backup, project)
+
+
+def test_file_is_replaced_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_room(*_paths: object) -> None:
+        raise OSError("no space left")
+
+    state = State(state_file=tmp_path / "state.json")
+    before = (tmp_path / "state.json").read_bytes()
+    monkeypatch.setattr(os, "replace", no_room)
+
+    with pytest.raises(OSError, match="no space left"):
+        shared(state)
+
+    assert (tmp_path / "state.json").read_bytes() == before
+
+
+def test_file_of_the_first_release(tmp_path: Path) -> None:
+    file = tmp_path / "state.json"
+    shared(State(state_file=file))
+    document = json.loads(file.read_text())
+    del document["runs"], document["hidden"]
+    file.write_text(json.dumps(document))
+
+    assert len(State(state_file=file).members(document["backups"][0]["id"])) == 1
+
+
+WRONG: list[Callable[[dict[str, Any]], object]] = [
+    lambda document: document.update(seed=float("inf")),
+    lambda document: document["accounts"].pop(),
+    lambda document: document["backups"].pop(0),
+    lambda document: document["members"][0].update(status="maybe"),
+]
+
+
+@pytest.mark.parametrize("damage", WRONG)
+def test_a_file_that_does_not_hold_together_is_refused(
+    tmp_path: Path, damage: Callable[[dict[str, Any]], object]
+) -> None:
+    file = tmp_path / "state.json"
+    shared(State(state_file=file))
+    document = json.loads(file.read_text())
+    damage(document)
+    file.write_text(json.dumps(document))
+
+    with pytest.raises(ValueError, match=r"state\.json is not a simulator's state file"):
+        State(state_file=file)
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"format": 2}', '{"format": 1, "seed": 1}', "\0", "[" * 100_000])
 def test_a_file_that_is_none_is_refused_by_name(tmp_path: Path, text: str) -> None:
     file = tmp_path / "state.json"
     file.write_text(text)
