@@ -6,6 +6,7 @@ machine as the host, so that a page in a browser cannot reach them by a name of 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add_admin"]
 
-_HOSTS = ("127.0.0.1", "localhost", "[::1]")
+_HOST = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d*)?", re.IGNORECASE)
 
 
 def add_admin(app: Flask, simulator: Simulator) -> None:
@@ -53,6 +54,14 @@ def add_admin(app: Flask, simulator: Simulator) -> None:
     def register_image(wanted: dict[str, Any]) -> dict[str, Any]:
         return {"image_id": simulator.register_image(*pair(wanted))}
 
+    def deny(wanted: dict[str, Any]) -> dict[str, Any]:
+        simulator.deny(_text(wanted, "action"), _text(wanted, "role", "owner"))
+        return {}
+
+    def allow_all(_wanted: dict[str, Any]) -> dict[str, Any]:
+        simulator.allow_all()
+        return {}
+
     def advance(wanted: dict[str, Any]) -> dict[str, Any]:
         simulator.advance(_seconds(wanted))
         return {"now": simulator.state.now()}
@@ -68,13 +77,15 @@ def add_admin(app: Flask, simulator: Simulator) -> None:
         "accept": accept,
         "reject": reject,
         "register_image": register_image,
+        "deny": deny,
+        "allow_all": allow_all,
         "advance": advance,
         "revoke_tokens": revoke_tokens,
     }
 
     @app.before_request
     def only_from_here() -> Any:
-        if request.path.startswith("/_simulator") and request.host.rpartition(":")[0] not in _HOSTS:
+        if request.path.startswith("/_simulator") and not _HOST.fullmatch(request.host):
             return jsonify({"error": "only this machine steers the simulator"}), 403
         return None
 

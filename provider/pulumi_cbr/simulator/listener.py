@@ -11,6 +11,7 @@ import socket
 import struct
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -100,15 +101,16 @@ class Listener(ThreadingHTTPServer):
         self.server_name: str = "127.0.0.1"
         self.server_port: int = self.port
 
-    def opened(self, connection: socket.socket) -> None:
+    def process_request(self, request: Any, client_address: Any) -> None:
+        # Known before its thread runs, so that `stop` overlooks none.
+        thread = threading.Thread(target=self.process_request_thread, args=(request, client_address), daemon=True)
         with self._open_lock:
-            self._open[connection] = threading.current_thread()
-
-    def closed(self, connection: socket.socket) -> None:
-        with self._open_lock:
-            self._open.pop(connection, None)
+            self._open[request] = thread
+        thread.start()
 
     def shutdown_request(self, request: Any) -> None:
+        with self._open_lock:
+            self._open.pop(request, None)
         # An orderly shutdown would send FIN before the reset.
         if request.fileno() != -1 and request.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8) == _NO_LINGER:
             self.close_request(request)
@@ -130,16 +132,9 @@ class _Handler(BaseHTTPRequestHandler):
     wbufsize = -1
     server: Listener
 
-    def setup(self) -> None:
-        super().setup()
-        self.server.opened(self.connection)
-
     def finish(self) -> None:
-        try:
-            with contextlib.suppress(OSError):
-                super().finish()
-        finally:
-            self.server.closed(self.connection)
+        with contextlib.suppress(OSError):
+            super().finish()
 
     def handle(self) -> None:
         with contextlib.suppress(OSError):
@@ -166,21 +161,26 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             if answer.reset:
                 self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
-            elif answer.held:
-                # It can be read from when the client hangs up, or when `stop` ends it.
-                self.connection.settimeout(answer.held)
-                self.connection.recv(1, socket.MSG_PEEK)
+            else:
+                self._hold(time.monotonic() + answer.held)
             return
         self._write(answer)
+
+    def _hold(self, until: float) -> None:
+        """Read what comes, and answer nothing, until the time or until the client hangs up or `stop` ends it."""
+        while (left := until - time.monotonic()) > 0:
+            self.connection.settimeout(left)
+            if not self.connection.recv(65536):
+                return
 
     def _read_body(self) -> bytes | None:
         """Give the whole body; None for one that is too long or whose length cannot be told."""
         if "chunked" in self.headers.get("Transfer-Encoding", "").lower():
             return self._read_chunks()
         length = self.headers.get("Content-Length", "0")
-        if not (length.isascii() and length.isdigit()) or int(length) > _MOST_BYTES:
+        if not (length.isascii() and length.isdigit()) or len(length) > 9 or int(length) > _MOST_BYTES:
             return None
-        return self.rfile.read(int(length))
+        return self._read(int(length))
 
     def _read_chunks(self) -> bytes | None:
         body = b""
@@ -191,10 +191,19 @@ class _Handler(BaseHTTPRequestHandler):
                 return None
             if not 0 <= size <= _MOST_BYTES - len(body):
                 return None
-            body += self.rfile.read(size)
-            self.rfile.readline(100)
             if size == 0:
+                while self.rfile.readline(1000).strip():
+                    pass  # trailers, to the empty line
                 return body
+            body += self._read(size)
+            self.rfile.readline(100)
+
+    def _read(self, size: int) -> bytes:
+        """Read so many bytes. Raises ConnectionError where the client ends before: half a request is not carried out."""
+        read = self.rfile.read(size)
+        if len(read) < size:
+            raise ConnectionError("the request ends within its body")
+        return read
 
     def _write(self, answer: Answer) -> None:
         bodiless = self.command == "HEAD" or answer.status in (204, 304)

@@ -14,9 +14,8 @@ __all__ = ["page", "sort"]
 def page(entries: Sequence[dict[str, Any]], query: Mapping[str, str], size: int) -> list[dict[str, Any]]:
     """Give the page that the query asks for.
 
-    ``limit`` is its size, ``offset`` what is left out before it, ``marker`` the ``id`` of the last entry before it.
-
-    Raises `Refused` with 9900 for a limit outside 1 to ``size``, an offset that is no number, a marker that is not
+    ``limit`` is its size, and at most ``size``; ``offset`` what is left out before it, ``marker`` the ``id`` of the last
+    entry before it. Raises `Refused` with 9900 for a limit below 1, an offset that is no number, a marker that is not
     there.
     """
     limit = min(_number(query, "limit", size, least=1), size)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,12 @@ import requests
 
 from pulumi_cbr.simulator import Fault, Simulator
 from pulumi_cbr.simulator.faults import KINDS, Faults
+from waiting import wait_until
+
+
+def raw_connection(simulator: Simulator) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", int(simulator.url.rpartition(":")[2])), timeout=5)
+
 
 Ask = Callable[..., requests.Response]
 
@@ -70,6 +78,23 @@ def test_probability_draws_from_the_seed() -> None:
 
     assert draw(1) == draw(1) != draw(2)
     assert 30 < sum(kind is not None for kind in draw(1)) < 90
+
+
+def test_probability_draws_from_the_nth_on() -> None:
+    faults = Faults()
+    faults.add(Fault("slow", nth=3, probability=1.0))
+
+    assert taken(faults, *["POST /members"] * 4) == [None, None, "slow", "slow"]
+
+
+def test_simulator_draws_from_the_seed_of_its_state(tmp_path: Path) -> None:
+    def draw(seed: int, file: Path | None = None) -> list[str | None]:
+        simulator = Simulator(seed, state_file=file)
+        simulator.stop()
+        simulator.faults.add(Fault("slow", probability=0.5))
+        return taken(simulator.faults, *["POST /members"] * 50)
+
+    assert draw(5) == draw(5, tmp_path / "state.json") == draw(9, tmp_path / "state.json") != draw(9)
 
 
 SCRIPTS: list[tuple[str, Fault]] = [
@@ -251,6 +276,35 @@ def test_stopping_releases_what_is_held(ask: Ask, cbr_simulator: Simulator) -> N
     cbr_simulator.restart()
 
     assert ask("GET").json()["count"] == 1
+
+
+def test_a_time_out_lasts_though_the_client_sends_more(cbr_simulator: Simulator) -> None:
+    cbr_simulator.faults.add(Fault("timeout_before", "GET", "/v3$"))
+    with raw_connection(cbr_simulator) as raw:
+        raw.sendall(b"GET /v3 HTTP/1.1\r\nHost: x\r\n\r\n")
+        wait_until(lambda: cbr_simulator.calls)
+        raw.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        raw.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            raw.recv(1)
+
+    assert len(cbr_simulator.calls) == 1
+
+
+def test_a_time_out_ends_without_an_answer(cbr_simulator: Simulator) -> None:
+    cbr_simulator.faults.add(Fault("timeout_before", "GET", "/v3$", seconds=0.01))
+    with raw_connection(cbr_simulator) as raw:
+        raw.sendall(b"GET /v3 HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert raw.recv(1) == b""
+
+
+@pytest.mark.parametrize("kind", ["reset_before", "reset_after"])
+def test_a_reset_is_one(cbr_simulator: Simulator, kind: str) -> None:
+    cbr_simulator.faults.add(Fault(kind, "GET", "/v3$"))
+    with raw_connection(cbr_simulator) as raw:
+        raw.sendall(b"GET /v3 HTTP/1.1\r\nHost: x\r\n\r\n")
+        with pytest.raises(ConnectionResetError):
+            raw.recv(1)
 
 
 def test_what_a_time_out_holds_is_a_call_at_once_and_is_let_go_when_its_client_leaves(

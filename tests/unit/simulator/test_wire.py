@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
 from pulumi_cbr.simulator import Account, Simulator
+from pulumi_cbr.simulator.listener import Listener
 from pulumi_cbr.simulator.records import DISK
 
 NOW = 1_580_897_914.209782
@@ -70,6 +74,17 @@ def sign_in(
     return session.post(f"{simulator.url}/v3/auth/tokens", json={"auth": auth}, timeout=5)
 
 
+def credential(account: Account, **changed: Any) -> dict[str, Any]:
+    known = {"id": account.application_credential_id, "secret": account.application_credential_secret}
+    return {"methods": ["application_credential"], "application_credential": known | changed}
+
+
+def named_credential(account: Account, **changed: Any) -> dict[str, Any]:
+    user = {"name": account.username, "domain": {"name": account.domain_name}}
+    known = {"name": account.role, "user": user, "secret": account.application_credential_secret}
+    return {"methods": ["application_credential"], "application_credential": known | changed}
+
+
 Identity = Callable[[Account], dict[str, Any]]
 IDENTITIES: dict[str, Identity] = {
     "password by name": password,
@@ -103,14 +118,14 @@ def test_sign_in(simulator: Simulator, session: requests.Session, identity: str,
 
 def test_sign_in_with_application_credential_and_token(simulator: Simulator, session: requests.Session) -> None:
     account = simulator.owner
-    by_id = {"id": account.application_credential_id, "secret": account.application_credential_secret}
-    first = sign_in(simulator, session, {"methods": ["application_credential"], "application_credential": by_id})
+    first = sign_in(simulator, session, credential(account))
     text = first.headers["X-Subject-Token"]
     again = sign_in(
         simulator, session, {"methods": ["token"], "token": {"id": text}}, {"project": {"id": account.project_id}}
     )
 
     assert (first.status_code, again.status_code) == (201, 201)
+    assert sign_in(simulator, session, named_credential(account)).status_code == 201
     assert first.json()["token"]["project"] == again.json()["token"]["project"]
     headers = {"X-Auth-Token": text, "X-Subject-Token": text}
     tokens = f"{simulator.url}/v3/auth/tokens"
@@ -127,6 +142,14 @@ def test_sign_in_with_application_credential_and_token(simulator: Simulator, ses
         (lambda a: password(a, domain={"name": "other"}), None, 401),
         (password, {"project": {"id": "0" * 32}}, 401),
         (password, {"domain": {"name": "other"}}, 401),
+        (lambda a: password(a, domain={"id": "other", "name": a.domain_name}), None, 401),
+        (lambda a: password(a, id="0" * 32), None, 401),
+        (password, {"project": {"id": "0" * 32, "name": "eu-de"}}, 401),
+        (password, {"project": {"name": "eu-de", "domain": {"name": "other"}}}, 401),
+        (lambda a: credential(a, secret="wrong"), None, 401),
+        (lambda a: named_credential(a, name="other"), None, 401),
+        (lambda a: named_credential(a, user={"name": "receiver", "domain": {"name": a.domain_name}}), None, 401),
+        (lambda a: credential(a), {"project": {"name": "eu-de"}}, 401),
         (
             lambda a: {"methods": ["application_credential"], "application_credential": {"id": "x", "secret": "y"}},
             None,
@@ -232,15 +255,96 @@ def test_who_may_not_call(simulator: Simulator, owner: Caller, receiver: Caller)
     assert owner("GET", "/backups").status_code == 200
 
 
+#: Each action, and the call that needs it; ``{b}`` is a backup of the owner's, ``{p}`` its receiver's project.
+ACTIONS: dict[str, tuple[str, str]] = {
+    "cbr:backups:list": ("GET", "/backups"),
+    "cbr:backups:get": ("GET", "/backups/{b}"),
+    "cbr:member:create": ("POST", "/backups/{b}/members"),
+    "cbr:member:list": ("GET", "/backups/{b}/members"),
+    "cbr:member:get": ("GET", "/backups/{b}/members/{p}"),
+    "cbr:member:update": ("PUT", "/backups/{b}/members/{p}"),
+    "cbr:member:delete": ("DELETE", "/backups/{b}/members/{p}"),
+}
+
+
+@pytest.mark.parametrize("denied", ACTIONS)
+def test_a_denied_action_is_refused_and_no_other(
+    simulator: Simulator, owner: Caller, receiver: Caller, session: requests.Session, denied: str
+) -> None:
+    backup, project = simulator.backups[0].id, simulator.receiver.project_id
+
+    def call(action: str) -> int:
+        method, path = ACTIONS[action]
+        caller = receiver if action == "cbr:member:update" else owner
+        body = {"members": [project], "status": "pending"}
+        return caller(method, path.replace("{b}", backup).replace("{p}", project), json=body).status_code
+
+    for role in ("owner", "receiver"):
+        wanted = {"action": denied, "role": role}
+        assert session.post(f"{simulator.url}/_simulator/deny", json=wanted, timeout=5).status_code == 200
+    assert [action for action in ACTIONS if call(action) == 403] == [denied]
+
+    session.post(f"{simulator.url}/_simulator/allow_all", timeout=5)
+    assert [action for action in ACTIONS if call(action) == 403] == []
+
+
+def test_another_project_in_the_header(simulator: Simulator, owner: Caller) -> None:
+    statuses = [
+        owner("GET", "/backups", headers={"X-Project-Id": account.project_id}).status_code
+        for account in (simulator.owner, simulator.receiver)
+    ]
+
+    assert statuses == [200, 401]
+
+
+def test_ids_of_backups_in_capitals(simulator: Simulator, owner: Caller, receiver: Caller) -> None:
+    path, project = f"/backups/{simulator.backups[0].id.upper()}", simulator.receiver.project_id
+    accepted = {"status": "accepted", "vault_id": simulator.vaults[0].id.upper()}
+
+    assert owner("POST", f"{path}/members", json={"members": [project]}).status_code == 200
+    assert owner("GET", f"{path}/members").json()["count"] == 1
+    assert owner("GET", f"{path}/members/{project}").status_code == 200
+    shared = receiver("PUT", f"{path}/members/{project}", json=accepted)
+    assert shared.json()["member"]["vault_id"] == simulator.vaults[0].id
+    assert owner("GET", path).json()["backup"]["id"] == simulator.backups[0].id
+    assert owner("DELETE", f"{path}/members/{project}").status_code == 204
+
+
 def test_tokens_expire_by_the_services_clock(simulator: Simulator, owner: Caller) -> None:
     simulator.advance(86399)
     answer = owner("GET", "/backups")
     assert answer.status_code == 200
     assert parsedate_to_datetime(answer.headers["Date"]).timestamp() == int(NOW + 86399)
 
-    simulator.advance(2)
+    simulator.advance(1)
 
     assert "token expires" in owner("GET", "/backups").json()["error_msg"]
+
+
+def test_a_token_got_by_a_token_does_not_outlive_it(simulator: Simulator, owner: Caller) -> None:
+    simulator.advance(86000)
+    scope = {"project": {"id": simulator.owner.project_id}}
+    again = sign_in(simulator, owner.session, {"methods": ["token"], "token": {"id": owner.token}}, scope)
+    headers = {"X-Auth-Token": owner.token, "X-Subject-Token": owner.token}
+    first = owner.session.get(f"{simulator.url}/v3/auth/tokens", headers=headers, timeout=5)
+
+    assert again.json()["token"]["issued_at"] > first.json()["token"]["issued_at"]
+    assert again.json()["token"]["expires_at"] == first.json()["token"]["expires_at"]
+
+
+def test_tokens_of_two_runs_over_one_file_differ(session: requests.Session, tmp_path: Path) -> None:
+    def token() -> str:
+        with Simulator(state_file=tmp_path / "state.json", now=lambda: NOW) as simulator:
+            return Caller(simulator, simulator.owner, session).token
+
+    assert token() != token()
+
+
+def test_revoking_a_token_takes_one(simulator: Simulator, owner: Caller) -> None:
+    tokens, subject = f"{simulator.url}/v3/auth/tokens", {"X-Subject-Token": owner.token}
+
+    assert owner.session.delete(tokens, headers=subject, timeout=5).status_code == 401
+    assert owner("GET", "/backups").status_code == 200
 
 
 def test_revoked_tokens(simulator: Simulator, owner: Caller) -> None:
@@ -394,9 +498,63 @@ def test_connection_is_kept_and_every_answer_has_an_id(simulator: Simulator, own
     assert "Connection" not in answers[0].headers
 
 
+def raw_connection(simulator: Simulator) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", int(simulator.url.rpartition(":")[2])), timeout=5)
+
+
+def test_trailers_are_part_of_their_request(simulator: Simulator) -> None:
+    head = "POST /v3/auth/tokens HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    last = "GET /v3 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    with raw_connection(simulator) as raw:
+        raw.sendall(f"{head}2\r\n{{}}\r\n0\r\nX-One: 1\r\nX-Two: 2\r\n\r\n{last}".encode())
+        answers = raw.makefile("rb").read()
+
+    assert re.findall(rb"HTTP/1.1 (\d+)", answers) == [b"400", b"200"]
+
+
+@pytest.mark.parametrize("framing", ["Content-Length: 99\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n63\r\n"])
+def test_half_a_request_is_not_carried_out(simulator: Simulator, owner: Caller, framing: str) -> None:
+    backup = simulator.backups[0].id
+    body = json.dumps({"members": simulator.projects[:1]})
+    path = owner.base[len(simulator.url) :] + f"/backups/{backup}/members"
+    with raw_connection(simulator) as raw:
+        raw.sendall(f"POST {path} HTTP/1.1\r\nHost: x\r\nX-Auth-Token: {owner.token}\r\n{framing}{body}".encode())
+        raw.shutdown(socket.SHUT_WR)
+        assert raw.recv(1) == b""
+
+    assert simulator.members(backup) == {}
+
+
+def test_stop_ends_a_connection_whose_thread_does_not_run_yet(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accepted, go_on = threading.Event(), threading.Event()
+    serve = Listener.process_request_thread
+
+    def late(self: Listener, *arguments: Any) -> None:
+        accepted.set()
+        go_on.wait(5)
+        serve(self, *arguments)
+
+    def join(self: threading.Thread, timeout: float | None = None) -> None:
+        go_on.set()
+        wait(self, timeout)
+
+    wait = threading.Thread.join
+    monkeypatch.setattr(Listener, "process_request_thread", late)
+    monkeypatch.setattr(threading.Thread, "join", join)
+    with raw_connection(simulator) as raw:
+        accepted.wait(5)
+        simulator.stop()
+        go_on.set()
+        with suppress(OSError):
+            raw.sendall(b"GET /v3 HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert raw.recv(1) == b""
+
+
 def test_raw_requests_are_answered_not_broken_off(simulator: Simulator) -> None:
     def ask(text: str) -> str:
-        with socket.create_connection(("127.0.0.1", int(simulator.url.rpartition(":")[2])), timeout=5) as raw:
+        with raw_connection(simulator) as raw:
             raw.sendall(text.encode())
             return raw.makefile("r", encoding="latin-1").readline().strip()
 
@@ -404,13 +562,18 @@ def test_raw_requests_are_answered_not_broken_off(simulator: Simulator) -> None:
     assert ask(chunked) == "HTTP/1.1 400 Bad Request"
     assert ask("BREW / HTTP/1.1\r\nHost: x\r\n\r\n") == "HTTP/1.1 404 Not Found"
     assert ask("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n").startswith("HTTP/1.1 413")
+    assert ask(f"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {'1' * 5000}\r\n\r\n").startswith("HTTP/1.1 413")
     assert ask("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n").startswith("HTTP/1.1 413")
 
 
-def test_steering_is_refused_to_other_hosts(simulator: Simulator, session: requests.Session) -> None:
-    answer = session.get(f"{simulator.url}/_simulator", headers={"Host": "evil.example"}, timeout=5)
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "LOCALHOST:80", "[::1]", "[::1]:80"])
+def test_steering_from_this_machine(simulator: Simulator, session: requests.Session, host: str) -> None:
+    assert session.get(f"{simulator.url}/_simulator", headers={"Host": host}, timeout=5).status_code == 200
 
-    assert answer.status_code == 403
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "[::1", "x@localhost"])
+def test_steering_is_refused_to_other_hosts(simulator: Simulator, session: requests.Session, host: str) -> None:
+    assert session.get(f"{simulator.url}/_simulator", headers={"Host": host}, timeout=5).status_code == 403
 
 
 def test_steering(simulator: Simulator, session: requests.Session) -> None:
@@ -428,6 +591,8 @@ def test_steering(simulator: Simulator, session: requests.Session) -> None:
     assert post("advance", seconds=60).json()["now"] == NOW + 60
     assert post("advance", seconds="x").status_code == 400
     assert post("revoke_tokens").status_code == 200
+    assert post("deny", action="cbr:member:list", role="nobody").status_code == 400
+    assert post("deny").status_code == 400
     assert post("explode").status_code == 404
     assert post("share").status_code == 400
     there = session.get(f"{simulator.url}/_simulator", timeout=5).json()
@@ -463,3 +628,27 @@ def test_restart_keeps_port_shares_and_tokens(simulator: Simulator, owner: Calle
 def test_port_that_is_taken(simulator: Simulator) -> None:
     with pytest.raises(OSError, match="in use"), Simulator(port=int(simulator.url.rpartition(":")[2])):
         pass
+
+
+def test_failing_start_lets_go_of_the_state_file(simulator: Simulator, tmp_path: Path) -> None:
+    port = int(simulator.url.rpartition(":")[2])
+    other = Simulator(port=port, state_file=tmp_path / "state.json")
+    with pytest.raises(OSError, match="in use"):
+        other.start()
+
+    with Simulator(state_file=tmp_path / "state.json") as third:
+        assert third.backups
+
+
+def test_starting_again_takes_up_what_another_has_done(tmp_path: Path) -> None:
+    first = Simulator(state_file=tmp_path / "state.json").start()
+    backup, projects = first.backups[0].id, first.projects[:2]
+    first.stop()
+    with Simulator(state_file=tmp_path / "state.json") as second:
+        second.share(backup, projects[0])
+
+    with first:
+        first.share(backup, projects[1])
+
+    with Simulator(state_file=tmp_path / "state.json") as second:
+        assert list(second.members(backup)) == projects
