@@ -11,13 +11,18 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
+import requests
 
 from pulumi_cbr.simulator import Simulator
 from pulumi_cbr.simulator.cli import main
+from pulumi_cbr.simulator.records import DISK
 from pulumi_cbr.simulator.running import announced
+from pulumi_cbr.simulator.state import State
 
 COMMAND = [sys.executable, "-m", "pulumi_cbr.simulator"]
 _PATIENCE = 30
@@ -123,6 +128,7 @@ def test_steps_on_a_running_one(env: dict[str, str], tmp_path: Path) -> None:
         (["serve", "--fault", "nonsense"], 1, "not understood"),
         (["serve", "--port", "70000"], 2, "a port is 0 to 65535"),
         (["serve", "--latency", "-1"], 2, "at least 0"),
+        (["serve", "--page-size", "0"], 1, "page_size must be at least 1"),
         (["dance"], 2, "invalid choice"),
         ([], 2, "required"),
     ],
@@ -133,6 +139,54 @@ def test_errors_are_said_in_one_line(env: dict[str, str], arguments: list[str], 
     assert (ended.returncode, ended.stdout) == (code, "")
     assert says in ended.stderr.splitlines()[-1]
     assert code == 2 or len(ended.stderr.splitlines()) == 1
+
+
+SWITCHES = [
+    "--bare-add-answer",
+    "--accept-after-reads=1",
+    "--plain-catalogue",
+    "--token-life=60",
+    "--disk-allowed",
+    "--page-size=2",
+]
+
+
+@pytest.mark.usefixtures("cbr_simulator")
+@pytest.mark.parametrize("switch", [None, *SWITCHES])
+def test_each_switch_changes_what_it_says_and_nothing_else(
+    env: dict[str, str], tmp_path: Path, switch: str | None
+) -> None:
+    file = tmp_path / "state.json"
+    state = State(state_file=file)
+    state.set_backup(state.backups[1].id, resource_type=DISK)
+    owner, receiver = state.account("owner"), state.projects[0]
+    user = {"id": owner.user_id, "password": owner.password}
+    identity = {"methods": ["password"], "password": {"user": user}}
+    auth = {"identity": identity, "scope": {"project": {"id": owner.project_id}}}
+
+    arguments = [] if switch is None else [switch]
+    with serving(env, "--state", str(file), *arguments) as (url, _), requests.Session() as session:
+
+        def ask(method: str, path: str, **more: Any) -> Any:
+            return session.request(method, f"{url}/v3/{owner.project_id}/backups{path}", timeout=5, **more).json()
+
+        token = session.post(f"{url}/v3/auth/tokens", json={"auth": auth}, timeout=5)
+        session.headers["X-Auth-Token"] = token.headers["X-Subject-Token"]
+        body = token.json()["token"]
+        life = datetime.fromisoformat(body["expires_at"][:-1]) - datetime.fromisoformat(body["issued_at"][:-1])
+        first, disk = (f"/{backup.id}/members" for backup in state.backups[:2])
+        added = ask("POST", first, json={"members": [receiver]})
+        ask("GET", first)
+        seen = {
+            "--bare-add-answer": "members" not in added,
+            "--accept-after-reads=1": ask("GET", first)["members"][0]["status"] == "accepted",
+            "--plain-catalogue": body["catalog"][1]["endpoints"][0]["url"] == url,
+            "--token-life=60": life.total_seconds() == 60,
+            "--disk-allowed": "error_code" not in ask("POST", disk, json={"members": [receiver]}),
+            "--page-size=2": len(ask("GET", "")["backups"]) == 2,
+        }
+
+    assert seen == {name: name == switch for name in SWITCHES}
 
 
 def test_state_file_that_is_none(env: dict[str, str], tmp_path: Path) -> None:
