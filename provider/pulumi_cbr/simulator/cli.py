@@ -227,8 +227,9 @@ def _past_proxies() -> Iterator[tuple[str, str]]:
     """Give what keeps calls to this machine away from the shell's proxy, where it has one."""
     if any(os.environ.get(name) for name in _PROXIES):
         present = next((hosts for name in _NO_PROXIES if (hosts := os.environ.get(name))), "")
+        covered = {"*", "127.0.0.1"} & {host.strip() for host in present.split(",")}
         for name in _NO_PROXIES:
-            yield name, ",".join(filter(None, [present, "127.0.0.1"]))
+            yield name, present if covered else ",".join(filter(None, [present, "127.0.0.1"]))
 
 
 def _share(options: argparse.Namespace) -> int:

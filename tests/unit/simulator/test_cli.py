@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -293,6 +294,25 @@ def test_env_of_a_shell_that_is_signed_in_elsewhere(
     assert {f"export {name}=''" for name in blank} <= set(lines)
     assert "export OS_AUTH_TYPE=password" in lines
     assert lines[-2:] == ["export no_proxy=example.com,127.0.0.1", "export NO_PROXY=example.com,127.0.0.1"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [("", "127.0.0.1"), ("*", "*"), ("a, 127.0.0.1", "a, 127.0.0.1"), ("a", "a,127.0.0.1")]
+)
+def test_env_leads_past_the_proxy(
+    cbr_simulator: Simulator,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    before: str,
+    after: str,
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", before)
+
+    assert main(["env", "--url", cbr_simulator.url]) == 0
+
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-2:] == [f"export {name}={shlex.quote(after)}" for name in ("no_proxy", "NO_PROXY")]
 
 
 def test_env_of_a_plain_shell(cbr_simulator: Simulator, capsys: pytest.CaptureFixture[str]) -> None:
