@@ -355,6 +355,16 @@ def test_a_member_shared_again_is_a_new_one() -> None:
         state.withdraw(backup, project)
 
 
+def test_a_member_that_is_gone_leaves_nothing_in_the_file(tmp_path: Path) -> None:
+    state = State(switches=Switches(visible_after_reads=1), state_file=tmp_path / "state.json")
+    add(state, state.projects[0])
+
+    state.withdraw(state.backups[0].id, state.projects[0])
+
+    document = json.loads((tmp_path / "state.json").read_text())
+    assert (document["members"], document["reads"], document["hidden"]) == ([], [], [])
+
+
 def test_file_is_replaced_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def no_room(*_paths: object) -> None:
         raise OSError("no space left")
