@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import http.client
 import io
 import json
 import logging
 import re
+import socket
 import ssl
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import version
+from typing import Any
 from urllib.parse import urlsplit
 
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3 import exceptions as urllib3_exceptions
+from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from pulumi_cbr.api.errors import one_line
 from pulumi_cbr.api.retries import Timing
@@ -55,6 +60,51 @@ def new_session(timing: Timing) -> requests.Session:
     return session
 
 
+class _Until(io.RawIOBase):
+    """Read from a socket until a time, however little comes at once."""
+
+    def __init__(self, raw: io.RawIOBase, sock: socket.socket, clock: Callable[[], float], until: float) -> None:
+        self._raw, self._sock, self._clock, self._until = raw, sock, clock, until
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        left = self._until - self._clock()
+        if left <= 0:
+            raise TimeoutError("the answer came too slowly")
+        self._sock.settimeout(left)
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+def _pools(clock: Callable[[], float]) -> dict[str, type[HTTPConnectionPool]]:
+    """Make kinds of connections whose answers, head included, end with the seconds that their first byte has."""
+
+    class Answer(http.client.HTTPResponse):
+        def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+            super().__init__(sock, *args, **kwargs)
+            until = clock() + (sock.gettimeout() or 0.0)
+            self.fp = io.BufferedReader(_Until(self.fp.detach(), sock, clock, until))
+
+    class Plain(HTTPConnection):
+        response_class = Answer
+
+    class Secure(HTTPSConnection):
+        response_class = Answer
+
+    class PlainPool(HTTPConnectionPool):
+        ConnectionCls = Plain
+
+    class SecurePool(HTTPSConnectionPool):
+        ConnectionCls = Secure
+
+    return {"http": PlainPool, "https": SecurePool}
+
+
 class _TimedAdapter(HTTPAdapter):
     """Read each answer to its end within the seconds of `timeout`, and say on the log what became of the request.
 
@@ -63,7 +113,17 @@ class _TimedAdapter(HTTPAdapter):
 
     def __init__(self, timing: Timing) -> None:
         self._timing = timing
+        self._pools = _pools(timing.clock)
         super().__init__(pool_connections=2, pool_maxsize=1)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = self._pools
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> urllib3.ProxyManager:
+        manager: urllib3.ProxyManager = super().proxy_manager_for(*args, **kwargs)
+        manager.pool_classes_by_scheme = self._pools
+        return manager
 
     def send(
         self,
@@ -88,7 +148,9 @@ class _TimedAdapter(HTTPAdapter):
                 cert=cert,
                 proxies=proxies,
             )
-            response.raw = io.BytesIO(self._body(response.raw, started + timeout))
+            response.raw = io.BytesIO(_body(response.raw))
+            # Nobody follows it, and requests would stumble over one that is no URL.
+            response.headers.pop("Location", None)
         except Exception as error:
             _log.debug("%s: %s", what, type(error).__name__)
             raise
@@ -101,25 +163,19 @@ class _TimedAdapter(HTTPAdapter):
         )
         return response
 
-    def _body(self, raw: urllib3.HTTPResponse, until: float) -> bytes:
-        content = bytearray()
-        try:
-            # read1 comes back with what there is: an answer that trickles in is noticed between two of its bytes.
-            while chunk := raw.read1(_CHUNK, decode_content=True):
-                content += chunk
-                left = until - self._timing.clock()
-                if left <= 0:
-                    raise requests.ReadTimeout("the answer came too slowly")
-                if len(content) > _LARGEST_BODY:
-                    raise requests.ConnectionError("the answer is larger than any of the service's")
-                socket = getattr(raw.connection, "sock", None)
-                if socket:
-                    socket.settimeout(left)
-        except BaseException:
-            raw.close()
-            raise
-        raw.release_conn()
-        return bytes(content)
+
+def _body(raw: urllib3.HTTPResponse) -> bytes:
+    content = bytearray()
+    try:
+        for chunk in raw.stream(_CHUNK, decode_content=True):
+            content += chunk
+            if len(content) > _LARGEST_BODY:
+                raise requests.ConnectionError("the answer is larger than any of the service's")
+    except BaseException:
+        raw.close()
+        raise
+    raw.release_conn()
+    return bytes(content)
 
 
 def failure(error: BaseException, url: str, setting: str) -> NeverSent | Lost:
@@ -134,8 +190,11 @@ def failure(error: BaseException, url: str, setting: str) -> NeverSent | Lost:
     def any_of(*kinds: type[BaseException]) -> bool:
         return any(isinstance(cause, kinds) for cause in causes)
 
-    if any_of(requests.exceptions.ProxyError, urllib3_exceptions.ProxyError):
-        denied = any("407" in str(cause) for cause in causes)
+    not_connected = any_of(urllib3_exceptions.NewConnectionError, urllib3_exceptions.ConnectTimeoutError)
+    # urllib3 lays it on the proxy, too, when a connection that was made and has sent the request is closed on it.
+    closed = any_of(ConnectionError) and not not_connected
+    if any_of(requests.exceptions.ProxyError, urllib3_exceptions.ProxyError) and not closed:
+        denied = any(str(cause).startswith("Tunnel connection failed: 407 ") for cause in causes)
         why = "asks for a user and a password (HTTP 407)" if denied else f"cannot be reached ({_words(causes)})"
         return NeverSent(f"the proxy on the way to {host} {why}. {PROXY_ADVICE}", again=not denied)
     untrusted = next((cause for cause in causes if isinstance(cause, ssl.SSLCertVerificationError)), None)
@@ -152,11 +211,7 @@ def failure(error: BaseException, url: str, setting: str) -> NeverSent | Lost:
         )
     if any_of(urllib3_exceptions.NameResolutionError):
         return NeverSent(f"there is no host {host} ({_words(causes)}). Check the region, or set {address}", again=True)
-    if any_of(
-        requests.exceptions.ConnectTimeout,
-        urllib3_exceptions.ConnectTimeoutError,
-        urllib3_exceptions.NewConnectionError,
-    ):
+    if not_connected or any_of(requests.exceptions.ConnectTimeout):
         return NeverSent(
             f"no connection to {host} ({_words(causes)}). Check the network and the proxy, or set {address}", again=True
         )

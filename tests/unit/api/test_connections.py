@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta, timezone
 from ipaddress import ip_address
 from pathlib import Path
@@ -17,9 +17,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from pulumi_cbr.api.client import CbrClient
-from pulumi_cbr.api.errors import SettingsError, Unreachable
+from pulumi_cbr.api.errors import LostAnswer, SettingsError, Unreachable
 from pulumi_cbr.api.settings import Settings
-from unit.api.kit import BACKUP, BACKUP_OBJECT, Clock, Reply, Seen, Server, fixed_token, grant, in_turn, password
+from unit.api.kit import BACKUP, BACKUP_OBJECT, Clock, Reply, Seen, Server, calls, fixed_token, grant, in_turn, password
 
 GOOD = Reply(200, {"backup": BACKUP_OBJECT})
 
@@ -162,6 +162,15 @@ def test_proxy_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
             assert "pass-word-9" not in str(error.value)
 
 
+def test_407_is_the_proxys_and_no_part_of_an_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{taken.getsockname()[1]}")
+        client = CbrClient(fixed_token("https://cbr.example.com"), timing=Clock().timing)
+        with pytest.raises(Unreachable, match="cannot be reached"):
+            client.show_backup("2f8a1a44-7b1f-4407-b7d5-1f1b3c2d4407")
+
+
 @pytest.mark.parametrize("url", ["http://user:pass-word-9@host:port", "ftp://user:pass-word-9@host", "http://"])
 def test_proxy_that_is_no_url(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", url)
@@ -171,32 +180,67 @@ def test_proxy_that_is_no_url(url: str, monkeypatch: pytest.MonkeyPatch) -> None
         assert "pass-word-9" not in str(error.value)
 
 
-def test_tunnel_through_a_proxy(certificates: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with secured(certificates / "server.pem") as server, socket.create_server(("127.0.0.1", 0)) as listening:
-        asked: list[bytes] = []
+@contextmanager
+def tunnel(port: int) -> Iterator[tuple[str, list[bytes]]]:
+    """Serve as a proxy that only passes on, to this port; give its URL, and what it was asked."""
+    asked: list[bytes] = []
 
-        def pass_on(source: socket.socket, target: socket.socket) -> None:
-            with source, target:
-                while data := source.recv(65536):
-                    target.sendall(data)
+    def pass_on(source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
 
-        def tunnel() -> None:
-            connection, _ = listening.accept()
-            asked.append(connection.recv(65536))
-            upstream = socket.create_connection(("127.0.0.1", server.port))
-            connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
-            threading.Thread(target=pass_on, args=(upstream.dup(), connection.dup()), daemon=True).start()
-            pass_on(connection, upstream)
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = listening.accept()
+                asked.append(connection.recv(65536))
+                with connection, socket.create_connection(("127.0.0.1", port)) as upstream:
+                    connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+                    back = threading.Thread(target=pass_on, args=(upstream, connection), daemon=True)
+                    back.start()
+                    pass_on(connection, upstream)
+                    back.join(5)
 
-        thread = threading.Thread(target=tunnel, daemon=True)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=serve, daemon=True)
         thread.start()
-        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{listening.getsockname()[1]}")
-        client = CbrClient(fixed_token(server.url, caCert=str(certificates / "ca.pem")), timing=Clock().timing)
-        client.show_backup(BACKUP)
-        del client
-        thread.join(5)
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}", asked
+        with suppress(OSError):
+            listening.shutdown(socket.SHUT_RDWR)  # wakes the one that waits
+    thread.join(5)
+
+
+def test_tunnel_through_a_proxy(certificates: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with secured(certificates / "server.pem") as server, tunnel(server.port) as (url, asked):
+        monkeypatch.setenv("HTTPS_PROXY", url)
+        shown(fixed_token(server.url, caCert=str(certificates / "ca.pem")))
     assert asked[0].startswith(f"CONNECT 127.0.0.1:{server.port} ".encode())
     assert b"X-Auth-Token" not in asked[0]
+
+
+#: How often a call is sent whose answer is lost.
+LOST = {"add_members": 1, "update_member": 1, "delete_member": 5}
+
+
+@pytest.mark.parametrize("call", LOST)
+def test_answer_lost_behind_a_proxy(call: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Server(in_turn(None)) as server:
+        monkeypatch.setenv("HTTP_PROXY", server.url)
+        with pytest.raises(LostAnswer, match=r"the connection to 127.0.0.3:9 broke"):
+            calls(CbrClient(fixed_token("http://127.0.0.3:9"), timing=Clock().timing))[call]()
+    assert len(server.seen) == LOST[call]
+
+
+@pytest.mark.parametrize("call", LOST)
+def test_answer_lost_in_a_tunnel(call: str, certificates: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Server(in_turn(None), str(certificates / "server.pem")) as server, tunnel(server.port) as (url, _):
+        monkeypatch.setenv("HTTPS_PROXY", url)
+        settings = fixed_token(server.url, caCert=str(certificates / "ca.pem"))
+        with pytest.raises(LostAnswer, match=rf"the connection to 127.0.0.1:{server.port} broke"):
+            calls(CbrClient(settings, timing=Clock().timing))[call]()
+    assert len(server.seen) == LOST[call]
 
 
 def test_catalogue_of_plain_http_through_a_proxy_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -166,6 +166,14 @@ def test_redirect_is_an_error_and_not_followed(status: int) -> None:
     assert elsewhere.seen == []
 
 
+@pytest.mark.parametrize("location", ["http://[", "\xff", "https://h:x", "//"])
+def test_redirect_to_what_is_no_url(location: str) -> None:
+    for call in ("show_member", "add_members"):
+        error = refused(call, Reply(302, b"", {"Location": location}))
+        assert type(error) is UnexpectedAnswer
+        assert "Redirects are not followed with credentials" in str(error)
+
+
 def test_407_names_the_proxy_settings() -> None:
     error = refused("show_member", Reply(407, b"<html>"))
 

@@ -168,18 +168,29 @@ def test_no_answer_within_the_timeout(call: str, kind: type[CbrError]) -> None:
         assert clock() - started < 1.0
 
 
-@pytest.mark.parametrize("encoding", ["Content-Length: 1000000\r\n", "Transfer-Encoding: chunked\r\n"])
+#: How an answer begins, and what comes then without end.
+TRICKLES = {
+    "body": (b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n", b" "),
+    "body of a connection that ends": (b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", b" "),
+    "chunks": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
+    "size of a chunk": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;", b"x"),
+    "status line": (b"HTTP/1.1 200 ", b"O"),
+    "header": (b"HTTP/1.1 200 OK\r\nX-", b"y"),
+    "100 Continue": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+}
+
+
+@pytest.mark.parametrize("trickle", TRICKLES)
 @pytest.mark.parametrize(("call", "kind"), [("show_backup", Unreachable), ("update_member", LostAnswer)])
-def test_a_body_that_trickles_in_ends_with_the_timeout(encoding: str, call: str, kind: type[CbrError]) -> None:
+def test_an_answer_that_trickles_in_ends_with_the_timeout(trickle: str, call: str, kind: type[CbrError]) -> None:
     clock = Clock()
-    written: list[int] = []
+    first, then = TRICKLES[trickle]
 
     def drip(out: Any) -> None:
-        out.write(f"HTTP/1.1 200 OK\r\n{encoding}\r\n".encode())
-        for number in range(100000):
-            out.write(b" " if "Length" in encoding else b"1\r\n \r\n")
+        out.write(first)
+        for _ in range(100000):
+            out.write(then)
             clock.advance(1)
-            written.append(number)
 
     with Server(in_turn(Reply(raw=drip))) as server, pytest.raises(kind, match="in time"):
         calls(CbrClient(fixed_token(server.url, timeout=100, maxRetries=0), timing=clock.timing))[call]()
