@@ -39,12 +39,14 @@ class Answer:
     status: int
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
+    #: What no message may have of it, should it be said back.
+    secrets: tuple[str, ...] = field(repr=False)
 
     @classmethod
-    def of(cls, response: requests.Response) -> Answer:
+    def of(cls, response: requests.Response, secrets: Iterable[str]) -> Answer:
         """Take over a response of `requests`."""
         headers = {name.lower(): text for name, text in response.headers.items()}
-        return cls(response.status_code, headers, response.content)
+        return cls(response.status_code, headers, response.content, tuple(secrets))
 
     @property
     def ok(self) -> bool:
@@ -54,7 +56,8 @@ class Answer:
     @property
     def request_id(self) -> str:
         """The ID by which the service's support finds the call; empty where there was none."""
-        return one_line(self.headers.get("x-request-id") or self.headers.get("x-openstack-request-id") or "", 80)
+        text = self.headers.get("x-request-id") or self.headers.get("x-openstack-request-id") or ""
+        return one_line(hidden(text, self.secrets), 80)
 
     def json_object(self) -> Mapping[str, object]:
         """Give the body, which must be a JSON object. Raises `WrongShape`."""
@@ -70,24 +73,22 @@ class Answer:
         if re.fullmatch(r"[0-9]{1,9}(\.[0-9]+)?", text):
             return float(text)
         at = _date(text)
-        return max(0.0, (at - now).total_seconds()) if at else None
+        return (at - now).total_seconds() if at else None
 
     def date(self) -> datetime | None:
-        """Give the service's own time, from the header ``Date``."""
-        return _date(self.headers.get("date", ""))
+        """Give the service's own time, from the header ``Date``; None where it is none to reckon with."""
+        at = _date(self.headers.get("date", ""))
+        return at if at and 1970 <= at.year < 9000 else None
 
-    def error(
-        self, attempted: str, *, sign_in: str, setting: str = "endpoint", action: str = "", secrets: Iterable[str] = ()
-    ) -> CbrError:
+    def error(self, attempted: str, *, sign_in: str, setting: str = "endpoint", action: str = "") -> CbrError:
         """Translate the answer into the error that it means: a `ServiceError`, or `Unreachable` for a proxy's.
 
         `attempted` says what was tried, `sign_in` what to check when the credentials are refused, `setting` what gives
-        the address, `action` the permission (IAM action) that the call needs. None of `secrets` is in the message.
+        the address, `action` the permission (IAM action) that the call needs.
         """
         if self.status == 407:
             return Unreachable(f"{attempted}: the proxy asks for a user and a password (HTTP 407). {PROXY_ADVICE}")
-        secrets = list(secrets)
-        code, said = (hidden(text, secrets) for text in self._code_and_message())
+        code, said = self._code_and_message()
         kind, advice = BY_CODE.get(code.removeprefix("BackupService."), (None, ""))
         if kind is None or (kind is NotFound and self.status != 404):
             kind, advice = self._by_status(sign_in, setting, action)
@@ -138,8 +139,9 @@ class Answer:
                 for keys in (_CODE_KEYS, _MESSAGE_KEYS)
             )
             if code or said:
-                return code, said
-        text = self.body.decode(errors="replace")
+                return hidden(code, self.secrets), hidden(said, self.secrets)
+        # Before anything is cut: a part of a credential would not be found any more.
+        text = hidden(self.body.decode(errors="replace"), self.secrets)
         title = re.search(r"<title>(.*?)</title>", text[:20000], re.IGNORECASE | re.DOTALL)
         if title:
             return "", f"a web page titled `{one_line(title.group(1), 200)}`"

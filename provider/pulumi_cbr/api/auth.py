@@ -191,7 +191,7 @@ class TokenSignIn:
         """Read what keystoneauth1 made of the answer. Raises all sorts of errors where that is none of an identity service."""
         if not re.fullmatch("[!-~]+", access.auth_token or ""):
             raise WrongShape("no token in the header X-Subject-Token")
-        project_id = ids.project_id("the token's project", access.project_id) if access.project_id else None
+        project_id = _project("the token's project", access.project_id) if access.project_id else None
         try:
             life = (access.expires - access.issued).total_seconds() if access.expires and access.issued else 0.0
         except (KeyError, ValueError, TypeError, AttributeError):
@@ -202,17 +202,18 @@ class TokenSignIn:
 
     def _problem(self, error: Exception) -> tuple[CbrError, bool, float | None]:
         """Tell what a failed sign-in means, whether another try may help, and when the service wants that."""
-        if isinstance(error, CbrError) and not isinstance(error, InvalidId):
+        if isinstance(error, CbrError):
             return error, False, None
+        secrets = list(self._settings.secrets())
         if not self._answers:
             if not from_requests(error):
-                text = hidden(one_line(str(error), 200), self._settings.secrets()).rstrip(".")
+                text = one_line(hidden(str(error), secrets), 200).rstrip(".")
                 return SettingsError(f"{self._attempted}: {text or type(error).__name__}"), False, None
-            failed = failure(error, self._settings.auth_url or "", "authUrl")
+            failed = failure(error, self._settings.auth_url or "", "authUrl", secrets)
             return Unreachable(f"{self._attempted}: {failed}"), failed.again, None
         answer = self._answers[-1]
         if answer.ok:
-            said = str(error) if isinstance(error, (WrongShape, InvalidId)) else f"HTTP {answer.status}, but no token"
+            said = str(error) if isinstance(error, WrongShape) else f"HTTP {answer.status}, but no token"
             return (
                 UnexpectedAnswer(
                     self._attempted,
@@ -224,16 +225,14 @@ class TokenSignIn:
                 True,
                 None,
             )
-        refused = answer.error(
-            self._attempted, sign_in=self.advice, setting="authUrl", secrets=self._settings.secrets()
-        )
+        refused = answer.error(self._attempted, sign_in=self.advice, setting="authUrl")
         wait = answer.retry_after(self._timing.now())
         if answer.status >= 500:
             return Unreachable(f"{refused}. {_NO_IDENTITY}"), True, wait
         return refused, isinstance(refused, Throttled), wait
 
     def _remember(self, response: requests.Response, *args: object, **kwargs: object) -> None:
-        self._answers.append(Answer.of(response))
+        self._answers.append(Answer.of(response, self._settings.secrets()))
 
 
 class FixedTokenSignIn:
@@ -308,8 +307,8 @@ class AccessKeySignIn:
             projects = answer.json_object().get("projects")
             found = [entry for entry in projects if entry.get("name") == name] if isinstance(projects, list) else []
             if found:
-                return ids.project_id("the project's ID", found[0]["id"])
-        except (WrongShape, InvalidId, AttributeError, KeyError) as error:
+                return _project("the project's ID", found[0]["id"])
+        except (WrongShape, AttributeError, KeyError) as error:
             raise UnexpectedAnswer(
                 attempted,
                 status=answer.status,
@@ -320,6 +319,14 @@ class AccessKeySignIn:
         raise SettingsError(
             f"there is no project `{name}` for this access key: set it by {SETTINGS['projectId'].ways()}"
         )
+
+
+def _project(name: str, value: object) -> str:
+    """Read a project's ID of an answer, whose text is not for messages. Raises `WrongShape`."""
+    try:
+        return ids.project_id(name, value)
+    except InvalidId:
+        raise WrongShape(f"{name} must be a project ID") from None
 
 
 _NO_IDENTITY = f"Check {SETTINGS['authUrl'].ways()}"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TypeVar
 
 from pulumi_cbr.api import ids
 from pulumi_cbr.api.answers import Answer
-from pulumi_cbr.api.errors import InvalidId, LostAnswer, UnexpectedAnswer
+from pulumi_cbr.api.errors import InvalidId, LostAnswer, UnexpectedAnswer, one_line
 from pulumi_cbr.api.models import Backup, Member, WrongShape, members_of, part
 from pulumi_cbr.api.retries import Timing
 from pulumi_cbr.api.settings import Settings, load
@@ -65,7 +65,8 @@ class CbrClient:
         the call may have been carried out, `AlreadyShared`, `LimitReached`, `NotShareable`, `NotFound` and others.
         """
         backup = ids.uuid("backup_id", backup_id)
-        if isinstance(dest_project_ids, str) or not 1 <= len(dest_project_ids) <= _MOST_PROJECTS:
+        listed = isinstance(dest_project_ids, Collection) and not isinstance(dest_project_ids, str)
+        if not listed or not 1 <= len(dest_project_ids) <= _MOST_PROJECTS:
             raise InvalidId(f"dest_project_ids must be a list of one to ten project IDs; not {dest_project_ids!r:.80}")
         projects = [ids.project_id("dest_project_id", project) for project in dest_project_ids]
         attempted = f"sharing backup {backup} with {_projects(projects)}"
@@ -116,7 +117,7 @@ class CbrClient:
         may have been carried out, `NotFound`, `VaultRefused` and others.
         """
         path, pair = _member(backup_id, dest_project_id)
-        attempted = f"setting to `{status}` the share of {pair}"
+        attempted = f"setting to `{one_line(str(status), 40)}` the share of {pair}"
         body = {"status": status}
         if vault_id is not None:
             body["vault_id"] = ids.uuid("vault_id", vault_id)
@@ -166,7 +167,10 @@ class CbrClient:
             for entry in part(data, key, list, "the answer"):
                 if not isinstance(entry, dict):
                     raise WrongShape(f"an entry of `{key}` is not an object")
-                entries.append((part(entry, "id", str, "an entry"), make(entry)))
+                id_ = part(entry, "id", str, "an entry")
+                if not id_.isprintable():  # it may be the next page's marker
+                    raise WrongShape("`id` of an entry is no ID")
+                entries.append((id_, make(entry)))
             count = data.get("count")
             return entries, count if isinstance(count, int) else None
 

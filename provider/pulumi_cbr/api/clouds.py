@@ -61,8 +61,15 @@ def _region(cloud: str) -> CloudRegion:
         raise SettingsError(
             f"the cloud `{cloud}` is read by openstacksdk, which is not installed: pip install 'pulumi-cbr[clouds]'"
         ) from None
+    from yaml import MarkedYAMLError
+
     try:
         return OpenStackConfig().get_one(cloud)
+    except MarkedYAMLError as error:
+        # Without its words, which may be a part of a credential.
+        mark = error.problem_mark
+        where = f"{mark.name}, line {mark.line + 1}, column {mark.column + 1}" if mark else "a file"
+        raise SettingsError(f"the cloud `{cloud}` cannot be used: no YAML in {where}") from None
     except Exception as error:  # no such entry, a YAML error, a file that cannot be read, a plugin's complaint
         words = one_line(str(error), 300).rstrip(".")
         raise SettingsError(

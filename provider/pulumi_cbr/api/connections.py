@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import http.client
 import io
 import json
@@ -30,6 +31,12 @@ _LARGEST_BODY = 16 * 2**20
 _CHUNK = 64 * 2**10
 
 PROXY_ADVICE = "Set HTTPS_PROXY or HTTP_PROXY to http://user:password@host:port, or NO_PROXY for this host"
+
+#: What identity services say whatever the password is: one that has such a word does not spoil it.
+_SAID_TO_EVERYBODY = (
+    "The username or password is wrong.",
+    "The request you have made requires authentication.",
+)
 
 _log = logging.getLogger("pulumi_cbr")
 
@@ -159,9 +166,14 @@ class _TimedAdapter(HTTPAdapter):
             what,
             response.status_code,
             (self._timing.clock() - started) * 1000,
-            one_line(response.headers.get("X-Request-Id", "-"), 80),
+            one_line(hidden(response.headers.get("X-Request-Id", "-"), _sent(request)), 80),
         )
         return response
+
+
+def _sent(request: requests.PreparedRequest) -> list[str]:
+    """Give the credentials among a request's headers."""
+    return [text for name, text in request.headers.items() if name in ("X-Auth-Token", "X-Security-Token")]
 
 
 def _body(raw: urllib3.HTTPResponse) -> bytes:
@@ -178,13 +190,14 @@ def _body(raw: urllib3.HTTPResponse) -> bytes:
     return bytes(content)
 
 
-def failure(error: BaseException, url: str, setting: str) -> NeverSent | Lost:
+def failure(error: BaseException, url: str, setting: str, secrets: Iterable[str]) -> NeverSent | Lost:
     """Tell what became of a request to `url` from what `requests` or keystoneauth1 raised; the most telling cause counts.
 
-    `setting` is the one that gives the address.
+    `setting` is the one that gives the address. None of `secrets` is in the text.
     """
     host = urlsplit(url).netloc
     causes = [error, *_causes(error)]
+    words = _words(causes, secrets)
     address = SETTINGS[setting].ways()
 
     def any_of(*kinds: type[BaseException]) -> bool:
@@ -195,7 +208,7 @@ def failure(error: BaseException, url: str, setting: str) -> NeverSent | Lost:
     closed = any_of(ConnectionError) and not not_connected
     if any_of(requests.exceptions.ProxyError, urllib3_exceptions.ProxyError) and not closed:
         denied = any(str(cause).startswith("Tunnel connection failed: 407 ") for cause in causes)
-        why = "asks for a user and a password (HTTP 407)" if denied else f"cannot be reached ({_words(causes)})"
+        why = "asks for a user and a password (HTTP 407)" if denied else f"cannot be reached ({words})"
         return NeverSent(f"the proxy on the way to {host} {why}. {PROXY_ADVICE}", again=not denied)
     untrusted = next((cause for cause in causes if isinstance(cause, ssl.SSLCertVerificationError)), None)
     if untrusted:
@@ -206,21 +219,25 @@ def failure(error: BaseException, url: str, setting: str) -> NeverSent | Lost:
         )
     if any("TLS CA certificate bundle" in str(cause) for cause in causes):
         return NeverSent(
-            f"{_words(causes)}. Correct REQUESTS_CA_BUNDLE, or set the file of certificates by {SETTINGS['caCert'].ways()}",
+            f"{words}. Correct REQUESTS_CA_BUNDLE, or set the file of certificates by {SETTINGS['caCert'].ways()}",
             again=False,
         )
     if any_of(urllib3_exceptions.NameResolutionError):
-        return NeverSent(f"there is no host {host} ({_words(causes)}). Check the region, or set {address}", again=True)
+        return NeverSent(f"there is no host {host} ({words}). Check the region, or set {address}", again=True)
     if not_connected or any_of(requests.exceptions.ConnectTimeout):
         return NeverSent(
-            f"no connection to {host} ({_words(causes)}). Check the network and the proxy, or set {address}", again=True
+            f"no connection to {host} ({words}). Check the network and the proxy, or set {address}", again=True
         )
     if any_of(requests.exceptions.ReadTimeout, urllib3_exceptions.ReadTimeoutError):
         return Lost(f"no answer from {host} in time")
+    if any_of(requests.exceptions.InvalidURL, urllib3_exceptions.LocationParseError):
+        # Without its words, which may have the proxy's password.
+        why = f"its URL or the proxy's is malformed. Check {address}, HTTPS_PROXY and HTTP_PROXY"
+        return NeverSent(f"the request to {host} cannot be made: {why}", again=False)
     if isinstance(error, ValueError) and not isinstance(error, requests.exceptions.JSONDecodeError):
         # InvalidURL, InvalidHeader, UnicodeError and their like: refused by requests before anything was sent.
-        return NeverSent(f"the request to {host} cannot be made ({_words(causes)}). Check the settings", again=False)
-    return Lost(f"the connection to {host} broke ({_words(causes)})")
+        return NeverSent(f"the request to {host} cannot be made ({words}). Check the settings", again=False)
+    return Lost(f"the connection to {host} broke ({words})")
 
 
 def from_requests(error: BaseException) -> bool:
@@ -230,15 +247,18 @@ def from_requests(error: BaseException) -> bool:
 
 
 def hidden(text: str, secrets: Iterable[str]) -> str:
-    """Give a text without these credentials, nor the forms that they have in JSON."""
-    forms = {form for secret in secrets for form in (secret, json.dumps(secret)[1:-1], _in_utf8_json(secret)) if form}
+    """Give a text without these credentials, nor the forms that they have in JSON and HTML."""
+    if text in _SAID_TO_EVERYBODY:
+        return text
+    forms = {form for secret in secrets for form in _forms(secret) if form}
     for form in sorted(forms, key=len, reverse=True):
         text = text.replace(form, "***")
     return text
 
 
-def _in_utf8_json(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)[1:-1]
+def _forms(secret: str) -> tuple[str, ...]:
+    in_json = (json.dumps(secret, ensure_ascii=ascii)[1:-1] for ascii in (True, False))
+    return (secret, *in_json, html.escape(secret), html.escape(secret, quote=False))
 
 
 def _causes(error: BaseException) -> list[BaseException]:
@@ -255,9 +275,9 @@ def _causes(error: BaseException) -> list[BaseException]:
     return found
 
 
-def _words(causes: list[BaseException]) -> str:
+def _words(causes: list[BaseException], secrets: Iterable[str]) -> str:
     """Give the innermost cause's own words, which say most, in one short line."""
     cause = next((cause for cause in reversed(causes) if isinstance(cause, OSError) and cause.strerror), causes[-1])
-    words = one_line(getattr(cause, "strerror", None) or str(cause), 120)
     # A proxy's URL may have a password.
-    return re.sub(r"//[^/\s]*@", "//***@", words).rstrip(".") or type(cause).__name__
+    words = re.sub(r"//.*@", "//***@", getattr(cause, "strerror", None) or str(cause), flags=re.DOTALL)
+    return one_line(hidden(words, secrets), 120).rstrip(".") or type(cause).__name__

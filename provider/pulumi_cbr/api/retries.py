@@ -81,7 +81,7 @@ class Patience:
         """Wait and allow one more try, or tell that the call's time or its retries are spent."""
         if self._tried >= self._retries:
             return False
-        wait = min(_LONGEST_WAIT, _FIRST_WAIT * 2**self._tried) * (1 - self._timing.chance() / 2)
+        wait = min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** min(self._tried, 10)) * (1 - self._timing.chance() / 2)
         if retry_after is not None:
             wait = max(wait, min(_LONGEST_RETRY_AFTER, retry_after))
         if self._timing.clock() + wait >= self._deadline:

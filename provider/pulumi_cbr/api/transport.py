@@ -13,7 +13,7 @@ from requests.auth import AuthBase
 
 from pulumi_cbr.api.answers import Answer
 from pulumi_cbr.api.auth import SignIn, service_root, sign_in
-from pulumi_cbr.api.connections import Lost, NeverSent, failure, hidden, new_session
+from pulumi_cbr.api.connections import Lost, NeverSent, failure, new_session
 from pulumi_cbr.api.errors import CbrError, LostAnswer, NotSignedIn, Unreachable
 from pulumi_cbr.api.retries import Patience, Timing
 from pulumi_cbr.api.settings import Settings
@@ -130,12 +130,15 @@ class Transport:
             seconds = patience.for_one_try(repeatable=repeatable)
             problem: CbrError
             retry_after = None
+            secrets = [*self._settings.secrets(), *signing_in.secrets()]
             try:
-                answer = self._send(method, url, auth, seconds, setting, params=params, body=body, headers=headers)
+                answer = self._send(
+                    method, url, auth, seconds, setting, secrets, params=params, body=body, headers=headers
+                )
             except (NeverSent, Lost) as error:
                 lost = lost or isinstance(error, Lost)
                 again = error.again and (repeatable or not lost)
-                problem = Unreachable(hidden(f"{attempted}: {error}", self._secrets(signing_in)))
+                problem = Unreachable(f"{attempted}: {error}")
                 cause = error.__cause__
             else:
                 if answer.ok:
@@ -145,7 +148,6 @@ class Transport:
                     sign_in=signing_in.advice,
                     setting=setting,
                     action=action,
-                    secrets=self._secrets(signing_in),
                 )
                 refused = answer.status == 401 and isinstance(problem, NotSignedIn)
                 if refused and not renewed and signing_in.renew(auth):
@@ -164,9 +166,6 @@ class Transport:
                 raise LostAnswer(str(problem)) from cause or problem
             raise problem from cause
 
-    def _secrets(self, signing_in: SignIn) -> list[str]:
-        return [*self._settings.secrets(), *signing_in.secrets()]
-
     def _send(
         self,
         method: str,
@@ -174,6 +173,7 @@ class Transport:
         auth: AuthBase,
         seconds: float,
         setting: str,
+        secrets: list[str],
         *,
         params: Mapping[str, str] | None,
         body: object,
@@ -182,9 +182,9 @@ class Transport:
         """Give the answer to one try, whatever its status. Raises `NeverSent` or `Lost`."""
         data = None if body is None else json.dumps(body).encode()
         kind = {} if data is None else {"Content-Type": "application/json"}
-        # A gateway may take the `+` that requests writes for a space for what it is.
-        query = f"?{urlencode(params, quote_via=quote)}" if params else ""
         try:
+            # A gateway may take the `+` that requests writes for a space for what it is.
+            query = f"?{urlencode(params, quote_via=quote)}" if params else ""
             response = self._session().request(
                 method,
                 url + query,
@@ -202,8 +202,8 @@ class Transport:
                 verify=self._settings.verify,
             )
         except Exception as error:  # urllib3's, ssl's and http.client's own errors pass through requests
-            raise failure(error, url, setting) from error
-        answer = Answer.of(response)
+            raise failure(error, url, setting, secrets) from error
+        answer = Answer.of(response, secrets)
         if date := answer.date():
             self._ahead = date - self._timing.now()
         return answer

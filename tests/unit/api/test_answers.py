@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from pulumi_cbr.api.client import CbrClient
-from pulumi_cbr.api.errors import InvalidId, LostAnswer, UnexpectedAnswer
+from pulumi_cbr.api.errors import InvalidId, LostAnswer, UnexpectedAnswer, Unreachable
 from pulumi_cbr.api.models import Backup, Member
 from unit.api.kit import (
     BACKUP,
@@ -78,6 +78,7 @@ def test_ids_are_checked_before_anything_is_sent() -> None:
         lambda: client.add_members(BACKUP, []),
         lambda: client.add_members(BACKUP, [OTHER] * 11),
         lambda: client.add_members(BACKUP, OTHER),
+        lambda: client.add_members(BACKUP, None),  # type: ignore[arg-type]
         lambda: client.update_member(BACKUP, OTHER, "accepted", vault_id="v"),
         lambda: client.show_backup("0" * 36),
         lambda: client.list_members(None),  # type: ignore[arg-type]
@@ -97,6 +98,22 @@ def test_any_status_can_be_sent(status: str) -> None:
     with Server(in_turn(Reply(200, {"member": MEMBER}))) as server:
         CbrClient(fixed_token(server.url)).update_member(BACKUP, OTHER, status)
     assert server.seen[0].json == {"status": status}
+
+
+@pytest.mark.parametrize("ids", ["abc", None])
+def test_one_id_is_no_list(ids: Any) -> None:
+    with pytest.raises(InvalidId, match="must be a list"):
+        CbrClient(fixed_token("https://cbr.example.com")).add_members(BACKUP, ids)
+
+
+def test_a_filter_that_has_no_form_in_utf8() -> None:
+    with pytest.raises(Unreachable, match="cannot be made"):
+        list(CbrClient(fixed_token("https://cbr.example.com")).list_backups(name="\ud800"))
+
+
+def test_an_odd_status_is_told_in_one_line() -> None:
+    with Server(in_turn(Reply(400, b"no"))) as server, pytest.raises(UnexpectedAnswer, match=r"^setting to `a b` the"):
+        CbrClient(fixed_token(server.url)).update_member(BACKUP, OTHER, "a\nb")
 
 
 # Members
@@ -184,7 +201,7 @@ def test_missing_required_field_is_named(name: str, change: object, words: str) 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "2020-13-01T00:00:00", "0001-01-01T00:00:00+14:00"])
 def test_odd_timestamp(text: str) -> None:
-    with pytest.raises(UnexpectedAnswer, match="`created_at` of the member is not a time"):
+    with pytest.raises(UnexpectedAnswer, match=r"`created_at` of the member is not a time \(HTTP 200\)"):
         asked(in_turn(Reply(200, {"member": {**MEMBER, "created_at": text}})))
 
 
@@ -318,7 +335,7 @@ def test_members_longer_than_a_page() -> None:
     assert (len(members), len(seen)) == (150, 2)
 
 
-@pytest.mark.parametrize("entry", [7, None, {}, {"id": 5}, []])
+@pytest.mark.parametrize("entry", [7, None, {}, {"id": 5}, [], {**MEMBER, "id": "\ud800"}, {**MEMBER, "id": "a\nb"}])
 def test_odd_entries(entry: object) -> None:
     with pytest.raises(UnexpectedAnswer, match="no answer of the CBR service"):
         asked(in_turn(Reply(200, {"members": [entry]})), "list_members")
@@ -335,6 +352,15 @@ def test_service_now() -> None:
         client.show_member(BACKUP, OTHER)
         clock.advance(60)
         assert client.service_now() == datetime(2026, 5, 4, 13, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("date", ["Fri, 31 Dec 9999 23:59:59 GMT", "Tue, 01 Jan 0999 00:00:00 GMT", "today"])
+def test_a_date_to_reckon_with_or_none(date: str) -> None:
+    clock = Clock()
+    with Server(in_turn(Reply(200, {"member": MEMBER}, {"Date": date}))) as server:
+        client = CbrClient(fixed_token(server.url), timing=clock.timing)
+        client.show_member(BACKUP, OTHER)
+        assert client.service_now() == clock.start
 
 
 # What deletes, and where it all is

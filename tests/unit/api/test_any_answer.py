@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ from pulumi_cbr.api.settings import Settings
 from unit.api.kit import BACKUP_OBJECT, CALLS, MEMBER, OTHER, Clock, calls, configured, fixed_token, grant, password
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10),
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10) | st.just("\ud800"),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
     max_leaves=8,
 )
@@ -54,6 +55,7 @@ documents = st.one_of(
     st.fixed_dictionaries({"members": st.lists(members | json_values, max_size=3) | json_values, "count": json_values}),
     st.fixed_dictionaries({"backup": backups | json_values}),
     st.fixed_dictionaries({"backups": st.lists(backups | json_values, max_size=3) | json_values, "count": json_values}),
+    st.fixed_dictionaries({"backups": st.lists(backups, min_size=1, max_size=3), "count": st.just(1000)}),
     st.fixed_dictionaries({"projects": st.lists(json_values, max_size=3)}),
     st.fixed_dictionaries({"token": changed(grant("https://cbr.example.com").body["token"]) | json_values}),
 )
@@ -63,7 +65,14 @@ bodies = (
     | st.text(max_size=30).map(lambda text: f"<title>{text}</title>".encode("utf-8", "replace"))
 )
 header_texts = st.text(st.characters(max_codepoint=255), max_size=30) | st.sampled_from(
-    ["5", "Mon, 04 May 2026 12:00:30 GMT", "Mon, 04 May 0000 99:00:30 GMT", "0", "999999999"]
+    [
+        "5",
+        "Mon, 04 May 2026 12:00:30 GMT",
+        "Fri, 31 Dec 9999 23:59:59 GMT",
+        "Mon, 04 May 0000 99:00:30 GMT",
+        "0",
+        "999999999",
+    ]
 )
 headers = st.dictionaries(
     st.sampled_from(
@@ -103,6 +112,8 @@ def check(name: str, result: object) -> None:
     elif name == "list_backups":
         assert isinstance(result, list)
         assert all(isinstance(backup, Backup) for backup in result)
+    elif name == "service_now":
+        assert isinstance(result, datetime)
     else:
         assert result is None
 
@@ -126,6 +137,7 @@ def test_calls(name: str, status: int, fields: dict[str, str], body: bytes) -> N
     with pytest.MonkeyPatch.context() as monkeypatch:
         answering(monkeypatch, lambda url: (status, fields, body))
         assert_told(lambda: check(name, calls(client)[name]()))
+        check("service_now", client.service_now())
 
 
 WAYS = [

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta, timezone
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -171,13 +172,40 @@ def test_407_is_the_proxys_and_no_part_of_an_id(monkeypatch: pytest.MonkeyPatch)
             client.show_backup("2f8a1a44-7b1f-4407-b7d5-1f1b3c2d4407")
 
 
-@pytest.mark.parametrize("url", ["http://user:pass-word-9@host:port", "ftp://user:pass-word-9@host", "http://"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://user:pass-word-9@host:port",
+        "http://user:pass-word-9",
+        "http:/user:pass-word-9@host:80",
+        "user:pass-word-9@host:80",
+        "ftp://user:pass-word-9@host",
+        f"http://user:pass-word-9{'x' * 200}@host:port",
+        "http://",
+    ],
+)
 def test_proxy_that_is_no_url(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", url)
     for settings in (fixed_token("https://cbr.example.com"), password("https://iam.example.com")):
-        with pytest.raises(Unreachable) as error:
+        with pytest.raises(Unreachable, match="cannot be made: its URL or the proxy's is malformed") as error:
             shown(settings)
         assert "pass-word-9" not in str(error.value)
+
+
+def test_an_answer_that_trickles_in_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+
+    def drip(out: Any) -> None:
+        out.write(b"HTTP/1.1 200 OK\r\nX-")
+        for _ in range(100000):
+            out.write(b"y")
+            clock.advance(1)
+
+    with Server(in_turn(Reply(raw=drip))) as server:
+        monkeypatch.setenv("HTTP_PROXY", server.url)
+        settings = fixed_token("http://127.0.0.3:9", timeout=100, maxRetries=0)
+        with pytest.raises(Unreachable, match="in time"):
+            CbrClient(settings, timing=clock.timing).show_backup(BACKUP)
 
 
 @contextmanager

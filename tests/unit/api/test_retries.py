@@ -100,6 +100,10 @@ def test_waits_double_up_to_twenty_seconds() -> None:
     assert waits(Reply(503, b""), maxRetries=8, timeout=1000) == [0.5, 1, 2, 4, 8, 16, 20, 20]
 
 
+def test_any_number_of_retries() -> None:
+    assert waits(Reply(503, b""), maxRetries=1100, timeout=1e6)[-1] == 20
+
+
 def test_waits_are_shortened_by_chance() -> None:
     assert waits(Reply(503, b""), chance=0.5) == [0.375, 0.75, 1.5, 3.0]
     assert waits(Reply(503, b""), chance=1.0) == [0.25, 0.5, 1.0, 2.0]

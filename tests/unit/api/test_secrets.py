@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import html
 import json
 import logging
 import pickle
@@ -15,7 +16,7 @@ import pytest
 
 from pulumi_cbr.api.auth import TokenAuth
 from pulumi_cbr.api.client import CbrClient
-from pulumi_cbr.api.errors import CbrError
+from pulumi_cbr.api.errors import CbrError, NotSignedIn, SettingsError
 from pulumi_cbr.api.settings import Settings
 from pulumi_cbr.api.signing import AccessKeyAuth
 from unit.api.kit import (
@@ -29,6 +30,7 @@ from unit.api.kit import (
     calls,
     configured,
     grant,
+    in_turn,
 )
 
 pytestmark = pytest.mark.filterwarnings("ignore:Support for InfluxDB")
@@ -164,6 +166,72 @@ def test_in_no_log_message_or_repr(
         assert leaks(f"{record.getMessage()} {record.exc_info}") == []
     assert leaks(repr(client)) == []
     assert leaks(repr(settings)) == []
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(400, f"<title>{'x' * 190} {PLAIN}</title>".encode()),
+        Reply(400, f"{'x' * 990} {PLAIN}".encode()),
+        Reply(400, f"<title>{html.escape(SECRET)}</title>".encode()),
+        Reply(400, f"<title>{html.escape(SECRET, quote=False)}</title>".encode()),
+        Reply(400, b"no", {"X-Request-Id": PLAIN}),
+        Reply(400, b"no", {"X-Request-Id": f"{'x' * 70}{PLAIN}"}),
+        Reply(200, {"backup": {**BACKUP_OBJECT, "created_at": PLAIN}}),
+        Reply(200, b"no", {"X-Request-Id": PLAIN}),
+        Reply(raw=lambda out: out.write(f"{'x' * 100} {PLAIN}\r\n\r\n".encode())),
+    ],
+)
+def test_in_no_message_however_it_is_said_back(reply: Reply, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "pulumi_cbr")
+    with Server(in_turn(reply)) as server:
+        given = {"token": PLAIN, "password": SECRET, "projectId": OWN, "endpoint": server.url, "maxRetries": 0}
+        with pytest.raises(CbrError) as error:
+            CbrClient(configured(**given), timing=Clock().timing).show_backup(str(BACKUP_OBJECT["id"]))
+    assert leaks(f"{error.value} {caplog.text}") == []
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [grant(project=PLAIN), Reply(200, {"projects": [{"name": "r", "id": PLAIN}]})],
+    ids=["token", "look-up"],
+)
+def test_in_no_message_of_a_project(reply: Reply) -> None:
+    with Server(in_turn(reply)) as server:
+        for given in (WAYS["token"], {**WAYS["temporary keys"], "endpoint": server.url}):
+            with pytest.raises(CbrError) as error:
+                CbrClient(configured(authUrl=server.url, **given), timing=Clock().timing).endpoint()
+            assert leaks(str(error.value)) == []
+
+
+def test_in_no_words_of_a_library() -> None:
+    def fail(*args: object) -> None:
+        raise KeyError(f"{'x' * 190} {PLAIN}")
+
+    with Server(lambda seen: grant()) as server, pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr("keystoneauth1.identity.v3.Token.get_access", fail)
+        with pytest.raises(SettingsError) as error:
+            CbrClient(configured(authUrl=server.url, **WAYS["token"]), timing=Clock().timing).endpoint()
+    assert leaks(str(error.value)) == []
+
+
+def test_a_plain_password_does_not_spoil_what_is_said_to_everybody() -> None:
+    refused = Reply(401, {"error": {"code": 401, "message": "The username or password is wrong."}})
+    given = {**WAYS["password"], "password": "wrong"}
+    with (
+        Server(in_turn(refused)) as server,
+        pytest.raises(NotSignedIn, match=r": The username or password is wrong \(HTTP 401\)"),
+    ):
+        CbrClient(configured(authUrl=server.url, **given), timing=Clock().timing).endpoint()
+
+
+@pytest.mark.parametrize("broken", ["'s3cret", "@s3cret", "*s3cret", "!s3cret x", "|s3cret", "%s3cret"])
+def test_in_no_message_of_a_broken_file(broken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings_of("cloud", "https://iam.example.com", tmp_path, monkeypatch)
+    (tmp_path / "secure.yaml").write_text(f"clouds: {{one: {{auth: {{password:\n {broken}")
+    with pytest.raises(SettingsError, match=r"cannot be used: no YAML in .*secure.yaml, line 2, column \d+$") as error:
+        configured(cloud="one")
+    assert leaks("".join(traceback.format_exception(error.value))) == []
 
 
 @pytest.mark.parametrize("way", WAYS)
