@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import requests
 from requests import PreparedRequest
 from requests.auth import AuthBase
+from urllib3.exceptions import HTTPError
 
 from pulumi_cbr.api import ids
 from pulumi_cbr.api.answers import Answer
@@ -101,7 +102,7 @@ class TokenSignIn:
         self._lock = threading.Lock()
         self._plugin = _plugin(settings)
         self._answers: list[Answer] = []
-        session = new_session(timing)
+        session = new_session(timing, insecure=settings.insecure)
         session.hooks["response"].append(self._remember)
         # The identity service must not send the credentials on to somebody else.
         self._session = Session(session=session, verify=settings.verify, redirect=False, app_name="pulumi-cbr")
@@ -205,7 +206,8 @@ class TokenSignIn:
         if isinstance(error, CbrError):
             return error, False, None
         secrets = list(self._settings.secrets())
-        if not self._answers:
+        # A cloud's entry may make several requests: an answer of an earlier one says nothing of the one that broke.
+        if not self._answers or _is_broken(error):
             if not from_requests(error):
                 text = one_line(hidden(str(error), secrets), 200).rstrip(".")
                 return SettingsError(f"{self._attempted}: {text or type(error).__name__}"), False, None
@@ -226,7 +228,7 @@ class TokenSignIn:
                 None,
             )
         refused = answer.error(self._attempted, sign_in=self.advice, setting="authUrl")
-        wait = answer.retry_after(self._timing.now())
+        wait = answer.retry_after(answer.date() or self._timing.now())
         if answer.status >= 500:
             return Unreachable(f"{refused}. {_NO_IDENTITY}"), True, wait
         return refused, isinstance(refused, Throttled), wait
@@ -319,6 +321,13 @@ class AccessKeySignIn:
         raise SettingsError(
             f"there is no project `{name}` for this access key: set it by {SETTINGS['projectId'].ways()}"
         )
+
+
+def _is_broken(error: Exception) -> bool:
+    """Tell a connection that broke from an answer that is odd, in what keystoneauth1 raises."""
+    from keystoneauth1.exceptions import ConnectionError as Broken
+
+    return isinstance(error, (Broken, HTTPError, OSError)) and not isinstance(error, requests.JSONDecodeError)
 
 
 def _project(name: str, value: object) -> str:

@@ -26,8 +26,8 @@ class CbrClient:
     Signs in with `settings`, which are read from the environment where they are not given (see
     `pulumi_cbr.api.settings.load`). Nothing is sent before the first call; a client may be shared between threads.
     Backup and vault IDs are UUIDs, project IDs 32 hex digits; others raise `InvalidId` before anything is sent.
-    Every method raises an error of `pulumi_cbr.api.errors`, and nothing else. A call takes `timeout` seconds at most,
-    retries included.
+    Every method raises an error of `pulumi_cbr.api.errors`, and nothing else. A call, of a list each page, takes `timeout`
+    seconds at most, retries included.
     """
 
     def __init__(self, settings: Settings | None = None, *, timing: Timing | None = None) -> None:
@@ -68,7 +68,7 @@ class CbrClient:
         listed = isinstance(dest_project_ids, Collection) and not isinstance(dest_project_ids, str)
         if not listed or not 1 <= len(dest_project_ids) <= _MOST_PROJECTS:
             raise InvalidId(f"dest_project_ids must be a list of one to ten project IDs; not {dest_project_ids!r:.80}")
-        projects = [ids.project_id("dest_project_id", project) for project in dest_project_ids]
+        projects = list(dict.fromkeys(ids.project_id("dest_project_id", project) for project in dest_project_ids))
         attempted = f"sharing backup {backup} with {_projects(projects)}"
         profile = self._transport.settings.user_profile
         answer = self._transport.call(
@@ -91,10 +91,10 @@ class CbrClient:
 
         return _changed(attempted, answer, members)
 
-    def list_members(self, backup_id: str, **filters: str) -> tuple[Member, ...]:
+    def list_members(self, backup_id: str, **filters: str | None) -> tuple[Member, ...]:
         """List who a backup is shared with: ``GET /backups/{backup_id}/members``.
 
-        `filters` are the API's own: ``dest_project_id, image_id, status, vault_id, sort``. Raises `NotFound` and others.
+        `filters` are the API's own: ``dest_project_id, image_id, status, vault_id, sort``; None is no filter. Raises `NotFound` and others.
         """
         backup = ids.uuid("backup_id", backup_id)
         attempted = f"listing the members of backup {backup}"
@@ -145,11 +145,11 @@ class CbrClient:
         answer = self._transport.call(attempted, "GET", f"/backups/{backup}", action="cbr:backups:get")
         return _read(attempted, answer, lambda data: Backup.from_dict(part(data, "backup", dict, "the answer")))
 
-    def list_backups(self, **filters: str) -> Iterator[Backup]:
+    def list_backups(self, **filters: str | None) -> Iterator[Backup]:
         """List backups, page by page as they are asked for: ``GET /backups``.
 
         `filters` are the API's own, such as ``name, resource_id, resource_type, status, vault_id, member_status, own_type,
-        sort``.
+        sort``; None is no filter.
         """
         return self._pages("listing the backups", "/backups", "cbr:backups:list", "backups", filters, Backup.from_dict)
 
@@ -159,7 +159,7 @@ class CbrClient:
         path: str,
         action: str,
         key: str,
-        filters: Mapping[str, str],
+        filters: Mapping[str, str | None],
         make: Callable[[Mapping[str, object]], T],
     ) -> Iterator[T]:
         def page(data: Mapping[str, object]) -> tuple[list[tuple[str, T]], int | None]:
@@ -177,12 +177,13 @@ class CbrClient:
         seen: set[str] = set()
         place: dict[str, str] = {}
         while True:
-            params = {**filters, "limit": str(_PAGE), **place}
+            given = {name: value for name, value in filters.items() if value is not None}
+            params = {**given, "limit": str(_PAGE), **place}
             answer = self._transport.call(attempted, "GET", path, action=action, params=params)
             entries, count = _read(attempted, answer, page)
-            new = [(id_, entry) for id_, entry in entries if id_ not in seen]
-            seen.update(id_ for id_, _ in new)
-            yield from (entry for _, entry in new)
+            new = {id_: entry for id_, entry in entries if id_ not in seen}
+            seen.update(new)
+            yield from new.values()
             # A service may give less than was asked for, and tell how many there are; some tell how many are on the page.
             if not entries or (len(entries) < _PAGE and (count is None or len(seen) >= count)):
                 return

@@ -22,9 +22,9 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3 import exceptions as urllib3_exceptions
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from pulumi_cbr.api.errors import one_line
+from pulumi_cbr.api.errors import SettingsError, one_line
 from pulumi_cbr.api.retries import Timing
-from pulumi_cbr.api.settings import SETTINGS
+from pulumi_cbr.api.settings import SETTINGS, is_loopback, plain_http
 
 _CONNECT_SECONDS = 10.0
 _LARGEST_BODY = 16 * 2**20
@@ -55,16 +55,23 @@ class Lost(Exception):
     again = True
 
 
-def new_session(timing: Timing) -> requests.Session:
+def new_session(timing: Timing, *, insecure: bool) -> requests.Session:
     """Make a session for one thread: at most one connection to a host, and a `timeout` that bounds a whole exchange.
 
     The answer's body has been read when a call returns. Cookies are not kept, and redirects are for the caller to refuse.
+    Plain http to another machine is a `SettingsError`, unless `insecure`.
     """
     session = requests.Session()
+    session.auth = _nothing_added
     session.headers["User-Agent"] = f"pulumi-cbr/{version('pulumi-cbr')} requests/{requests.__version__}"
     for scheme in ("https://", "http://"):
-        session.mount(scheme, _TimedAdapter(timing))
+        session.mount(scheme, _TimedAdapter(timing, insecure))
     return session
+
+
+def _nothing_added(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    # As the session's `auth` it keeps requests from looking for credentials in ~/.netrc.
+    return request
 
 
 class _Until(io.RawIOBase):
@@ -118,8 +125,9 @@ class _TimedAdapter(HTTPAdapter):
     By itself `requests` bounds only the time between two bytes.
     """
 
-    def __init__(self, timing: Timing) -> None:
+    def __init__(self, timing: Timing, insecure: bool) -> None:
         self._timing = timing
+        self._insecure = insecure
         self._pools = _pools(timing.clock)
         super().__init__(pool_connections=2, pool_maxsize=1)
 
@@ -143,8 +151,13 @@ class _TimedAdapter(HTTPAdapter):
     ) -> requests.Response:
         if not isinstance(timeout, float):
             raise TypeError("each request says in seconds how long it may take")
+        parts = urlsplit(request.url or "")
+        # The settings' own URLs have been checked, but an entry of clouds.yaml may have others.
+        host = parts.hostname or ""
+        if parts.scheme == "http" and not self._insecure and not is_loopback(host):
+            raise SettingsError(plain_http(f"http://{host}{parts.path}", host))
         started = self._timing.clock()
-        what = f"{request.method} {urlsplit(request.url or '').path}"
+        what = f"{request.method} {parts.path}"
         try:
             response = super().send(
                 request,

@@ -4,7 +4,7 @@
 what happened                           GET, DELETE            signing in    POST, PUT
 ======================================  =====================  ============  =====================
 never sent: no name, no connection      again                  again         again
-never sent: certificate, settings       `Unreachable`          the same      the same
+never sent: certificate, a wrong URL    `Unreachable`          `Unreachable` `Unreachable`
 sent, and no whole answer came          again                  again         `LostAnswer`
 429                                     again                  again         again
 502, 503, 504                           again                  again         `LostAnswer`
@@ -16,7 +16,8 @@ any other refusal                       error                  error         err
 
 Waits double from half a second to 20 seconds, less a random part of up to one half; ``Retry-After`` is kept to, up to 60
 seconds. Tries end with `maxRetries`, or where the next wait would go past `timeout`: then the last try's error is raised,
-`LostAnswer` for a DELETE that may have been carried out. Tries on the way to the first call (the sign-in) count as its own.
+`LostAnswer` for a DELETE that may have been carried out, unless the service itself refused a later try (400 or 404, with its
+own code). Tries on the way to the first call (the sign-in) count as its own.
 """
 
 from __future__ import annotations

@@ -337,10 +337,15 @@ def check_url(name: str, url: str, *, insecure: bool) -> None:
             f"{name} must be a URL such as https://host/path, without user, query or fragment: set it by {ways}"
         )
     if parts.scheme == "http" and not insecure and not is_loopback(host):
-        raise SettingsError(
-            f"{name} is plain http, which would show the credentials to everybody on the way to {host}: use https "
-            "(or set cbr:insecure where that is meant)"
-        )
+        raise SettingsError(plain_http(name, host))
+
+
+def plain_http(name: str, host: str) -> str:
+    """Say why plain http is refused."""
+    return (
+        f"{name} is plain http, which would show the credentials to everybody on the way to {host}: use https "
+        "(or set cbr:insecure where that is meant)"
+    )
 
 
 def _check_certificates(path: str) -> None:

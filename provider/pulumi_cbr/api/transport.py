@@ -14,7 +14,7 @@ from requests.auth import AuthBase
 from pulumi_cbr.api.answers import Answer
 from pulumi_cbr.api.auth import SignIn, service_root, sign_in
 from pulumi_cbr.api.connections import Lost, NeverSent, failure, new_session
-from pulumi_cbr.api.errors import CbrError, LostAnswer, NotSignedIn, Unreachable
+from pulumi_cbr.api.errors import CbrError, LostAnswer, NotSignedIn, ServiceError, Unreachable
 from pulumi_cbr.api.retries import Patience, Timing
 from pulumi_cbr.api.settings import Settings
 
@@ -122,11 +122,17 @@ class Transport:
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
         repeatable = method in ("GET", "DELETE")
+        changes = method != "GET"
         renewed = False
-        # Once an answer was lost, a DELETE may have been carried out, whatever becomes of the tries after it.
+        # Once an answer was lost, the call may have been carried out, whatever becomes of the tries after it.
         lost = False
         while True:
-            auth = signing_in.auth(patience)
+            try:
+                auth = signing_in.auth(patience)
+            except CbrError as error:
+                if lost:
+                    raise LostAnswer(f"{attempted}: no answer, and then {error}") from error
+                raise
             seconds = patience.for_one_try(repeatable=repeatable)
             problem: CbrError
             retry_after = None
@@ -136,7 +142,7 @@ class Transport:
                     method, url, auth, seconds, setting, secrets, params=params, body=body, headers=headers
                 )
             except (NeverSent, Lost) as error:
-                lost = lost or isinstance(error, Lost)
+                lost = lost or (changes and isinstance(error, Lost))
                 again = error.again and (repeatable or not lost)
                 problem = Unreachable(f"{attempted}: {error}")
                 cause = error.__cause__
@@ -156,13 +162,14 @@ class Transport:
                 cause = None
                 again = answer.status == 429 or (repeatable and answer.status in (502, 503, 504))
                 retry_after = answer.retry_after(self.service_now())
-                lost = lost or answer.status in (502, 503, 504) or (answer.status >= 500 and not repeatable)
+                lost = (
+                    lost or (changes and answer.status in (502, 503, 504)) or (answer.status >= 500 and not repeatable)
+                )
                 if answer.status in (502, 503, 504):
                     problem, cause = Unreachable(str(problem)), problem
             if again and patience.again(str(problem), retry_after):
                 continue
-            # A DELETE that a later try saw refused, or had nothing to do, is as good as answered.
-            if lost and method != "GET" and (not repeatable or isinstance(problem, Unreachable)):
+            if lost and not _tells_the_outcome(problem):
                 raise LostAnswer(str(problem)) from cause or problem
             raise problem from cause
 
@@ -211,5 +218,12 @@ class Transport:
     def _session(self) -> requests.Session:
         session: requests.Session | None = getattr(self._threads, "session", None)
         if session is None:
-            session = self._threads.session = new_session(self._timing)
+            session = self._threads.session = new_session(self._timing, insecure=self._settings.insecure)
         return session
+
+
+def _tells_the_outcome(problem: CbrError) -> bool:
+    """Tell whether the service itself refused: then all is known, also after a DELETE whose first answer was lost."""
+    return (
+        isinstance(problem, ServiceError) and problem.status in (400, 404) and problem.code.startswith("BackupService.")
+    )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import ssl
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
@@ -192,6 +193,23 @@ class Clock:
     def sleep(self, seconds: float) -> None:
         self.waits.append(seconds)
         self.advance(seconds)
+
+
+def ticking() -> Timing:
+    """Give a time of which a second passes whenever somebody looks at it."""
+    seconds = itertools.count()
+    return replace(Clock().timing, clock=lambda: float(next(seconds)))
+
+
+def trickle(first: bytes, then: bytes) -> Reply:
+    """Begin an answer, and go on with it as good as without end."""
+
+    def drip(out: Any) -> None:
+        out.write(first)
+        for _ in range(100000):
+            out.write(then)
+
+    return Reply(raw=drip)
 
 
 def in_turn(*replies: Reply | None) -> Respond:

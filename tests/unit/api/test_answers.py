@@ -63,7 +63,7 @@ def test_rejecting_needs_no_vault() -> None:
 
 def test_filters_are_sent_with_spaces_as_percent_20() -> None:
     with Server(in_turn(Reply(200, {"backups": []}))) as server:
-        list(CbrClient(fixed_token(server.url)).list_backups(name="a b+c/ü", own_type="shared"))
+        list(CbrClient(fixed_token(server.url)).list_backups(name="a b+c/ü", status=None, own_type="shared"))
     assert urlsplit(server.seen[0].target).query == "name=a%20b%2Bc%2F%C3%BC&own_type=shared&limit=100"
 
 
@@ -114,6 +114,12 @@ def test_a_filter_that_has_no_form_in_utf8() -> None:
 def test_an_odd_status_is_told_in_one_line() -> None:
     with Server(in_turn(Reply(400, b"no"))) as server, pytest.raises(UnexpectedAnswer, match=r"^setting to `a b` the"):
         CbrClient(fixed_token(server.url)).update_member(BACKUP, OTHER, "a\nb")
+
+
+def test_a_project_is_sent_once() -> None:
+    with Server(in_turn(Reply(200, {"members": [MEMBER]}))) as server:
+        CbrClient(fixed_token(server.url)).add_members(BACKUP, [OTHER, OTHER.upper(), OWN])
+    assert server.seen[0].json == {"members": [OTHER, OWN]}
 
 
 # Members
@@ -316,6 +322,11 @@ def test_lists_longer_than_a_page(shelf: Shelf, requests: int) -> None:
 def test_pages_that_repeat_themselves_end_in_an_error() -> None:
     with pytest.raises(UnexpectedAnswer, match="the pages repeat themselves"):
         asked(Shelf(250, offset=False), "list_backups")
+
+
+def test_one_that_is_twice_on_a_page_is_given_once() -> None:
+    backups, _ = asked(in_turn(Reply(200, {"backups": [BACKUP_OBJECT, BACKUP_OBJECT]})), "list_backups")
+    assert [backup.id for backup in backups] == [BACKUP]
 
 
 def test_pages_are_asked_for_as_they_are_needed() -> None:

@@ -9,7 +9,6 @@ from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta, timezone
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
 
 import pytest
 from cryptography import x509
@@ -20,7 +19,21 @@ from cryptography.x509.oid import NameOID
 from pulumi_cbr.api.client import CbrClient
 from pulumi_cbr.api.errors import LostAnswer, SettingsError, Unreachable
 from pulumi_cbr.api.settings import Settings
-from unit.api.kit import BACKUP, BACKUP_OBJECT, Clock, Reply, Seen, Server, calls, fixed_token, grant, in_turn, password
+from unit.api.kit import (
+    BACKUP,
+    BACKUP_OBJECT,
+    Clock,
+    Reply,
+    Seen,
+    Server,
+    calls,
+    fixed_token,
+    grant,
+    in_turn,
+    password,
+    ticking,
+    trickle,
+)
 
 GOOD = Reply(200, {"backup": BACKUP_OBJECT})
 
@@ -193,19 +206,11 @@ def test_proxy_that_is_no_url(url: str, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_an_answer_that_trickles_in_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = Clock()
-
-    def drip(out: Any) -> None:
-        out.write(b"HTTP/1.1 200 OK\r\nX-")
-        for _ in range(100000):
-            out.write(b"y")
-            clock.advance(1)
-
-    with Server(in_turn(Reply(raw=drip))) as server:
+    with Server(in_turn(trickle(b"HTTP/1.1 200 OK\r\nX-", b"y"))) as server:
         monkeypatch.setenv("HTTP_PROXY", server.url)
-        settings = fixed_token("http://127.0.0.3:9", timeout=100, maxRetries=0)
+        settings = fixed_token("http://127.0.0.3:9", timeout=4, maxRetries=0)
         with pytest.raises(Unreachable, match="in time"):
-            CbrClient(settings, timing=clock.timing).show_backup(BACKUP)
+            CbrClient(settings, timing=ticking()).show_backup(BACKUP)
 
 
 @contextmanager

@@ -2,14 +2,20 @@ from __future__ import annotations
 
 import logging
 import socket
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from requests.adapters import HTTPAdapter
+from requests.exceptions import ConnectTimeout, ReadTimeout
+from urllib3 import Timeout
 
 from pulumi_cbr.api.client import CbrClient
 from pulumi_cbr.api.errors import (
     CbrError,
+    ImageRegistered,
     LostAnswer,
+    NotAllowed,
     NotFound,
     ServiceError,
     Throttled,
@@ -17,7 +23,21 @@ from pulumi_cbr.api.errors import (
     Unreachable,
 )
 from pulumi_cbr.api.retries import Timing
-from unit.api.kit import BACKUP, CALLS, Clock, Reply, Server, calls, fixed_token, in_turn
+from unit.api.kit import (
+    BACKUP,
+    CALLS,
+    Clock,
+    Reply,
+    Seen,
+    Server,
+    calls,
+    fixed_token,
+    grant,
+    in_turn,
+    password,
+    ticking,
+    trickle,
+)
 
 READS = ("list_members", "show_member", "show_backup", "list_backups")
 WRITES = ("add_members", "update_member")
@@ -66,9 +86,6 @@ def test_table(happens: str, call: str) -> None:
 
 @pytest.mark.parametrize("call", CALLS)
 def test_never_sent_is_tried_again(call: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from requests.adapters import HTTPAdapter
-    from requests.exceptions import ConnectTimeout
-
     tries: list[object] = []
 
     def send(self: HTTPAdapter, request: Any, **kwargs: Any) -> Any:
@@ -158,6 +175,110 @@ def test_delete_that_finds_nothing_after_a_lost_answer_says_so(first: Reply | No
         calls(CbrClient(fixed_token(server.url), timing=Clock().timing))["delete_member"]()
 
 
+LOST_AT_FIRST = [None, Reply(raw=cut), Reply(503, b"")]
+
+
+@pytest.mark.parametrize("first", LOST_AT_FIRST)
+@pytest.mark.parametrize(
+    "then",
+    [
+        Reply(401, b""),
+        Reply(403, {"error_code": "BackupService.8600"}),
+        Reply(404, b"<html>"),
+        Reply(404, {"error_code": "APIGW.0101"}),
+        Reply(400, b""),
+        Reply(407),
+        Reply(429, b""),
+        Reply(500, {"error_code": "BackupService.9910"}),
+    ],
+    ids=lambda reply: str(reply.status),
+)
+def test_delete_that_was_lost_once_stays_lost(first: Reply | None, then: Reply) -> None:
+    with Server(in_turn(first, then)) as server, pytest.raises(LostAnswer):
+        calls(CbrClient(fixed_token(server.url, maxRetries=1), timing=Clock().timing))["delete_member"]()
+    assert len(server.seen) == 2
+
+
+@pytest.mark.parametrize("first", LOST_AT_FIRST)
+def test_delete_that_the_service_refuses_after_a_lost_answer(first: Reply | None) -> None:
+    refused = Reply(400, {"error_code": "BackupService.6710", "error_msg": "image"})
+    with Server(in_turn(first, refused)) as server, pytest.raises(ImageRegistered):
+        calls(CbrClient(fixed_token(server.url), timing=Clock().timing))["delete_member"]()
+
+
+def test_delete_that_was_lost_once_and_is_then_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    errors = [ReadTimeout("sent"), ConnectTimeout("not sent")]
+
+    def send(self: HTTPAdapter, request: Any, **kwargs: Any) -> Any:
+        raise errors.pop(0)
+
+    monkeypatch.setattr(HTTPAdapter, "send", send)
+    client = CbrClient(fixed_token("https://cbr.example.com", maxRetries=1), timing=Clock().timing)
+    with pytest.raises(LostAnswer):
+        calls(client)["delete_member"]()
+
+
+def test_delete_that_was_lost_once_and_then_cannot_sign_in() -> None:
+    clock = Clock()
+    sign_ins = in_turn(grant("http://127.0.0.1:9", life=100), Reply(401, b"no"))
+
+    def respond(seen: Seen) -> Reply | None:
+        if "tokens" in seen.path:
+            return sign_ins(seen)
+        clock.advance(100)
+        return None
+
+    with Server(respond) as server, pytest.raises(LostAnswer, match=r"^taking away .*: no answer, and then signing in"):
+        calls(CbrClient(password(server.url, endpoint=server.url), timing=clock.timing))["delete_member"]()
+    assert [seen.method for seen in server.seen] == ["POST", "DELETE", "POST"]
+
+
+def test_a_read_that_was_lost_once_is_none_of_it() -> None:
+    with Server(in_turn(None, Reply(403, b""))) as server, pytest.raises(NotAllowed):
+        calls(CbrClient(fixed_token(server.url), timing=Clock().timing))["show_member"]()
+
+
+@pytest.mark.parametrize("status", [501, 505, 507, 520, 599])
+@pytest.mark.parametrize("call", WRITES)
+def test_a_write_may_have_been_carried_out_before_any_server_error(call: str, status: int) -> None:
+    with Server(in_turn(Reply(status))) as server, pytest.raises(LostAnswer):
+        calls(CbrClient(fixed_token(server.url), timing=Clock().timing))[call]()
+    assert len(server.seen) == 1
+
+
+# How long a call and a try may take
+
+
+def seconds_of_tries(monkeypatch: pytest.MonkeyPatch, call: str, timing: Timing, **settings: object) -> list[float]:
+    """Give the seconds that each try is given, where none of them reaches the service."""
+    given: list[float] = []
+
+    def send(self: HTTPAdapter, request: Any, timeout: Timeout, **kwargs: Any) -> Any:
+        given.append(float(str(timeout.total)))
+        assert timeout.connect_timeout == min(10.0, given[-1])
+        raise ConnectTimeout("no")
+
+    monkeypatch.setattr(HTTPAdapter, "send", send)
+    with pytest.raises(CbrError):
+        calls(CbrClient(fixed_token("https://cbr.example.com", **settings), timing=timing))[call]()
+    return given
+
+
+def test_a_try_that_may_be_repeated_has_half_of_what_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert seconds_of_tries(monkeypatch, "show_backup", Clock().timing, timeout=21, maxRetries=2) == [10.5, 10.25, 9.75]
+    assert seconds_of_tries(monkeypatch, "add_members", Clock().timing, timeout=21, maxRetries=1) == [21, 20.5]
+
+
+@pytest.mark.parametrize("call", ["show_backup", "add_members"])
+def test_no_try_is_longer_than_half_a_minute(call: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert seconds_of_tries(monkeypatch, call, Clock().timing, timeout=1000, maxRetries=1) == [30, 30]
+
+
+def test_a_call_has_no_more_time_than_its_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+    timing = replace(Clock().timing, time_left=lambda: 2.0)
+    assert seconds_of_tries(monkeypatch, "show_backup", timing) == [1, 0.75, 0.25]
+
+
 # The whole call is bounded, with real sockets and real time
 
 
@@ -184,20 +305,11 @@ TRICKLES = {
 }
 
 
-@pytest.mark.parametrize("trickle", TRICKLES)
+@pytest.mark.parametrize("trickling", TRICKLES)
 @pytest.mark.parametrize(("call", "kind"), [("show_backup", Unreachable), ("update_member", LostAnswer)])
-def test_an_answer_that_trickles_in_ends_with_the_timeout(trickle: str, call: str, kind: type[CbrError]) -> None:
-    clock = Clock()
-    first, then = TRICKLES[trickle]
-
-    def drip(out: Any) -> None:
-        out.write(first)
-        for _ in range(100000):
-            out.write(then)
-            clock.advance(1)
-
-    with Server(in_turn(Reply(raw=drip))) as server, pytest.raises(kind, match="in time"):
-        calls(CbrClient(fixed_token(server.url, timeout=100, maxRetries=0), timing=clock.timing))[call]()
+def test_an_answer_that_trickles_in_ends_with_the_timeout(trickling: str, call: str, kind: type[CbrError]) -> None:
+    with Server(in_turn(trickle(*TRICKLES[trickling]))) as server, pytest.raises(kind, match="in time"):
+        calls(CbrClient(fixed_token(server.url, timeout=4, maxRetries=0), timing=ticking()))[call]()
 
 
 def test_a_body_without_end_is_not_kept() -> None:

@@ -101,23 +101,78 @@ def test_a_token_that_needs_nothing_else_is_used_as_it_is() -> None:
     assert [seen.headers["x-auth-token"] for seen in server.seen] == ["t"]
 
 
+def versions(url: str) -> Reply:
+    """Answer what an identity service says of its versions, to `GET /v3`."""
+    links = [{"rel": "self", "href": f"{url}/v3/"}]
+    return Reply(300, {"versions": {"values": [{"id": "v3.14", "status": "stable", "links": links}]}})
+
+
+def write_cloud(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    url: str,
+    *,
+    kind: str = "password",
+    more: str = "user_domain_name: d",
+) -> None:
+    """Write a clouds.yaml whose entry `one` signs in at `url` as a user."""
+    (folder / "clouds.yaml").write_text(
+        f"clouds: {{one: {{auth_type: {kind}, auth: {{auth_url: '{url}/v3', username: u, password: pw, "
+        f"project_id: {OWN}, {more}}}}}}}"
+    )
+    monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(folder / "clouds.yaml"))
+
+
 @pytest.mark.filterwarnings("ignore:Support for InfluxDB")
 def test_cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    versions = {"versions": {"values": [{"id": "v3.14", "status": "stable", "links": [{"rel": "self", "href": ""}]}]}}
     with cloud(
-        lambda seen: grant(server.url), lambda seen: GOOD if "backups" in seen.path else Reply(300, versions)
+        lambda seen: grant(server.url), lambda seen: GOOD if "backups" in seen.path else versions(server.url)
     ) as server:
-        versions["versions"]["values"][0]["links"][0]["href"] = f"{server.url}/v3/"  # type: ignore[index]
-        (tmp_path / "clouds.yaml").write_text(
-            f"clouds: {{one: {{auth: {{auth_url: '{server.url}/v3', username: u, user_domain_name: d, password: pw, "
-            f"project_id: {OWN}}}}}}}"
-        )
-        monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(tmp_path / "clouds.yaml"))
+        write_cloud(tmp_path, monkeypatch, server.url)
         client = CbrClient(configured(cloud="one"), timing=Clock().timing)
         for _ in range(3):
             client.show_backup(BACKUP)
     assert server.paths().count("POST /v3/auth/tokens") == 1
     assert server.paths().count(f"GET /v3/{OWN}/backups/{BACKUP}") == 3
+
+
+@pytest.mark.filterwarnings("ignore:Support for InfluxDB")
+@pytest.mark.parametrize(
+    "broken", [None, Reply(raw=lambda out: out.write(b"HTTP/1.1 201 OK\r\nContent-Length: 9\r\n\r\n"))]
+)
+def test_cloud_that_breaks_after_its_versions(
+    broken: Reply | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with cloud(in_turn(broken), lambda seen: versions(server.url)) as server:
+        write_cloud(tmp_path, monkeypatch, server.url)
+        with pytest.raises(Unreachable, match=r"the connection to 127.0.0.1:\d+ broke"):
+            shown(configured(cloud="one", maxRetries=2))
+    assert server.paths().count("POST /v3/auth/tokens") == 3
+
+
+@pytest.mark.filterwarnings("ignore:Support for InfluxDB")
+@pytest.mark.parametrize("insecure", [False, True])
+def test_cloud_with_another_address_of_plain_http(
+    insecure: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    more = "identity_provider: i, protocol: p, client_id: c, client_secret: s, access_token_endpoint: 'http://idp.example.com/t'"
+    with cloud(in_turn(grant())) as server, Server(in_turn(Reply(500, b"asked"))) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        write_cloud(tmp_path, monkeypatch, server.url, kind="v3oidcpassword", more=more)
+        with pytest.raises(CbrError) as error:
+            shown(configured(cloud="one", insecure=insecure, maxRetries=0))
+    assert isinstance(error.value, SettingsError) != insecure
+    assert ("http://idp.example.com/t is plain http" in str(error.value)) != insecure
+    assert bool(proxy.seen) == insecure
+
+
+def test_netrc_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "netrc").write_text("default login me password s3cret\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    with cloud(lambda seen: grant(server.url)) as server:
+        assert shown(password(server.url))
+    assert ["authorization" in seen.headers for seen in server.seen] == [False, False]
 
 
 @pytest.mark.filterwarnings("ignore:Support for InfluxDB")
@@ -244,6 +299,14 @@ def test_retry_after_of_the_identity_service() -> None:
     with cloud(lambda seen: first.pop(0) if first else grant(server.url)) as server:
         assert shown(password(server.url), clock)
     assert clock.waits == [7.0, 13.0]
+
+
+def test_retry_after_as_a_date_goes_by_the_identity_services_clock() -> None:
+    clock = Clock()
+    headers = {"Date": "Wed, 06 May 2026 12:00:00 GMT", "Retry-After": "Wed, 06 May 2026 12:00:05 GMT"}
+    with cloud(in_turn(Reply(503, b"", headers), grant("http://127.0.0.1:9"))) as server:
+        CbrClient(password(server.url), timing=clock.timing).endpoint()
+    assert clock.waits == [5.0]
 
 
 def test_slow_identity_service_ends_within_the_timeout() -> None:
