@@ -417,7 +417,7 @@ def test_log_goes_to_the_engine_by_severity_and_resource(own_service: Simulator,
     engine.stop(None)
     severity, urn, message = entries.pop()
     assert (severity, urn) == ("WARNING", URN)
-    assert re.fullmatch(rf"cbr: sharing backup {backup} .*: trying again in \d+\.0 s \(1 of 4\)", message)
+    assert re.fullmatch(rf"cbr: sharing backup {backup} .*\. Trying again in \d+\.0 s \(1 of 4\)", message)
     # The calls themselves are told with -v=9 only.
     assert bool(entries) == bool(options)
     assert own_service.owner.password not in str(entries)

@@ -62,7 +62,7 @@ class Fetch(Protocol):
 class SignIn(Protocol):
     """A way to sign in."""
 
-    #: What to check when the credentials are refused.
+    #: What to do when the service does not accept the credentials.
     advice: str
 
     def auth(self, patience: Patience) -> AuthBase:
@@ -94,6 +94,9 @@ class _Grant:
 class TokenSignIn:
     """Sign in at the identity service (``POST /v3/auth/tokens``), by a plugin of keystoneauth1. One token for all threads."""
 
+    #: The credentials are right then: they gave the token.
+    advice = "The identity service gave a new token, which is not accepted here: check the endpoint and the region"
+
     def __init__(self, settings: Settings, timing: Timing) -> None:
         from keystoneauth1.session import Session
 
@@ -109,7 +112,7 @@ class TokenSignIn:
         self._grant: _Grant | None = None
         self._tokens: set[str] = set()
         self._attempted = f"signing in at {settings.auth_url or f'the cloud `{settings.cloud}`'}"
-        self.advice: str = f"Check {_CREDENTIALS[settings.method]}, and the project"
+        self._check = f"Check {_CREDENTIALS[settings.method]}, and the project"
 
     def auth(self, patience: Patience) -> AuthBase:
         return TokenAuth(self._signed_in(patience).token)
@@ -227,7 +230,7 @@ class TokenSignIn:
                 True,
                 None,
             )
-        refused = answer.error(self._attempted, sign_in=self.advice, setting="authUrl")
+        refused = answer.error(self._attempted, sign_in=self._check, setting="authUrl")
         wait = answer.retry_after(answer.date() or self._timing.now())
         if answer.status >= 500:
             return Unreachable(f"{refused}. {_NO_IDENTITY}"), True, wait
@@ -357,9 +360,14 @@ def _well_known(settings: Settings, service: str, setting: str) -> str:
     given = settings.auth_url or settings.endpoint
     if given:
         _, dot, domain = urlsplit(given).netloc.partition(".")
+        if service == "cbr" and domain.partition(":")[0] == "myhuaweicloud.com":
+            # The identity service of all regions: the others are each a region's own.
+            domain = f"{settings.region}.{domain}"
         if dot and urlsplit(given).netloc.startswith(("iam.", "cbr.")):
             return f"https://{service}.{domain}"
-        raise SettingsError(f"the address of `{service}` cannot be told from {given}: set {SETTINGS[setting].ways()}")
+        raise SettingsError(
+            f"the address of `{service}` cannot be told from {given}: set it by {SETTINGS[setting].ways()}"
+        )
     domain = "otc.t-systems.com" if settings.region in ("eu-de", "eu-nl") else "myhuaweicloud.com"
     return f"https://{service}.{settings.region}.{domain}"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from pulumi_cbr.api.errors import SettingsError, one_line
@@ -20,10 +21,8 @@ def settings_of(cloud: str) -> dict[str, object]:
 
     Raises `SettingsError` when openstacksdk is not installed, or the entry is missing or broken.
     """
-    region = _region(cloud)
+    entry, region = _entry(cloud)
     auth = region.config.get("auth") or {}
-    # openstacksdk gives one value: False, True, or the file to check with.
-    verify, _ = region.get_requests_verify_args()
     found = {
         "authUrl": auth.get("auth_url"),
         "region": region.config.get("region_name"),
@@ -32,10 +31,13 @@ def settings_of(cloud: str) -> dict[str, object]:
         # Only to be left out of messages: the plugin has them too.
         "cloudSecrets": tuple(str(value) for name, value in sorted(auth.items()) if value and _SECRET.search(name)),
         "endpoint": region.config.get("cbr_endpoint_override") or region.config.get("cbr_endpoint"),
-        "caCert": verify if isinstance(verify, str) else None,
-        "insecure": True if verify is False else None,
     }
-    return {name: value for name, value in found.items() if value not in (None, "")}
+    given = {name: value for name, value in found.items() if value not in (None, "")}
+    if any(name in entry for name in ("verify", "insecure", "cacert")):
+        # openstacksdk gives one value: False, True, or the file to check with. Both are said, also by no file.
+        verify, _ = region.get_requests_verify_args()
+        given |= {"insecure": verify is False, "caCert": verify if isinstance(verify, str) else None}
+    return given
 
 
 def plugin_of(cloud: str) -> BaseIdentityPlugin:
@@ -43,7 +45,8 @@ def plugin_of(cloud: str) -> BaseIdentityPlugin:
     from keystoneauth1.identity.base import BaseIdentityPlugin
 
     try:
-        plugin = _region(cloud).get_session().auth
+        _, region = _entry(cloud)
+        plugin = region.get_session().auth
     except Exception as error:  # openstacksdk and its plugins raise whatever fits them, down to ValueError
         words = one_line(str(error), 200).rstrip(".")
         raise SettingsError(f"the entry `{cloud}` of clouds.yaml does not say how to sign in: {words}") from error
@@ -54,7 +57,8 @@ def plugin_of(cloud: str) -> BaseIdentityPlugin:
     return plugin
 
 
-def _region(cloud: str) -> CloudRegion:
+def _entry(cloud: str) -> tuple[Mapping[str, object], CloudRegion]:
+    """Give an entry as it is written, and what openstacksdk makes of it."""
     try:
         from openstack.config.loader import OpenStackConfig
     except ImportError:
@@ -64,7 +68,8 @@ def _region(cloud: str) -> CloudRegion:
     from yaml import MarkedYAMLError
 
     try:
-        return OpenStackConfig().get_one(cloud)
+        config = OpenStackConfig()
+        return config.cloud_config["clouds"].get(cloud) or {}, config.get_one(cloud)
     except MarkedYAMLError as error:
         # Without its words, which may be a part of a credential.
         mark = error.problem_mark

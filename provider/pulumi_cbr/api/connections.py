@@ -236,10 +236,13 @@ def failure(error: BaseException, url: str, setting: str, secrets: Iterable[str]
             again=False,
         )
     if any_of(urllib3_exceptions.NameResolutionError):
-        return NeverSent(f"there is no host {host} ({words}). Check the region, or set {address}", again=True)
+        return NeverSent(
+            f"there is no host {host} ({words}). Check the region, or correct the address by {address}", again=True
+        )
     if not_connected or any_of(requests.exceptions.ConnectTimeout):
         return NeverSent(
-            f"no connection to {host} ({words}). Check the network and the proxy, or set {address}", again=True
+            f"no connection to {host} ({words}). Check the network and the proxy, or correct the address by {address}",
+            again=True,
         )
     if any_of(requests.exceptions.ReadTimeout, urllib3_exceptions.ReadTimeoutError):
         return Lost(f"no answer from {host} in time")

@@ -89,6 +89,6 @@ class Patience:
             return False
         self._tried += 1
         tell = _log.warning if wait > _LONG_WAIT else _log.debug
-        tell("%s: trying again in %.1f s (%d of %d)", why, wait, self._tried, self._retries)
+        tell("%s. Trying again in %.1f s (%d of %d)", why, wait, self._tried, self._retries)
         self._timing.sleep(wait)
         return True

@@ -187,8 +187,8 @@ def load(config: ConfigLookup = nothing_configured, *, cloud: str | None = None)
     Raises `SettingsError`, which names the setting and every way to give it.
     """
     places = _places(config)
-    if cloud:
-        return _from_cloud(cloud, [], places)
+    if cloud and cloud.strip():
+        return _from_cloud(cloud.strip(), [], places)
     for place in places:
         way = next((name for name in _SIGN_IN if name in place), None)
         if way == "cloud":
@@ -208,7 +208,7 @@ def option(name: str, config: ConfigLookup = nothing_configured) -> object:
 
 
 def _places(config: ConfigLookup) -> list[_Place]:
-    stack = {name: value for name in SETTINGS if (value := config(name)) not in (None, "")}
+    stack = {name: value for name in SETTINGS if (value := config(name)) is not None and str(value).strip()}
     return [
         {name: typed(name, value, f"cbr:{name}") for name, value in stack.items()},
         _environment("OS_", "CBR_"),
@@ -229,6 +229,8 @@ def _merged(places: Sequence[_Place]) -> dict[str, object]:
     values: dict[str, object] = {}
     for place in places:
         decided = {name for pair in _EITHER if any(name in values for name in pair) for name in pair}
+        if "accessKey" in values:
+            decided.add("securityToken")  # it belongs to another key
         values.update({name: value for name, value in place.items() if name not in values and name not in decided})
     return values
 
@@ -251,7 +253,8 @@ def typed(name: str, value: object, where: str) -> object:
     elif setting.kind in (int, float) and isinstance(text, (str, int, float)) and not isinstance(text, bool):
         try:
             number = setting.kind(text)
-            if math.isfinite(number) and (number > 0 or (number == 0 and setting.kind is int)):
+            plain = "_" not in text if isinstance(text, str) else number == text
+            if plain and math.isfinite(number) and (number > 0 or (number == 0 and setting.kind is int)):
                 return number
         except (ValueError, OverflowError):
             pass
@@ -291,18 +294,19 @@ def _no_sign_in() -> str:
     )
 
 
+#: The method of each way to sign in, and words for it.
 _METHODS = {
-    "cloud": "cloud",
-    "token": "token",
-    "applicationCredentialId": "applicationCredential",
-    "userId": "password",
-    "username": "password",
-    "accessKey": "accessKey",
+    "cloud": ("cloud", "a cloud of clouds.yaml"),
+    "token": ("token", "a token"),
+    "applicationCredentialId": ("applicationCredential", "an application credential"),
+    "userId": ("password", "a user's ID"),
+    "username": ("password", "a user's name"),
+    "accessKey": ("accessKey", "access keys"),
 }
 
 
 def _checked(way: str, values: Mapping[str, object]) -> Settings:
-    method = _METHODS[way]
+    method, words = _METHODS[way]
     needed: dict[str, tuple[tuple[str, ...], ...]] = {
         "cloud": (),
         "token": ()
@@ -313,13 +317,18 @@ def _checked(way: str, values: Mapping[str, object]) -> Settings:
         "accessKey": (("secretKey",), ("projectId", "projectName", "region")),
     }
     missing = [names for names in needed[method] if not any(values.get(name) for name in names)]
-    if way == "username" and not (values.get("userDomainName") or values.get("userDomainId")):
+    # A name of a user or a project is only one within its domain.
+    by_name = way == "username" or (
+        method in ("token", "password") and values.get("projectName") and not values.get("projectId")
+    )
+    if by_name and not (values.get("userDomainName") or values.get("userDomainId")):
         missing.append(("userDomainName", "userDomainId"))
     if method == "accessKey" and not (values.get("region") or values.get("endpoint")):
         missing.append(("region",))
     if missing:
         wanted = "; ".join(" or ".join(SETTINGS[name].ways() for name in names) for names in missing)
-        raise SettingsError(f"to sign in with {SETTINGS[way].meaning}, these are missing: {wanted}")
+        are = "this is" if len(missing) == 1 else "these are"
+        raise SettingsError(f"to sign in with {words}, {are} missing: {wanted}")
     return Settings(method=method, **{_snake(name): value for name, value in values.items()})  # type: ignore[arg-type]
 
 
@@ -332,7 +341,7 @@ def check_url(name: str, url: str, *, insecure: bool) -> None:
         _ = parts.port
     except ValueError:
         host = None
-    if not host or parts.scheme not in ("https", "http") or parts.username or parts.query or parts.fragment:
+    if not host or parts.scheme not in ("https", "http") or "@" in parts.netloc or re.search(r"[?#\\\s]", url):
         raise SettingsError(
             f"{name} must be a URL such as https://host/path, without user, query or fragment: set it by {ways}"
         )

@@ -114,6 +114,7 @@ def test_403_names_the_permission(call: str) -> None:
         (Reply(400, {"code": "APIGW.0301", "message": "bad"}), "APIGW.0301", "bad"),
         (Reply(400, {"badRequest": {"code": "400", "message": "bad"}}), "", "bad"),
         (Reply(400, {"error_code": "", "title": "bad"}), "", "bad"),
+        (Reply(400, {"error": {"code": 1234, "message": "bad"}}), "1234", "bad"),
         (Reply(400, {"error": "bad"}), "", '{"error": "bad"}'),
         (Reply(400, b"<html><head><title>400 Bad\nRequest</title></head>"), "", "a web page titled `400 Bad Request`"),
         (Reply(400, b"  <p>no title</p>"), "", "a web page"),
@@ -129,6 +130,13 @@ def test_error_bodies(reply: Reply, code: str, said: str) -> None:
 
     assert isinstance(error, UnexpectedAnswer)
     assert (error.code, error.said) == (code, said)
+
+
+def test_request_id_of_openstack() -> None:
+    error = refused("show_backup", Reply(400, b"", {"X-Openstack-Request-Id": "req-1"}))
+
+    assert isinstance(error, ServiceError)
+    assert error.request_id == "req-1"
 
 
 def test_malformed_url_is_about_the_id_and_no_sign_in() -> None:

@@ -332,10 +332,10 @@ def test_long_waits_are_told_as_warnings(caplog: pytest.LogCaptureFixture) -> No
     caplog.set_level(logging.DEBUG, "pulumi_cbr")
     waits(Reply(503, b""), maxRetries=4)
     told = [
-        (record.levelname, record.getMessage()) for record in caplog.records if "trying again" in record.getMessage()
+        (record.levelname, record.getMessage()) for record in caplog.records if "Trying again" in record.getMessage()
     ]
     assert [level for level, _ in told] == ["DEBUG", "DEBUG", "DEBUG", "WARNING"]
-    assert told[-1][1].endswith("(HTTP 503). Run again later: trying again in 4.0 s (4 of 4)")
+    assert told[-1][1].endswith("(HTTP 503). Run again later. Trying again in 4.0 s (4 of 4)")
     assert f"showing backup {BACKUP}" in told[-1][1]
 
 

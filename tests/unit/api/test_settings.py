@@ -6,6 +6,7 @@ import pickle
 import sys
 from pathlib import Path
 
+import certifi
 import pytest
 
 from pulumi_cbr.api.errors import SettingsError
@@ -88,6 +89,23 @@ def test_project_by_name_in_the_stack_is_over_an_id_in_the_environment(monkeypat
     assert (settings.project_id, settings.project_name) == (None, "mine")
 
 
+def test_domain_by_name_in_the_stack_is_over_an_id_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OS_USER_DOMAIN_ID", "from-os")
+    settings = configured(**USER)
+    assert (settings.user_domain_name, settings.user_domain_id) == ("d", None)
+
+
+def test_a_security_token_belongs_to_its_own_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("ACCESS_KEY", "HK"), ("SECRET_KEY", "HS"), ("SECURITY_TOKEN", "HT"), ("REGION_NAME", "r")):
+        monkeypatch.setenv(f"HW_{name}", value)
+    assert load().security_token == "HT"
+    monkeypatch.setenv("OS_ACCESS_KEY", "OK")
+    monkeypatch.setenv("OS_SECRET_KEY", "OS")
+    assert (load().access_key, load().secret_key, load().security_token) == ("OK", "OS", None)
+    monkeypatch.setenv("OS_SECURITY_TOKEN", "OT")
+    assert load().security_token == "OT"
+
+
 def test_the_first_place_that_signs_in_decides_how(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HW_ACCESS_KEY", "AK")
     monkeypatch.setenv("HW_SECRET_KEY", "SK")
@@ -142,6 +160,37 @@ def test_entry_that_checks_no_certificates(clouds_file: Path) -> None:
     assert settings.verify is False
 
 
+@pytest.mark.parametrize(
+    ("says", "expected"),
+    [
+        ("verify: true", True),
+        ("insecure: false", True),
+        ("verify: false", False),
+        ("insecure: true", False),
+        (f"cacert: '{certifi.where()}'", certifi.where()),
+    ],
+)
+def test_what_an_entry_says_of_certificates_is_over_the_environment(
+    says: str, expected: object, clouds_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (clouds_file / "clouds.yaml").write_text(CLOUDS.replace("region_name: eu-de", f"region_name: eu-de\n    {says}"))
+    monkeypatch.setenv("OS_CACERT", str(clouds_file / "other.pem"))
+    (clouds_file / "other.pem").write_bytes(Path(certifi.where()).read_bytes())
+    for insecure in ("true", "false"):
+        monkeypatch.setenv("OS_INSECURE", insecure)
+        assert load(cloud="one").verify == expected
+    assert configured(cloud="one", insecure=True).verify is False
+
+
+def test_what_no_entry_says_of_certificates_is_the_environments(
+    clouds_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OS_CACERT", certifi.where())
+    assert load(cloud="one").verify == certifi.where()
+    monkeypatch.setenv("OS_INSECURE", "true")
+    assert load(cloud="one").verify is False
+
+
 def test_entry_that_names_the_endpoint(clouds_file: Path) -> None:
     assert configured(cloud="overridden").endpoint == "https://cbr.one.example.com"
 
@@ -187,7 +236,10 @@ def test_wrong_types_are_refused_by_name(name: str, value: object) -> None:
         ("timeout", "-1", "a number of seconds above 0, not '-1'"),
         ("timeout", "nan", "a number of seconds above 0, not 'nan'"),
         ("timeout", "inf", "a number of seconds above 0, not 'inf'"),
+        ("timeout", "1_0", "a number of seconds above 0, not '1_0'"),
         ("maxRetries", "1.5", "a whole number, 0 or above, not '1.5'"),
+        ("maxRetries", 1.5, "a whole number, 0 or above, not '1.5'"),
+        ("maxRetries", "1_0", "a whole number, 0 or above, not '1_0'"),
         ("maxRetries", "-1", "a whole number, 0 or above, not '-1'"),
         ("maxRetries", "9" * 5000, "a whole number, 0 or above"),
     ],
@@ -244,6 +296,14 @@ def test_project_id_has_its_form() -> None:
         "https://",
         "https://u:p@host",
         "https://host/?q=1",
+        "https://host?",
+        "https://host/#f",
+        "https://host#",
+        "https://:pw@host",
+        "https://@host",
+        "https://host\\@elsewhere",
+        "https://host\\x",
+        "https://ho st",
         "https://host:x",
         "https://[::1",
     ],
@@ -283,6 +343,31 @@ def test_ca_cert_is_a_file_of_certificates(tmp_path: Path) -> None:
 # What is missing
 
 
+@pytest.mark.parametrize("blank", ["", " ", "\t\n"])
+def test_blanks_are_not_given(blank: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OS_REGION_NAME", "from-os")
+    monkeypatch.setenv("OS_CLOUD", blank)
+    settings = load({**USER, "cloud": blank, "region": blank, "token": blank}.get, cloud=blank)
+    assert (settings.method, settings.region) == ("password", "from-os")
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"userId": "i", "password": "p"}, "a user's ID"),
+        ({"token": "t"}, "a token"),
+        ({"username": "u", "password": "p"}, "a user's name"),
+    ],
+)
+def test_a_projects_name_needs_a_domain(given: dict[str, str], words: str) -> None:
+    place = {"authUrl": "https://iam.example.com", **given}
+    with pytest.raises(SettingsError) as error:
+        configured(**place, projectName="n")
+    wanted = " or ".join(SETTINGS[name].ways() for name in ("userDomainName", "userDomainId"))
+    assert str(error.value) == f"to sign in with {words}, this is missing: {wanted}"
+    assert configured(**place, projectName="n", userDomainId="d").user_domain_id == "d"
+
+
 def test_nothing_says_how_to_sign_in() -> None:
     with pytest.raises(SettingsError, match=r"nothing says how to sign in") as error:
         load()
@@ -317,6 +402,7 @@ def test_one_message_lists_every_way_to_give_what_is_missing(given: tuple[str, .
     for name in missing:
         assert f"cbr:{name}`" in text
         assert all(variable in text for variable in SETTINGS[name].variables)
+    assert ", these are missing: " in text
     assert text.count("pulumi config set --secret") == sum(SETTINGS[name].secret for name in missing)
     assert "s3cret" not in text
 

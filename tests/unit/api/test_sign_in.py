@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from requests.exceptions import ConnectTimeout
+from urllib3 import Timeout
 
 from pulumi_cbr.api.client import CbrClient
 from pulumi_cbr.api.errors import (
@@ -360,8 +362,10 @@ def test_a_refused_token_is_renewed_once_and_goes_on() -> None:
 
 def test_401_for_ever_is_one_error() -> None:
     refused = in_turn(Reply(401, {"error": {"message": "not for you"}}))
-    with cloud(lambda seen: grant(server.url), refused) as server, pytest.raises(NotSignedIn, match="not for you"):
+    with cloud(lambda seen: grant(server.url), refused) as server, pytest.raises(NotSignedIn) as error:
         shown(password(server.url))
+    assert ": not for you (HTTP 401). The identity service gave a new token" in str(error.value)
+    assert "password" not in str(error.value)
     assert len(server.seen) == 4
 
 
@@ -400,6 +404,52 @@ def test_a_token_is_renewed_shortly_before_its_end() -> None:
             assert server.paths().count("POST /v3/auth/tokens") == sign_ins
 
 
+def test_a_malformed_url_signs_in_no_second_time() -> None:
+    refused = Reply(401, {"unauthorized": {"code": "401", "message": "Malformed request url"}})
+    with cloud(lambda seen: grant(server.url), in_turn(refused)) as server, pytest.raises(UnexpectedAnswer):
+        shown(password(server.url))
+    assert len(server.seen) == 2
+
+
+def test_a_projects_id_is_over_its_name() -> None:
+    with cloud(lambda seen: grant(server.url)) as server:
+        shown(password(server.url, projectName="n"))
+    assert server.seen[0].json["auth"]["scope"] == {"project": {"id": OWN}}
+
+
+def test_what_an_earlier_try_was_answered_is_not_what_the_last_one_met() -> None:
+    with (
+        cloud(in_turn(Reply(503, b"busy"), None)) as server,
+        pytest.raises(Unreachable, match=r"the connection to 127.0.0.1:\d+ broke"),
+    ):
+        shown(password(server.url, maxRetries=1))
+
+
+def test_signing_in_and_the_call_share_one_patience() -> None:
+    clock = Clock()
+    once = [Reply(503, b""), Reply(503, b"")]
+    with (
+        cloud(lambda seen: once.pop() if once else grant(server.url), in_turn(Reply(503, b""))) as server,
+        pytest.raises(Unreachable),
+    ):
+        shown(password(server.url, maxRetries=3), clock)
+    assert server.paths().count(f"GET /v3/{OWN}/backups/{BACKUP}") == 2
+    assert clock.waits == [0.5, 1, 2]
+
+
+def test_signing_in_has_what_the_retries_left_of_the_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[float] = []
+
+    def send(self: object, request: Any, timeout: Timeout, **kwargs: Any) -> Any:
+        given.append(float(str(timeout.total)))
+        raise ConnectTimeout("no")
+
+    monkeypatch.setattr("requests.adapters.HTTPAdapter.send", send)
+    with pytest.raises(Unreachable):
+        shown(password("https://iam.example.com", timeout=10, maxRetries=2))
+    assert given == [5, 4.75, 4.25]
+
+
 # The endpoint
 
 
@@ -433,6 +483,15 @@ def test_by_region() -> None:
             SettingsError, match=r"`cbr` is not in the region `ap-1`; .*: eu-de, eu-nl\. Set one .*cbr:region"
         ):
             shown(password(identity.url, region="ap-1"))
+
+
+def test_by_region_of_an_entry_that_has_no_id_of_it() -> None:
+    services = catalogue({"eu-de": "https://de.example.com", "eu-nl": "https://nl.example.com"})
+    for entry in services[0]["endpoints"]:
+        del entry["region_id"]
+    with cloud(in_turn(grant(catalog=services))) as server:
+        client = CbrClient(password(server.url, region="eu-nl"), timing=Clock().timing)
+        assert client.endpoint() == f"https://nl.example.com/v3/{OWN}"
 
 
 def test_only_public_entries_count() -> None:
@@ -477,6 +536,9 @@ KEYS = {"accessKey": "AK1", "secretKey": "SK-secret", "region": "eu-de"}
     [
         ({}, "https://cbr.eu-de.otc.t-systems.com"),
         ({"region": "ap-1"}, "https://cbr.ap-1.myhuaweicloud.com"),
+        ({"region": "eu-nl"}, "https://cbr.eu-nl.otc.t-systems.com"),
+        ({"region": "ap-1", "authUrl": "https://iam.myhuaweicloud.com/v3"}, "https://cbr.ap-1.myhuaweicloud.com"),
+        ({"region": "ap-1", "authUrl": "https://iam.ap-2.myhuaweicloud.com"}, "https://cbr.ap-2.myhuaweicloud.com"),
         ({"authUrl": "https://iam.eu-ch2.sc.otc.t-systems.com/v3"}, "https://cbr.eu-ch2.sc.otc.t-systems.com"),
         ({"endpoint": "https://cbr.example.com:8443"}, "https://cbr.example.com:8443"),
     ],
@@ -496,9 +558,31 @@ def test_access_keys_well_known_address(
     assert seen == [f"{expected}/v3/{OWN}/backups/{BACKUP}"]
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "expected"),
+    [
+        ("https://cbr.r.example.com", "https://iam.r.example.com"),
+        ("https://cbr.myhuaweicloud.com", "https://iam.myhuaweicloud.com"),
+    ],
+)
+def test_access_keys_look_the_project_up_next_to_the_endpoint(
+    endpoint: str, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+
+    def send(self: object, request: Any, **kwargs: Any) -> Any:
+        seen.append(request.url)
+        raise OSError("no network in tests")
+
+    monkeypatch.setattr("requests.adapters.HTTPAdapter.send", send)
+    with pytest.raises(Unreachable):
+        CbrClient(configured(**{**KEYS, "endpoint": endpoint, "maxRetries": 0}), timing=Clock().timing).project_id()
+    assert seen == [f"{expected}/v3/projects?name=eu-de"]
+
+
 def test_access_keys_at_an_unknown_cloud() -> None:
     with pytest.raises(
-        SettingsError, match=r"the address of `cbr` cannot be told from https://keystone.x: set .*CBR_ENDPOINT"
+        SettingsError, match=r"the address of `cbr` cannot be told from https://keystone.x: set it by .*CBR_ENDPOINT"
     ):
         shown(configured(**KEYS, projectId=OWN, authUrl="https://keystone.x"))
     with pytest.raises(

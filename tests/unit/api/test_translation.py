@@ -135,8 +135,9 @@ def test_nobody_listens(call: str) -> None:
             clock = Clock()
             with pytest.raises(Unreachable) as error:
                 calls(CbrClient(settings, timing=clock.timing))[call]()
-            assert f"no connection to {url[7:]} (Connection refused). Check the network and the proxy, or set" in str(
-                error.value
+            assert (
+                f"no connection to {url[7:]} (Connection refused). Check the network and the proxy, or correct the"
+                in str(error.value)
             )
             assert len(clock.waits) == 4
 
