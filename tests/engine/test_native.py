@@ -281,6 +281,21 @@ def test_wrong_settings(project: Path, cli: Cli, simulator: Simulator, explicit:
     assert simulator.calls == []
 
 
+def test_two_providers_end_when_the_engine_is_done(
+    project: Path, run: Callable[..., str], simulator: Simulator
+) -> None:
+    (project / "__main__.py").write_text(
+        "import pulumi\nimport pulumi_cbr.native as cbr\n"
+        "for name in 'a', 'b':\n"
+        "    opts = pulumi.ResourceOptions(provider=cbr.Provider(name))\n"
+        f"    cbr.BackupShareMember(name, '{simulator.backups[0].id}', {simulator.projects[:2]}[name == 'a'], opts=opts)\n"
+    )
+    output = run("up", "--yes")
+    # What the engine says of a provider that it had to kill.
+    assert "prematurely" not in output
+    assert "prematurely" not in run("destroy", "--yes", "--refresh")
+
+
 @pytest.fixture
 def waiting_up(project: Path, engine_env: dict[str, str], simulator: Simulator) -> Iterator[subprocess.Popen[str]]:
     """An `up` that has made the first share, and waits to try the second again."""

@@ -26,6 +26,7 @@ from protocol.conftest import Backups, PluginWith
 from protocol.plugin import HookFailed, Plugin
 from pulumi_cbr.lifecycle import UNKNOWN
 from pulumi_cbr.simulator import Fault, Simulator
+from waiting import wait_until
 
 KIND = "BackupShareMember"
 URN = "urn:pulumi:test::test::cbr:index:BackupShareMember::r"
@@ -440,6 +441,50 @@ def test_ctrl_c_is_for_the_engine() -> None:
         with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
             info = provider_pb2_grpc.ResourceProviderStub(channel).GetPluginInfo(empty_pb2.Empty(), timeout=LONG)
         assert re.fullmatch(r"\d+\.\d+\.\d+.*", info.version)
+
+
+def test_cancel_and_ctrl_c_end_it() -> None:
+    """So the engine ends its plugins; it kills those that do not end within five seconds."""
+    with started(*server("127.0.0.1:1")) as process:
+        assert process.stdout
+        port = process.stdout.readline().strip()
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            provider_pb2_grpc.ResourceProviderStub(channel).Cancel(empty_pb2.Empty(), timeout=LONG)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(LONG) == 0
+
+
+def test_calls_on_their_way_end_before_it_does(own_service: Simulator) -> None:
+    backup, project = own_service.backups[0].id, own_service.projects[0]
+    arrived, cancelled = threading.Event(), threading.Event()
+    take = own_service.faults.take
+
+    def held(method: str, path: str) -> Any:
+        if method == "POST" and path.endswith(f"{backup}/members"):
+            arrived.set()
+            assert cancelled.wait(LONG)
+        return take(method, path)
+
+    own_service.faults.take = held  # type: ignore[method-assign]
+    with Plugin("native", own_service.env()) as plugin:
+        creating = in_the_background(lambda: plugin.create(KIND, {"backup_id": backup, "dest_project_id": project}))
+        assert arrived.wait(LONG)
+        plugin._call("Cancel", empty_pb2.Empty())
+        plugin.process.send_signal(signal.SIGINT)
+        # New calls are refused as soon as it ends.
+        wait_until(lambda: refuses_calls(plugin))
+        cancelled.set()
+        id_, _ = creating.result(LONG)
+        assert plugin.process.wait(LONG) == 0
+    assert id_ == f"{backup}/{project}"
+
+
+def refuses_calls(plugin: Plugin) -> bool:
+    try:
+        plugin._call("GetPluginInfo", empty_pb2.Empty())
+    except HookFailed:
+        return True
+    return False
 
 
 def test_ends_with_the_engine_even_in_a_call(own_service: Simulator) -> None:

@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from importlib.metadata import version
 from typing import Any, TypeVar
 
@@ -27,15 +28,26 @@ from pulumi_cbr.native.provider import CbrProvider, current_urn, deadline
 #: Seconds between looks whether the engine is still there.
 _HEARTBEAT = 1.0
 
+#: Seconds that calls on their way have left when the engine ends its plugins: it kills them after five.
+_GRACE = 4.0
+
 T = TypeVar("T")
 
 
 class Servicer(ProviderServicer):
     """The SDK's servicer, with failed calls as one line: the SDK would add a traceback."""
 
+    def __init__(self, address: str) -> None:
+        super().__init__([], version("pulumi-cbr"), CbrProvider(), engine_address=address)
+        #: Set when the engine ends its plugins.
+        self.ended = asyncio.Event()
+
     async def Cancel(self, request: Any, context: Any) -> Any:
         # Older versions of the SDK have none.
         await self._provider.cancel()
+        # From now on, this signal is how the engine ends its plugins.
+        loop = asyncio.get_running_loop()
+        signal.signal(signal.SIGINT, lambda *_: loop.call_soon_threadsafe(self.ended.set))
         return empty_pb2.Empty()
 
     async def Check(self, request: Any, context: Any) -> Any:
@@ -117,15 +129,18 @@ class EngineLog(logging.StreamHandler[Any]):
 
 async def _serve(address: str) -> None:
     server = grpc.aio.server(options=_GRPC_CHANNEL_OPTIONS)
-    servicer = Servicer([], version("pulumi-cbr"), CbrProvider(), engine_address=address)
+    servicer = Servicer(address)
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
     engine = os.getppid()
     await server.start()
     print(port, flush=True)
-    # The engine kills its plugins when it is done with them. Where it was killed itself, nobody would.
-    while os.getppid() == engine:
-        await asyncio.sleep(_HEARTBEAT)
+    # The engine ends its plugins when it is done with them. Where it was killed itself, nobody would.
+    while os.getppid() == engine and not servicer.ended.is_set():
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(servicer.ended.wait(), _HEARTBEAT)
+    if servicer.ended.is_set():
+        await server.stop(_GRACE)
     # Threads that still wait for the service would keep the process.
     os._exit(0)
 
