@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
+from pulumi_cbr import notes
 from pulumi_cbr.api.errors import AlreadyShared, CbrError, ImageRegistered, LostAnswer, NotFound
 from pulumi_cbr.failures import already_shared
 
@@ -124,14 +125,10 @@ def _share(account: Account, backup_id: str, projects: Sequence[str], found: dic
     ) from lost
 
 
-#: Shares that came to a resource in this process, which serves one operation: the share's ID, and whether it was there before.
-_taken: dict[tuple[str, str], tuple[str, bool]] = {}
-
-
 def take(member: Member, *, adopted: bool) -> None:
     """Note that a share is a resource's from now on."""
     pair = member.backup_id, member.dest_project_id
-    _taken[pair] = (member.id, adopted or _taken.get(pair) == (member.id, True))
+    notes.write(pair, member.id, adopted=adopted or notes.latest(pair) == (member.id, True))
 
 
 def is_anothers(backup_id: str, project: str, share_id: object) -> bool:
@@ -140,7 +137,7 @@ def is_anothers(backup_id: str, project: str, share_id: object) -> bool:
     The engine creates before it deletes: a resource that was renamed, or became one of another kind, has taken the share
     over by the time that its old form is deleted.
     """
-    taken_id, adopted = _taken.get((backup_id, project), (share_id, False))
+    taken_id, adopted = notes.latest((backup_id, project)) or (share_id, False)
     return adopted or taken_id != share_id
 
 

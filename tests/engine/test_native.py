@@ -296,6 +296,25 @@ def test_two_providers_end_when_the_engine_is_done(
     assert "prematurely" not in run("destroy", "--yes", "--refresh")
 
 
+def test_a_new_name_and_another_provider_at_once(project: Path, run: Callable[..., str], simulator: Simulator) -> None:
+    """The old form is deleted by the old provider's process, which has not taken the share over itself."""
+    backup, dest = simulator.backups[0].id, simulator.projects[0]
+
+    def up(name: str, provider: str) -> str:
+        (project / "__main__.py").write_text(
+            "import pulumi\nimport pulumi_cbr.native as cbr\n"
+            f"opts = pulumi.ResourceOptions(provider=cbr.Provider('{provider}'))\n"
+            f"cbr.BackupShareMember('{name}', '{backup}', '{dest}', adopt_existing=True, opts=opts)\n"
+        )
+        return run("up", "--yes", "--skip-preview")
+
+    up("dr", "old")
+    assert "stays: another resource of this stack has it now" in up("renamed", "new")
+    assert list(simulator.members(backup)) == [dest]
+    run("destroy", "--yes", "--skip-preview")
+    assert simulator.members(backup) == {}
+
+
 @pytest.fixture
 def waiting_up(project: Path, engine_env: dict[str, str], simulator: Simulator) -> Iterator[subprocess.Popen[str]]:
     """An `up` that has made the first share, and waits to try the second again."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from protocol.plugin import FLAVOURS, PROVIDERS, Diff, HookFailed, Plugin
-from pulumi_cbr import sharing
+from pulumi_cbr import notes
 from pulumi_cbr.accounts import Accounts
 from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.api.retries import Timing
@@ -44,7 +44,7 @@ class Run:
 
     def __init__(self, config: Mapping[str, str]) -> None:
         # A process serves one operation, and remembers what came to its resources in it.
-        sharing._taken.clear()
+        notes._own.clear()
         accounts = Accounts(config.get, Timing(sleep=lambda seconds: None, chance=lambda: 0.5))
         self._of = {kind: provider.lifecycle(accounts) for kind, provider in PROVIDERS.items()}
 

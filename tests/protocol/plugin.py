@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -59,12 +60,16 @@ class Plugin:
     flavour: str
     environment: Mapping[str, str]
     config: Mapping[str, str] = field(default_factory=dict)
+    #: Another plugin of the same operation of the engine.
+    beside: Plugin | None = None
 
     def __enter__(self) -> Plugin:
         self.prefix, _ = FLAVOURS[self.flavour]
+        self._temporary = tempfile.TemporaryDirectory()
+        self.temporary: str = self.beside.temporary if self.beside else self._temporary.name
         self.process = subprocess.Popen(
             [*self.command(), "127.0.0.1:1"],
-            env={**os.environ, **self.environment},
+            env={**os.environ, **self.environment, "TMPDIR": self.temporary},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -99,6 +104,7 @@ class Plugin:
         assert self.process.stderr
         self.process.stdout.close()
         self.process.stderr.close()
+        self._temporary.cleanup()
 
     def command(self) -> list[str]:
         """Give what starts it, but for the engine's address."""

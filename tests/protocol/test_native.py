@@ -39,6 +39,11 @@ def flavour() -> str:
     return "native"
 
 
+@pytest.fixture(autouse=True)
+def _own_notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+
+
 def config_problems(plugin: Plugin, **settings: Any) -> dict[str, str]:
     news = ParseDict(settings, Struct())
     answer = plugin._call("CheckConfig", provider_pb2.CheckRequest(urn=URN, news=news))
@@ -443,15 +448,35 @@ def test_ctrl_c_is_for_the_engine() -> None:
         assert re.fullmatch(r"\d+\.\d+\.\d+.*", info.version)
 
 
-def test_cancel_and_ctrl_c_end_it() -> None:
+def test_cancel_and_ctrl_c_end_it(tmp_path: Path) -> None:
     """So the engine ends its plugins; it kills those that do not end within five seconds."""
     with started(*server("127.0.0.1:1")) as process:
         assert process.stdout
         port = process.stdout.readline().strip()
         with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
             provider_pb2_grpc.ResourceProviderStub(channel).Cancel(empty_pb2.Empty(), timeout=LONG)
+        assert list(tmp_path.glob("pulumi-cbr-*/*"))
         process.send_signal(signal.SIGINT)
         assert process.wait(LONG) == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["BackupShareMember", "BackupShare"])
+def test_a_share_that_another_provider_took_over_stays(
+    service: Simulator, backup: str, project: str, kind: str
+) -> None:
+    """A new name and another `Provider` in one operation: the processes of both tell each other."""
+    dest = {"dest_project_id": project} if kind == KIND else {"dest_project_ids": [project]}
+    inputs = {"backup_id": backup, **dest}
+    with Plugin("native", service.env()) as old:
+        id_, state = old.create(kind, inputs)
+        with Plugin("native", service.env(), beside=old) as new:
+            new.create(kind, {**inputs, "adopt_existing": True})
+            old.delete(kind, id_, state)
+            assert list(service.members(backup)) == [project]
+        # An engine's processes end together: what an earlier one had noted says nothing to the next.
+        old.delete(kind, id_, state)
+    assert service.members(backup) == {}
 
 
 def test_calls_on_their_way_end_before_it_does(own_service: Simulator) -> None:

@@ -22,7 +22,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from pulumi_cbr import sharing
+from pulumi_cbr import notes
 from pulumi_cbr.accounts import Accounts
 from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.api.retries import Timing
@@ -76,7 +76,7 @@ class Stack:
 
     def process(self, *, adopts: bool = False) -> BackupShareMemberLifecycle:
         """Start a process, which remembers nothing but how to sign in."""
-        sharing._taken.clear()
+        notes._own.clear()
         for backup in self.service.backups:
             self.accounts[adopts].of(None).changed(backup.id)
         return BackupShareMemberLifecycle(self.accounts[adopts])

@@ -21,6 +21,7 @@ from pulumi.provider.experimental.server import ProviderServicer
 from pulumi.runtime._grpc_settings import _GRPC_CHANNEL_OPTIONS
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2, provider_pb2_grpc
 
+from pulumi_cbr import notes
 from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.failures import report
 from pulumi_cbr.native.provider import CbrProvider, current_urn, deadline
@@ -141,6 +142,7 @@ async def _serve(address: str) -> None:
             await asyncio.wait_for(servicer.ended.wait(), _HEARTBEAT)
     if servicer.ended.is_set():
         await server.stop(_GRACE)
+    notes.leave()
     # Threads that still wait for the service would keep the process.
     os._exit(0)
 
@@ -161,6 +163,7 @@ def main() -> None:
     # Every call is shown with the engine's own `--logflow -v=9`.
     logger.setLevel(logging.DEBUG if "-v=9" in sys.argv else logging.INFO)
     logger.propagate = False
+    notes.join(known.engine)
     asyncio.run(_serve(known.engine))
 
 
