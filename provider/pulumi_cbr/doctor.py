@@ -5,22 +5,41 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import textwrap
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
-from itertools import islice
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
 
-from pulumi_cbr.api import CbrClient, CbrError, NotAllowed, NotFound, ServiceError, Settings, load
-from pulumi_cbr.api.settings import SETTINGS, ConfigLookup, nothing_configured
+from pulumi_cbr.api import (
+    CbrClient,
+    CbrError,
+    NotAllowed,
+    NotSignedIn,
+    ServiceError,
+    Settings,
+    UnexpectedAnswer,
+    Unreachable,
+    load,
+)
+from pulumi_cbr.api.settings import SETTINGS
 
 SUMMARY = "check the engine, the settings, the sign-in and the permissions"
 
 #: No backup and no project has these IDs: a call about them shows whether it is allowed, and cannot change anything.
 _NO_BACKUP = "00000000-0000-0000-0000-000000000000"
 _NO_PROJECT = "0" * 32
+
+#: Settings of the first-class provider alone, and the engine's own of every provider.
+_NATIVE = ("parallel", "version", "pluginDownloadURL")
+
+#: A stack's settings cbr:* as `pulumi config --json` gives them.
+_Entries = Mapping[str, Mapping[str, Any]]
 
 _WIDTH = 100
 
@@ -43,37 +62,59 @@ def run(*, cloud: str | None, stack: str | None, as_json: bool) -> int:
         if not as_json:
             print(_line(finding), flush=True)
     failed = sum(finding.state == "failed" for finding in findings)
+    missing = sum((finding.topic, finding.state) == ("permission", "note") for finding in findings)
     if as_json:
         print(json.dumps({"ok": not failed, "findings": [asdict(finding) for finding in findings]}, indent=2))
+    elif failed:
+        print(f"\n{failed} failed: see above")
+    elif missing:
+        print(
+            f"\nNothing failed; {_count(missing, 'permission')} {'is' if missing == 1 else 'are'} missing: see the notes."
+        )
     else:
-        print(f"\n{f'{failed} failed: see above' if failed else 'All is well.'}")
+        print("\nAll is well.")
     return 1 if failed else 0
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _line(finding: Finding) -> str:
     sign = {"ok": "ok    ", "note": "note  ", "failed": "FAILED"}[finding.state]
-    text = textwrap.fill(
-        finding.what, _WIDTH, subsequent_indent=" " * 21, break_long_words=False, break_on_hyphens=False
-    )
-    lines = [f"{sign} {finding.topic:<13} {text}"]
-    if finding.advice:
-        indent = " " * 21
-        lines.append(textwrap.fill(finding.advice, _WIDTH, initial_indent=indent, subsequent_indent=indent))
-    return "\n".join(lines)
+    indent = " " * 21
+
+    def filled(text: str) -> str:
+        return textwrap.fill(
+            text,
+            _WIDTH,
+            initial_indent=indent,
+            subsequent_indent=indent,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+
+    first = f"{sign} {finding.topic:<13} {filled(finding.what).lstrip()}"
+    return f"{first}\n{filled(finding.advice)}" if finding.advice else first
 
 
 def _findings(cloud: str | None, stack: str | None) -> Iterator[Finding]:
     yield from _packages()
     yield from _engine()
-    config, finding = _configuration(stack)
-    yield finding
-    yield from _settings(config, cloud)
-    try:
-        settings = load(config, cloud=cloud)
-    except CbrError as error:
-        yield Finding("sign-in", "failed", str(error))
-        return
-    yield from _account(settings)
+    entries, configuration = _configuration(stack)
+    secrets = [str(entry["value"]) for entry in entries.values() if entry.get("secret") and entry.get("value")]
+    for finding in chain((configuration,), _mistyped(entries), _signing_in(entries, cloud)):
+        yield replace(finding, what=_hidden(finding.what, secrets), advice=_hidden(finding.advice, secrets))
+
+
+def _hidden(text: str, secrets: Iterable[str]) -> str:
+    """Leave out what a URL has of credentials, and what the stack keeps secret, whole or as a message shortens it."""
+    for secret in secrets:
+        # A shorter one would be a part of many a word.
+        if len(secret) >= 4:
+            text = text.replace(secret, "***").replace(secret[:40], "***")
+    text = re.sub(r"(?<=//)[^\s'\"]*@", "***@", text)
+    return re.sub(r"(//[^\s?'\"]*\?)[^\s'\"]*[^\s'\",]", r"\1***", text)
 
 
 def _packages() -> Iterator[Finding]:
@@ -95,14 +136,20 @@ def _engine() -> Iterator[Finding]:
             "engine", "failed", "`pulumi` is not on PATH", "Install the Pulumi CLI, or run `make engine` in a clone."
         )
     else:
-        told = subprocess.run([pulumi, "version"], capture_output=True, text=True, check=False)
-        yield Finding("engine", "ok", f"{told.stdout.strip() or 'of unknown version'} at {pulumi}")
+        try:
+            told = subprocess.run([pulumi, "version"], capture_output=True, text=True, check=False, timeout=60)
+            yield Finding("engine", "ok", f"{told.stdout.strip() or 'of unknown version'} at {pulumi}")
+        except (OSError, subprocess.TimeoutExpired) as error:
+            yield Finding("engine", "failed", f"{pulumi} does not run: {error}", "Install the Pulumi CLI anew.")
     for name, needed in (
         ("pulumi-language-python", "runs Python programs"),
         ("pulumi-resource-pulumi-python", "runs the dynamic resources"),
         ("pulumi-resource-cbr", "is the first-class provider of pulumi_cbr.native"),
     ):
         path = shutil.which(name)
+        if pulumi and not path and name != "pulumi-resource-cbr":
+            # An installation may put a link to the CLI alone on PATH.
+            path = shutil.which(name, path=Path(pulumi).resolve().parent)
         if path:
             yield Finding("engine", "ok", f"{name} at {path}")
         elif name == "pulumi-resource-cbr":
@@ -118,7 +165,7 @@ def _engine() -> Iterator[Finding]:
             )
 
 
-def _configuration(stack: str | None) -> tuple[ConfigLookup, Finding]:
+def _configuration(stack: str | None) -> tuple[_Entries, Finding]:
     command = [
         "pulumi",
         "config",
@@ -130,20 +177,30 @@ def _configuration(stack: str | None) -> tuple[ConfigLookup, Finding]:
     try:
         told = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     except (OSError, subprocess.TimeoutExpired) as error:
-        return nothing_configured, Finding("stack", "note", f"its configuration was not read: {error}")
+        return {}, Finding("stack", "note", f"its configuration was not read: {error}")
     if told.returncode:
         reason = (told.stderr.strip().splitlines() or ["pulumi says nothing"])[0].removeprefix("error: ")
         state = "failed" if stack else "note"
         advice = "Run this in the folder of a Pulumi project to have its stack's `cbr:*` settings looked at too."
-        return nothing_configured, Finding("stack", state, f"no configuration of a stack was read: {reason}", advice)
-    values = {name: entry.get("value") for name, entry in json.loads(told.stdout or "{}").items()}
-    count = sum(name.startswith("cbr:") for name in values)
-    return lambda name: values.get(f"cbr:{name}"), Finding(
-        "stack", "ok", f"its configuration has {count} settings cbr:*"
-    )
+        return {}, Finding("stack", state, f"no configuration of a stack was read: {reason}", advice)
+    entries: _Entries = {
+        name.removeprefix("cbr:"): entry
+        for name, entry in json.loads(told.stdout or "{}").items()
+        if name.startswith("cbr:")
+    }
+    return entries, Finding("stack", "ok", f"its configuration has {_count(len(entries), 'setting')} cbr:*")
 
 
-def _settings(config: ConfigLookup, cloud: str | None) -> Iterator[Finding]:
+def _mistyped(entries: _Entries) -> Iterator[Finding]:
+    for name in entries:
+        if name not in (*SETTINGS, *_NATIVE):
+            yield Finding("stack", "note", f"there is no setting cbr:{name}")
+
+
+def _signing_in(entries: _Entries, cloud: str | None) -> Iterator[Finding]:
+    def config(name: str) -> object:
+        return entries.get(name, {}).get("value")
+
     if cloud:
         yield Finding(
             "setting", "ok", f"cloud = {cloud}, from --cloud: its entry of clouds.yaml comes before all below"
@@ -152,10 +209,19 @@ def _settings(config: ConfigLookup, cloud: str | None) -> Iterator[Finding]:
         places = [f"cbr:{name}"] if config(name) not in (None, "") else []
         places += [variable for variable in setting.variables if os.environ.get(variable)]
         if places:
-            value = config(name) if places[0].startswith("cbr:") else os.environ[places[0]]
-            shown = "(not shown)" if setting.secret else value
+            stacks = places[0].startswith("cbr:")
+            secret = setting.secret or (stacks and entries[name].get("secret"))
+            value = "***" if secret else config(name) if stacks else os.environ[places[0]]
+            if name in ("authUrl", "endpoint") and "//" not in str(value) and "@" in str(value):
+                value = f"//{value}"
             others = f" (before {', '.join(places[1:])})" if places[1:] else ""
-            yield Finding("setting", "ok", f"{name} = {shown}, from {places[0]}{others}")
+            yield Finding("setting", "ok", f"{name} = {value}, from {places[0]}{others}")
+    try:
+        settings = load(config, cloud=cloud)
+    except CbrError as error:
+        yield Finding("sign-in", "failed", str(error))
+        return
+    yield from _account(settings)
 
 
 def _account(settings: Settings) -> Iterator[Finding]:
@@ -169,7 +235,6 @@ def _account(settings: Settings) -> Iterator[Finding]:
         yield Finding("sign-in", "failed", str(error))
         return
     yield Finding("sign-in", "ok", f"with {way}, to project {project}")
-    yield Finding("endpoint", "ok", endpoint)
     calls: tuple[tuple[str, str, Callable[[], object]], ...] = (
         ("list backups", "cbr:backups:list", lambda: list(islice(client.list_backups(), 1))),
         ("show a backup", "cbr:backups:get", lambda: client.show_backup(_NO_BACKUP)),
@@ -180,22 +245,35 @@ def _account(settings: Settings) -> Iterator[Finding]:
         ("accept, reject", "cbr:member:update", lambda: client.update_member(_NO_BACKUP, project, "rejected")),
     )
     for what, action, call in calls:
-        yield _allowed(what, action, call)
+        refusal = _error_of(call)
+        if what == calls[0][0]:
+            wrong = isinstance(refusal, UnexpectedAnswer) and not _is_services(refusal)
+            if wrong or isinstance(refusal, Unreachable):
+                # All the others would say the same, after as long a wait.
+                yield Finding("endpoint", "failed", f"{endpoint}: {refusal}")
+                return
+            yield Finding("endpoint", "ok", endpoint)
+        yield _permission(what, action, refusal)
 
 
-def _allowed(what: str, action: str, call: Callable[[], object]) -> Finding:
+def _error_of(call: Callable[[], object]) -> CbrError | None:
     try:
         call()
-    except NotFound:
-        pass  # as it should be: there is no such backup
-    except NotAllowed as error:
-        # Who only receives needs no permission to share, and the other way round.
-        return Finding(
-            "permission", "note", f"may not {what}: {error}", f"Where you need it, ask for the IAM action {action}."
-        )
-    except ServiceError as error:
-        if not error.code.startswith("BackupService."):
-            return Finding("permission", "failed", f"{what}: {error}")
     except CbrError as error:
-        return Finding("permission", "failed", f"{what}: {error}")
-    return Finding("permission", "ok", f"may {what} ({action})")
+        return error
+    return None
+
+
+def _is_services(error: ServiceError) -> bool:
+    return error.code.startswith("BackupService.")
+
+
+def _permission(what: str, action: str, error: CbrError | None) -> Finding:
+    if isinstance(error, NotAllowed):
+        # Who only receives needs no permission to share, and the other way round.
+        return Finding("permission", "note", f"may not {what}: {error}", f"It is needed only to {what}.")
+    # Whoever may do it is told that there is no such backup, or what else is wrong with the request.
+    refused = isinstance(error, ServiceError) and _is_services(error) and error.status < 500
+    if error is None or (refused and not isinstance(error, NotSignedIn)):
+        return Finding("permission", "ok", f"may {what} ({action})")
+    return Finding("permission", "failed", f"{what}: {error}")

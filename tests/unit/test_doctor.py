@@ -6,11 +6,13 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pulumi_cbr import __main__ as command
-from pulumi_cbr.simulator import Simulator
+from pulumi_cbr.api.settings import SETTINGS
+from pulumi_cbr.simulator import Fault, Simulator
 
 
 @pytest.fixture
@@ -25,7 +27,7 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "engine"
     folder.mkdir()
     (folder / "config.json").write_text("{}")
-    pulumi = f'#!/bin/sh\n[ "$1" = version ] && echo v3.259.0 || /bin/cat {folder}/config.json\n'
+    pulumi = f'#!/bin/sh\n[ "$1" = version ] && echo v3.259.0 && exit\necho "$@" >{folder}/asked\n/bin/cat {folder}/config.json\n'
     for name in ("pulumi", "pulumi-language-python", "pulumi-resource-pulumi-python", "pulumi-resource-cbr"):
         (folder / name).write_text(pulumi)
         (folder / name).chmod(0o755)
@@ -51,7 +53,7 @@ def test_all_is_well(
     code, told = doctor(monkeypatch, capsys)
     assert code == 0
     assert told.endswith("All is well.\n")
-    assert "password = (not shown), from OS_PASSWORD" in told
+    assert "password = ***, from OS_PASSWORD" in told
     assert f"to project {sim.owner.project_id}" in told
     assert f"{sim.url}/v3/{sim.owner.project_id}" in told
     assert told.count("ok     permission") == 7
@@ -70,7 +72,10 @@ def test_a_denied_call_is_a_note_with_its_permission(
     code, told = doctor(monkeypatch, capsys)
     assert code == 0
     assert "note   permission    may not share: " in told
-    assert "ask for the IAM action cbr:member:create" in " ".join(told.split())
+    assert " ".join(told.split()).count("sk for the IAM action cbr:member:create") == 1
+    assert told.endswith("\n\nNothing failed; 1 permission is missing: see the notes.\n")
+    sim.deny("cbr:member:delete")
+    assert doctor(monkeypatch, capsys)[1].endswith("\n\nNothing failed; 2 permissions are missing: see the notes.\n")
 
 
 def test_the_stack_comes_before_the_environment(
@@ -81,8 +86,8 @@ def test_the_stack_comes_before_the_environment(
     (engine / "config.json").write_text(json.dumps(secret))
     code, told = doctor(monkeypatch, capsys)
     assert code == 0
-    assert "its configuration has 1 settings cbr:*" in told
-    assert "password = (not shown), from cbr:password (before OS_PASSWORD)" in told
+    assert "its configuration has 1 setting cbr:*" in told
+    assert "password = ***, from cbr:password (before OS_PASSWORD)" in told
     assert sim.owner.password not in told
 
 
@@ -124,6 +129,190 @@ def test_without_an_engine(
     assert "pulumi-resource-pulumi-python, which runs the dynamic resources, is not on PATH" in told
     assert "note   engine        pulumi-resource-cbr" in told
     assert "note   stack         its configuration was not read" in told
+
+
+def test_a_link_to_the_cli_alone_is_on_path(
+    sim: Simulator, engine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "pulumi").symlink_to(engine / "pulumi")
+    sign_in(monkeypatch, {**sim.env("owner"), "PATH": str(tmp_path / "bin")})
+    code, told = doctor(monkeypatch, capsys, "--json")
+    assert code == 0
+    found = [entry["what"] for entry in json.loads(told)["findings"] if entry["topic"] == "engine"]
+    assert f"pulumi-language-python at {engine}/pulumi-language-python" in found
+    # The engine itself looks for this one on PATH alone.
+    assert "pulumi-resource-cbr, which is the first-class provider of pulumi_cbr.native, is not on PATH" in found
+
+
+def test_a_cli_that_does_not_run(
+    sim: Simulator, engine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (engine / "pulumi").write_text("#!/nowhere/sh\n")
+    sign_in(monkeypatch, sim.env("owner"))
+    code, told = doctor(monkeypatch, capsys)
+    assert code == 1
+    assert re.search(r"FAILED engine \S+/pulumi does not run: ", " ".join(told.split()))
+    assert "its configuration was not read" in told
+
+
+def test_settings_of_the_stack(
+    sim: Simulator, engine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What it keeps secret stays so, by whatever name, in every line."""
+    entries = {
+        "cbr:passwrd": {"value": "hush-hush", "secret": True},
+        "cbr:region": {"value": "secret-region", "secret": True},
+        "cbr:projectName": {"value": "theirs"},
+        "cbr:parallel": {"value": "4"},
+        "cbr:version": {"value": "0.1.0"},
+    }
+    (engine / "config.json").write_text(json.dumps(entries))
+    sign_in(monkeypatch, {**sim.env("owner"), "OS_PROJECT_ID": "", "OS_PROJECT_NAME": "ours", "HW_PROJECT_NAME": "x"})
+    _, told = doctor(monkeypatch, capsys)
+    assert "its configuration has 5 settings cbr:*" in told
+    assert re.findall(r"there is no setting .*", told) == ["there is no setting cbr:passwrd"]
+    assert "note   stack         there is no setting cbr:passwrd\n" in told
+    assert "region = ***, from cbr:region (before OS_REGION_NAME)" in told
+    places = "cbr:projectName (before OS_PROJECT_NAME, HW_PROJECT_NAME)"
+    assert f"projectName = theirs, from {places}" in " ".join(told.split())
+    assert "secret-region" not in told
+    assert "hush-hush" not in told
+    assert (engine / "asked").read_text() == "config --json --show-secrets --non-interactive\n"
+
+
+@pytest.mark.parametrize("name", [name for name, setting in SETTINGS.items() if setting.secret])
+@pytest.mark.parametrize("place", ["stack", "environment"])
+def test_no_credential_is_shown(
+    name: str,
+    place: str,
+    sim: Simulator,
+    engine: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    sign_in(monkeypatch, sim.env("owner"))
+    if place == "stack":
+        (engine / "config.json").write_text(json.dumps({f"cbr:{name}": {"value": "hush-hush"}}))
+    else:
+        monkeypatch.setenv(SETTINGS[name].variables[0], "hush-hush")
+    _, told = doctor(monkeypatch, capsys)
+    assert f"{name} = ***, from " in told
+    assert "hush-hush" not in told
+
+
+@pytest.mark.parametrize("variable", ["OS_AUTH_URL", "CBR_ENDPOINT"])
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://me:hush@iam.example.com/v3", "https://***@iam.example.com/v3, from"),
+        ("https://me:hu/s@h@iam.example.com/v3", "https://***@iam.example.com/v3, from"),
+        ("https://iam.example.com/v3?key=hush,h", "https://iam.example.com/v3?***, from"),
+        ("me:hush@iam.example.com/v3", "//***@iam.example.com/v3, from"),
+    ],
+)
+def test_no_credential_of_a_url_is_shown(
+    variable: str,
+    url: str,
+    shown: str,
+    sim: Simulator,
+    engine: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    sign_in(monkeypatch, {**sim.env("owner"), variable: url})
+    code, told = doctor(monkeypatch, capsys)
+    assert code == 1
+    assert shown in told
+    assert not re.search("hush|hu/s|me:", told)
+
+
+@pytest.mark.parametrize(("arguments", "state"), [([], "note"), (["--stack", "prod"], "failed")])
+def test_a_stack_that_cannot_be_read(
+    arguments: list[str],
+    state: str,
+    sim: Simulator,
+    engine: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    backend = "postgres://me:hush@db.example.com/states?sslkey=hush"
+    (engine / "config.json").write_text("")
+    with (engine / "pulumi").open("a") as script:
+        script.write(f"echo \"error: open '{backend}': no route\" >&2\nexit 1\n")
+    sign_in(monkeypatch, sim.env("owner"))
+    code, told = doctor(monkeypatch, capsys, *arguments, "--json")
+    assert code == (state == "failed")
+    (found,) = (entry for entry in json.loads(told)["findings"] if entry["topic"] == "stack")
+    line = "no configuration of a stack was read: open 'postgres://***@db.example.com/states?***': no route"
+    assert (found["state"], found["what"]) == (state, line)
+    asked = ["config", "--json", "--show-secrets", "--non-interactive", *arguments]
+    assert (engine / "asked").read_text().split() == asked
+
+
+@pytest.mark.filterwarnings("ignore:Support for InfluxDB")
+def test_a_cloud(
+    sim: Simulator, engine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    env = sim.env("receiver")
+    keys = ("auth_url", "username", "password", "user_domain_name", "project_id")
+    auth = {key: env[f"OS_{key.upper()}"] for key in keys}
+    clouds = tmp_path / "clouds.yaml"
+    clouds.write_text(json.dumps({"clouds": {"theirs": {"auth": auth, "region_name": env["OS_REGION_NAME"]}}}))
+    sign_in(monkeypatch, {**sim.env("owner"), "OS_CLIENT_CONFIG_FILE": str(clouds)})
+    code, told = doctor(monkeypatch, capsys, "--cloud", "theirs")
+    assert code == 0
+    assert "cloud = theirs, from --cloud" in told
+    assert f"with clouds.yaml, to project {sim.receiver.project_id}" in told
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "status_before", "status": 503},
+        {"kind": "html"},
+        {"kind": "status_before", "status": 404, "body": {"error_msg": "no such API"}},
+    ],
+    ids=["dead", "a web page", "wrong"],
+)
+def test_an_endpoint_that_is_none_is_told_once(
+    fault: dict[str, Any],
+    sim: Simulator,
+    engine: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    sign_in(monkeypatch, sim.env("owner"))
+    (engine / "config.json").write_text(json.dumps({"cbr:maxRetries": {"value": "0"}}))
+    sim.faults.add(Fault(method="*", path="/backups", times=None, **fault))
+    code, told = doctor(monkeypatch, capsys)
+    assert code == 1
+    assert f"FAILED endpoint      {sim.url}/v3/{sim.owner.project_id}: " in told
+    assert "permission  " not in told
+    assert told.endswith("\n1 failed: see above\n")
+
+
+@pytest.mark.parametrize("code", ["9910", "9998"])
+def test_a_service_that_fails_tells_of_no_permission(
+    code: str, sim: Simulator, engine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sign_in(monkeypatch, sim.env("owner"))
+    (engine / "config.json").write_text(json.dumps({"cbr:maxRetries": {"value": "0"}}))
+    body = {"error_code": f"BackupService.{code}", "error_msg": "x"}
+    sim.faults.add(Fault("status_before", "GET", "/backups$", times=None, status=500, body=body))
+    exit_code, told = doctor(monkeypatch, capsys)
+    assert exit_code == 1
+    assert "FAILED permission    list backups: " in told
+    assert told.count("ok     permission") == 6
+
+
+def test_lines_are_not_wide(
+    sim: Simulator, engine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sign_in(monkeypatch, sim.env("owner"))
+    sim.deny("cbr:member:create")
+    _, told = doctor(monkeypatch, capsys)
+    assert [line for line in told.splitlines() if len(line) > 100 and len(line.split()) > 4] == []
 
 
 def test_for_scripts(
