@@ -15,8 +15,6 @@ from typing import Any
 
 from .conftest import Cli
 
-_HEAD = "import pulumi\nimport pulumi_cbr as cbr\n\n"
-
 
 @dataclass
 class WrittenStack:
@@ -26,6 +24,7 @@ class WrittenStack:
     backend: Path
     cli: Cli
     env: Mapping[str, str]
+    module: str = "pulumi_cbr"
 
     def __post_init__(self) -> None:
         self.folder.mkdir()
@@ -36,7 +35,7 @@ class WrittenStack:
 
     def program(self, text: str) -> None:
         """Say what it declares, with `pulumi` and `cbr` imported."""
-        (self.folder / "__main__.py").write_text(_HEAD + text)
+        (self.folder / "__main__.py").write_text(f"import pulumi\nimport {self.module} as cbr\n\n{text}")
 
     def configure(self, **settings: str) -> None:
         """Say what is configured, by `cbr:<name>`."""

@@ -96,10 +96,15 @@ def get_backup_share_members_output(
 
 def _invoke(function: str, args: Mapping[str, Any], opts: pulumi.InvokeOptions | None) -> Mapping[str, Any]:
     try:
-        result: Mapping[str, Any] = pulumi.runtime.invoke(f"cbr:index:{function}", _wired(args), opts).value
+        result: Mapping[str, Any] | None = pulumi.runtime.invoke(f"cbr:index:{function}", _wired(args), opts).value
     except Exception as error:  # the SDK raises the provider's message as a plain Exception
-        # Of a RunError, the language host shows the message alone.
-        raise pulumi.RunError(str(error)) from error
+        # Of a RunError, the language host shows the message alone: without what the SDK puts before the provider's own.
+        raise pulumi.RunError(str(error).rpartition(" returned an error: ")[2]) from error
+    if not result:
+        raise pulumi.RunError(
+            f"cbr: {snake(function)} is not known in this preview, as its arguments or its provider's settings are not: use "
+            f"{snake(function)}_output"
+        )
     return result
 
 
@@ -109,7 +114,12 @@ def _invoke_output(
     opts: pulumi.InvokeOutputOptions | pulumi.InvokeOptions | None,
     make: Callable[[Mapping[str, Any]], T],
 ) -> pulumi.Output[T]:
-    return pulumi.runtime.invoke_output(f"cbr:index:{function}", _wired(args), opts).apply(make)
+    def known(result: Mapping[str, Any]) -> pulumi.Input[T]:
+        # What the engine gives in a preview for a provider whose settings are not known yet; no look-up's own is empty.
+        return make(result) if result else pulumi.Output.from_input(unknown)
+
+    unknown: Any = pulumi.output.UNKNOWN
+    return pulumi.runtime.invoke_output(f"cbr:index:{function}", _wired(args), opts).apply(known)
 
 
 def _wired(args: Mapping[str, Any]) -> dict[str, Any]:
