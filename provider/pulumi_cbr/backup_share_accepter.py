@@ -119,15 +119,20 @@ class BackupShareAccepterLifecycle(Lifecycle):
             return None
         kept = {name: properties[name] for name in ("vault_id", "cloud") if properties.get(name)}
         inputs = {"backup_id": backup_id, **kept}
+        # A share in another vault shows as a change of `vault_id`; one that is in none keeps the vault it should be in.
+        if member and member.vault_id:
+            inputs["vault_id"] = member.vault_id
+        if "vault_id" not in inputs:
+            raise CbrError(
+                f"the share of backup {backup_id} with project {own} is in no vault, as far as the service tells: there is no "
+                "acceptance to import. Declare it, and `pulumi up` accepts it"
+            )
         if member is None:
             return Reading(
                 f"{backup_id}/{own}",
                 {**{name: properties[name] for name in _OUTPUTS if name in properties}, **inputs},
                 inputs,
             )
-        # A share in another vault shows as a change of `vault_id`; one that is in none keeps the vault it should be in.
-        if member.vault_id:
-            inputs["vault_id"] = member.vault_id
         outputs = {**inputs, **_outputs(account, member, properties)}
         tell_drift(backup_id, own, properties, outputs)
         return Reading(f"{backup_id}/{own}", outputs, inputs)
@@ -238,7 +243,7 @@ def _ensure_receiver(account: Account, own: str) -> None:
     signed_in = account.client.project_id()
     if signed_in != own:
         raise CbrError(
-            f"the share was accepted by project {own}, but this run is signed in to {signed_in}: sign in to the former "
+            f"the ID names project {own}, but this run is signed in to {signed_in}: sign in to the former "
             "(cbr:projectId or OS_PROJECT_ID, cbr:cloud or OS_CLOUD). Nothing was changed"
         )
 

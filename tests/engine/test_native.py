@@ -123,7 +123,7 @@ def test_import_of_what_is_none(project: Path, cli: Cli, simulator: Simulator) -
         (
             "BackupShareAccepter",
             f"{backup}/{dest}",
-            f"cbr: the share was accepted by project {dest}, but this run is signed in to {own}",
+            f"cbr: the ID names project {dest}, but this run is signed in to {own}",
         ),
     ]
     entries = [{"type": f"cbr:index:{kind}", "name": f"r{n}", "id": id_} for n, (kind, id_, _) in enumerate(wrong)]

@@ -319,6 +319,20 @@ def test_delete_of_what_an_image_was_made_of_says_so(
         receiver.delete(KIND, f"{shared}/{service.projects[0]}", accepted)
 
 
+@pytest.mark.parametrize("hidden", [False, True])
+def test_what_is_in_no_vault_is_not_imported(
+    receiver: Plugin, service: Simulator, shared: str, vault: str, hidden: bool
+) -> None:
+    """Also where the receiver may see the backup only, without its vault."""
+    if hidden:
+        service.deny("cbr:member:get")
+    id_ = f"{shared}/{service.projects[0]}"
+    with pytest.raises(HookFailed) as refused:
+        receiver.read(KIND, id_, {})
+    assert "is in no vault, as far as the service tells: there is no acceptance to import" in one_line(refused)
+    assert receiver.read(KIND, id_, {"backup_id": shared, "vault_id": vault})[2]["vault_id"] == vault
+
+
 def test_signed_in_to_another_project_nothing_is_read_changed_or_deleted(
     plugin: Plugin, service: Simulator, shared: str, vault: str, accepted: dict[str, Any]
 ) -> None:
@@ -332,7 +346,8 @@ def test_signed_in_to_another_project_nothing_is_read_changed_or_deleted(
     for operation in operations:
         with pytest.raises(HookFailed) as refused:
             operation()
-        assert f"this run is signed in to {service.owner.project_id}" in one_line(refused)
+        names = f"the ID names project {service.projects[0]}, but this run is signed in to {service.owner.project_id}: "
+        assert names in one_line(refused)
     assert calls(service) == []
     assert status(service, shared) == ("accepted", vault)
 
