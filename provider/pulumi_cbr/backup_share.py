@@ -164,12 +164,16 @@ class BackupShareLifecycle(Lifecycle):
         elif set(projects) - set(olds.get("members", projects)):
             # A refresh of an exclusive set lists others' shares too: one that is declared now is still to be taken over.
             updates.append("members")
+        return Diff(updates=tuple(updates), replaces=() if same_backup else ("backup_id",), delete_first=same_backup)
+
+    def foretell(self, olds: Properties, news: Properties) -> None:
+        same_backup = olds.get("backup_id") == news.get("backup_id")
+        projects = news.get("dest_project_ids", ())
         if same_backup and news.get("exclusive") is True and UNKNOWN not in projects:
             # Others' shares stand in the old list from when a refresh has seen them.
             _announce(
                 news["backup_id"], set(olds.get("dest_project_ids", ())) - set(olds.get("members", ())) - set(projects)
             )
-        return Diff(updates=tuple(updates), replaces=() if same_backup else ("backup_id",), delete_first=same_backup)
 
     def create(self, inputs: Properties) -> tuple[str, dict[str, Any]]:
         return str(inputs["backup_id"]), self._make(inputs, {})

@@ -28,7 +28,7 @@ from pulumi.output import Unknown
 
 from pulumi_cbr.accounts import Accounts
 from pulumi_cbr.api.errors import CbrError
-from pulumi_cbr.failures import Refused, report
+from pulumi_cbr.failures import Refused, every_call, report
 from pulumi_cbr.lifecycle import UNKNOWN, Lifecycle, Reading
 
 T = TypeVar("T")
@@ -63,7 +63,9 @@ class DynamicProvider(ResourceProvider):
         return CheckResult(checked.inputs, failures)
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
-        diff = _clean(lambda: self._hooks.diff(_id, _own(_olds), _own(_news)))
+        olds, news = _own(_olds), _own(_news)
+        diff = _clean(lambda: self._hooks.diff(_id, olds, news))
+        _clean(lambda: self._hooks.foretell(olds, news))
         # Where inputs alone differ, the engine is left to find them: it does not honour `replace_on_changes` otherwise.
         inputs_differ = diff.updates and not diff.replaces and not set(diff.updates) & set(self.lifecycle.outputs)
         return DiffResult(
@@ -130,7 +132,7 @@ def _speak_to_the_user() -> None:
         handler.setFormatter(logging.Formatter("cbr: %(message)s"))
         logger.addHandler(handler)
         logger.propagate = False
-        logger.setLevel(logging.DEBUG if "-v=9" in sys.argv else logging.WARNING)
+        logger.setLevel(logging.DEBUG if every_call(sys.argv) else logging.WARNING)
     # The plugin hands `traceback.format_exc()` to the engine. Of all that is in its process, only our own errors are
     # shortened: other people's providers keep their tracebacks, and other code the module as it is.
     plugin = sys.modules["__main__"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 import traceback
 from collections.abc import Iterable
@@ -30,6 +31,11 @@ def report(error: Exception) -> str:
             f"{bug}. No file could be written ({full.strerror}): please report it with this line. {error!r} in {trace}"
         )
     return f"{bug}. Please report it with the file {file.name} (which names backups and projects, but no credentials)"
+
+
+def every_call(arguments: Iterable[str]) -> bool:
+    """Tell whether a plugin's arguments, which are the engine's own, ask for every call to be shown: by `-v=9` and more."""
+    return any(re.fullmatch(r"-v=(9|[1-9]\d+)", argument) for argument in arguments)
 
 
 def already_shared(backup_id: str, members: Iterable[Member], now: datetime) -> str:

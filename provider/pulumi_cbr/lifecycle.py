@@ -88,6 +88,10 @@ class Lifecycle(ABC):
     def diff(self, id_: str, olds: Properties, news: Properties) -> Diff:
         """Compare the outputs `olds` with the checked inputs `news`. Makes no call."""
 
+    def foretell(self, olds: Properties, news: Properties) -> None:
+        """Warn of what a change would do that its diff does not show: once a diff that the engine asks for. Makes no call."""
+        return
+
     @abstractmethod
     def create(self, inputs: Properties) -> tuple[str, dict[str, Any]]:
         """Make it, and give its ID and outputs. Where it raises, nothing of it stays at the service, or the text says what may."""

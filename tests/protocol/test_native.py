@@ -61,6 +61,11 @@ def config_problems(plugin: Plugin, **settings: Any) -> dict[str, str]:
         ({"insecure": "maybe"}, {"insecure": "cbr:insecure must be true or false, not 'maybe'"}),
         ({"maxRetries": -1}, {"maxRetries": "cbr:maxRetries must be a whole number, 0 or above, not '-1.0'"}),
         ({"parallel": "0"}, {"parallel": "cbr:parallel must be a whole number from 1 to 256, not '0'"}),
+        ({"timeout": "", "parallel": "", "insecure": ""}, {}),
+        ({"parallel": 256}, {}),
+        ({"parallel": "257"}, {"parallel": "cbr:parallel must be a whole number from 1 to 256, not '257'"}),
+        ({"parallel": 2.5}, {"parallel": "cbr:parallel must be a whole number from 1 to 256, not 2.5"}),
+        ({"parallel": True}, {"parallel": "cbr:parallel must be a whole number from 1 to 256, not True"}),
         ({"parallel": "many"}, {"parallel": "cbr:parallel must be a whole number from 1 to 256, not 'many'"}),
         ({"projectName": 5}, {"projectName": "cbr:projectName must be a text, not '5.0'"}),
         ({"password": 12345}, {"password": "cbr:password must be a text"}),
@@ -117,6 +122,28 @@ def test_credentials_among_the_settings_become_secrets(plugin: Plugin) -> None:
             "Invoke",
             provider_pb2.InvokeRequest(tok="cbr:index:getBackups", args=ParseDict({"limit": "ten"}, Struct())),
             "cbr: cbr:index:getBackups: limit must be of type integer, not 'ten'",
+        ),
+        (
+            "Invoke",
+            provider_pb2.InvokeRequest(tok="cbr:index:getBackups", args=ParseDict({"limit": -1}, Struct())),
+            "cbr: get_backups takes a limit of 0 and more, not -1",
+        ),
+        (
+            "Invoke",
+            provider_pb2.InvokeRequest(tok="cbr:index:getBackups", args=ParseDict({"limit": 2.5}, Struct())),
+            "cbr: get_backups takes a limit of 0 and more, not 2.5",
+        ),
+        (
+            "Invoke",
+            provider_pb2.InvokeRequest(
+                tok="cbr:index:getBackups", args=ParseDict({"sort": "name:asc", "newestFirst": True}, Struct())
+            ),
+            "cbr: get_backups takes sort or newest_first, not both",
+        ),
+        (
+            "Invoke",
+            provider_pb2.InvokeRequest(tok="cbr:index:getBackups", args=ParseDict({"newestFirst": 1}, Struct())),
+            "cbr: cbr:index:getBackups: newestFirst must be of type boolean, not 1.0",
         ),
         (
             "Invoke",
@@ -207,6 +234,23 @@ def test_preview_of_an_update_knows_what_stays(
     outputs = MessageToDict(plugin._call("Update", request).properties)
     assert {name: outputs[name] for name in olds} == (dict.fromkeys(olds, UNKNOWN) if unknown else olds)
     assert {name: outputs[name] for name in news} == news
+
+
+def test_what_is_taken_away_is_foretold_once(
+    new_plugin: Callable[..., Plugin], service: Simulator, backup: str
+) -> None:
+    """A preview asks for a diff, and then for the outputs."""
+    own, foreign = service.projects[:2]
+    plugin = new_plugin()
+    olds = {"backupId": backup, "destProjectIds": [own, foreign], "members": {own: {}}, "exclusive": True}
+    news = {"backupId": backup, "destProjectIds": [own], "exclusive": True}
+    both: dict[str, Any] = {"olds": ParseDict(olds, Struct()), "news": ParseDict(news, Struct())}
+    urn = URN.replace(KIND, "BackupShare")
+    plugin._call("Diff", provider_pb2.DiffRequest(urn=urn, id=backup, **both))
+    plugin._call("Update", provider_pb2.UpdateRequest(urn=urn, id=backup, preview=True, **both))
+    service.share(backup, foreign)
+    plugin._call("Update", provider_pb2.UpdateRequest(urn=urn, id=backup, **both))
+    assert plugin.said().count("exclusive=True takes away") == 1
 
 
 def test_diff_tells_of_each_property(plugin: Plugin, backup: str, other_backup: str, project: str) -> None:
@@ -399,7 +443,9 @@ def server(engine: str, *options: str) -> list[str]:
     return [sys.executable, "-m", "pulumi_cbr.native.server", *options, engine]
 
 
-@pytest.mark.parametrize("options", [[], ["--logtostderr", "-v=9", "--tracing", "file:./trace"]])
+@pytest.mark.parametrize(
+    "options", [[], ["-v=8"], ["--logtostderr", "-v=9", "--tracing", "file:./trace"], ["--logtostderr", "-v=11"]]
+)
 def test_log_goes_to_the_engine_by_severity_and_resource(own_service: Simulator, options: list[str]) -> None:
     log = Log()
     engine = grpc.server(ThreadPoolExecutor(4))
@@ -425,7 +471,7 @@ def test_log_goes_to_the_engine_by_severity_and_resource(own_service: Simulator,
     assert (severity, urn) == ("WARNING", URN)
     assert re.fullmatch(rf"cbr: sharing backup {backup} .*\. Trying again in \d+\.0 s \(1 of 4\)", message)
     # The calls themselves are told with -v=9 only.
-    assert bool(entries) == bool(options)
+    assert bool(entries) == ("--logtostderr" in options)
     assert own_service.owner.password not in str(entries)
 
 

@@ -75,7 +75,7 @@ class CbrProvider(engine.Provider):
         failures = []
         for name, value in request.new_inputs.items():
             given = value.value
-            if name in _ENGINES_OWN or given in (None, UNKNOWN):
+            if name in _ENGINES_OWN or given in (None, "", UNKNOWN):
                 continue
             try:
                 if name == "parallel":
@@ -112,6 +112,7 @@ class CbrProvider(engine.Provider):
         hooks = self._hooks(request.urn)
         olds, news = plain(request.old_state), plain(request.new_inputs)
         diff = await self._run(lambda: hooks.diff(request.resource_id, olds, news))
+        await self._run(lambda: hooks.foretell(olds, news))
         changed = [camel(name) for name in (*diff.updates, *diff.replaces)]
         return engine.DiffResponse(
             changes=bool(changed),
@@ -177,6 +178,10 @@ class CbrProvider(engine.Provider):
     def _get_backups(
         self, cloud: str | None = None, limit: float | None = None, newest_first: bool = False, **filters: str
     ) -> dict[str, Any]:
+        if newest_first and "sort" in filters:
+            raise CbrError("get_backups takes sort or newest_first, not both")
+        if limit is not None and (limit < 0 or limit != int(limit)):
+            raise CbrError(f"get_backups takes a limit of 0 and more, not {limit:g}")
         if newest_first:
             filters["sort"] = "created_at:desc"
         backups = self._accounts.of(cloud).client.list_backups(**filters)
@@ -210,12 +215,12 @@ def _time_left() -> float:
 
 def _parallel(given: Any) -> int:
     try:
-        count = int(given)
+        count = float(given)
     except (TypeError, ValueError):
         count = 0
-    if not 1 <= count <= 256:
+    if isinstance(given, bool) or count not in range(1, 257):
         raise SettingsError(f"cbr:parallel must be a whole number from 1 to 256, not {given!r}")
-    return count
+    return int(count)
 
 
 def _result(record: Any) -> dict[str, Any]:

@@ -171,9 +171,11 @@ class Provider(pulumi.ProviderResource):
         super().__init__("cbr", resource_name, props, opts)
 
 
-def _as_text(name: str, value: pulumi.Input[Any]) -> pulumi.Output[str] | None:
-    """Give a setting as a provider's settings are on the wire: a text, which is JSON where it is none by itself."""
+def _as_text(name: str, value: pulumi.Input[Any]) -> pulumi.Output[Any] | None:
+    """Give a setting as a provider's settings are on the wire: a text, which is JSON where it is none by itself, or None."""
     if value is None:
         return None
-    text = pulumi.Output.from_input(value).apply(lambda known: known if isinstance(known, str) else json.dumps(known))
+    text = pulumi.Output.from_input(value).apply(
+        lambda known: known if known is None or isinstance(known, str) else json.dumps(known)
+    )
     return pulumi.Output.secret(text) if name in SETTINGS and SETTINGS[name].secret else text

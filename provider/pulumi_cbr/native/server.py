@@ -23,7 +23,7 @@ from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2, prov
 
 from pulumi_cbr import notes
 from pulumi_cbr.api.errors import CbrError
-from pulumi_cbr.failures import report
+from pulumi_cbr.failures import every_call, report
 from pulumi_cbr.native.provider import CbrProvider, current_urn, deadline
 
 #: Seconds between looks whether the engine is still there.
@@ -161,7 +161,7 @@ def main() -> None:
     logger = logging.getLogger("pulumi_cbr")
     logger.addHandler(EngineLog(known.engine))
     # Every call is shown with the engine's own `--logflow -v=9`.
-    logger.setLevel(logging.DEBUG if "-v=9" in sys.argv else logging.INFO)
+    logger.setLevel(logging.DEBUG if every_call(sys.argv) else logging.INFO)
     logger.propagate = False
     notes.join(known.engine)
     asyncio.run(_serve(known.engine))
