@@ -22,7 +22,7 @@ TOOL = ROOT / "tools" / "engine" / "engine.py"
 
 #: Does of `go -C <module> build ... -o <file> <package>` and `go ... list` what the tool needs.
 FAKE_GO = """#!/bin/sh
-echo "$@" >> "{log}"
+echo "$@ GOWORK=$GOWORK" >> "{log}"
 case " $* " in
 *" list "*) echo "{sdk}" ;;
 *)
@@ -180,6 +180,23 @@ def test_stopped_in_a_build(machine: Machine, number: signal.Signals) -> None:
     process.communicate(timeout=60)
     assert process.returncode == 128 + number
     assert [path.name for path in (machine.cache / "pulumi-cbr").iterdir()] == ["lock"]
+
+
+def test_what_killed_runs_left_is_taken_away(machine: Machine) -> None:
+    machine.put_go()
+    left = machine.cache / "pulumi-cbr" / "unfinished-x" / "downloads"
+    left.mkdir(parents=True)
+    code, output, _ = machine.run()
+    assert code == 0
+    assert {path.name for path in left.parents[1].iterdir()} == {"lock", Path(output.strip()).name}
+
+
+def test_a_workspace_of_the_user_has_no_say(machine: Machine) -> None:
+    machine.put_go()
+    machine.env["GOWORK"] = "/home/user/go.work"
+    code, _, errors = machine.run()
+    assert code == 0, errors
+    assert set(re.findall("GOWORK=(.*)", machine.log.read_text())) == {"off"}
 
 
 def test_built_again_when_a_pin_changes(machine: Machine, tmp_path: Path) -> None:

@@ -94,6 +94,8 @@ def obtain() -> Path:
         found = find()  # by the one that held the lock
         if found:
             return found
+        for folder in cache_folder().glob("unfinished-*"):  # of runs that were killed
+            shutil.rmtree(folder, ignore_errors=True)
         return install() or build()
 
 
@@ -149,7 +151,8 @@ def build() -> Path:
         for name in "pulumi-language-nodejs", "pulumi-language-go":
             (folder / name).symlink_to(LANGUAGE_HOST)
         # The two scripts that the host and the engine start with `python` are files of the SDK's module.
-        sdk = run([go, "-C", str(HERE / "cli"), "list", "-m", "-f", "{{.Dir}}", "github.com/pulumi/pulumi/sdk/v3"])
+        listing = ["list", "-m", "-f", "{{.Dir}}", "github.com/pulumi/pulumi/sdk/v3"]
+        sdk = run([go, "-C", str(HERE / "cli"), *listing], {"GOWORK": "off"}, "finding the SDK")
         for script in "cmd/pulumi-language-python-exec", "dist/pulumi-resource-pulumi-python":
             target = folder / Path(script).name
             shutil.copyfile(Path(sdk.strip(), "python", script), target)
