@@ -25,7 +25,7 @@ lint: $(READY) ## ruff and mypy
 	PATH="$(CURDIR)/.venv/bin:$$PATH" PYTHONPATH=provider pyright --verifytypes pulumi_cbr --ignoreexternal
 
 docs: $(READY) ## the API reference, into build/docs
-	.venv/bin/pdoc --docformat restructuredtext --output-directory build/docs pulumi_cbr '!pulumi_cbr.simulator.pytest_plugin'
+	$(PYTHON) tools/docs.py build/docs
 
 dist: $(READY) ## sdist and wheel, into dist/
 	$(PYTHON) -m build

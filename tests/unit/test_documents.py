@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -81,3 +83,18 @@ def test_links_lead_somewhere() -> None:
     ):
         for target in re.findall(r"\]\((?!http|#)([^)#]+)", document.read_text()):
             assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+def test_the_api_reference_is_written_without_a_warning(tmp_path: Path) -> None:
+    written = subprocess.run(
+        [sys.executable, str(ROOT / "tools" / "docs.py"), str(tmp_path)], capture_output=True, text=True
+    )
+    assert (written.returncode, written.stderr) == (0, "")
+    pages = {page.relative_to(tmp_path).as_posix(): page.read_text() for page in tmp_path.rglob("*.html")}
+    for page, name in (
+        ("pulumi_cbr.html", "BackupShareMember"),
+        ("pulumi_cbr/native.html", "Provider"),
+        ("pulumi_cbr/api.html", "CbrClient"),
+        ("pulumi_cbr/simulator/pytest_plugin.html", "cbr_stack"),
+    ):
+        assert f'id="{name}"' in pages[page]
