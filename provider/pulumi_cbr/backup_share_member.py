@@ -59,7 +59,7 @@ class BackupShareMemberProperties:
     """The receiver's vault, a UUID, from when the share is accepted."""
     image_id: pulumi.Output[str | None]
     """The image that the receiver made of the backup, a UUID, from when there is one."""
-    source_project_id: pulumi.Output[str]
+    source_project_id: pulumi.Output[str | None]
     """The backup's own project: 32 hex digits. Never changes; None where the receiver reads the share by `get`."""
 
 

@@ -147,7 +147,7 @@ def _schema() -> dict[str, Any]:
                 },
                 required_inputs=("backup_id", "dest_project_id"),
                 outputs={name: _TEXT for name in backup_share_member.BackupShareMemberLifecycle.outputs},
-                required_outputs=("share_id", "status", "created_at", "source_project_id"),
+                required_outputs=("share_id", "status", "created_at"),
                 replace=("backup_id", "dest_project_id"),
             ),
             "cbr:index:BackupShare": _resource(
