@@ -204,6 +204,8 @@ def test_share_with_several_projects(example: Example, simulator: Simulator) -> 
     assert "entry 2 must be a project ID: 32 hex digits without dashes; not 'eu-de'" in told
     project("config", "rm", "--path", "dest_project_ids[2]")
     project("config", "set", "exclusive", "true")
+    project("config", "set", "cbr:preflight", "true")
+    assert f"exclusive=True takes away the shares with {foreign}" in project("preview")
     project("up", "--yes", "--skip-preview")
     assert set(simulator.members(backup)) == {a, b}
     simulator.share(backup, foreign)
