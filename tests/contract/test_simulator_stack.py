@@ -12,6 +12,7 @@ from pulumi_cbr.simulator.pytest_plugin import StackFactory
 
 PROGRAM = """
 import os, pulumi
+pulumi.export("cloud", pulumi.Config("cbr").get("cloud"))
 pulumi.export("user", os.environ["OS_USERNAME"])
 pulumi.export("backup", pulumi.Config().get("backup"))
 """
@@ -32,11 +33,12 @@ def test_stack_of_a_folder_leaves_the_folder_alone(
 ) -> None:
     folder = tmp_path / "mine"
     folder.mkdir()
-    (folder / "Pulumi.yaml").write_text("name: mine\nruntime: python\n")
+    (folder / "Pulumi.yaml").write_text("name: mine\nruntime: python\nconfig: {cbr:cloud: production}\n")
     (folder / "__main__.py").write_text(PROGRAM)
 
     outputs = cbr_stack(folder, role="receiver", config={"backup": cbr_simulator.backups[0].id}).up().outputs
 
     assert outputs["user"].value == "receiver"
+    assert outputs["cloud"].value is None
     assert outputs["backup"].value == cbr_simulator.backups[0].id
     assert sorted(path.name for path in folder.iterdir()) == ["Pulumi.yaml", "__main__.py"]

@@ -21,13 +21,13 @@ from .conftest import NewStack
 def connections(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """The connections that were made to the simulator."""
     made: list[object] = []
-    opened = Listener.opened
+    process = Listener.process_request
 
-    def note(self: Listener, connection: Any) -> None:
+    def note(self: Listener, connection: Any, client: Any) -> None:
         made.append(connection)
-        opened(self, connection)
+        process(self, connection, client)
 
-    monkeypatch.setattr(Listener, "opened", note)
+    monkeypatch.setattr(Listener, "process_request", note)
     return made
 
 

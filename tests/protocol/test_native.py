@@ -24,6 +24,7 @@ from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2, prov
 
 from protocol.conftest import Backups, PluginWith
 from protocol.plugin import HookFailed, Plugin
+from pulumi_cbr.api.settings import SETTINGS
 from pulumi_cbr.lifecycle import UNKNOWN
 from pulumi_cbr.simulator import Fault, Simulator
 from waiting import wait_until
@@ -83,11 +84,31 @@ def test_settings_are_checked(plugin: Plugin, settings: dict[str, Any], problems
 
 
 def test_credentials_among_the_settings_become_secrets(plugin: Plugin) -> None:
-    news = ParseDict({"username": "u", "password": "p", "secretKey": "s"}, Struct())
+    secrets = {name: f"the-{name}" for name, setting in SETTINGS.items() if setting.secret}
+    news = ParseDict({"username": "u", **secrets}, Struct())
     inputs = MessageToDict(plugin._call("CheckConfig", provider_pb2.CheckRequest(urn=URN, news=news)).inputs)
     assert inputs.pop("username") == "u"
-    assert {name: value["value"] for name, value in inputs.items()} == {"password": "p", "secretKey": "s"}
+    assert {name: value["value"] for name, value in inputs.items()} == secrets
     assert all(len(value) == 2 for value in inputs.values())
+
+
+def test_configure(new_plugin: Callable[..., Plugin], backup: str, project: str) -> None:
+    """Settings that a preview does not know yet are none; and secrets are the engine's to keep."""
+    plugin = new_plugin()
+    unknown = ParseDict(dict.fromkeys((*SETTINGS, "parallel"), UNKNOWN), Struct())
+    answer = plugin._call("Configure", provider_pb2.ConfigureRequest(args=unknown))
+    assert MessageToDict(answer) == {"supportsPreview": True}
+    plugin.create(KIND, {"backup_id": backup, "dest_project_id": project})
+
+
+def test_a_read_goes_by_the_state_before_the_inputs(
+    plugin: Plugin, service: Simulator, backup: str, project: str
+) -> None:
+    service.share(backup, project)
+    told = {"adopt_existing": False, "reshare_if_rejected": True}
+    _, outputs, inputs = plugin.read(KIND, f"{backup}/{project}", told, {"adopt_existing": True})
+    assert outputs.get("adopt_existing") is inputs.get("adopt_existing") is None
+    assert outputs["reshare_if_rejected"] is inputs["reshare_if_rejected"] is True
 
 
 @pytest.mark.parametrize(
@@ -213,6 +234,7 @@ def test_preview_of_a_create_makes_no_call(plugin: Plugin, service: Simulator, b
     ("kind", "olds", "news", "unknown"),
     [
         (KIND, {"shareId": "s", "status": "pending"}, {"adoptExisting": True}, False),
+        (KIND, {"shareId": "s", "status": "pending"}, {"reshareIfRejected": True}, False),
         ("BackupShare", {"members": {"a": {}}}, {"adoptExisting": True, "destProjectIds": ["a"]}, False),
         ("BackupShare", {"members": {}}, {"destProjectIds": ["a", "b"]}, True),
         ("BackupShare", {"members": {}}, {"destProjectIds": ["a"], "exclusive": True}, True),

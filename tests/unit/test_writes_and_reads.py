@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pulumi_cbr import sharing
+from pulumi_cbr import notes, sharing
 from pulumi_cbr.accounts import Accounts
 from pulumi_cbr.api.errors import CbrError, NotAllowed, UnexpectedAnswer
 from pulumi_cbr.api.retries import Timing
@@ -26,7 +26,7 @@ IN_NO_TIME = Timing(sleep=lambda seconds: None)
 @pytest.fixture
 def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
     """Serve, signed in as the owner; no share is a resource's yet."""
-    sharing._taken.clear()
+    notes._own.clear()
     with Simulator() as running:
         be(running, "owner", monkeypatch)
         yield running
@@ -210,12 +210,12 @@ def test_an_exclusive_set_announces_others_shares_alone(service: Simulator, capl
     logger = logging.getLogger("pulumi_cbr")
     logger.addHandler(caplog.handler)
     try:
-        hooks.diff(id_, seen, {**news, "dest_project_ids": [kept, UNKNOWN]})
+        hooks.foretell(seen, {**news, "dest_project_ids": [kept, UNKNOWN]})
         assert caplog.messages == []
-        hooks.diff(id_, seen, news)
+        hooks.foretell(seen, news)
     finally:
         logger.removeHandler(caplog.handler)
-    assert set(caplog.messages) == {f"backup {backup}: exclusive=True takes away the shares with {foreign}"}
+    assert caplog.messages == [f"backup {backup}: exclusive=True takes away the shares with {foreign}"]
 
 
 def test_what_a_refresh_of_an_exclusive_set_listed_is_taken_over_where_it_is_declared(service: Simulator) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+from importlib.metadata import version
 from typing import Any
 
 import pulumi
@@ -11,11 +12,12 @@ import pytest
 
 import pulumi_cbr as dynamic
 import pulumi_cbr.native as native
+from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.api.models import Backup, Member
 from pulumi_cbr.api.settings import SETTINGS
 from pulumi_cbr.native.names import camel, snake
 from pulumi_cbr.native.provider import LIFECYCLES
-from pulumi_cbr.native.schema import schema
+from pulumi_cbr.native.schema import check_arguments, schema
 
 SCHEMA = json.loads(schema())
 RESOURCES = {name.rpartition(":")[2]: entry for name, entry in SCHEMA["resources"].items()}
@@ -57,6 +59,42 @@ def test_properties_of_a_resource_are_those_of_its_class(name: str) -> None:
     # What is always there is not `... | None` in Python either.
     optional = {entry for entry, kind in annotated.items() if "None" in kind}
     assert {snake(entry) for entry in RESOURCES[name]["required"]} == set(annotated) - optional
+
+
+def test_changes_that_replace() -> None:
+    """The hooks' own diffs decide; this is what documentation and other languages' previews say of them."""
+    ids = {"backup_id": "a", "dest_project_id": "a", "dest_project_ids": ["a"], "vault_id": "a"}
+    for name, entry in RESOURCES.items():
+        hooks = LIFECYCLES[f"cbr:index:{name}"](None)  # type: ignore[arg-type]
+        for place in "inputProperties", "properties":
+            told = {snake(one) for one, kind in entry[place].items() if kind.get("willReplaceOnChanges")}
+            replaced = {
+                one
+                for one in map(snake, entry["inputProperties"])
+                if one
+                in hooks.diff("i", {**ids, "status": "accepted"}, {**ids, "status": "accepted", one: "b"}).replaces
+            }
+            assert told == replaced, name
+
+
+def test_the_package() -> None:
+    assert SCHEMA["version"] == version("pulumi-cbr")
+    assert SCHEMA["language"]["python"]["packageName"] == native.__name__
+
+
+@pytest.mark.parametrize("value", [True, False, "true", 1.0])
+def test_arguments_are_of_their_types(value: object) -> None:
+    def checked(name: str) -> bool:
+        try:
+            check_arguments("cbr:index:getBackups", {name: value})
+        except CbrError as error:
+            assert f"{name} must be of type " in str(error)
+            return False
+        return True
+
+    assert checked("status") == isinstance(value, str)
+    assert checked("newestFirst") == isinstance(value, bool)
+    assert checked("limit") == isinstance(value, float)
 
 
 @pytest.mark.parametrize(("name", "function"), [(camel(name), name) for name in native.__all__ if "get_" in name])
