@@ -21,6 +21,7 @@ from typing import Any, NoReturn
 from urllib.error import HTTPError
 from urllib.request import ProxyHandler, Request, build_opener
 
+from pulumi_cbr.simulator.faults import FORMS
 from pulumi_cbr.simulator.records import DISK, SERVER
 from pulumi_cbr.simulator.running import announced, announcements, forget
 
@@ -115,7 +116,7 @@ def _parser() -> argparse.ArgumentParser:
         help="show, add or clear faults",
         description="Without an argument: show the faults in force. Each line adds one, such as "
         "'the 3rd POST to /members: reset after commit', 'every GET to /members/.*: slow 2 s' or "
-        "'10% of * to /v3/.*: status 503 before commit'.",
+        f"'10% of * to /v3/.*: status 503 before commit'. What can happen: {FORMS}.",
     )
     faults.set_defaults(run=_faults)
     faults.add_argument("lines", nargs="*", metavar="LINE", help="a fault to add")

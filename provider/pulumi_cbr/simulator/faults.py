@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 from random import Random
 from typing import Any
 
-__all__ = ["KINDS", "Fault", "Faults"]
+__all__ = ["FORMS", "KINDS", "Fault", "Faults"]
 
 #: Every kind, and what happens.
 KINDS: dict[str, str] = {
@@ -189,6 +189,12 @@ _LINE = re.compile(
     r" (?P<method>[A-Z]+|\*) to (?P<path>\S+?)(?:, (?P<times>\d+) times)?: (?P<what>.+)"
 )
 
+#: What can happen, in the words of a script.
+FORMS = (
+    "reset before|after commit; timeout before|after commit[, N s]; status NNN before|after commit; "
+    "html NNN before|after commit; throttle[, retry after N]; slow N s; truncated; malformed; proxy 407; expire token"
+)
+
 _WHAT: dict[str, re.Pattern[str]] = {
     "reset": re.compile(r"reset (?P<when>before|after) commit"),
     "timeout": re.compile(r"time-?out (?P<when>before|after) commit(?:, (?P<seconds>\d+(?:\.\d+)?) s)?"),
@@ -234,7 +240,7 @@ def _parse(line: str) -> Fault:
         if "retry_after" in said:
             chosen["retry_after"] = said["retry_after"]
         return Fault(f"{kind}_{when}" if when else kind, **chosen)
-    raise ValueError(f"no such fault: {head['what']!r}; there are {', '.join(p.pattern for p in _WHAT.values())}")
+    raise ValueError(f"no such fault: {head['what']!r}; there are: {FORMS}")
 
 
 def _check(name: str, value: object, *kinds: type | None) -> None:

@@ -86,8 +86,12 @@ def _folder() -> Path:
 def _user_folder() -> Path:
     for variable in ("XDG_RUNTIME_DIR", "XDG_CACHE_HOME"):
         named = os.environ.get(variable)
-        if named and os.path.isabs(named) and os.access(named, os.W_OK):
-            return Path(named)
+        if named and os.path.isabs(named):
+            # One that is not there yet is made: to pass over it would be to meet other people's simulators.
+            with suppress(OSError):
+                Path(named).mkdir(mode=0o700, parents=True, exist_ok=True)
+            if os.access(named, os.W_OK):
+                return Path(named)
     home = Path(os.path.expanduser("~"))
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")

@@ -22,7 +22,7 @@ import requests
 from pulumi_cbr.simulator import Simulator
 from pulumi_cbr.simulator.cli import main
 from pulumi_cbr.simulator.records import DISK
-from pulumi_cbr.simulator.running import announced
+from pulumi_cbr.simulator.running import announced, announcements
 from pulumi_cbr.simulator.state import State
 
 COMMAND = [sys.executable, "-m", "pulumi_cbr.simulator"]
@@ -65,6 +65,20 @@ def test_serve_until_signalled(env: dict[str, str], tmp_path: Path, number: sign
         assert ended(process) == (0, "", "")
 
     assert list((tmp_path / "pulumi-cbr" / "simulators").iterdir()) == []
+
+
+def test_announced_in_a_cache_folder_that_is_not_there_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "new" / "cache"))
+    with announced("http://127.0.0.1:1"):
+        assert announcements() == ["http://127.0.0.1:1"]
+        assert len(list((tmp_path / "new" / "cache").rglob("*.json"))) == 1
+
+
+def test_help_names_each_fault_in_words() -> None:
+    told = subprocess.run([*COMMAND, "faults", "--help"], capture_output=True, text=True, timeout=_PATIENCE, check=True)
+    assert "html NNN before|after commit" in " ".join(told.stdout.split())
+    assert "10% of *" in " ".join(told.stdout.split())
 
 
 def test_serve_into_a_pipe_that_is_closed(env: dict[str, str]) -> None:

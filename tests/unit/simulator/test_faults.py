@@ -137,6 +137,14 @@ def test_script_not_understood(line: str) -> None:
         Faults().scripted(line)
 
 
+def test_script_of_no_fault_names_all_in_words() -> None:
+    with pytest.raises(
+        ValueError, match=r"no such fault: 'explode'; there are: reset before\|after commit; "
+    ) as refused:
+        Faults().scripted("the 1st POST to /x: explode")
+    assert "(?P" not in str(refused.value)
+
+
 @pytest.mark.parametrize("which", ["every", "10% of"])
 def test_script_counts_times_from_the_nth_alone(which: str) -> None:
     with pytest.raises(ValueError, match="', 2 times' goes with 'the 1st'"):
