@@ -7,6 +7,7 @@ import contextvars
 import math
 import time
 from collections.abc import Callable
+from contextlib import closing
 
 import pytest
 
@@ -34,7 +35,9 @@ def test_custom_timeouts_end_a_wait() -> None:
 
 def test_cancel_ends_a_wait() -> None:
     provider = CbrProvider()
-    asyncio.run(provider.cancel())
+    # `asyncio.run` would leave this thread without the loop that Pulumi's mocks run on.
+    with closing(asyncio.new_event_loop()) as loop:
+        loop.run_until_complete(provider.cancel())
     assert waited(provider, math.inf) == "cancelled while waiting to try again: run again to finish"
 
 
