@@ -41,7 +41,7 @@ class Servicer(ProviderServicer):
     def __init__(self, address: str) -> None:
         super().__init__([], version("pulumi-cbr"), CbrProvider(), engine_address=address)
         #: Set when the engine ends its plugins.
-        self.ended = asyncio.Event()
+        self.ended: asyncio.Event = asyncio.Event()
 
     async def Cancel(self, request: Any, context: Any) -> Any:
         # Older versions of the SDK have none.
