@@ -98,7 +98,11 @@ class Plugin:
         self._channel.close()
         # Not killed: where coverage is measured, it is written at the end.
         self.process.terminate()
-        self.process.wait(60)
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
         self._reader.join()
         assert self.process.stdout
         assert self.process.stderr
