@@ -36,6 +36,7 @@ from unit.api.kit import (
 pytestmark = pytest.mark.filterwarnings("ignore:Support for InfluxDB")
 
 SECRET = 's3cret"pä\\ß'
+MARKUP = 's3cret<"key'
 PLAIN = "s3cret-in-a-header"
 GIVEN = "s3cret-handed-out-by-the-service"
 
@@ -174,18 +175,19 @@ def test_in_no_log_message_or_repr(
         Reply(400, f"<title>{'x' * 190} {PLAIN}</title>".encode()),
         Reply(400, f"{'x' * 990} {PLAIN}".encode()),
         Reply(400, f"<title>{html.escape(SECRET)}</title>".encode()),
-        Reply(400, f"<title>{html.escape(SECRET, quote=False)}</title>".encode()),
+        Reply(400, f"<title>{html.escape(MARKUP, quote=False)}</title>".encode()),
         Reply(400, b"no", {"X-Request-Id": PLAIN}),
         Reply(400, b"no", {"X-Request-Id": f"{'x' * 70}{PLAIN}"}),
         Reply(200, {"backup": {**BACKUP_OBJECT, "created_at": PLAIN}}),
         Reply(200, b"no", {"X-Request-Id": PLAIN}),
-        Reply(raw=lambda out: out.write(f"{'x' * 100} {PLAIN}\r\n\r\n".encode())),
+        Reply(raw=lambda out: out.write(f"{'x' * 105} {PLAIN}\r\n\r\n".encode())),
     ],
 )
 def test_in_no_message_however_it_is_said_back(reply: Reply, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "pulumi_cbr")
     with Server(in_turn(reply)) as server:
-        given = {"token": PLAIN, "password": SECRET, "projectId": OWN, "endpoint": server.url, "maxRetries": 0}
+        secrets = {"token": PLAIN, "password": SECRET, "secretKey": MARKUP}
+        given = {**secrets, "projectId": OWN, "endpoint": server.url, "maxRetries": 0}
         with pytest.raises(CbrError) as error:
             CbrClient(configured(**given), timing=Clock().timing).show_backup(str(BACKUP_OBJECT["id"]))
     assert leaks(f"{error.value} {caplog.text}") == []

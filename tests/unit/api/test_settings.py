@@ -368,6 +368,11 @@ def test_a_projects_name_needs_a_domain(given: dict[str, str], words: str) -> No
     assert configured(**place, projectName="n", userDomainId="d").user_domain_id == "d"
 
 
+def test_a_users_and_a_projects_id_need_no_domain() -> None:
+    place = {"authUrl": "https://iam.example.com", "userId": "i", "password": "p"}
+    assert configured(**place, projectId=OWN, projectName="n").user_domain_name is None
+
+
 def test_nothing_says_how_to_sign_in() -> None:
     with pytest.raises(SettingsError, match=r"nothing says how to sign in") as error:
         load()
