@@ -94,7 +94,8 @@ class CbrClient:
     def list_members(self, backup_id: str, **filters: str | None) -> tuple[Member, ...]:
         """List who a backup is shared with: ``GET /backups/{backup_id}/members``.
 
-        `filters` are the API's own: ``dest_project_id, image_id, status, vault_id, sort``; None is no filter. Raises `NotFound` and others.
+        `filters` are the API's own: ``dest_project_id, image_id, status, vault_id, sort``; None is no filter. Raises
+        `NotFound` and others.
         """
         backup = ids.uuid("backup_id", backup_id)
         attempted = f"listing the members of backup {backup}"

@@ -4,12 +4,12 @@
 what happened                           GET, DELETE            signing in    POST, PUT
 ======================================  =====================  ============  =====================
 never sent: no name, no connection      again                  again         again
-never sent: certificate, a wrong URL    `Unreachable`          `Unreachable` `Unreachable`
+never sent: certificate, a wrong URL    `Unreachable`          the same      the same
 sent, and no whole answer came          again                  again         `LostAnswer`
 429                                     again                  again         again
 502, 503, 504                           again                  again         `LostAnswer`
 500                                     error                  again         `LostAnswer`
-2xx that is not to be understood        error                  again         `LostAnswer`
+2xx that is not to be understood        error (see below)      again         `LostAnswer`
 401                                     signs in once, again   error         signs in once, again
 any other refusal                       error                  error         error
 ======================================  =====================  ============  =====================
@@ -17,7 +17,8 @@ any other refusal                       error                  error         err
 Waits double from half a second to 20 seconds, less a random part of up to one half; ``Retry-After`` is kept to, up to 60
 seconds. Tries end with `maxRetries`, or where the next wait would go past `timeout`: then the last try's error is raised,
 `LostAnswer` for a DELETE that may have been carried out, unless the service itself refused a later try (400 or 404, with its
-own code). Tries on the way to the first call (the sign-in) count as its own.
+own code). A 2xx with a body that is not to be understood is `LostAnswer` for a DELETE too. Tries on the way
+to the first call (the sign-in) count as its own.
 """
 
 from __future__ import annotations
