@@ -181,6 +181,34 @@ def test_settings_of_the_stack(
     assert (engine / "asked").read_text() == "config --json --show-secrets --non-interactive\n"
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "error"),
+    [
+        ("maxRetries", "0", ""),
+        ("timeout", "hush" * 20, "cbr:timeout must be a number of seconds above 0, not '***'"),
+        ("region", "hush" * 20, "***"),
+    ],
+)
+def test_what_the_stack_keeps_secret_is_in_no_error(
+    name: str,
+    value: str,
+    error: str,
+    sim: Simulator,
+    engine: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Neither as it is, nor as a message shortens it."""
+    (engine / "config.json").write_text(json.dumps({f"cbr:{name}": {"value": value, "secret": True}}))
+    sign_in(monkeypatch, sim.env("owner"))
+    code, told = doctor(monkeypatch, capsys, "--json")
+    assert code == bool(error)
+    whats = {entry["topic"]: entry["what"] for entry in json.loads(told)["findings"]}
+    assert f"{name} = ***, from cbr:{name}" in told
+    assert error in whats["sign-in"]
+    assert "hush" not in told
+
+
 @pytest.mark.parametrize("name", [name for name, setting in SETTINGS.items() if setting.secret])
 @pytest.mark.parametrize("place", ["stack", "environment"])
 def test_no_credential_is_shown(
