@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,6 +19,20 @@ def session(leader: int) -> list[int]:
                 if os.getsid(int(entry.name)) == leader:
                     found.append(int(entry.name))
     return found
+
+
+def started(folder: Path, *arguments: str, env: Mapping[str, str]) -> subprocess.Popen[str]:
+    """Start the CLI in a folder, as the head of a session."""
+    return subprocess.Popen(
+        ["pulumi", *arguments, "--non-interactive", "--color", "never"],
+        cwd=folder,
+        env={**os.environ, **env},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
 
 
 def kill_session(leader: subprocess.Popen[str]) -> None:

@@ -26,6 +26,7 @@ from pulumi_cbr.sharing import (
     take,
     tell_drift,
     visible_again,
+    with_image,
 )
 
 if TYPE_CHECKING:
@@ -233,7 +234,7 @@ class BackupShareMemberLifecycle(Lifecycle):
             # The service's own word, in the share's own project: somebody was faster.
             pass
         except ImageRegistered as error:
-            raise CbrError(f"{error}{_image(account, backup_id, project, outputs)}") from error
+            raise with_image(account, backup_id, project, error, outputs.get("image_id")) from error
         finally:
             account.changed(backup_id)
 
@@ -252,15 +253,6 @@ class BackupShareMemberLifecycle(Lifecycle):
             except NotFound:
                 found = visible_again(account, backup_id, project, properties.get("created_at"))
         return found
-
-
-def _image(account: Account, backup_id: str, project: str, outputs: Properties) -> str:
-    try:
-        image_id = account.client.show_member(backup_id, project).image_id
-    except CbrError:
-        image_id = None
-    image_id = image_id or outputs.get("image_id")
-    return f". The image is {image_id}" if image_id else ""
 
 
 class BackupShareMemberProvider(DynamicProvider):

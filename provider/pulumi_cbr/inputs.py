@@ -58,7 +58,7 @@ class Inputs:
         if not isinstance(given, list):
             self.wrong(
                 name,
-                f"must be a list of project IDs; {'nothing was given' if given is None else f'not {_shown(given)}'}",
+                f"must be a list of project IDs; {'nothing was given' if given is None else f'not {shown(given)}'}",
             )
             return
         projects: set[str] = set()
@@ -90,7 +90,7 @@ class Inputs:
         value = self._news.get(name)
         text = "" if value is None else value
         if not isinstance(text, str):
-            self.wrong(name, f"must be a text, not {_shown(value)}")
+            self.wrong(name, f"must be a text, not {shown(value)}")
         elif text.strip():
             self._checked[name] = text.strip()
 
@@ -100,7 +100,7 @@ class Inputs:
         if value == UNKNOWN or value is True:
             self._checked[name] = value
         elif value is not None and value is not False:
-            self.wrong(name, f"must be true or false, not {_shown(value)}")
+            self.wrong(name, f"must be true or false, not {shown(value)}")
 
     def _id(self, name: str, form: Callable[[str, object], str]) -> None:
         value = self._news.get(name)
@@ -110,7 +110,7 @@ class Inputs:
             self.wrong(name, str(error).removeprefix(f"{name} "))
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
     """Show what was given; numbers come over the wire as floats."""
     text = repr(int(value)) if isinstance(value, float) and value.is_integer() else repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."

@@ -16,6 +16,7 @@ import pulumi
 from pulumi_cbr.accounts import Account, Accounts
 from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.api.models import Backup, Member
+from pulumi_cbr.inputs import shown
 
 T = TypeVar("T")
 
@@ -63,11 +64,8 @@ def get_backups(
     :param cloud: The entry of clouds.yaml to sign in with; the stack's settings without it.
     :raises pulumi.RunError: with one line that says why, when the first backup or a further page is asked for.
     """
-    if sort and newest_first:
-        raise pulumi.RunError("cbr: get_backups takes sort or newest_first, not both")
-    # Numbers among the outputs of resources are floats.
-    if limit is not None and not (isinstance(limit, (int, float)) and limit >= 0 and float(limit).is_integer()):
-        raise pulumi.RunError(f"cbr: get_backups takes a limit of 0 and more, not {limit!r}")
+    with _clean():
+        check_order(sort, newest_first, limit)
     filters = {
         "name": name,
         "resource_id": resource_id,
@@ -90,6 +88,15 @@ def get_backups(
             yield from islice(_account(cloud).client.list_backups(**given), most)
 
     return pages()
+
+
+def check_order(sort: object, newest_first: bool, limit: object) -> None:
+    """Refuse what `get_backups` cannot follow, in every flavour. Raises `CbrError`."""
+    if sort and newest_first:
+        raise CbrError("get_backups takes sort or newest_first, not both")
+    # Numbers among the outputs of resources are floats.
+    if limit is not None and not (isinstance(limit, (int, float)) and limit >= 0 and float(limit).is_integer()):
+        raise CbrError(f"get_backups takes a limit of 0 and more, not {shown(limit)}")
 
 
 def get_backup_share_members(backup_id: str, *, cloud: str | None = None) -> tuple[Member, ...]:

@@ -59,7 +59,8 @@ def write(pair: Pair, share_id: str, *, adopted: bool) -> None:
 def latest(pair: Pair) -> tuple[str, bool] | None:
     """Give the ID of the share that came to a resource last, and whether it was there before."""
     notes = [_own[pair]] if pair in _own else []
-    for path in _file[0].parent.iterdir() if _file else ():
+    # What this process wrote is among its own.
+    for path in (path for path in _file[0].parent.iterdir() if path != _file[0]) if _file else ():
         with suppress(OSError), path.open() as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -55,8 +55,8 @@ def share(account: Account, backup_id: str, projects: Sequence[str], *, adopt: b
     """Share a backup with projects that it is not shared with, by one POST where all goes well.
 
     A lost answer is resolved by looking: what is there is ours, unless it is older than the first try by half a minute (and
-    not to be adopted); what is not is sent again. Raises `AlreadyShared` for what was there before the first try, `LostAnswer` where
-    even looking fails, `Incomplete` where some were shared and some not, and what the call itself raises.
+    not to be adopted); what is not is sent again. Raises `AlreadyShared` for what was there before the first try,
+    `LostAnswer` where even looking fails, `Incomplete` where some were shared and some not, and what the call itself raises.
     """
     found: dict[str, Member] = {}
     try:
@@ -162,7 +162,7 @@ def withdraw(account: Account, backup_id: str, projects: Iterable[str]) -> None:
         try:
             account.client.delete_member(backup_id, project)
         except ImageRegistered as error:
-            return _with_image(account, backup_id, project, error)
+            return with_image(account, backup_id, project, error)
         except CbrError as error:
             return error
         return None
@@ -182,12 +182,13 @@ def withdraw(account: Account, backup_id: str, projects: Iterable[str]) -> None:
         raise first
 
 
-def _with_image(account: Account, backup_id: str, project: str, error: CbrError) -> CbrError:
+def with_image(account: Account, backup_id: str, project: str, error: CbrError, known: str | None = None) -> CbrError:
+    """Name the image that holds a share, as the service tells it, or else as the state has `known` it."""
     try:
-        image_id = account.client.show_member(backup_id, project).image_id
+        image_id = account.client.show_member(backup_id, project).image_id or known
     except CbrError:
-        image_id = None
-    return CbrError(f"{error}. The image is {image_id}") if image_id else error
+        image_id = known
+    return CbrError(f"{error}. The image is {image_id}" if image_id else str(error))
 
 
 def once_visible(account: Account, backup_id: str, projects: Sequence[str]) -> dict[str, Member]:

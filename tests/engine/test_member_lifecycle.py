@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import pickle
 import re
-import subprocess
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from processes import kill_session
+from processes import kill_session, started
 from pulumi_cbr.backup_share_member import BackupShareMemberProvider
 from pulumi_cbr.simulator import Simulator
 from waiting import wait_until
@@ -375,16 +373,7 @@ def test_killed_between_commit_and_answer(stack: Stack, simulator: Simulator, en
     backup, project = simulator.backups[0].id, simulator.projects[0]
     stack.declare(f"cbr.BackupShareMember('dr', {backup!r}, {project!r})")
     simulator.faults.scripted("the 1st POST to /v3/.*/members: timeout after commit, 600 s")
-    command = ["pulumi", "up", "--yes", "--skip-preview", "--non-interactive"]
-    run = subprocess.Popen(
-        command,
-        cwd=stack.folder,
-        env={**os.environ, **engine_env, **stack.env},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        start_new_session=True,
-    )
+    run = started(stack.folder, "up", "--yes", "--skip-preview", env={**engine_env, **stack.env})
     wait_until(lambda: simulator.members(backup) or run.poll() is not None)
     assert run.poll() is None
     kill_session(run)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from processes import kill_session
+from processes import kill_session, started
 from pulumi_cbr.simulator import Fault, Simulator
 from waiting import wait_until
 
@@ -119,16 +119,7 @@ def test_after_a_killed_run(project: Path, engine_env: dict[str, str], cli: Cli,
     (project / "__main__.py").write_text(SHARE)
     env = {**engine_env, **simulator.env("owner")}
     simulator.faults.add(Fault("timeout_after"))
-    up = subprocess.Popen(
-        ["pulumi", "up", "--yes", "--skip-preview", "--non-interactive"],
-        cwd=project,
-        env={**os.environ, **env},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        start_new_session=True,
-    )
+    up = started(project, "up", "--yes", "--skip-preview", env=env)
     wait_until(lambda: simulator.members(BACKUP) or up.poll() is not None)
     kill_session(up)
     locked = cli(project, "up", "--yes", env=env)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 import pytest
 
 from engine.conftest import engine, engine_env, pulumi_home, simulator
-from processes import kill_session, session
+from processes import kill_session, session, started
 from pulumi_cbr.simulator import Simulator
 
 __all__ = ["engine", "engine_env", "pulumi_home", "simulator"]
@@ -46,16 +45,7 @@ class Terminal:
     def start(self, *arguments: str, of_stack: bool = True) -> subprocess.Popen[str]:
         """Start the CLI as the head of a group of processes."""
         stack = ["--stack", self._stack] if of_stack else []
-        process = subprocess.Popen(
-            ["pulumi", *arguments, *stack, "--non-interactive", "--color", "never"],
-            cwd=self.folder,
-            env={**os.environ, **self._env, "PAIRS": json.dumps(self.pairs)},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
+        process = started(self.folder, *arguments, *stack, env={**self._env, "PAIRS": json.dumps(self.pairs)})
         self._started.append(process)
         return process
 

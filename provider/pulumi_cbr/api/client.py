@@ -175,10 +175,10 @@ class CbrClient:
             count = data.get("count")
             return entries, count if isinstance(count, int) else None
 
+        given = {name: value for name, value in filters.items() if value is not None}
         seen: set[str] = set()
         place: dict[str, str] = {}
         while True:
-            given = {name: value for name, value in filters.items() if value is not None}
             params = {**given, "limit": str(_PAGE), **place}
             answer = self._transport.call(attempted, "GET", path, action=action, params=params)
             entries, count = _read(attempted, answer, page)

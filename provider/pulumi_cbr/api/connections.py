@@ -64,8 +64,9 @@ def new_session(timing: Timing, *, insecure: bool) -> requests.Session:
     session = requests.Session()
     session.auth = _nothing_added
     session.headers["User-Agent"] = f"pulumi-cbr/{version('pulumi-cbr')} requests/{requests.__version__}"
+    adapter = _TimedAdapter(timing, insecure)
     for scheme in ("https://", "http://"):
-        session.mount(scheme, _TimedAdapter(timing, insecure))
+        session.mount(scheme, adapter)
     return session
 
 

@@ -27,6 +27,7 @@ from pulumi_cbr.backup_share import BackupShareLifecycle
 from pulumi_cbr.backup_share_accepter import BackupShareAccepterLifecycle
 from pulumi_cbr.backup_share_member import BackupShareMemberLifecycle
 from pulumi_cbr.lifecycle import UNKNOWN, Diff, Lifecycle, Properties
+from pulumi_cbr.lookups import check_order
 from pulumi_cbr.native.names import camel
 from pulumi_cbr.native.schema import check_arguments, schema
 from pulumi_cbr.native.values import plain, wired
@@ -178,10 +179,7 @@ class CbrProvider(engine.Provider):
     def _get_backups(
         self, cloud: str | None = None, limit: float | None = None, newest_first: bool = False, **filters: str
     ) -> dict[str, Any]:
-        if newest_first and "sort" in filters:
-            raise CbrError("get_backups takes sort or newest_first, not both")
-        if limit is not None and (limit < 0 or limit != int(limit)):
-            raise CbrError(f"get_backups takes a limit of 0 and more, not {limit:g}")
+        check_order(filters.get("sort"), newest_first, limit)
         if newest_first:
             filters["sort"] = "created_at:desc"
         backups = self._accounts.of(cloud).client.list_backups(**filters)

@@ -531,6 +531,19 @@ def test_catalogue_is_not_trusted_with_the_token(url: str) -> None:
 KEYS = {"accessKey": "AK1", "secretKey": "SK-secret", "region": "eu-de"}
 
 
+@pytest.fixture
+def addressed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The addresses that requests would have gone to."""
+    seen: list[str] = []
+
+    def send(self: object, request: Any, **kwargs: Any) -> Any:
+        seen.append(request.url)
+        raise OSError("no network in tests")
+
+    monkeypatch.setattr("requests.adapters.HTTPAdapter.send", send)
+    return seen
+
+
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
@@ -543,19 +556,10 @@ KEYS = {"accessKey": "AK1", "secretKey": "SK-secret", "region": "eu-de"}
         ({"endpoint": "https://cbr.example.com:8443"}, "https://cbr.example.com:8443"),
     ],
 )
-def test_access_keys_well_known_address(
-    settings: dict[str, str], expected: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[str] = []
-
-    def send(self: object, request: Any, **kwargs: Any) -> Any:
-        seen.append(request.url)
-        raise OSError("no network in tests")
-
-    monkeypatch.setattr("requests.adapters.HTTPAdapter.send", send)
+def test_access_keys_well_known_address(settings: dict[str, str], expected: str, addressed: list[str]) -> None:
     with pytest.raises(Unreachable):
         shown(configured(**{**KEYS, "projectId": OWN, "maxRetries": 0, **settings}))
-    assert seen == [f"{expected}/v3/{OWN}/backups/{BACKUP}"]
+    assert addressed == [f"{expected}/v3/{OWN}/backups/{BACKUP}"]
 
 
 @pytest.mark.parametrize(
@@ -566,18 +570,11 @@ def test_access_keys_well_known_address(
     ],
 )
 def test_access_keys_look_the_project_up_next_to_the_endpoint(
-    endpoint: str, expected: str, monkeypatch: pytest.MonkeyPatch
+    endpoint: str, expected: str, addressed: list[str]
 ) -> None:
-    seen: list[str] = []
-
-    def send(self: object, request: Any, **kwargs: Any) -> Any:
-        seen.append(request.url)
-        raise OSError("no network in tests")
-
-    monkeypatch.setattr("requests.adapters.HTTPAdapter.send", send)
     with pytest.raises(Unreachable):
         CbrClient(configured(**{**KEYS, "endpoint": endpoint, "maxRetries": 0}), timing=Clock().timing).project_id()
-    assert seen == [f"{expected}/v3/projects?name=eu-de"]
+    assert addressed == [f"{expected}/v3/projects?name=eu-de"]
 
 
 def test_access_keys_at_an_unknown_cloud() -> None:
