@@ -1,6 +1,6 @@
-"""The engine's own floor: a dynamic resource with a share's inputs that does nothing, and one that only waits.
+"""The engine's own floors: dynamic resources that do nothing, or only wait, or only load what a call needs.
 
-Both stand in an importable module, so that the engine carries as little of them as it does of ours.
+They stand in an importable module, so that the engine carries as little of them as it does of ours.
 """
 
 from __future__ import annotations
@@ -60,12 +60,32 @@ class WaitingProvider(NothingProvider):
         time.sleep(float(os.environ[LATENCY]))
 
 
+class LoadedProvider(NothingProvider):
+    """Loads what a call needs, without one."""
+
+    def call(self) -> None:
+        import keystoneauth1.identity.v3
+        import keystoneauth1.session  # noqa: F401
+        import requests  # noqa: F401
+
+
+class AlikeProvider(NothingProvider):
+    """Gives the outputs of a new share, made up."""
+
+    def create(self, props: dict[str, Any]) -> CreateResult:
+        made = super().create(props)
+        ids = {"share_id": props["backup_id"], "source_project_id": props["dest_project_id"]}
+        return CreateResult(made.id, {**props, **ids, "status": "pending", "created_at": "2026-01-01T00:00:00+00:00"})
+
+
 class _Floor(Resource, module="bench", name="Floor"):
     provider: type[NothingProvider]
+    #: What it declares beside a share's two inputs.
+    declares: tuple[str, ...] = ()
 
     def __init__(self, resource_name: str, backup_id: str, dest_project_id: str) -> None:
         inputs: dict[str, pulumi.Input[Any]] = {"backup_id": backup_id, "dest_project_id": dest_project_id}
-        super().__init__(self.provider(), resource_name, inputs)
+        super().__init__(self.provider(), resource_name, {**inputs, **dict.fromkeys(self.declares)})
 
 
 class Nothing(_Floor, module="bench", name="Nothing"):
@@ -78,3 +98,19 @@ class Waiting(_Floor, module="bench", name="Waiting"):
     """A share that only waits."""
 
     provider = WaitingProvider
+
+
+class Loaded(_Floor, module="bench", name="Loaded"):
+    """A share that only loads what a call needs."""
+
+    provider = LoadedProvider
+
+
+class Alike(_Floor, module="bench", name="Alike"):
+    """A share that does nothing, and has all the inputs and outputs of one: each takes the SDK its time in the program."""
+
+    provider = AlikeProvider
+    declares = (
+        *("cloud", "adopt_existing", "reshare_if_rejected"),
+        *("share_id", "status", "created_at", "updated_at", "vault_id", "image_id", "source_project_id"),
+    )

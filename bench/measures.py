@@ -98,12 +98,14 @@ def no_latency(folder: Path, rounds: int) -> Figures:
     """150 members of a service that answers at once: what is ours cannot hide behind waiting."""
     figures = Figures()
     with simulator(0, 15) as service:
-        stacks = _stacks(folder, service, ("nothing", "members"))
+        stacks = _stacks(folder, service, ("nothing", "alike", "members"))
         for _ in range(rounds):
             for operation in "up", "destroy":
                 runs = {kind: stacks[kind](operation, service.shares(15, 10), {}) for kind in stacks}
-                ours, floor = runs["members"], runs["nothing"]
-                figures.add(f"150 members, {operation}", "s", ours.seconds, floor.seconds, by="ratio", aim=1.1)
+                ours = runs["members"].seconds
+                what = f"150 members, {operation}"
+                figures.add(what, "s", ours, runs["alike"].seconds, by="ratio", aim=1.1)
+                figures.add(f"{what}, against no outputs", "s", ours, runs["nothing"].seconds, by="ratio", aim=1.1)
     return figures
 
 
@@ -154,14 +156,18 @@ def where_it_goes(folder: Path, rounds: int) -> Figures:
     that does nothing the calls' latency, and one whose state is written once, at the end, the engine's checkpoints.
     """
     figures = Figures()
-    with simulator(CALL_SECONDS, 500) as service:
-        shares = service.shares(500, 1)
-        stacks = _stacks(folder, service, ("nothing", "waiting", "members", "unchecked"))
+    with simulator(CALL_SECONDS, 1000) as service:
+        shares, others = service.shares(500, 1), service.shares(500, 1, first=500)
+        stacks = _stacks(folder, service, ("nothing", "waiting", "loaded", "members", "native members", "unchecked"))
         for _ in range(rounds):
             for operation in _OPERATIONS:
                 runs = {
-                    kind: stacks[kind](operation, shares, NO_CHECKPOINTS if kind == "unchecked" else {})
-                    for kind in stacks
+                    kind: run(
+                        operation,
+                        others if kind.startswith("native") else shares,
+                        NO_CHECKPOINTS if kind == "unchecked" else {},
+                    )
+                    for kind, run in stacks.items()
                 }
                 ours, waiting, nothing = runs["members"], runs["waiting"], runs["nothing"]
                 what = f"500 members, {operation}"
@@ -175,6 +181,13 @@ def where_it_goes(folder: Path, rounds: int) -> Figures:
                 figures.add(f"{what}: ours", "s", ours.seconds, waiting.seconds, by="difference")
                 memory = f"memory of the plugin, {what}"
                 figures.add(memory, "MB", ours.plugin_mb, nothing.plugin_mb, by="ratio", aim=1.15)
+                loaded = runs["loaded"].plugin_mb
+                figures.add(f"{memory}: requests and keystoneauth1", "MB", loaded, nothing.plugin_mb, by="ratio")
+                figures.add(f"{memory}: ours beside them", "MB", ours.plugin_mb, loaded, by="ratio")
+                native = runs["native members"]
+                figures.add(f"{what}, native", "s", native.seconds)
+                figures.add(f"{what}, native: calls", "calls", sum(native.calls.values()), aim=501)
+                figures.add(f"{memory}, native", "MB", native.plugin_mb, nothing.plugin_mb, by="ratio", aim=1.15)
     return figures
 
 

@@ -37,7 +37,7 @@ def picture(parts: Mapping[str, Figures]) -> str:
     drawing = _Drawing()
     if "no-latency" in parts:
         drawing.title("150 members, a service that answers at once: seconds, against a resource that does nothing")
-        pairs = parts["no-latency"].values()
+        pairs = [figure for figure in parts["no-latency"].values() if figure.what.count(",") == 1]
         longest = max(max(_middle(figure.ours), _middle(figure.floor)) for figure in pairs)
         for figure in pairs:
             label = figure.what.rpartition(" ")[2]

@@ -34,9 +34,9 @@ elif kind == "native sets":
     for backup, projects in shares:
         native.BackupShare(backup, backup, projects)
 else:
-    from bench.floor import Nothing, Waiting
+    from bench.floor import Alike, Loaded, Nothing, Waiting
 
-    floor = {"nothing": Nothing, "waiting": Waiting}[kind]
+    floor = {"nothing": Nothing, "waiting": Waiting, "loaded": Loaded, "alike": Alike}[kind]
     for backup, projects in shares:
         for project in projects:
             floor(f"{backup}-{project}", backup, project)

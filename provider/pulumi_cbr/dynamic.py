@@ -6,6 +6,7 @@ reports as a traceback, and what is written to standard error the engine shows a
 
 from __future__ import annotations
 
+import gc
 import logging
 import sys
 import traceback
@@ -55,6 +56,9 @@ class DynamicProvider(ResourceProvider):
 
     def configure(self, req: ConfigureRequest) -> None:
         _speak_to_the_user()
+        plugin = sys.modules["__main__"]
+        if getattr(plugin.__spec__, "name", None) == "pulumi.dynamic.__main__":
+            _settle_in(plugin)
         self._hooks = _clean(lambda: self.lifecycle(Accounts(lambda name: req.config.get(f"cbr:{name}"))))
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
@@ -122,7 +126,7 @@ def _clean(hook: Callable[[], T]) -> T:
 
 
 def _speak_to_the_user() -> None:
-    """Show warnings as one line on standard error, and failed hooks as their message alone.
+    """Show warnings as one line on standard error.
 
     With the engine's own ``--logflow -v=9``, every call is shown too.
     """
@@ -133,11 +137,15 @@ def _speak_to_the_user() -> None:
         logger.addHandler(handler)
         logger.propagate = False
         logger.setLevel(logging.DEBUG if every_call(sys.argv) else logging.WARNING)
+
+
+def _settle_in(plugin: types.ModuleType) -> None:
+    """Shorten failed hooks, and set apart from garbage collection what the plugin's process has loaded so far."""
+    # A full collection looks through it all, 20 ms long, and the imports of the first call would set one off.
+    gc.freeze()
     # The plugin hands `traceback.format_exc()` to the engine. Of all that is in its process, only our own errors are
     # shortened: other people's providers keep their tracebacks, and other code the module as it is.
-    plugin = sys.modules["__main__"]
-    is_plugin = getattr(plugin.__spec__, "name", None) == "pulumi.dynamic.__main__"
-    if is_plugin and getattr(plugin, "traceback", None) is traceback:
+    if getattr(plugin, "traceback", None) is traceback:
         shortened = types.ModuleType("traceback")
         vars(shortened).update(vars(traceback), format_exc=_format)
         vars(plugin)["traceback"] = shortened

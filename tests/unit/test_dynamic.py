@@ -129,10 +129,10 @@ def test_gone_is_told_to_a_refresh_and_refused_to_a_get() -> None:
 @pytest.mark.parametrize(
     ("name", "replaced"), [("pulumi.dynamic.__main__", True), ("somebody.__main__", False), (None, False)]
 )
-def test_the_traceback_module_is_the_plugins_own(name: str | None, replaced: bool) -> None:
-    """A program that is not the plugin keeps its `traceback`; the plugin's has all that the real one has."""
+def test_the_plugins_process_alone_is_changed(name: str | None, replaced: bool) -> None:
+    """A program that is not the plugin keeps its `traceback` and its garbage collection; the plugin's has all that it had."""
     script = f"""
-        import traceback, importlib.machinery, sys
+        import gc, traceback, importlib.machinery, sys
         __spec__ = importlib.machinery.ModuleSpec({name!r}, None) if {name!r} else None
         from pulumi.dynamic import ConfigureRequest
         from pulumi_cbr.backup_share_member import BackupShareMemberProvider
@@ -148,5 +148,6 @@ def test_the_traceback_module_is_the_plugins_own(name: str | None, replaced: boo
         assert formatted(ValueError("theirs")).endswith("ValueError: theirs\\n")
         assert (formatted(Refused("ours")) == "cbr: ours") == {replaced}
         assert traceback.extract_stack and traceback.print_exc
+        assert bool(gc.get_freeze_count()) == {replaced}
     """
     subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=True)

@@ -11,12 +11,14 @@ from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
+import requests
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from pulumi_cbr.api.client import CbrClient
+from pulumi_cbr.api.connections import new_session
 from pulumi_cbr.api.errors import LostAnswer, SettingsError, Unreachable
 from pulumi_cbr.api.settings import Settings
 from unit.api.kit import (
@@ -150,6 +152,27 @@ def test_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
         assert shown(password(server.url))
+
+
+def test_the_environment_is_asked_once_a_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    ask = requests.Session.merge_environment_settings
+
+    def counting(session: requests.Session, url: str, *settings: object) -> object:
+        asked.append(url)
+        return ask(session, url, *settings)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(requests.Session, "merge_environment_settings", counting)
+    with Server(lambda seen: GOOD) as server, proxy() as other:
+        monkeypatch.setenv("HTTP_PROXY", other.url)
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        session = new_session(Clock().timing, insecure=True)
+        for path in "1", "2", "3":
+            for url in server.url, "http://127.0.0.3:9":
+                assert session.get(f"{url}/{path}", timeout=9.0).ok
+    assert asked == [f"{server.url}/1", "http://127.0.0.3:9/1"]
+    assert [seen.path for seen in server.seen] == ["/1", "/2", "/3"]
+    assert [seen.target for seen in other.seen] == [f"http://127.0.0.3:9/{path}" for path in (1, 2, 3)]
 
 
 def test_proxy_that_wants_a_password(monkeypatch: pytest.MonkeyPatch) -> None:
