@@ -117,9 +117,10 @@ func serve() error {
 	}
 	fmt.Println(handle.Port)
 	select {
-	case number := <-stopping:
+	case <-stopping:
 		if runner != nil {
-			_ = runner.process.Process.Signal(number)
+			// Not the signal that came: one that a shell has its background jobs ignore would be ignored there.
+			_ = runner.process.Process.Signal(syscall.SIGTERM)
 		}
 		return nil
 	case err := <-handle.Done:
