@@ -82,7 +82,7 @@ class _Drawing:
         self._lines: list[str] = []
 
     def title(self, text: str) -> None:
-        self._y += 22
+        self._y += 32
         self._text(12, text, "title")
         self._y += 8
 
