@@ -59,8 +59,10 @@ def test_worst_dozen(simulator: Simulator, terminal: NewTerminal) -> None:
     for number, kind in enumerate(["reset_after", "status_after", "html", "proxy_407", "truncated", "expire_token"]):
         more: dict[str, Any] = {"status": 200} if kind == "html" else {}
         simulator.faults.add(Fault(kind, "DELETE", stack.pairs[number][0], **more))
-    stack.run("destroy", "--yes", "--skip-preview", fails=True)
-    assert stack.shares() == there(simulator) != {}
+    stack.run("destroy", "--yes", "--skip-preview", "--continue-on-error", fails=True)
+    assert stack.shares() == there(simulator)
+    # The answers of a web page and of a proxy, which no other try can better.
+    assert set(there(simulator)) == set(stack.pairs[2:4])
     stack.run("destroy", "--yes", "--skip-preview")
     assert there(simulator) == {}
 
