@@ -118,10 +118,6 @@ func serve() error {
 	fmt.Println(handle.Port)
 	select {
 	case <-stopping:
-		if runner != nil {
-			// Not the signal that came: one that a shell has its background jobs ignore would be ignored there.
-			_ = runner.process.Process.Signal(syscall.SIGTERM)
-		}
 		return nil
 	case err := <-handle.Done:
 		return err
@@ -225,6 +221,7 @@ func startRunner(name string) (*runner, error) {
 	}
 	process := exec.Command(filepath.Join(filepath.Dir(self), name), os.Args[1:]...)
 	process.Stderr = os.Stderr
+	process.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	output, err := process.StdoutPipe()
 	if err != nil {
 		return nil, err
@@ -250,9 +247,12 @@ func startRunner(name string) (*runner, error) {
 	return &runner{process, connection}, nil
 }
 
-// stop waits for the host to end by itself, as it does when the engine is gone: it first ends the program that it runs.
+// stop ends the host and the program that it runs. The engine waits for both, five seconds at most: they have its pipes.
+// It does so not by the signal that came, an interrupt, which shells have their background jobs ignore.
 func (r *runner) stop() {
-	impatient := time.AfterFunc(10*time.Second, func() { _ = r.process.Process.Kill() })
+	group := -r.process.Process.Pid
+	_ = syscall.Kill(group, syscall.SIGTERM)
+	impatient := time.AfterFunc(time.Second, func() { _ = syscall.Kill(group, syscall.SIGKILL) })
 	defer impatient.Stop()
 	_ = r.process.Wait()
 }
