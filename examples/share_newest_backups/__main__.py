@@ -16,13 +16,14 @@ if not server_ids and not vault_id:
     raise pulumi.RunError("say whose backups: set server_ids, or vault_id, or both")
 
 # So many of each server; of a vault alone, so many in all.
-backups = [
-    backup
-    for server_id in server_ids or [None]
-    for backup in cbr.get_backups(
+backups: list[cbr.Backup] = []
+for server_id in server_ids or [None]:
+    # Nobody wants a mistyped ID to withdraw every share.
+    if not any(cbr.get_backups(resource_id=server_id, vault_id=vault_id, limit=1)):
+        raise pulumi.RunError(f"there is no backup of {server_id or vault_id}: check server_ids and vault_id")
+    backups += cbr.get_backups(
         resource_id=server_id, vault_id=vault_id, status="available", newest_first=True, limit=newest
     )
-]
 
 # The name goes with the backup: a share stays as it is for as long as its backup is in the window.
 for backup in backups:

@@ -176,13 +176,18 @@ def _configuration(stack: str | None) -> tuple[_Entries, Finding]:
     ]
     try:
         told = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    except FileNotFoundError:
+        return {}, Finding("stack", "note", "its configuration was not read: `pulumi` is not on PATH")
     except (OSError, subprocess.TimeoutExpired) as error:
         return {}, Finding("stack", "note", f"its configuration was not read: {error}")
     if told.returncode:
         reason = (told.stderr.strip().splitlines() or ["pulumi says nothing"])[0].removeprefix("error: ")
         state = "failed" if stack else "note"
+        elsewhere = "no Pulumi.yaml" in reason
         advice = "Run this in the folder of a Pulumi project to have its stack's `cbr:*` settings looked at too."
-        return {}, Finding("stack", state, f"no configuration of a stack was read: {reason}", advice)
+        return {}, Finding(
+            "stack", state, f"no configuration of a stack was read: {reason}", advice if elsewhere else ""
+        )
     entries: _Entries = {
         name.removeprefix("cbr:"): entry
         for name, entry in json.loads(told.stdout or "{}").items()

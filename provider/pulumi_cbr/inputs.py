@@ -73,7 +73,8 @@ class Inputs:
         malformed = any(problem.property == name for problem in self._problems)
         # What is not known yet may turn out to be one of the others.
         if len(projects - {UNKNOWN}) > 10 or not (projects or malformed):
-            self.wrong(name, f"must have 1 to 10 projects, not {len(projects)}: a backup can be shared with 10 at most")
+            why = ": a backup can be shared with 10 at most" if projects else ""
+            self.wrong(name, f"must have 1 to 10 projects, not {len(projects)}{why}")
         for project in sorted(projects):
             self.not_own(name, project, own_project_id)
         # Entries that are not known yet stay each for itself: they may turn out to be the same, or not.

@@ -57,7 +57,8 @@ class Preflight:
         try:
             backup, members = self._look(backup_id)
         except NotFound:
-            return [f"backup {backup_id} does not exist in project {self._client.project_id()}"]
+            own = self._client.project_id()
+            return [f"backup {backup_id} does not exist in project {own}: check its ID, the region, and the project"]
         except CbrError as error:
             return [f"could not be looked at: {error}"]
         with self._lock:

@@ -158,6 +158,25 @@ def test_share_newest_backups_asks_for_what_is_missing(example: Example, simulat
     assert "Traceback" not in told
 
 
+@pytest.mark.parametrize("setting", ["server_ids[0]", "vault_id"])
+def test_share_newest_backups_withdraws_nothing_for_a_mistyped_id(
+    example: Example, simulator: Simulator, setting: str
+) -> None:
+    backup, project_id = simulator.backups[-1], simulator.projects[3]
+    project = example(
+        "share_newest_backups",
+        simulator.env(),
+        dr_project_id=project_id,
+        vault_id=backup.vault_id,
+        server_ids=[backup.resource_id],
+    )
+    project("up", "--yes", "--skip-preview")
+    mistyped = f"{backup.resource_id[:-1]}z"
+    project("config", "set", "--path", setting, mistyped)
+    assert ": check server_ids and vault_id" in project.refused("up", "--yes", "--skip-preview")
+    assert project_id in simulator.members(backup.id)
+
+
 def test_cross_project(example: Example, simulator: Simulator, clouds: Clouds, tmp_path: Path) -> None:
     backup, project_id, vault = simulator.backups[2].id, simulator.receiver.project_id, simulator.vaults[0].id
     project = example(

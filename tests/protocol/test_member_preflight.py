@@ -45,7 +45,10 @@ def test_off_it_makes_no_call(
     ("change", "reason"),
     [
         (lambda service, backup: None, ""),
-        (lambda service, backup: service.delete_backup(backup), "does not exist in project {owner}"),
+        (
+            lambda service, backup: service.delete_backup(backup),
+            "does not exist in project {owner}: check its ID, the region, and the project",
+        ),
         (
             lambda service, backup: service.set_backup(backup, status="error"),
             "backup {backup} has status `error`: only an available one can be shared",

@@ -31,7 +31,7 @@ def no_calls(service: Simulator) -> Iterator[None]:
         (A, [f"must be a list of project IDs; not '{A}'"]),
         (7, ["must be a list of project IDs; not 7"]),
         ({"a": A}, [f"must be a list of project IDs; not {{'a': '{A}'}}"]),
-        ([], ["must have 1 to 10 projects, not 0: a backup can be shared with 10 at most"]),
+        ([], ["must have 1 to 10 projects, not 0"]),
         (MANY, ["must have 1 to 10 projects, not 11: a backup can be shared with 10 at most"]),
         ([*MANY, UNKNOWN], ["must have 1 to 10 projects, not 12: a backup can be shared with 10 at most"]),
         (

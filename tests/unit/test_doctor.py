@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -356,3 +358,35 @@ def test_for_scripts(
     code, told = doctor(monkeypatch, capsys, "--json")
     assert code == 1
     assert json.loads(told)["ok"] is False
+
+
+@pytest.mark.parametrize(
+    ("reason", "advised"),
+    [
+        ("no Pulumi.yaml project file found (searching upwards from /)", True),
+        ("passphrase must be set with PULUMI_CONFIG_PASSPHRASE", False),
+        ("no stack named 'nope' found", False),
+    ],
+)
+def test_what_keeps_the_stack_from_being_read(
+    reason: str, advised: bool, engine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (engine / "pulumi").write_text(f'#!/bin/sh\necho "error: {reason}" >&2\nexit 1\n')
+    told = " ".join(doctor(monkeypatch, capsys)[1].split())
+    assert f"no configuration of a stack was read: {reason}" in told
+    assert ("Run this in the folder of a Pulumi project" in told) is advised
+
+
+def test_without_the_cli(engine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    (engine / "pulumi").unlink()
+    assert "its configuration was not read: `pulumi` is not on PATH" in doctor(monkeypatch, capsys)[1]
+
+
+def test_a_reader_that_has_seen_enough(engine: Path) -> None:
+    command = [sys.executable, "-m", "pulumi_cbr", "doctor"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait() == 1
