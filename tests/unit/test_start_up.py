@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from protocol.plugin import FLAVOURS, Plugin
+from protocol.plugin import FLAVOURS, Plugin, Properties
 from pulumi_cbr.simulator import Simulator
 
 HEAVY = {"requests", "urllib3", "keystoneauth1", "openstack", "flask"}
@@ -45,3 +45,43 @@ def test_plugin_loads_what_calls_at_its_first_call(flavour: str, calling: bool) 
         assert ({"requests", "keystoneauth1"} <= loaded) is calling
         assert bool(HEAVY & loaded) is calling
         assert bool(simulator.calls) is calling
+
+
+def test_no_kind_loads_what_calls_before_it_calls() -> None:
+    with Simulator() as simulator:
+        backup, projects = simulator.backups[0].id, simulator.projects[:2]
+        inputs: dict[str, tuple[str, Properties]] = {
+            "BackupShareMember": (f"{backup}/{projects[0]}", {"dest_project_id": projects[0]}),
+            "BackupShare": (backup, {"dest_project_ids": projects}),
+            "BackupShareAccepter": (f"{backup}/{projects[0]}", {"vault_id": simulator.vaults[0].id}),
+        }
+        for flavour in FLAVOURS:
+            with Plugin(flavour, {**simulator.env(), "PYTHONPROFILEIMPORTTIME": "1"}) as plugin:
+                for kind, (id_, own) in inputs.items():
+                    checked, failures = plugin.check(kind, {"backup_id": backup, **own})
+                    assert not failures
+                    olds = {**checked, "status": "accepted"}
+                    assert not plugin.diff(kind, id_, olds, checked).changes, kind
+            assert not HEAVY & _loaded(plugin.said())
+        assert not simulator.calls
+
+
+@pytest.mark.parametrize("module", ["pulumi_cbr", "pulumi_cbr.native"])
+def test_a_program_loads_nothing_that_calls(module: str) -> None:
+    code = f"""
+import sys, pulumi, {module} as cbr
+class Mocks(pulumi.runtime.Mocks):
+    def new_resource(self, args):
+        return "id", args.inputs
+    def call(self, args):
+        return {{}}
+pulumi.runtime.set_mocks(Mocks())
+backup, project, vault = "0ddb0e92-50b2-49d4-bd57-35b378502536", "e991c88fb754e3862d3e981533f29aec", "0" * 36
+cbr.BackupShareMember("a", backup, project)
+cbr.BackupShare("b", backup, [project])
+cbr.BackupShareAccepter("c", backup, vault)
+print(*sys.modules)
+"""
+    loaded = subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE, text=True).stdout
+    assert module in loaded.split()
+    assert not HEAVY.intersection(loaded.split())

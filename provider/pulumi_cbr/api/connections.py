@@ -81,7 +81,7 @@ class _Session(requests.Session):
         self, url: str | bytes | None, proxies: Any, stream: Any, verify: Any, cert: Any
     ) -> Any:
         # The rest is the same for all requests of a session.
-        host = urlsplit(url)[:2], verify
+        host = urlsplit(url).netloc, verify
         if host not in self._asked_for:
             self._asked_for[host] = super().merge_environment_settings(url, proxies, stream, verify, cert)
         return self._asked_for[host]

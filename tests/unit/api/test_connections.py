@@ -175,6 +175,21 @@ def test_the_environment_is_asked_once_a_host(monkeypatch: pytest.MonkeyPatch) -
     assert [seen.target for seen in other.seen] == [f"http://127.0.0.3:9/{path}" for path in (1, 2, 3)]
 
 
+def test_what_the_environment_asks_for_goes_by_port_and_certificates(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", "cloud.example:8")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "environment.pem")
+    session = new_session(Clock().timing, insecure=True)
+
+    def asked(port: int, verify: bool | str) -> tuple[bool, object]:
+        found = session.merge_environment_settings(f"http://cloud.example:{port}/", {}, None, verify, None)
+        return "http" in found["proxies"], found["verify"]
+
+    for _ in "first", "again":
+        assert [asked(port, True) for port in (8, 9)] == [(False, "environment.pem"), (True, "environment.pem")]
+        assert [asked(9, verify) for verify in (False, "own.pem")] == [(True, False), (True, "own.pem")]
+
+
 def test_proxy_that_wants_a_password(monkeypatch: pytest.MonkeyPatch) -> None:
     with Server(in_turn(Reply(407, b"<html>"))) as server:
         monkeypatch.setenv("HTTP_PROXY", server.url)

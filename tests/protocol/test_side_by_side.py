@@ -1,0 +1,34 @@
+"""The engine has several resources served at a time: none waits until another is done."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from protocol.plugin import FLAVOURS, Plugin
+from pulumi_cbr.simulator import Simulator
+
+
+@pytest.mark.parametrize("flavour", sorted(FLAVOURS))
+def test_four_are_made_at_a_time(flavour: str) -> None:
+    with Simulator() as service, Plugin(flavour, service.env()) as plugin:
+        meeting = threading.Barrier(4)
+        take = service.faults.take
+
+        def held(method: str, path: str) -> Any:
+            if method == "POST" and path.endswith("/members"):
+                meeting.wait(30)
+            return take(method, path)
+
+        service.faults.take = held  # type: ignore[method-assign]
+        project = service.projects[0]
+
+        def make(backup: str) -> str:
+            return plugin.create("BackupShareMember", {"backup_id": backup, "dest_project_id": project})[0]
+
+        backups = [backup.id for backup in service.backups[:4]]
+        with ThreadPoolExecutor(4) as threads:
+            assert list(threads.map(make, backups)) == [f"{backup}/{project}" for backup in backups]

@@ -1,0 +1,150 @@
+"""Nobody waits for another's retries: while some resources wait, others are served."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timezone
+
+import pytest
+
+from pulumi_cbr import notes
+from pulumi_cbr.accounts import Accounts
+from pulumi_cbr.api.errors import CbrError
+from pulumi_cbr.api.retries import Timing
+from pulumi_cbr.backup_share import BackupShareLifecycle
+from pulumi_cbr.backup_share_accepter import BackupShareAccepterLifecycle
+from pulumi_cbr.backup_share_member import BackupShareMemberLifecycle
+from pulumi_cbr.simulator import Fault, Simulator
+
+#: Seconds after which a test has failed.
+LONG = 30.0
+
+
+class Asleep:
+    """Keeps all who wait asleep until they are woken, and counts them."""
+
+    def __init__(self) -> None:
+        self._fallen = threading.Semaphore(0)
+        self._morning = threading.Event()
+        # Tries that are slow to be woken have time left all the same.
+        self.timing = Timing(sleep=self._sleep, clock=lambda: 0.0)
+
+    def are(self, number: int) -> bool:
+        """Tell whether so many more have fallen asleep."""
+        return all(self._fallen.acquire(timeout=LONG) for _ in range(number))
+
+    def wake(self) -> None:
+        self._morning.set()
+
+    def _sleep(self, seconds: float) -> None:
+        self._fallen.release()
+        assert self._morning.wait(LONG)
+
+
+def _unset(name: str) -> None:
+    """Look up a setting in a stack that has none."""
+
+
+@pytest.fixture
+def service() -> Iterator[Simulator]:
+    notes._own.clear()
+    with Simulator() as running:
+        yield running
+
+
+@pytest.fixture
+def asleep() -> Iterator[Asleep]:
+    them = Asleep()
+    yield them
+    them.wake()
+
+
+Scenario = Callable[[Simulator, Accounts, str], object]
+
+
+def throttled(service: Simulator, accounts: Accounts, backup: str) -> object:
+    service.faults.add(Fault("throttle", "POST", backup))
+    return BackupShareMemberLifecycle(accounts).create({"backup_id": backup, "dest_project_id": service.projects[0]})
+
+
+def lost(service: Simulator, accounts: Accounts, backup: str) -> object:
+    service.faults.add(Fault("reset_before", "POST", backup))
+    return BackupShareMemberLifecycle(accounts).create({"backup_id": backup, "dest_project_id": service.projects[0]})
+
+
+def not_visible_yet(service: Simulator, accounts: Accounts, backup: str) -> object:
+    young = {"status": "pending", "created_at": datetime.now(timezone.utc).isoformat()}
+    return BackupShareMemberLifecycle(accounts).read(f"{backup}/{service.projects[0]}", young)
+
+
+def not_shared_yet(service: Simulator, accounts: Accounts, backup: str) -> object:
+    inputs = {"backup_id": backup, "vault_id": service.vaults[0].id}
+    with pytest.raises(CbrError, match="is not shared with"):
+        BackupShareAccepterLifecycle(accounts).create(inputs)
+    return None
+
+
+def withdrawing_ten(service: Simulator, accounts: Accounts, backup: str) -> object:
+    hooks = BackupShareLifecycle(accounts)
+    id_, outputs = hooks.create({"backup_id": backup, "dest_project_ids": service.projects[:10]})
+    for project in service.projects[:10]:
+        service.faults.add(Fault("throttle", "DELETE", f"{backup}/members/{project}"))
+    hooks.delete(id_, outputs)
+    return None
+
+
+@pytest.mark.parametrize(
+    ("scenario", "sleepers"),
+    [(throttled, 1), (lost, 1), (not_visible_yet, 1), (not_shared_yet, 1), (withdrawing_ten, 10)],
+)
+def test_nobody_waits_for_another(
+    scenario: Scenario, sleepers: int, service: Simulator, asleep: Asleep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    role = "receiver" if scenario is not_shared_yet else "owner"
+    accounts = {}
+    for name in role, "owner":
+        for variable, value in service.env(name).items():
+            monkeypatch.setenv(variable, value)
+        accounts[name] = Accounts(_unset, asleep.timing)
+        accounts[name].of(None)
+    one, two, other = (backup.id for backup in service.backups[:3])
+    with ThreadPoolExecutor(3) as threads:
+        try:
+            waiting = [threads.submit(scenario, service, accounts[role], backup) for backup in (one, two)]
+            # All at once, so that none has what another needs to fall asleep.
+            assert asleep.are(2 * sleepers)
+            hooks = BackupShareLifecycle(accounts["owner"])
+            inputs = {"backup_id": other, "dest_project_ids": service.projects[:3]}
+            served = threads.submit(lambda: hooks.delete(*hooks.create(inputs)))
+            served.result(LONG)
+            assert not any(future.done() for future in waiting)
+        finally:
+            asleep.wake()
+        for future in waiting:
+            future.result(LONG)
+
+
+def test_all_resources_of_a_project_share_an_account(service: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable, value in service.env("owner").items():
+        monkeypatch.setenv(variable, value)
+    one, other = Accounts(_unset), Accounts(_unset)
+    assert one.of(None) is other.of(None)
+
+
+def test_a_member_and_a_set_of_one_backup_are_read_by_one_list(
+    service: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable, value in service.env("owner").items():
+        monkeypatch.setenv(variable, value)
+    accounts = Accounts(_unset)
+    member, several = BackupShareMemberLifecycle(accounts), BackupShareLifecycle(accounts)
+    backup, (a, b, c) = service.backups[0].id, service.projects[:3]
+    made = [
+        (member, *member.create({"backup_id": backup, "dest_project_id": a})),
+        (several, *several.create({"backup_id": backup, "dest_project_ids": [b, c]})),
+    ]
+    service.clear_calls()
+    assert all(hooks.read(id_, outputs) for hooks, id_, outputs in made)
+    assert [call.method for call in service.calls] == ["GET"]
