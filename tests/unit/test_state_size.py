@@ -27,7 +27,6 @@ def test_outputs_of_a_member_are_few_and_each_is_there_once(flavour: str, given:
     own = {name: value for name, value in outputs.items() if name not in inputs}
     assert len(set(map(str, outputs.values()))) == len(outputs)
     assert len(json.dumps(own)) < 240
-    assert None not in own.values()
 
 
 @pytest.mark.parametrize("flavour", sorted(FLAVOURS))
