@@ -80,7 +80,8 @@ class Plugin:
         self._reader = threading.Thread(target=self._said.extend, args=(self.process.stderr,), daemon=True)
         self._reader.start()
         port = self.process.stdout.readline().strip()
-        self._channel = grpc.insecure_channel(f"127.0.0.1:{port}")
+        # Its own connection: gRPC would share one that has failed, to a plugin that was killed and had the same port.
+        self._channel = grpc.insecure_channel(f"127.0.0.1:{port}", options=[("grpc.use_local_subchannel_pool", 1)])
         self._stub = provider_pb2_grpc.ResourceProviderStub(self._channel)
         prefixed = {f"cbr:{name}": value for name, value in self.config.items()}
         args = prefixed if self.flavour == "dynamic" else dict(self.config)
