@@ -56,9 +56,7 @@ class DynamicProvider(ResourceProvider):
 
     def configure(self, req: ConfigureRequest) -> None:
         _speak_to_the_user()
-        plugin = sys.modules["__main__"]
-        if getattr(plugin.__spec__, "name", None) == "pulumi.dynamic.__main__":
-            _settle_in(plugin)
+        _settle_in()
         self._hooks = _clean(lambda: self.lifecycle(Accounts(lambda name: req.config.get(f"cbr:{name}"))))
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
@@ -139,13 +137,16 @@ def _speak_to_the_user() -> None:
         logger.setLevel(logging.DEBUG if every_call(sys.argv) else logging.WARNING)
 
 
-def _settle_in(plugin: types.ModuleType) -> None:
-    """Shorten failed hooks, and set apart from garbage collection what the plugin's process has loaded so far."""
-    # A full collection looks through it all, 20 ms long, and the imports of the first call would set one off.
-    gc.freeze()
-    # The plugin hands `traceback.format_exc()` to the engine. Of all that is in its process, only our own errors are
-    # shortened: other people's providers keep their tracebacks, and other code the module as it is.
-    if getattr(plugin, "traceback", None) is traceback:
+def _settle_in() -> None:
+    """Shorten failed hooks in the plugin's process, and set apart from garbage collection what it has loaded."""
+    plugin = sys.modules["__main__"]
+    is_plugin = getattr(plugin.__spec__, "name", None) == "pulumi.dynamic.__main__"
+    # Once a process: the provider of another kind finds it done.
+    if is_plugin and getattr(plugin, "traceback", None) is traceback:
+        # A full collection looks through all that is loaded, 20 ms long, and the imports of the first call would set one off.
+        gc.freeze()
+        # The plugin hands `traceback.format_exc()` to the engine. Of all that is in its process, only our own errors are
+        # shortened: other people's providers keep their tracebacks, and other code the module as it is.
         shortened = types.ModuleType("traceback")
         vars(shortened).update(vars(traceback), format_exc=_format)
         vars(plugin)["traceback"] = shortened

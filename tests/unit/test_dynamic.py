@@ -132,9 +132,10 @@ def test_gone_is_told_to_a_refresh_and_refused_to_a_get() -> None:
 def test_the_plugins_process_alone_is_changed(name: str | None, replaced: bool) -> None:
     """A program that is not the plugin keeps its `traceback` and its garbage collection; the plugin's has all that it had."""
     script = f"""
-        import gc, traceback, importlib.machinery, sys
+        import gc, traceback, importlib.machinery, sys, weakref
         __spec__ = importlib.machinery.ModuleSpec({name!r}, None) if {name!r} else None
         from pulumi.dynamic import ConfigureRequest
+        from pulumi_cbr.backup_share import BackupShareProvider
         from pulumi_cbr.backup_share_member import BackupShareMemberProvider
         from pulumi_cbr.failures import Refused
         BackupShareMemberProvider().configure(ConfigureRequest({{}}))
@@ -149,5 +150,12 @@ def test_the_plugins_process_alone_is_changed(name: str | None, replaced: bool) 
         assert (formatted(Refused("ours")) == "cbr: ours") == {replaced}
         assert traceback.extract_stack and traceback.print_exc
         assert bool(gc.get_freeze_count()) == {replaced}
+        class Rubbish:
+            def __init__(self):
+                self.itself = self
+        left = weakref.ref(Rubbish())
+        BackupShareProvider().configure(ConfigureRequest({{}}))
+        gc.collect()
+        assert left() is None
     """
     subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=True)
