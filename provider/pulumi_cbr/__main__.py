@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 
 from pulumi_cbr import doctor
+from pulumi_cbr.stdout import forget_stdout
 
 
 def main() -> int:
@@ -20,13 +20,14 @@ def main() -> int:
     command.add_argument("--stack", help="read the configuration of this stack (default: the one that is selected)")
     command.add_argument("--json", action="store_true", help="for scripts")
     given = parser.parse_args()
-    return doctor.run(cloud=given.cloud, stack=given.stack, as_json=given.json)
+    try:
+        code = doctor.run(cloud=given.cloud, stack=given.stack, as_json=given.json)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        forget_stdout()
+        return 1
+    return code
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except BrokenPipeError:
-        # As with `| head`. What is left cannot be written at the end either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+    sys.exit(main())

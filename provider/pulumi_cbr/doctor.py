@@ -183,11 +183,10 @@ def _configuration(stack: str | None) -> tuple[_Entries, Finding]:
     if told.returncode:
         reason = (told.stderr.strip().splitlines() or ["pulumi says nothing"])[0].removeprefix("error: ")
         state = "failed" if stack else "note"
-        elsewhere = "no Pulumi.yaml" in reason
-        advice = "Run this in the folder of a Pulumi project to have its stack's `cbr:*` settings looked at too."
-        return {}, Finding(
-            "stack", state, f"no configuration of a stack was read: {reason}", advice if elsewhere else ""
-        )
+        advice = ""
+        if "no Pulumi.yaml" in reason:
+            advice = "Run this in the folder of a Pulumi project to have its stack's `cbr:*` settings looked at too."
+        return {}, Finding("stack", state, f"no configuration of a stack was read: {reason}", advice)
     entries: _Entries = {
         name.removeprefix("cbr:"): entry
         for name, entry in json.loads(told.stdout or "{}").items()

@@ -14,8 +14,8 @@ OWN = "0123456789abcdef0123456789abcdef"
 SETTINGS = {"token": "t", "endpoint": "https://cbr.example.com", "projectId": OWN}
 
 
-def test_equal_settings_share_one_account_in_all_threads() -> None:
-    timing = Timing()
+@pytest.mark.parametrize("timing", [Timing(), None])
+def test_equal_settings_share_one_account_in_all_threads(timing: Timing | None) -> None:
     with ThreadPoolExecutor(20) as pool:
         accounts = set(pool.map(lambda _: Accounts(SETTINGS.get, timing).of(None), range(40)))
     assert len(accounts) == 1

@@ -15,6 +15,7 @@ from pulumi_cbr.accounts import Accounts
 from pulumi_cbr.api.retries import Timing
 from pulumi_cbr.backup_share import BackupShareLifecycle
 from pulumi_cbr.simulator import Simulator
+from unit.signing_in import sign_in
 
 PACKAGE = Path(cbr.__file__).parent
 BACKUP = "2f8a1a44-7b1f-4a80-b7d5-1f1b3c2d4e5f"
@@ -90,8 +91,7 @@ def test_each_property_and_each_argument_is_documented(file: str) -> None:
 
 
 def hooks_of(simulator: Simulator, monkeypatch: pytest.MonkeyPatch, timing: Timing) -> BackupShareLifecycle:
-    for name, value in simulator.env().items():
-        monkeypatch.setenv(name, value)
+    sign_in(monkeypatch, simulator.env())
     return BackupShareLifecycle(Accounts(lambda _: None, timing))
 
 

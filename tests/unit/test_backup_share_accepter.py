@@ -12,14 +12,14 @@ from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.api.retries import Timing
 from pulumi_cbr.backup_share_accepter import BackupShareAccepterLifecycle
 from pulumi_cbr.simulator import Simulator
+from unit.signing_in import sign_in
 
 
 def test_a_share_is_waited_for_a_quarter_of_a_minute(
     cbr_simulator: Simulator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     waits: list[float] = []
-    for name, value in cbr_simulator.env("receiver").items():
-        monkeypatch.setenv(name, value)
+    sign_in(monkeypatch, cbr_simulator.env("receiver"))
     monkeypatch.setattr(logging.getLogger("pulumi_cbr"), "propagate", True)
     hooks = BackupShareAccepterLifecycle(Accounts(lambda _: None, Timing(sleep=waits.append)))
     backup = cbr_simulator.backups[0].id
@@ -35,8 +35,7 @@ def test_a_share_is_waited_for_a_quarter_of_a_minute(
 
 def test_a_lost_answer_is_tried_again_only_so_often(cbr_simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float] = []
-    for name, value in cbr_simulator.env("receiver").items():
-        monkeypatch.setenv(name, value)
+    sign_in(monkeypatch, cbr_simulator.env("receiver"))
     hooks = BackupShareAccepterLifecycle(Accounts(lambda _: None, Timing(sleep=waits.append)))
     backup = cbr_simulator.backups[0].id
     cbr_simulator.share(backup, cbr_simulator.projects[0])
@@ -48,8 +47,7 @@ def test_a_lost_answer_is_tried_again_only_so_often(cbr_simulator: Simulator, mo
 
 
 def test_two_threads_accept_two_backups(cbr_simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in cbr_simulator.env("receiver").items():
-        monkeypatch.setenv(name, value)
+    sign_in(monkeypatch, cbr_simulator.env("receiver"))
     hooks = BackupShareAccepterLifecycle(Accounts(lambda _: None))
     vault, project = cbr_simulator.vaults[0].id, cbr_simulator.projects[0]
     backups = [backup.id for backup in cbr_simulator.backups[:8]]

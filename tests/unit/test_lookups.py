@@ -16,12 +16,12 @@ import pytest
 import pulumi_cbr as cbr
 from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.simulator import Simulator
+from unit.signing_in import sign_in
 
 
 @pytest.fixture(autouse=True)
 def signed_in(cbr_simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in cbr_simulator.env().items():
-        monkeypatch.setenv(name, value)
+    sign_in(monkeypatch, cbr_simulator.env())
 
 
 @pytest.fixture(autouse=True)
@@ -34,8 +34,7 @@ def no_settings() -> Iterator[None]:
 @pytest.fixture
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
     with Simulator(backups=250, page_size=100) as running:
-        for name, value in running.env().items():
-            monkeypatch.setenv(name, value)
+        sign_in(monkeypatch, running.env())
         yield running
 
 

@@ -15,6 +15,7 @@ from pulumi_cbr.api.retries import Timing
 from pulumi_cbr.failures import already_shared
 from pulumi_cbr.sharing import Incomplete, outputs_of, share, visible_again
 from pulumi_cbr.simulator import Fault, Simulator
+from unit.signing_in import sign_in
 
 WAITED: list[float] = []
 #: What happens elsewhere while this side waits, one after another.
@@ -35,8 +36,7 @@ def service() -> Iterator[Simulator]:
 
 @pytest.fixture
 def account(service: Simulator, monkeypatch: pytest.MonkeyPatch) -> Account:
-    for name, value in service.env().items():
-        monkeypatch.setenv(name, value)
+    sign_in(monkeypatch, service.env())
     WAITED.clear()
     return Accounts({"maxRetries": 2}.get, Timing(sleep=wait)).of(None)
 

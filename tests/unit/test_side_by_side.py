@@ -17,6 +17,7 @@ from pulumi_cbr.backup_share import BackupShareLifecycle
 from pulumi_cbr.backup_share_accepter import BackupShareAccepterLifecycle
 from pulumi_cbr.backup_share_member import BackupShareMemberLifecycle
 from pulumi_cbr.simulator import Fault, Simulator
+from unit.signing_in import sign_in
 
 #: Seconds after which a test has failed.
 LONG = 30.0
@@ -41,10 +42,6 @@ class Asleep:
     def _sleep(self, seconds: float) -> None:
         self._fallen.release()
         assert self._morning.wait(LONG)
-
-
-def _unset(name: str) -> None:
-    """Look up a setting in a stack that has none."""
 
 
 @pytest.fixture
@@ -105,9 +102,8 @@ def test_nobody_waits_for_another(
     role = "receiver" if scenario is not_shared_yet else "owner"
     accounts = {}
     for name in role, "owner":
-        for variable, value in service.env(name).items():
-            monkeypatch.setenv(variable, value)
-        accounts[name] = Accounts(_unset, asleep.timing)
+        sign_in(monkeypatch, service.env(name))
+        accounts[name] = Accounts(lambda _: None, asleep.timing)
         accounts[name].of(None)
     one, two, other = (backup.id for backup in service.backups[:3])
     with ThreadPoolExecutor(3) as threads:
@@ -124,27 +120,3 @@ def test_nobody_waits_for_another(
             asleep.wake()
         for future in waiting:
             future.result(LONG)
-
-
-def test_all_resources_of_a_project_share_an_account(service: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable, value in service.env("owner").items():
-        monkeypatch.setenv(variable, value)
-    one, other = Accounts(_unset), Accounts(_unset)
-    assert one.of(None) is other.of(None)
-
-
-def test_a_member_and_a_set_of_one_backup_are_read_by_one_list(
-    service: Simulator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for variable, value in service.env("owner").items():
-        monkeypatch.setenv(variable, value)
-    accounts = Accounts(_unset)
-    member, several = BackupShareMemberLifecycle(accounts), BackupShareLifecycle(accounts)
-    backup, (a, b, c) = service.backups[0].id, service.projects[:3]
-    made = [
-        (member, *member.create({"backup_id": backup, "dest_project_id": a})),
-        (several, *several.create({"backup_id": backup, "dest_project_ids": [b, c]})),
-    ]
-    service.clear_calls()
-    assert all(hooks.read(id_, outputs) for hooks, id_, outputs in made)
-    assert [call.method for call in service.calls] == ["GET"]

@@ -19,6 +19,7 @@ from pulumi_cbr.backup_share_accepter import BackupShareAccepterLifecycle
 from pulumi_cbr.backup_share_member import BackupShareMemberLifecycle
 from pulumi_cbr.lifecycle import UNKNOWN, Lifecycle, Reading
 from pulumi_cbr.simulator import Fault, Simulator
+from unit.signing_in import sign_in
 
 IN_NO_TIME = Timing(sleep=lambda seconds: None)
 
@@ -28,13 +29,8 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
     """Serve, signed in as the owner; no share is a resource's yet."""
     notes._own.clear()
     with Simulator() as running:
-        be(running, "owner", monkeypatch)
+        sign_in(monkeypatch, running.env("owner"))
         yield running
-
-
-def be(service: Simulator, role: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in service.env(role).items():
-        monkeypatch.setenv(name, value)
 
 
 def accounts(timing: Timing = IN_NO_TIME, **config: object) -> Accounts:
@@ -76,9 +72,22 @@ def test_what_the_receiver_did_is_read_by_the_owner(service: Simulator, monkeypa
     backup, project = service.backups[0].id, service.projects[0]
     id_, outputs = owner.create({"backup_id": backup, "dest_project_id": project})
     assert found(owner.read(id_, outputs))["status"] == "pending"
-    be(service, "receiver", monkeypatch)
+    sign_in(monkeypatch, service.env("receiver"))
     BackupShareAccepterLifecycle(accounts()).create({"backup_id": backup, "vault_id": service.vaults[0].id})
     assert found(owner.read(id_, outputs))["status"] == "accepted"
+
+
+def test_a_member_and_a_set_of_one_backup_are_read_by_one_list(service: Simulator) -> None:
+    shared = accounts()
+    member, several = BackupShareMemberLifecycle(shared), BackupShareLifecycle(shared)
+    backup, (a, b, c) = service.backups[0].id, service.projects[:3]
+    made = [
+        (member, *member.create({"backup_id": backup, "dest_project_id": a})),
+        (several, *several.create({"backup_id": backup, "dest_project_ids": [b, c]})),
+    ]
+    service.clear_calls()
+    assert all(hooks.read(id_, outputs) for hooks, id_, outputs in made)
+    assert [call.method for call in service.calls] == ["GET"]
 
 
 # Lost answers
@@ -274,7 +283,7 @@ def test_preflight_of_an_encrypted_backup(service: Simulator) -> None:
 @pytest.fixture
 def hidden(service: Simulator, monkeypatch: pytest.MonkeyPatch) -> BackupShareAccepterLifecycle:
     service.state.switches = service.state.switches.__class__(receiver_sees_member=False)
-    be(service, "receiver", monkeypatch)
+    sign_in(monkeypatch, service.env("receiver"))
     return BackupShareAccepterLifecycle(accounts())
 
 
@@ -315,7 +324,7 @@ def test_an_acceptance_that_is_right_makes_no_call_in_an_update(
 ) -> None:
     backup, project = service.backups[0].id, service.projects[0]
     service.share(backup, project)
-    be(service, "receiver", monkeypatch)
+    sign_in(monkeypatch, service.env("receiver"))
     hooks = BackupShareAccepterLifecycle(accounts())
     id_, outputs = hooks.create({"backup_id": backup, "vault_id": service.vaults[0].id})
     service.clear_calls()

@@ -24,6 +24,7 @@ from urllib.request import ProxyHandler, Request, build_opener
 from pulumi_cbr.simulator.faults import FORMS
 from pulumi_cbr.simulator.records import DISK, SERVER
 from pulumi_cbr.simulator.running import announced, announcements, forget
+from pulumi_cbr.stdout import forget_stdout
 
 __all__ = ["main"]
 
@@ -50,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"cbr simulator: {failed}", file=sys.stderr)
         return 1
     except BrokenPipeError:
-        _forget_stdout()
+        forget_stdout()
         return 1
     except KeyboardInterrupt:
         return 130
@@ -171,7 +172,7 @@ def _serve(options: argparse.Namespace) -> int:
                 if sys.stderr.isatty():
                     print('sign a shell in: eval "$(python -m pulumi_cbr.simulator env)"', file=sys.stderr)
             except BrokenPipeError:
-                _forget_stdout()
+                forget_stdout()
             threading.Event().wait()
     finally:
         simulator.stop()
@@ -183,11 +184,6 @@ def _leave(_number: int, _frame: object) -> NoReturn:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     raise SystemExit(0)
-
-
-def _forget_stdout() -> None:
-    """Nobody reads standard output any more: keep Python from complaining of that at its end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 # The commands that talk to a running one

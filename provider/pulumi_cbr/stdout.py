@@ -1,0 +1,11 @@
+"""Standard output of the command lines."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def forget_stdout() -> None:
+    """Keep Python from complaining at its end that nobody reads standard output any more, as behind ``| head``."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
