@@ -15,6 +15,7 @@ import pytest
 from pulumi_cbr import __main__ as command
 from pulumi_cbr.api.settings import SETTINGS
 from pulumi_cbr.simulator import Fault, Simulator
+from unit.signing_in import sign_in
 
 
 @pytest.fixture
@@ -41,11 +42,6 @@ def doctor(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], 
     monkeypatch.setattr("sys.argv", ["pulumi_cbr", "doctor", *arguments])
     code = command.main()
     return code, capsys.readouterr().out
-
-
-def sign_in(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> None:
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
 
 
 def test_all_is_well(
@@ -382,8 +378,11 @@ def test_without_the_cli(engine: Path, monkeypatch: pytest.MonkeyPatch, capsys: 
     assert "its configuration was not read: `pulumi` is not on PATH" in doctor(monkeypatch, capsys)[1]
 
 
-def test_a_reader_that_has_seen_enough(engine: Path) -> None:
-    command = [sys.executable, "-m", "pulumi_cbr", "doctor"]
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_a_reader_that_has_seen_enough(engine: Path, form: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    # What is written at once cannot fail at the end.
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+    command = [sys.executable, "-m", "pulumi_cbr", "doctor", *form]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout
         assert process.stderr
