@@ -6,34 +6,44 @@ import threading
 from typing import TYPE_CHECKING
 
 from pulumi_cbr.api.errors import CbrError
+from pulumi_cbr.api.retries import Timing
 from pulumi_cbr.api.settings import ConfigLookup, Settings, load, option
+from pulumi_cbr.member_lists import MemberLists
+from pulumi_cbr.preflight import Preflight
 
 if TYPE_CHECKING:
-    # The client brings requests and keystoneauth1, which a preview without calls never loads.
     from pulumi_cbr.api.client import CbrClient
-    from pulumi_cbr.api.retries import Timing
-    from pulumi_cbr.member_lists import MemberLists
-    from pulumi_cbr.preflight import Preflight
 
 
 class Account:
     """One project to sign in to: its client, and the lists of members that its reads share."""
 
     def __init__(self, settings: Settings, timing: Timing | None) -> None:
-        from pulumi_cbr.api.client import CbrClient
-        from pulumi_cbr.member_lists import MemberLists
-        from pulumi_cbr.preflight import Preflight
+        self._settings = settings
+        self._timing = timing or Timing()
+        self._client: CbrClient | None = None
+        self.lists: MemberLists = MemberLists(
+            lambda backup_id: self.client.list_members(backup_id), timing=self._timing, timeout=settings.timeout
+        )
+        self.preflight: Preflight = Preflight(lambda: self.client, timing=self._timing, timeout=settings.timeout)
 
-        self.client: CbrClient = CbrClient(settings, timing=timing)
-        self.lists: MemberLists = MemberLists(self.client.list_members)
-        self.preflight: Preflight = Preflight(self.client)
+    @property
+    def client(self) -> CbrClient:
+        """The client, made at its first use: it brings requests and keystoneauth1, which a preview without calls never loads."""
+        with _lock:
+            if self._client is None:
+                from pulumi_cbr.api.client import CbrClient
+
+                self._client = CbrClient(self._settings, timing=self._timing)
+            return self._client
 
     def changed(self, backup_id: str) -> None:
-        """Say that a backup's members were changed: no account serves an older list (owner and receiver see the same)."""
+        """Say that a backup's members were changed: no account goes by an older list (owner and receiver see the same)."""
         with _lock:
             accounts = list(_accounts.values())
         for account in accounts:
             account.lists.drop(backup_id)
+            account.preflight.over(backup_id)
 
     def ensure_own(self, source_project_id: str | None) -> None:
         """Refuse to be signed in to another project than the one that the share was made from. Raises `CbrError`.

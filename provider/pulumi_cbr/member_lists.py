@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
 from pulumi_cbr.api.errors import NotAllowed, NotFound
+from pulumi_cbr.api.joined import JoinedCall
+from pulumi_cbr.api.retries import Patience, Timing
 
 if TYPE_CHECKING:
     from pulumi_cbr.api.models import Member
@@ -24,38 +24,27 @@ class MemberLists:
     `drop` after a write makes the next read ask again, also where a list from before the write is still on its way.
     """
 
-    def __init__(
-        self, fetch: Callable[[str], tuple[Member, ...]], *, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, fetch: Callable[[str], tuple[Member, ...]], *, timing: Timing, timeout: float) -> None:
         self._fetch = fetch
-        self._clock = clock
+        self._timing = timing
+        self._timeout = timeout
         self._lock = threading.Lock()
-        self._lists: dict[str, tuple[float, Future[Mapping[str, Member]]]] = {}
+        self._lists: dict[str, tuple[float, JoinedCall[Mapping[str, Member]]]] = {}
 
     def of(self, backup_id: str) -> Mapping[str, Member]:
         """Give a backup's members by their project's ID. Raises what the call raises."""
-        now = self._clock()
+        now = self._timing.clock()
         with self._lock:
-            asked_at, future = self._lists.get(backup_id, (now, None))
-            mine = future is None or (future.done() and now - asked_at > _KEPT)
-            if mine or future is None:
-                future = Future()
-                self._lists[backup_id] = (now, future)
-        if mine:
-            try:
-                future.set_result({member.dest_project_id: member for member in self._fetch(backup_id)})
-            except BaseException as error:
-                future.set_exception(error)
-                if not isinstance(error, (NotAllowed, NotFound)):
-                    self._forget(backup_id, future)
-        return future.result()
+            asked_at, listing = self._lists.get(backup_id, (now, None))
+            if listing is None or (now - asked_at > _KEPT and not listing.on_its_way):
+                listing = JoinedCall(f"listing the members of backup {backup_id}", kept=(NotAllowed, NotFound))
+                self._lists[backup_id] = now, listing
+        return listing.result(
+            lambda: {member.dest_project_id: member for member in self._fetch(backup_id)},
+            Patience(self._timing, self._timeout, 0),
+        )
 
     def drop(self, backup_id: str) -> None:
         """Forget a backup's list, after its members were changed."""
         with self._lock:
             self._lists.pop(backup_id, None)
-
-    def _forget(self, backup_id: str, future: Future[Mapping[str, Member]]) -> None:
-        with self._lock:
-            if self._lists.get(backup_id, (0.0, None))[1] is future:
-                del self._lists[backup_id]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection
-from concurrent.futures import Future
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
-from pulumi_cbr.api.errors import CbrError, NotFound
+from pulumi_cbr.api.errors import CbrError, NotAllowed, NotFound
+from pulumi_cbr.api.joined import JoinedCall
+from pulumi_cbr.api.retries import Patience, Timing
 from pulumi_cbr.failures import already_shared
 
 if TYPE_CHECKING:
@@ -21,10 +22,13 @@ _SERVER = "OS::Nova::Server"
 class Preflight:
     """What previews asked of one account's backups."""
 
-    def __init__(self, client: CbrClient) -> None:
+    def __init__(self, client: Callable[[], CbrClient], *, timing: Timing, timeout: float) -> None:
         self._client = client
+        self._timing = timing
+        self._timeout = timeout
         self._lock = threading.Lock()
-        self._asked: dict[str, Future[tuple[Backup, dict[str, Member]]]] = {}
+        self._asked: dict[str, JoinedCall[tuple[Backup, dict[str, Member]]]] = {}
+        self._changed: set[str] = set()
         # Who is to be a member by this program, in all its resources.
         self._planned: dict[str, set[str]] = {}
         self._declared: set[tuple[str, str]] = set()
@@ -34,6 +38,13 @@ class Preflight:
         """Say that a share is a resource's already: where that is replaced, it is checked once more, as if it were new."""
         with self._lock:
             self._kept.add((backup_id, project))
+
+    def over(self, backup_id: str) -> None:
+        """Say that a backup's members were changed: this is no preview, and what was asked of that backup is out of date.
+
+        Its calls themselves tell from now on what stands in their way.
+        """
+        self._changed.add(backup_id)
 
     def reasons(
         self,
@@ -55,12 +66,15 @@ class Preflight:
         if not joining:
             return []
         try:
-            backup, members = self._look(backup_id)
+            looked = self._look(backup_id)
         except NotFound:
-            own = self._client.project_id()
+            own = self._client().project_id()
             return [f"backup {backup_id} does not exist in project {own}: check its ID, the region, and the project"]
         except CbrError as error:
             return [f"could not be looked at: {error}"]
+        if looked is None:
+            return []
+        backup, members = looked
         with self._lock:
             planned = self._planned.setdefault(backup_id, set())
             pairs = {(backup_id, project) for project in joining}
@@ -88,25 +102,29 @@ class Preflight:
             )
         there = [members[project] for project in joining if project in members]
         if there and not adopt:
-            reasons.append(already_shared(backup_id, there, self._client.service_now()))
+            reasons.append(already_shared(backup_id, there, self._client().service_now()))
         reasons += [
             f"the share of backup {backup_id} with project {project} is declared twice" for project in sorted(twice)
         ]
         return reasons
 
     def members(self, backup_id: str) -> Collection[str]:
-        """Give the projects that are members now. Raises what the calls raise."""
-        return self._look(backup_id)[1]
+        """Give the projects that are members now, none once they were changed. Raises what the calls raise."""
+        looked = self._look(backup_id)
+        return looked[1] if looked else ()
 
-    def _look(self, backup_id: str) -> tuple[Backup, dict[str, Member]]:
+    def _look(self, backup_id: str) -> tuple[Backup, dict[str, Member]] | None:
+        """Give the backup and its members, None once they were changed."""
+        if backup_id in self._changed:
+            return None
         with self._lock:
-            mine = backup_id not in self._asked
-            asked = self._asked.setdefault(backup_id, Future())
-        if mine:
-            try:
-                backup = self._client.show_backup(backup_id)
-                members = {member.dest_project_id: member for member in self._client.list_members(backup_id)}
-                asked.set_result((backup, members))
-            except BaseException as error:
-                asked.set_exception(error)
-        return asked.result()
+            asked = self._asked.setdefault(
+                backup_id, JoinedCall(f"looking at backup {backup_id}", kept=(NotAllowed, NotFound))
+            )
+
+        def look() -> tuple[Backup, dict[str, Member]]:
+            backup = self._client().show_backup(backup_id)
+            return backup, {member.dest_project_id: member for member in self._client().list_members(backup_id)}
+
+        looked = asked.result(look, Patience(self._timing, self._timeout, 0))
+        return None if backup_id in self._changed else looked

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextvars
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent import futures
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +48,7 @@ class Incomplete(CbrError):
 
 # Ten members of each resource that the engine has served at a time, which are 256 at most: nobody waits for another's
 # retries. Threads start when they are needed.
-_side_by_side = ThreadPoolExecutor(10 * 256, thread_name_prefix="pulumi-cbr")
+_side_by_side = futures.ThreadPoolExecutor(10 * 256, thread_name_prefix="pulumi-cbr")
 
 
 def share(account: Account, backup_id: str, projects: Sequence[str], *, adopt: bool = False) -> dict[str, Member]:
@@ -167,11 +167,15 @@ def withdraw(account: Account, backup_id: str, projects: Iterable[str]) -> None:
             return error
         return None
 
+    running: dict[str, futures.Future[CbrError | None]] = {}
     try:
-        # Each in a copy of the caller's context, which knows how much time is left.
-        running = {project: _side_by_side.submit(contextvars.copy_context().run, one, project) for project in projects}
+        for project in projects:
+            # Each in a copy of the caller's context, which knows how much time is left.
+            running[project] = _side_by_side.submit(contextvars.copy_context().run, one, project)
         errors = {project: error for project, future in running.items() if (error := future.result())}
     finally:
+        # A bug in one of them must not leave others on their way.
+        futures.wait(running.values())
         account.changed(backup_id)
     staying = [(project, error) for project, error in errors.items() if not isinstance(error, NotFound)]
     if staying:

@@ -415,6 +415,24 @@ def test_custom_timeouts_bound_a_create(
         creating.result(LONG / 4)
 
 
+def test_custom_timeouts_and_cancel_end_a_wait_for_anothers_sign_in(own_service: Simulator) -> None:
+    one, two, three = (entry.id for entry in own_service.backups[:3])
+    project = own_service.projects[0]
+    met = refused(own_service, "auth/tokens")
+    with Plugin("native", own_service.env()) as plugin:
+        signing_in = in_the_background(lambda: plugin.create(KIND, {"backup_id": one, "dest_project_id": project}))
+        assert met.wait(LONG)
+        hurried = in_the_background(lambda: create_in(plugin, two, project, 0.5))
+        with pytest.raises(HookFailed, match=r"^cbr: signing in at \S+: no answer in time$"):
+            hurried.result(LONG / 4)
+        waiting = in_the_background(lambda: plugin.create(KIND, {"backup_id": three, "dest_project_id": project}))
+        plugin._call("Cancel", empty_pb2.Empty())
+        for creating in signing_in, waiting:
+            with pytest.raises(HookFailed, match="cancelled while waiting to try again"):
+                creating.result(LONG / 4)
+    assert all(own_service.members(backup) == {} for backup in (one, two, three))
+
+
 def test_custom_timeouts_bound_calls_side_by_side(plugin: Plugin, service: Simulator, backup: str) -> None:
     projects = service.projects[:3]
     _, outputs = plugin.create("BackupShare", {"backup_id": backup, "dest_project_ids": projects})

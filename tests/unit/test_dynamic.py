@@ -150,6 +150,7 @@ def test_the_plugins_process_alone_is_changed(name: str | None, replaced: bool) 
         assert (formatted(Refused("ours")) == "cbr: ours") == {replaced}
         assert traceback.extract_stack and traceback.print_exc
         assert bool(gc.get_freeze_count()) == {replaced}
+        assert gc.isenabled()
         class Rubbish:
             def __init__(self):
                 self.itself = self

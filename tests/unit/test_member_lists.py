@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import math
 import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime, timezone
 
 import pytest
 
 from pulumi_cbr.api.errors import NotAllowed, NotFound, ServiceError, Unreachable
 from pulumi_cbr.api.models import Member
+from pulumi_cbr.api.retries import Timing
 from pulumi_cbr.member_lists import MemberLists
 
 
 def member(project: str) -> Member:
     return Member("id", "pending", "b", project, datetime.now(timezone.utc))
+
+
+time_left = ContextVar("time_left", default=math.inf)
 
 
 class Service:
@@ -26,7 +33,13 @@ class Service:
         self.members: tuple[Member, ...] = (member("p"),)
         self.before_answer: Callable[[], None] = lambda: None
         self.now = 100.0
-        self.lists = MemberLists(self.fetch, clock=lambda: self.now)
+        self.looked = threading.Semaphore(0)
+        timing = Timing(clock=self.clock, time_left=lambda: time_left.get())
+        self.lists = MemberLists(self.fetch, timing=timing, timeout=120)
+
+    def clock(self) -> float:
+        self.looked.release()
+        return self.now
 
     def fetch(self, backup_id: str) -> tuple[Member, ...]:
         self.calls += 1
@@ -144,3 +157,75 @@ def test_a_failure_reaches_who_waits_and_is_not_kept(service: Service) -> None:
     assert service.calls == 2
     service.before_answer = lambda: None
     assert list(service.lists.of("b")) == ["p"]
+
+
+@contextmanager
+def on_its_way(service: Service, seconds: float, joining: float) -> Iterator[tuple[Future[Mapping[str, Member]], ...]]:
+    """Have two ask for a list, which have so many seconds left, and come back when the second waits for the first's.
+
+    The first one's call ends, by a failure, with the block.
+    """
+    asked, over = threading.Event(), threading.Event()
+
+    def fail() -> None:
+        asked.set()
+        service.before_answer = lambda: None
+        assert over.wait(30)
+        raise Unreachable("no answer in time")
+
+    def ask(left: float) -> Mapping[str, Member]:
+        time_left.set(left)
+        return service.lists.of("b")
+
+    service.before_answer = fail
+    with ThreadPoolExecutor(2) as threads:
+        try:
+            first = threads.submit(ask, seconds)
+            assert asked.wait(30)
+            while service.looked.acquire(blocking=False):
+                pass
+            second = threads.submit(ask, joining)
+            # It looks at the clock for the time of day, for its own end, and for how long it may wait.
+            assert all(service.looked.acquire(timeout=30) for _ in range(3))
+            yield first, second
+        finally:
+            over.set()
+
+
+def test_who_joins_has_its_own_time(service: Service) -> None:
+    with on_its_way(service, math.inf, 0.01) as (first, second):
+        assert "listing the members of backup b: no answer in time" in str(second.exception(30))
+        assert not first.done()
+
+
+@pytest.mark.parametrize(("seconds", "calls"), [(100.0, 2), (math.inf, 1)])
+def test_who_joins_one_with_less_time_does_not_fail_with_it(service: Service, seconds: float, calls: int) -> None:
+    with on_its_way(service, seconds, math.inf) as (first, second):
+        pass
+    assert isinstance(first.exception(), Unreachable)
+    assert isinstance(second.exception(), Unreachable) is (calls == 1)
+    assert service.calls == calls
+
+
+def test_a_list_is_joined_as_long_as_it_is_on_its_way_and_as_old_as_its_question(service: Service) -> None:
+    asked, answered = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        asked.set()
+        assert answered.wait(30)
+
+    service.before_answer = hold
+    with ThreadPoolExecutor(2) as threads:
+        reads = [threads.submit(service.lists.of, "b")]
+        assert asked.wait(30)
+        service.now += 10
+        while service.looked.acquire(blocking=False):
+            pass
+        reads.append(threads.submit(service.lists.of, "b"))
+        joined = all(service.looked.acquire(timeout=30) for _ in range(3))
+        answered.set()
+    assert joined
+    assert all(list(read.result()) == ["p"] for read in reads)
+    assert service.calls == 1
+    service.lists.of("b")
+    assert service.calls == 2

@@ -21,14 +21,24 @@ def test_import_loads_nothing_that_calls(module: str) -> None:
     assert not HEAVY.intersection(loaded.split())
 
 
+def test_import_loads_nothing_but_what_pulumi_has_loaded() -> None:
+    code = "import sys, pulumi; before = set(sys.modules); import pulumi_cbr; print(*set(sys.modules) - before)"
+    loaded = subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE, text=True).stdout
+    assert {module.partition(".")[0] for module in loaded.split()} == {"pulumi_cbr"}
+
+
 def _loaded(said: str) -> set[str]:
     """Give the modules that a process started with PYTHONPROFILEIMPORTTIME has loaded, from its standard error."""
     return {line.rpartition("|")[2].strip() for line in said.splitlines() if line.startswith("import time:")}
 
 
 @pytest.mark.parametrize("flavour", sorted(FLAVOURS))
-@pytest.mark.parametrize("calling", [False, True], ids=["check and diff", "create"])
-def test_plugin_loads_what_calls_at_its_first_call(flavour: str, calling: bool) -> None:
+@pytest.mark.parametrize(
+    ("calling", "config"),
+    [(False, {}), (False, {"preflight": "true"}), (True, {})],
+    ids=["preview", "preview that asks", "create"],
+)
+def test_plugin_loads_what_calls_at_its_first_call(flavour: str, calling: bool, config: dict[str, str]) -> None:
     with Simulator() as simulator:
         backup, projects = simulator.backups[0].id, simulator.projects[:2]
         kinds: dict[str, tuple[str, Properties]] = {
@@ -36,9 +46,11 @@ def test_plugin_loads_what_calls_at_its_first_call(flavour: str, calling: bool) 
             "BackupShare": (backup, {"dest_project_ids": projects}),
             "BackupShareAccepter": (f"{backup}/{projects[0]}", {"vault_id": simulator.vaults[0].id}),
         }
-        with Plugin(flavour, {**simulator.env(), "PYTHONPROFILEIMPORTTIME": "1"}) as plugin:
+        with Plugin(flavour, {**simulator.env(), "PYTHONPROFILEIMPORTTIME": "1"}, config) as plugin:
             for kind, (id_, own) in kinds.items():
-                checked, failures = plugin.check(kind, {"backup_id": backup, **own})
+                inputs = {"backup_id": backup, **own}
+                # What is new is looked at by a preview that asks, and what is there already is not.
+                checked, failures = plugin.check(kind, inputs, inputs if config else None)
                 assert not failures
                 assert not plugin.diff(kind, id_, {**checked, "status": "accepted"}, checked).changes
             if calling:

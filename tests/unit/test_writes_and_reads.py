@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextvars
 import logging
 import math
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 
 from pulumi_cbr import notes, sharing
 from pulumi_cbr.accounts import Accounts
-from pulumi_cbr.api.errors import CbrError, NotAllowed, UnexpectedAnswer
+from pulumi_cbr.api.errors import CbrError, LostAnswer, NotAllowed, UnexpectedAnswer
 from pulumi_cbr.api.retries import Timing
 from pulumi_cbr.backup_share import BackupShareLifecycle
 from pulumi_cbr.backup_share_accepter import BackupShareAccepterLifecycle
@@ -88,6 +89,107 @@ def test_a_member_and_a_set_of_one_backup_are_read_by_one_list(service: Simulato
     service.clear_calls()
     assert all(hooks.read(id_, outputs) for hooks, id_, outputs in made)
     assert [call.method for call in service.calls] == ["GET"]
+
+
+Call = Callable[[], object]
+
+
+def making_a_member(service: Simulator, owner: Accounts, backup: str, project: str) -> Call:
+    hooks = BackupShareMemberLifecycle(owner)
+    return lambda: hooks.create({"backup_id": backup, "dest_project_id": project})
+
+
+def withdrawing_a_member(service: Simulator, owner: Accounts, backup: str, project: str) -> Call:
+    hooks = BackupShareMemberLifecycle(owner)
+    id_, outputs = hooks.create({"backup_id": backup, "dest_project_id": project})
+    return lambda: hooks.delete(id_, outputs)
+
+
+def making_a_set(service: Simulator, owner: Accounts, backup: str, project: str) -> Call:
+    hooks = BackupShareLifecycle(owner)
+    return lambda: hooks.create({"backup_id": backup, "dest_project_ids": [project]})
+
+
+def withdrawing_a_set(service: Simulator, owner: Accounts, backup: str, project: str) -> Call:
+    hooks = BackupShareLifecycle(owner)
+    id_, outputs = hooks.create({"backup_id": backup, "dest_project_ids": [project]})
+    return lambda: hooks.delete(id_, outputs)
+
+
+def accepting(service: Simulator, receiver: Accounts, backup: str, project: str) -> Call:
+    service.share(backup, project)
+    hooks = BackupShareAccepterLifecycle(receiver)
+    return lambda: hooks.create({"backup_id": backup, "vault_id": service.vaults[0].id})
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["answered", "lost"])
+@pytest.mark.parametrize(
+    ("writing", "method", "after"),
+    [
+        (making_a_member, "add_members", ["pending"]),
+        (withdrawing_a_member, "delete_member", []),
+        (making_a_set, "add_members", ["pending"]),
+        (withdrawing_a_set, "delete_member", []),
+        (accepting, "update_member", ["accepted"]),
+    ],
+)
+def test_what_is_read_during_a_write_is_not_read_after_it(
+    service: Simulator, monkeypatch: pytest.MonkeyPatch, writing: Any, method: str, after: list[str], lost: bool
+) -> None:
+    owner = accounts(maxRetries=0)
+    lists = owner.of(None).lists
+    if writing is accepting:
+        sign_in(monkeypatch, service.env("receiver"))
+    writer = accounts(maxRetries=0)
+    backup, project = service.backups[0].id, service.projects[0]
+    write = writing(service, writer, backup, project)
+    client = writer.of(None).client
+    real = getattr(client, method)
+
+    def during(*args: Any, **kwargs: Any) -> Any:
+        lists.of(backup)
+        done = real(*args, **kwargs)
+        if lost:
+            service.faults.add(Fault("status_before", "GET", backup, times=None, status=403))
+            raise LostAnswer("the answer was lost")
+        return done
+
+    monkeypatch.setattr(client, method, during)
+    if lost:
+        with pytest.raises(CbrError, match="the answer was lost"):
+            write()
+        service.faults.clear()
+    else:
+        write()
+    assert [member.status for member in lists.of(backup).values()] == after
+
+
+def test_a_list_is_dropped_when_the_last_of_several_was_withdrawn(
+    service: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = accounts().of(None)
+    backup, (one, other) = service.backups[0].id, service.projects[:2]
+    for project in one, other:
+        service.share(backup, project)
+    happened: list[str] = []
+    dropped = threading.Event()
+
+    def withdraw(backup_id: str, project: str) -> None:
+        if project == one:
+            raise KeyError("a bug")
+        # Where it is dropped too early, that is before this one's end.
+        dropped.wait(0.2)
+        happened.append("withdrawn")
+
+    def changed(backup_id: str) -> None:
+        happened.append("dropped")
+        dropped.set()
+
+    monkeypatch.setattr(account.client, "delete_member", withdraw)
+    monkeypatch.setattr(account, "changed", changed)
+    with pytest.raises(KeyError):
+        sharing.withdraw(account, backup, [one, other])
+    assert happened == ["withdrawn", "dropped"]
 
 
 # Lost answers
@@ -275,6 +377,80 @@ def test_preflight_of_an_encrypted_backup(service: Simulator) -> None:
     backup = service.set_backup(service.backups[0].id, encrypted=True).id
     (problem,) = hooks.check({}, {"backup_id": backup, "dest_project_id": service.projects[0]}).problems
     assert "is of encrypted disks" in problem.reason
+
+
+def test_preflight_is_over_where_this_run_has_changed_a_backup(service: Simulator) -> None:
+    """What was there before is none of its business any more: one project's share may have become another resource's."""
+    hooks, several = (
+        BackupShareMemberLifecycle(accounts(preflight=True)),
+        BackupShareLifecycle(accounts(preflight=True)),
+    )
+    backup, (a, b) = service.backups[0].id, service.projects[:2]
+    service.share(backup, a)
+    olds, news = ({"backup_id": backup, "dest_project_id": project} for project in (a, b))
+    exclusive = {"backup_id": backup, "dest_project_ids": [b], "exclusive": True}
+    assert hooks.check(olds, news).problems == []
+    assert hooks.check({}, olds).problems
+    hooks.delete(f"{backup}/{a}", olds)
+    unseen = service.backups[1].id
+    hooks.accounts.of(None).changed(unseen)
+    service.clear_calls()
+    for changed in backup, unseen:
+        assert hooks.check({}, {**olds, "backup_id": changed}).problems == []
+        assert several.check({}, {**exclusive, "backup_id": changed}).problems == []
+    assert service.calls == []
+
+
+def test_preflight_does_not_go_by_what_was_there_before_a_change(
+    service: Simulator, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = accounts(preflight=True)
+    account, member, several = shared.of(None), BackupShareMemberLifecycle(shared), BackupShareLifecycle(shared)
+    real = account.client.list_members
+
+    def overtaken(backup_id: str) -> Any:
+        found = real(backup_id)
+        account.changed(backup_id)
+        return found
+
+    monkeypatch.setattr(account.client, "list_members", overtaken)
+    one, other = (backup.id for backup in service.backups[:2])
+    a, b = service.projects[:2]
+    service.share(one, a)
+    assert member.check({}, {"backup_id": one, "dest_project_id": a}).problems == []
+    service.share(other, a)
+    logger = logging.getLogger("pulumi_cbr")
+    logger.addHandler(caplog.handler)
+    try:
+        exclusive = {"backup_id": other, "dest_project_ids": [b], "exclusive": True}
+        assert several.check({}, exclusive).problems == []
+    finally:
+        logger.removeHandler(caplog.handler)
+    assert caplog.messages == []
+
+
+def test_a_look_that_failed_is_made_again(service: Simulator) -> None:
+    hooks = BackupShareMemberLifecycle(accounts(preflight=True, maxRetries=0))
+    news = {"backup_id": service.backups[0].id, "dest_project_id": service.projects[0]}
+    service.faults.add(Fault("status_before", "GET", news["backup_id"]))
+    assert hooks.check({}, news).problems
+    assert hooks.check({}, news).problems == []
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_a_look_that_was_refused_is_not_made_again(service: Simulator, missing: bool) -> None:
+    hooks = BackupShareMemberLifecycle(accounts(preflight=True))
+    backup = service.backups[0].id
+    if missing:
+        service.delete_backup(backup)
+    else:
+        service.deny("cbr:backups:get", "owner")
+    looked = []
+    for project in service.projects[:2]:
+        service.clear_calls()
+        assert hooks.check({}, {"backup_id": backup, "dest_project_id": project}).problems
+        looked.append(service.count("GET", backup))
+    assert looked == [1, 0]
 
 
 # The receiver, of a service that hides members from receivers

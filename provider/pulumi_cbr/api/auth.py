@@ -19,6 +19,7 @@ from pulumi_cbr.api import ids
 from pulumi_cbr.api.answers import Answer
 from pulumi_cbr.api.connections import failure, from_requests, hidden, new_session
 from pulumi_cbr.api.errors import CbrError, InvalidId, SettingsError, Throttled, UnexpectedAnswer, Unreachable, one_line
+from pulumi_cbr.api.joined import JoinedCall
 from pulumi_cbr.api.models import WrongShape
 from pulumi_cbr.api.settings import SETTINGS, Settings, check_url
 from pulumi_cbr.api.signing import AccessKeyAuth
@@ -109,10 +110,10 @@ class TokenSignIn:
         session.hooks["response"].append(self._remember)
         # The identity service must not send the credentials on to somebody else.
         self._session = Session(session=session, verify=settings.verify, redirect=False, app_name="pulumi-cbr")
-        self._grant: _Grant | None = None
         self._tokens: set[str] = set()
         self._attempted = f"signing in at {settings.auth_url or f'the cloud `{settings.cloud}`'}"
         self._check = f"Check {_CREDENTIALS[settings.method]}, and the project"
+        self._forget()
 
     def auth(self, patience: Patience) -> AuthBase:
         return TokenAuth(self._signed_in(patience).token)
@@ -121,7 +122,7 @@ class TokenSignIn:
         with self._lock:
             # Another thread may have renewed it already.
             if isinstance(refused, TokenAuth) and self._grant and refused.token == self._grant.token:
-                self._grant = None
+                self._forget()
         return True
 
     def project_id(self, patience: Patience) -> str:
@@ -170,13 +171,16 @@ class TokenSignIn:
     def secrets(self) -> Iterable[str]:
         return list(self._tokens)
 
+    def _forget(self) -> None:
+        self._grant: _Grant | None = None
+        self._signing_in = JoinedCall[_Grant](self._attempted)
+
     def _signed_in(self, patience: Patience) -> _Grant:
-        # The lock makes the other threads wait for the one token instead of asking for their own.
         with self._lock:
-            if self._grant is None or self._timing.clock() >= self._grant.until:
-                self._grant = self._sign_in(patience)
-                self._tokens.add(self._grant.token)
-            return self._grant
+            if self._grant and self._timing.clock() >= self._grant.until:
+                self._forget()
+            signing_in = self._signing_in
+        return signing_in.result(lambda: self._sign_in(patience), patience)
 
     def _sign_in(self, patience: Patience) -> _Grant:
         while True:
@@ -185,11 +189,15 @@ class TokenSignIn:
             self._plugin.invalidate()
             self._session.timeout = patience.for_one_try(repeatable=True)
             try:
-                return self._granted(self._plugin.get_access(self._session))
+                grant = self._granted(self._plugin.get_access(self._session))
             except Exception as error:  # keystoneauth1 leaks KeyError and the like where the answer is odd
                 problem, again, retry_after = self._problem(error)
                 if not (again and patience.again(str(problem), retry_after)):
                     raise problem from error
+            else:
+                self._tokens.add(grant.token)
+                self._grant = grant
+                return grant
 
     def _granted(self, access: AccessInfo) -> _Grant:
         """Read what keystoneauth1 made of the answer. Raises all sorts of errors where that is none of an identity service."""
@@ -272,8 +280,10 @@ class AccessKeySignIn:
         self._settings = settings
         self._fetch = fetch
         self._timing = timing
-        self._lock = threading.Lock()
         self._project_id = settings.project_id
+        # Each region has a project of its own name, which is what is meant where none is named.
+        self._name = settings.project_name or settings.region or ""
+        self._looking_up = JoinedCall[str](f"looking up the project `{self._name}`")
 
     def auth(self, patience: Patience) -> AuthBase:
         return AccessKeyAuth(
@@ -288,10 +298,9 @@ class AccessKeySignIn:
         return False
 
     def project_id(self, patience: Patience) -> str:
-        with self._lock:
-            if self._project_id is None:
-                self._project_id = self._look_up_project(patience)
-            return self._project_id
+        if self._project_id is None:
+            self._project_id = self._looking_up.result(lambda: self._look_up_project(patience), patience)
+        return self._project_id
 
     def endpoint(self, patience: Patience) -> str:
         return self._settings.endpoint or _well_known(self._settings, "cbr", "endpoint")
@@ -300,9 +309,7 @@ class AccessKeySignIn:
         return []
 
     def _look_up_project(self, patience: Patience) -> str:
-        settings = self._settings
-        # Each region has a project of its own name, which is what is meant where none is named.
-        name = settings.project_name or settings.region or ""
+        settings, name = self._settings, self._name
         identity = settings.auth_url or f"{_well_known(settings, 'iam', 'projectId')}/v3"
         attempted = f"looking up the project `{name}` at {identity}"
         answer = self._fetch(

@@ -70,14 +70,21 @@ class Patience:
 
     def __init__(self, timing: Timing, timeout: float, max_retries: int) -> None:
         self._timing = timing
-        self._deadline = timing.clock() + min(timeout, timing.time_left())
+        time_left = timing.time_left()
+        #: Whether the caller itself has less time than a call is given.
+        self.hurried: bool = time_left < timeout
+        self._deadline = timing.clock() + min(timeout, time_left)
         self._retries = max_retries
         self._tried = 0
 
+    @property
+    def left(self) -> float:
+        """The seconds that are left; none after its time."""
+        return max(0.0, self._deadline - self._timing.clock())
+
     def for_one_try(self, *, repeatable: bool) -> float:
         """Give the seconds that the next try may take; a very short time where none are left."""
-        left = self._deadline - self._timing.clock()
-        return max(_SHORTEST_TRY, min(_LONGEST_TRY, left / 2 if repeatable else left))
+        return max(_SHORTEST_TRY, min(_LONGEST_TRY, self.left / 2 if repeatable else self.left))
 
     def again(self, why: str, retry_after: float | None = None) -> bool:
         """Wait and allow one more try, or tell that the call's time or its retries are spent."""

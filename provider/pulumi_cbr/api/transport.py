@@ -129,6 +129,8 @@ class Transport:
         while True:
             try:
                 auth = signing_in.auth(patience)
+                if not patience.left:
+                    raise Unreachable(f"{attempted}: its time was over after signing in: run again, or give it more")
             except CbrError as error:
                 if lost:
                     raise LostAnswer(f"{attempted}: no answer, and then {error}") from error

@@ -2,15 +2,39 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import math
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
+from dataclasses import replace
+
+import pytest
 
 from pulumi_cbr.api.client import CbrClient
-from pulumi_cbr.api.errors import LostAnswer, UnexpectedAnswer
+from pulumi_cbr.api.errors import CbrError, LostAnswer, NotSignedIn, UnexpectedAnswer, Unreachable
 from pulumi_cbr.api.settings import load
 from pulumi_cbr.simulator import Simulator
-from unit.api.kit import BACKUP, BACKUP_OBJECT, CALLS, Clock, Reply, Seen, Server, calls, fixed_token, grant, password
+from unit.api.kit import (
+    BACKUP,
+    BACKUP_OBJECT,
+    CALLS,
+    OTHER,
+    OWN,
+    Clock,
+    Reply,
+    Seen,
+    Server,
+    calls,
+    configured,
+    fixed_token,
+    grant,
+    password,
+)
+from waiting import wait_until
+
+#: Seconds after which a test has failed.
+LONG = 30.0
 
 GOOD = Reply(200, {"backup": BACKUP_OBJECT})
 
@@ -60,12 +84,97 @@ def test_a_storm_of_401_is_one_renewal() -> None:
     assert Counter(seen.method for seen in server.seen) == {"POST": 2, "GET": 8}
 
 
-def test_a_failed_sign_in_is_everybodys_error_and_no_deadlock() -> None:
-    with Server(lambda seen: Reply(401, b"")) as server:
-        client = CbrClient(password(server.url), timing=Clock().timing)
+class Watched(Clock):
+    """Counts how often each thread looks at it: a call does so when it begins, and when it signs in or waits for that."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.looks: Counter[int] = Counter()
+        self.timing = replace(self.timing, clock=self.look)
+
+    def look(self) -> float:
+        self.looks[threading.get_ident()] += 1
+        return self.seconds
+
+    def wait_for(self, threads: int) -> None:
+        """Wait until so many threads sign in."""
+        wait_until(lambda: sum(count >= 2 for count in self.looks.copy().values()) >= threads)
+
+
+@pytest.mark.parametrize(("status", "kind", "tries"), [(401, NotSignedIn, 1), (503, Unreachable, 5)])
+def test_a_failed_sign_in_is_everybodys_error(status: int, kind: type[CbrError], tries: int) -> None:
+    clock = Watched()
+
+    def respond(seen: Seen) -> Reply:
+        clock.wait_for(4)
+        return Reply(status, b"")
+
+    with Server(respond) as server:
+        client = CbrClient(password(server.url), timing=clock.timing)
         with ThreadPoolExecutor(4) as pool:
-            errors = [pool.submit(client.show_backup, BACKUP).exception(10) for _ in range(4)]
-    assert {type(error).__name__ for error in errors} == {"NotSignedIn"}
+            errors = [future.exception(LONG) for future in [pool.submit(client.show_backup, BACKUP) for _ in range(4)]]
+    assert {type(error) for error in errors} == {kind}
+    # With the retries of one.
+    assert len(server.seen) == tries
+
+
+def test_who_waits_for_anothers_sign_in_does_so_for_its_own_time() -> None:
+    left = ContextVar("left", default=math.inf)
+    timing = replace(Clock().timing, time_left=left.get)
+    asked, answered = threading.Event(), threading.Event()
+
+    def respond(seen: Seen) -> Reply:
+        if "tokens" not in seen.path:
+            return GOOD
+        asked.set()
+        assert answered.wait(LONG)
+        return grant(server.url)
+
+    with Server(respond) as server, ThreadPoolExecutor(1) as pool:
+        client = CbrClient(password(server.url), timing=timing)
+        patient = pool.submit(client.show_backup, BACKUP)
+        try:
+            assert asked.wait(LONG)
+            left.set(0.01)
+            with pytest.raises(Unreachable, match=r"^signing in at \S+: no answer in time$"):
+                client.add_members(BACKUP, [OTHER])
+            assert not patient.done()
+        finally:
+            answered.set()
+        patient.result(LONG)
+    assert Counter(seen.method for seen in server.seen) == {"POST": 1, "GET": 1}
+
+
+@pytest.mark.parametrize("call", sorted(CALLS))
+def test_nothing_is_sent_after_a_sign_in_that_took_all_of_its_time(call: str) -> None:
+    clock = Clock()
+
+    def respond(seen: Seen) -> Reply:
+        clock.advance(120)
+        return grant(server.url)
+
+    with Server(respond) as server:
+        client = CbrClient(password(server.url), timing=clock.timing)
+        with pytest.raises(Unreachable, match=r"its time was over after signing in: run again, or give it more$"):
+            calls(client)[call]()
+    assert server.paths() == ["POST /v3/auth/tokens"]
+
+
+def test_a_project_is_looked_up_once_for_all_threads() -> None:
+    clock = Watched()
+
+    def respond(seen: Seen) -> Reply:
+        if seen.path != "/v3/projects":
+            return GOOD
+        clock.wait_for(4)
+        return Reply(200, {"projects": [{"id": OWN, "name": "eu-de"}]})
+
+    with Server(respond) as server:
+        given = {"accessKey": "key", "secretKey": "secret-key", "region": "eu-de"}
+        client = CbrClient(configured(**given, authUrl=server.url, endpoint=server.url), timing=clock.timing)
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda _: client.show_backup(BACKUP), range(4)))
+    assert Counter(seen.path == "/v3/projects" for seen in server.seen) == {True: 1, False: 4}
 
 
 def test_connections_end_with_the_client() -> None:
