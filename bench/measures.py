@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from bench.floor import LATENCY
 from bench.stacks import NO_CHECKPOINTS, Run, Shares, Simulator, Stack, environment, simulator, without_ours
@@ -134,19 +135,24 @@ def twelve_backups(folder: Path, rounds: int) -> Figures:
                     for name in {**counts, **run.calls}:
                         figures.add(f"{what}: {name}", "calls", run.calls.get(name, 0), aim=counts.get(name, 0))
                 if operation == "up":
-                    _add_state(figures, stacks)
+                    _add_state(figures, stacks, "a pending member")
+                    service.accept(shares["members"])
+                elif operation == "refresh":
+                    _add_state(figures, stacks, "an accepted member")
     return figures
 
 
-def _add_state(figures: Figures, stacks: Mapping[str, _Runner]) -> None:
+def _add_state(figures: Figures, stacks: Mapping[str, _Runner], what: str) -> None:
     ours, floor = stacks["members"].stack.state(), stacks["nothing"].stack.state()
     size, bare = (sum(len(_compact(entry)) for entry in entries) / len(entries) for entries in (ours, floor))
-    figures.add("state a member", "bytes", size, bare, by="difference", aim=400)
-    figures.add("__provider of a member", "bytes", len(ours[0]["inputs"]["__provider"]), aim=120)
+    figures.add(f"state of {what}", "bytes", size, bare, by="difference", aim=400)
+    figures.add(f"__provider of {what}", "bytes", len(ours[0]["inputs"]["__provider"]), aim=120)
 
 
-def _compact(entry: object) -> str:
-    return json.dumps(entry, separators=(",", ":"))
+def _compact(entry: Mapping[str, Any]) -> str:
+    # Where a resource stands in which file is the engine's, and as long as the folders' names.
+    kept = {name: value for name, value in entry.items() if name not in ("sourcePosition", "stackTrace")}
+    return json.dumps(kept, separators=(",", ":"))
 
 
 def where_it_goes(folder: Path, rounds: int) -> Figures:

@@ -92,6 +92,12 @@ class Simulator:
         """Give some backups, from the `first` on, each to be shared with the first projects."""
         return [(backup, self._projects[:projects]) for backup in self._backups[first : first + backups]]
 
+    def accept(self, shares: Shares) -> None:
+        """Accept them all, as their receivers."""
+        for backup, projects in shares:
+            for project in projects:
+                self._ask("POST", "/accept", {"backup_id": backup, "project_id": project})
+
     def forget_calls(self) -> None:
         """Begin to count anew."""
         self._ask("DELETE", "/calls")
@@ -101,8 +107,10 @@ class Simulator:
         found: list[dict[str, Any]] = self._ask("GET", "/calls")["calls"]
         return found
 
-    def _ask(self, method: str, path: str) -> Any:
-        request = urllib.request.Request(f"{self._url}/_simulator{path}", method=method)  # noqa: S310
+    def _ask(self, method: str, path: str, body: object = None) -> Any:
+        data = None if body is None else json.dumps(body).encode()
+        headers = {} if data is None else {"Content-Type": "application/json"}
+        request = urllib.request.Request(f"{self._url}/_simulator{path}", data, headers, method=method)  # noqa: S310
         with self._opener.open(request, timeout=60) as answer:
             return json.loads(answer.read() or b"null")
 

@@ -239,7 +239,8 @@ def tell_drift(backup_id: str, project: str, before: Mapping[str, Any], now: Map
 def outputs_of(member: Member, before: object = None) -> dict[str, Any]:
     """Give a share's outputs; what it has not is left out. `before` are the outputs that a state has of it.
 
-    The service tells one instant in forms of different precision: where it is the same, the state keeps what it has.
+    Times are to the second: the service tells one instant in forms of different precision. Where it is the same, the state
+    keeps what it has.
     """
     olds = before if isinstance(before, dict) else {}
     outputs = {
@@ -256,7 +257,7 @@ def outputs_of(member: Member, before: object = None) -> dict[str, Any]:
 def _text(value: datetime, before: object) -> str:
     known = _instant_of(before)
     same = known is not None and abs(known - value) < timedelta(seconds=1)
-    return str(before) if same else value.isoformat()
+    return str(before) if same else value.isoformat(timespec="seconds")
 
 
 def _instant_of(text: object) -> datetime | None:
