@@ -126,5 +126,6 @@ class Preflight:
             backup = self._client().show_backup(backup_id)
             return backup, {member.dest_project_id: member for member in self._client().list_members(backup_id)}
 
-        looked = asked.result(look, Patience(self._timing, self._timeout, 0))
+        # Of two calls.
+        looked = asked.result(look, Patience(self._timing, 2 * self._timeout, 0))
         return None if backup_id in self._changed else looked

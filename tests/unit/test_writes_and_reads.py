@@ -7,12 +7,14 @@ import logging
 import math
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from concurrent import futures
 from typing import Any
 
 import pytest
 
 from pulumi_cbr import notes, sharing
 from pulumi_cbr.accounts import Accounts
+from pulumi_cbr.api import joined
 from pulumi_cbr.api.errors import CbrError, LostAnswer, NotAllowed, UnexpectedAnswer
 from pulumi_cbr.api.retries import Timing
 from pulumi_cbr.backup_share import BackupShareLifecycle
@@ -21,6 +23,7 @@ from pulumi_cbr.backup_share_member import BackupShareMemberLifecycle
 from pulumi_cbr.lifecycle import UNKNOWN, Lifecycle, Reading
 from pulumi_cbr.simulator import Fault, Simulator
 from unit.signing_in import sign_in
+from waiting import wait_until
 
 IN_NO_TIME = Timing(sleep=lambda seconds: None)
 
@@ -427,6 +430,29 @@ def test_preflight_does_not_go_by_what_was_there_before_a_change(
     finally:
         logger.removeHandler(caplog.handler)
     assert caplog.messages == []
+
+
+def test_who_joins_a_look_has_the_time_of_its_two_calls(service: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    shared = accounts(Timing(clock=lambda: 0.0), preflight=True, timeout=50)
+    client, hooks = shared.of(None).client, BackupShareMemberLifecycle(shared)
+    waited: list[float] = []
+
+    def wait(asked: Any, seconds: float) -> Any:
+        waited.append(seconds)
+        return futures.wait(asked, 30)
+
+    def hold(backup_id: str) -> Any:
+        wait_until(lambda: waited)
+        return real(backup_id)
+
+    real = client.show_backup
+    monkeypatch.setattr(joined, "wait", wait)
+    monkeypatch.setattr(client, "show_backup", hold)
+    news = [{"backup_id": service.backups[0].id, "dest_project_id": project} for project in service.projects[:2]]
+    with futures.ThreadPoolExecutor(2) as threads:
+        checked = list(threads.map(lambda inputs: hooks.check({}, inputs).problems, news))
+    assert checked == [[], []]
+    assert waited == [100.0]
 
 
 def test_a_look_that_failed_is_made_again(service: Simulator) -> None:

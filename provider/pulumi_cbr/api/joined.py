@@ -44,7 +44,7 @@ class JoinedCall(Generic[T]):
                 result, hurried = self._result, self._hurried
             if mine:
                 self._make(call, result)
-            elif not wait([result], patience.left).done:
+            elif not (result.done() or wait([result], patience.left).done):
                 raise Unreachable(f"{self._attempted}: no answer in time")
             elif hurried and self._failed(result):
                 continue
