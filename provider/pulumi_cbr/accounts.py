@@ -9,7 +9,7 @@ from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.api.retries import Timing
 from pulumi_cbr.api.settings import ConfigLookup, Settings, load, option
 from pulumi_cbr.member_lists import MemberLists
-from pulumi_cbr.preflight import Preflight
+from pulumi_cbr.preflight import Preflight, over
 
 if TYPE_CHECKING:
     from pulumi_cbr.api.client import CbrClient
@@ -41,9 +41,9 @@ class Account:
         """Say that a backup's members were changed: no account goes by an older list (owner and receiver see the same)."""
         with _lock:
             accounts = list(_accounts.values())
+        over(backup_id)
         for account in accounts:
             account.lists.drop(backup_id)
-            account.preflight.over(backup_id)
 
     def ensure_own(self, source_project_id: str | None) -> None:
         """Refuse to be signed in to another project than the one that the share was made from. Raises `CbrError`.

@@ -21,6 +21,7 @@ from pulumi_cbr.dynamic import DynamicProvider, given
 from pulumi_cbr.failures import already_shared
 from pulumi_cbr.inputs import Inputs
 from pulumi_cbr.lifecycle import UNKNOWN, Checked, Diff, Lifecycle, Properties, Reading
+from pulumi_cbr.preflight import keep
 from pulumi_cbr.sharing import (
     Incomplete,
     is_anothers,
@@ -133,18 +134,22 @@ class BackupShareLifecycle(Lifecycle):
         backup_id, projects, cloud = inputs["backup_id"], inputs["dest_project_ids"], inputs.get("cloud")
         if UNKNOWN in (backup_id, projects, cloud):
             return []
+        before = set(olds.get("dest_project_ids", ())) if olds.get("backup_id") == backup_id else set()
+        for project in before.intersection(projects):
+            keep(backup_id, project)
+        joining, leaving = set(projects) - before - {UNKNOWN}, before - set(projects)
+        exclusive = inputs.get("exclusive") is True
+        becomes_exclusive = exclusive and olds.get("exclusive") is not True
+        if not (joining or leaving or becomes_exclusive):
+            return []
         try:
             preflight = self.accounts.of(cloud).preflight
         except CbrError as error:
             return [str(error)]
-        before = set(olds.get("dest_project_ids", ())) if olds.get("backup_id") == backup_id else set()
-        for project in before.intersection(projects):
-            preflight.keep(backup_id, project)
-        exclusive = inputs.get("exclusive") is True
         reasons = preflight.reasons(
             backup_id,
-            set(projects) - before - {UNKNOWN},
-            leaving=before - set(projects),
+            joining,
+            leaving=leaving,
             # What is not known yet may still allow it.
             adopt=self._adopts(inputs) or inputs.get("adopt_existing") == UNKNOWN,
             exclusive=exclusive,

@@ -18,6 +18,7 @@ from pulumi_cbr.dynamic import DynamicProvider, given
 from pulumi_cbr.failures import already_shared
 from pulumi_cbr.inputs import Inputs
 from pulumi_cbr.lifecycle import UNKNOWN, Checked, Diff, Lifecycle, Properties, Reading, pair
+from pulumi_cbr.preflight import keep
 from pulumi_cbr.sharing import (
     is_anothers,
     once_visible,
@@ -150,13 +151,13 @@ class BackupShareMemberLifecycle(Lifecycle):
         backup_id, project, cloud = inputs["backup_id"], inputs["dest_project_id"], inputs.get("cloud")
         if UNKNOWN in (backup_id, project, cloud):
             return []
+        if (olds.get("backup_id"), olds.get("dest_project_id")) == (backup_id, project):
+            keep(backup_id, project)
+            return []
         try:
             preflight = self.accounts.of(cloud).preflight
         except CbrError as error:
             return [str(error)]
-        if (olds.get("backup_id"), olds.get("dest_project_id")) == (backup_id, project):
-            preflight.keep(backup_id, project)
-            return []
         # What is not known yet may still allow it.
         adopt = self._adopts(inputs) or inputs.get("adopt_existing") == UNKNOWN
         return preflight.reasons(backup_id, [project], adopt=adopt, replacing=bool(olds))

@@ -40,7 +40,7 @@ class MemberLists:
                 listing = JoinedCall(f"listing the members of backup {backup_id}", kept=(NotAllowed, NotFound))
                 self._lists[backup_id] = now, listing
         return listing.result(
-            lambda: {member.dest_project_id: member for member in self._fetch(backup_id)},
+            lambda _: {member.dest_project_id: member for member in self._fetch(backup_id)},
             Patience(self._timing, self._timeout, 0),
         )
 

@@ -19,6 +19,26 @@ _MOST = 10
 _SERVER = "OS::Nova::Server"
 
 
+#: Backups whose members this process has changed.
+_changed: set[str] = set()
+
+#: Shares that are a resource's already.
+_kept: set[tuple[str, str]] = set()
+
+
+def over(backup_id: str) -> None:
+    """Say that a backup's members were changed: this is no preview, and what was asked of that backup is out of date.
+
+    Its calls themselves tell from now on what stands in their way.
+    """
+    _changed.add(backup_id)
+
+
+def keep(backup_id: str, project: str) -> None:
+    """Say that a share is a resource's already: where that is replaced, it is checked once more, as if it were new."""
+    _kept.add((backup_id, project))
+
+
 class Preflight:
     """What previews asked of one account's backups."""
 
@@ -28,23 +48,9 @@ class Preflight:
         self._timeout = timeout
         self._lock = threading.Lock()
         self._asked: dict[str, JoinedCall[tuple[Backup, dict[str, Member]]]] = {}
-        self._changed: set[str] = set()
         # Who is to be a member by this program, in all its resources.
         self._planned: dict[str, set[str]] = {}
         self._declared: set[tuple[str, str]] = set()
-        self._kept: set[tuple[str, str]] = set()
-
-    def keep(self, backup_id: str, project: str) -> None:
-        """Say that a share is a resource's already: where that is replaced, it is checked once more, as if it were new."""
-        with self._lock:
-            self._kept.add((backup_id, project))
-
-    def over(self, backup_id: str) -> None:
-        """Say that a backup's members were changed: this is no preview, and what was asked of that backup is out of date.
-
-        Its calls themselves tell from now on what stands in their way.
-        """
-        self._changed.add(backup_id)
 
     def reasons(
         self,
@@ -61,8 +67,7 @@ class Preflight:
         `replacing` says that a resource has other inputs now. The engine checks it once more as if it were new, so that it
         is not counted as declared by then.
         """
-        with self._lock:
-            joining = {project for project in joining if (backup_id, project) not in self._kept}
+        joining = {project for project in joining if (backup_id, project) not in _kept}
         if not joining:
             return []
         try:
@@ -115,17 +120,22 @@ class Preflight:
 
     def _look(self, backup_id: str) -> tuple[Backup, dict[str, Member]] | None:
         """Give the backup and its members, None once they were changed."""
-        if backup_id in self._changed:
+        if backup_id in _changed:
             return None
         with self._lock:
             asked = self._asked.setdefault(
                 backup_id, JoinedCall(f"looking at backup {backup_id}", kept=(NotAllowed, NotFound))
             )
 
-        def look() -> tuple[Backup, dict[str, Member]]:
+        def look(_: Patience) -> tuple[Backup, dict[str, Member]]:
             backup = self._client().show_backup(backup_id)
             return backup, {member.dest_project_id: member for member in self._client().list_members(backup_id)}
 
-        # Of two calls.
-        looked = asked.result(look, Patience(self._timing, 2 * self._timeout, 0))
-        return None if backup_id in self._changed else looked
+        try:
+            # Of two calls.
+            looked = asked.result(look, Patience(self._timing, 2 * self._timeout, 0))
+        except CbrError:
+            if backup_id not in _changed:
+                raise
+            return None
+        return None if backup_id in _changed else looked

@@ -160,71 +160,60 @@ def test_a_failure_reaches_who_waits_and_is_not_kept(service: Service) -> None:
 
 
 @contextmanager
-def on_its_way(service: Service, seconds: float, joining: float) -> Iterator[tuple[Future[Mapping[str, Member]], ...]]:
-    """Have two ask for a list, which have so many seconds left, and come back when the second waits for the first's.
-
-    The first one's call ends, by a failure, with the block.
-    """
-    asked, over = threading.Event(), threading.Event()
-
-    def fail() -> None:
-        asked.set()
-        service.before_answer = lambda: None
-        assert over.wait(30)
-        raise Unreachable("no answer in time")
-
-    def ask(left: float) -> Mapping[str, Member]:
-        time_left.set(left)
-        return service.lists.of("b")
-
-    service.before_answer = fail
-    with ThreadPoolExecutor(2) as threads:
-        try:
-            first = threads.submit(ask, seconds)
-            assert asked.wait(30)
-            while service.looked.acquire(blocking=False):
-                pass
-            second = threads.submit(ask, joining)
-            # It looks at the clock for the time of day, for its own end, and for how long it may wait.
-            assert all(service.looked.acquire(timeout=30) for _ in range(3))
-            yield first, second
-        finally:
-            over.set()
-
-
-def test_who_joins_has_its_own_time(service: Service) -> None:
-    with on_its_way(service, math.inf, 0.01) as (first, second):
-        assert "listing the members of backup b: no answer in time" in str(second.exception(30))
-        assert not first.done()
-
-
-@pytest.mark.parametrize(("seconds", "calls"), [(100.0, 2), (math.inf, 1)])
-def test_who_joins_one_with_less_time_does_not_fail_with_it(service: Service, seconds: float, calls: int) -> None:
-    with on_its_way(service, seconds, math.inf) as (first, second):
-        pass
-    assert isinstance(first.exception(), Unreachable)
-    assert isinstance(second.exception(), Unreachable) is (calls == 1)
-    assert service.calls == calls
-
-
-def test_a_list_is_joined_as_long_as_it_is_on_its_way_and_as_old_as_its_question(service: Service) -> None:
+def on_its_way(service: Service) -> Iterator[Callable[[float], Future[Mapping[str, Member]]]]:
+    """Have a list on its way until the block ends; what is given asks for it, with so many seconds left."""
     asked, answered = threading.Event(), threading.Event()
 
     def hold() -> None:
         asked.set()
         assert answered.wait(30)
 
+    def ask(seconds: float) -> Mapping[str, Member]:
+        time_left.set(seconds)
+        return service.lists.of("b")
+
     service.before_answer = hold
     with ThreadPoolExecutor(2) as threads:
-        reads = [threads.submit(service.lists.of, "b")]
-        assert asked.wait(30)
+
+        def begin(seconds: float) -> Future[Mapping[str, Member]]:
+            while service.looked.acquire(blocking=False):
+                pass
+            began = threads.submit(ask, seconds)
+            # It looks at the clock for the time of day, for its own end, and for how long it may wait.
+            assert all(service.looked.acquire(timeout=30) for _ in range(3))
+            assert asked.wait(30)
+            return began
+
+        try:
+            yield begin
+        finally:
+            answered.set()
+
+
+@pytest.mark.parametrize(("seconds", "timeout"), [(0.01, 120.0), (math.inf, 0.01)])
+def test_who_joins_has_its_own_time_and_that_of_a_call(service: Service, seconds: float, timeout: float) -> None:
+    service.lists._timeout = timeout
+    with on_its_way(service) as begin:
+        first = begin(math.inf)
+        assert "listing the members of backup b: no answer in time" in str(begin(seconds).exception(30))
+        assert not first.done()
+    assert list(first.result()) == ["p"]
+
+
+def test_who_joins_one_with_less_time_does_not_fail_with_it(service: Service) -> None:
+    with on_its_way(service) as begin:
+        hurried = begin(0.01)
+        assert isinstance(hurried.exception(30), Unreachable)
+        joined = begin(math.inf)
+    assert list(joined.result()) == ["p"]
+    assert service.calls == 1
+
+
+def test_a_list_is_joined_as_long_as_it_is_on_its_way_and_as_old_as_its_question(service: Service) -> None:
+    with on_its_way(service) as begin:
+        reads = [begin(math.inf)]
         service.now += 10
-        while service.looked.acquire(blocking=False):
-            pass
-        reads.append(threads.submit(service.lists.of, "b"))
-        joined = all(service.looked.acquire(timeout=30) for _ in range(3))
-        answered.set()
-    assert joined
+        reads.append(begin(math.inf))
     assert all(list(read.result()) == ["p"] for read in reads)
     assert service.calls == 1
     service.lists.of("b")

@@ -119,7 +119,8 @@ def test_outputs_keep_the_words_of_the_state_for_the_same_instant() -> None:
     made = datetime(2026, 5, 1, 1, 2, 3, 400000, tzinfo=timezone.utc)
     member = Member("id", "pending", "b", "p", made, updated_at=made)
     for before in "2026-05-01T01:02:03+00:00", "2026-05-01T01:02:03.4", "2026-05-01T03:02:04+02:00":
-        assert outputs_of(member, {"created_at": before})["created_at"] == before
+        outputs = outputs_of(member, {"created_at": before, "updated_at": before})
+        assert (outputs["created_at"], outputs["updated_at"]) == (before, before)
     for other in "2026-05-01T01:02:05+00:00", "never", None, 7:
         assert outputs_of(member, {"created_at": other})["created_at"] == "2026-05-01T01:02:03+00:00"
     assert outputs_of(replace(member, updated_at=None), {"updated_at": made.isoformat()}).keys() == {

@@ -47,7 +47,7 @@ class Asleep:
 @pytest.fixture
 def service() -> Iterator[Simulator]:
     notes._own.clear()
-    with Simulator() as running:
+    with Simulator(backups=33) as running:
         yield running
 
 
@@ -93,11 +93,16 @@ def withdrawing_ten(service: Simulator, accounts: Accounts, backup: str) -> obje
 
 
 @pytest.mark.parametrize(
-    ("scenario", "sleepers"),
-    [(throttled, 1), (lost, 1), (not_visible_yet, 1), (not_shared_yet, 1), (withdrawing_ten, 10)],
+    ("scenario", "resources", "sleepers"),
+    [(throttled, 2, 1), (lost, 2, 1), (not_visible_yet, 2, 1), (not_shared_yet, 2, 1), (withdrawing_ten, 32, 10)],
 )
 def test_nobody_waits_for_another(
-    scenario: Scenario, sleepers: int, service: Simulator, asleep: Asleep, monkeypatch: pytest.MonkeyPatch
+    scenario: Scenario,
+    resources: int,
+    sleepers: int,
+    service: Simulator,
+    asleep: Asleep,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     role = "receiver" if scenario is not_shared_yet else "owner"
     accounts = {}
@@ -105,12 +110,12 @@ def test_nobody_waits_for_another(
         sign_in(monkeypatch, service.env(name))
         accounts[name] = Accounts(lambda _: None, asleep.timing)
         accounts[name].of(None)
-    one, two, other = (backup.id for backup in service.backups[:3])
-    with ThreadPoolExecutor(3) as threads:
+    other, *backups = (backup.id for backup in service.backups[: 1 + resources])
+    with ThreadPoolExecutor(1 + resources) as threads:
         try:
-            waiting = [threads.submit(scenario, service, accounts[role], backup) for backup in (one, two)]
+            waiting = [threads.submit(scenario, service, accounts[role], backup) for backup in backups]
             # All at once, so that none has what another needs to fall asleep.
-            assert asleep.are(2 * sleepers)
+            assert asleep.are(resources * sleepers)
             hooks = BackupShareLifecycle(accounts["owner"])
             inputs = {"backup_id": other, "dest_project_ids": service.projects[:3]}
             served = threads.submit(lambda: hooks.delete(*hooks.create(inputs)))

@@ -35,7 +35,7 @@ def _loaded(said: str) -> set[str]:
 @pytest.mark.parametrize("flavour", sorted(FLAVOURS))
 @pytest.mark.parametrize(
     ("calling", "config"),
-    [(False, {}), (False, {"preflight": "true"}), (True, {})],
+    [(False, {}), (False, {"preflight": "true", "cloud": "an-entry-of-clouds.yaml"}), (True, {})],
     ids=["preview", "preview that asks", "create"],
 )
 def test_plugin_loads_what_calls_at_its_first_call(flavour: str, calling: bool, config: dict[str, str]) -> None:

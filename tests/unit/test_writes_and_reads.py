@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from pulumi_cbr import notes, sharing
+from pulumi_cbr import notes, preflight, sharing
 from pulumi_cbr.accounts import Accounts
 from pulumi_cbr.api import joined
-from pulumi_cbr.api.errors import CbrError, LostAnswer, NotAllowed, UnexpectedAnswer
+from pulumi_cbr.api.errors import CbrError, LostAnswer, NotAllowed, UnexpectedAnswer, Unreachable
 from pulumi_cbr.api.retries import Timing
 from pulumi_cbr.backup_share import BackupShareLifecycle
 from pulumi_cbr.backup_share_accepter import BackupShareAccepterLifecycle
@@ -30,8 +30,10 @@ IN_NO_TIME = Timing(sleep=lambda seconds: None)
 
 @pytest.fixture
 def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
-    """Serve, signed in as the owner; no share is a resource's yet."""
+    """Serve, signed in as the owner; no share is a resource's yet, and none was changed."""
     notes._own.clear()
+    preflight._changed.clear()
+    preflight._kept.clear()
     with Simulator() as running:
         sign_in(monkeypatch, running.env("owner"))
         yield running
@@ -432,9 +434,13 @@ def test_preflight_does_not_go_by_what_was_there_before_a_change(
     assert caplog.messages == []
 
 
-def test_who_joins_a_look_has_the_time_of_its_two_calls(service: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("method", "seconds"), [("show_backup", 100.0), ("list_members", 50.0)])
+def test_who_joins_has_the_time_of_a_lists_call_or_of_a_looks_two(
+    service: Simulator, monkeypatch: pytest.MonkeyPatch, method: str, seconds: float
+) -> None:
     shared = accounts(Timing(clock=lambda: 0.0), preflight=True, timeout=50)
-    client, hooks = shared.of(None).client, BackupShareMemberLifecycle(shared)
+    account, hooks = shared.of(None), BackupShareMemberLifecycle(shared)
+    backup = service.backups[0].id
     waited: list[float] = []
 
     def wait(asked: Any, seconds: float) -> Any:
@@ -445,14 +451,64 @@ def test_who_joins_a_look_has_the_time_of_its_two_calls(service: Simulator, monk
         wait_until(lambda: waited)
         return real(backup_id)
 
-    real = client.show_backup
+    def look(project: str) -> Any:
+        if method == "list_members":
+            return account.lists.of(backup)
+        return hooks.check({}, {"backup_id": backup, "dest_project_id": project}).problems
+
+    real = getattr(account.client, method)
     monkeypatch.setattr(joined, "wait", wait)
-    monkeypatch.setattr(client, "show_backup", hold)
-    news = [{"backup_id": service.backups[0].id, "dest_project_id": project} for project in service.projects[:2]]
+    monkeypatch.setattr(account.client, method, hold)
     with futures.ThreadPoolExecutor(2) as threads:
-        checked = list(threads.map(lambda inputs: hooks.check({}, inputs).problems, news))
-    assert checked == [[], []]
-    assert waited == [100.0]
+        assert not any(threads.map(look, service.projects[:2]))
+    assert waited == [seconds]
+
+
+def test_a_look_from_before_a_change_that_fails_after_it_is_no_problem(
+    service: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hooks = BackupShareMemberLifecycle(accounts(preflight=True))
+    account, backup = hooks.accounts.of(None), service.backups[0].id
+
+    def fail(backup_id: str) -> Any:
+        account.changed(backup_id)
+        raise Unreachable("no answer in time")
+
+    monkeypatch.setattr(account.client, "show_backup", fail)
+    assert hooks.check({}, {"backup_id": backup, "dest_project_id": service.projects[0]}).problems == []
+
+
+def test_what_one_account_has_changed_no_other_goes_by(service: Simulator) -> None:
+    one = BackupShareMemberLifecycle(accounts(preflight=True))
+    other = BackupShareMemberLifecycle(accounts(Timing(), preflight=True))
+    assert one.accounts.of(None) is not other.accounts.of(None)
+    inputs = {"backup_id": service.backups[0].id, "dest_project_id": service.projects[0]}
+    one.create(inputs)
+    service.clear_calls()
+    assert other.check({}, inputs).problems == []
+    assert service.calls == []
+
+
+@pytest.mark.parametrize(
+    ("before", "looks"),
+    [
+        ({}, 0),
+        ({"exclusive": False}, 2),
+        ({"exclusive": None}, 2),
+        ({"dest_project_ids": 1}, 2),
+        ({"dest_project_ids": 3}, 2),
+        ({"backup_id": "another"}, 2),
+    ],
+)
+def test_preflight_looks_at_an_exclusive_set_where_something_changes(
+    service: Simulator, before: dict[str, Any], looks: int
+) -> None:
+    hooks = BackupShareLifecycle(accounts(preflight=True))
+    backup = service.backups[0].id
+    news = {"backup_id": backup, "dest_project_ids": service.projects[:2], "exclusive": True}
+    olds = {**news, **before, "dest_project_ids": service.projects[: before.get("dest_project_ids", 2)]}
+    assert hooks.check(olds, news).problems == []
+    assert service.count("GET", backup) == looks
 
 
 def test_a_look_that_failed_is_made_again(service: Simulator) -> None:

@@ -18,7 +18,16 @@ from urllib3.exceptions import HTTPError
 from pulumi_cbr.api import ids
 from pulumi_cbr.api.answers import Answer
 from pulumi_cbr.api.connections import failure, from_requests, hidden, new_session
-from pulumi_cbr.api.errors import CbrError, InvalidId, SettingsError, Throttled, UnexpectedAnswer, Unreachable, one_line
+from pulumi_cbr.api.errors import (
+    CbrError,
+    InvalidId,
+    NotSignedIn,
+    SettingsError,
+    Throttled,
+    UnexpectedAnswer,
+    Unreachable,
+    one_line,
+)
 from pulumi_cbr.api.joined import JoinedCall
 from pulumi_cbr.api.models import WrongShape
 from pulumi_cbr.api.settings import SETTINGS, Settings, check_url
@@ -93,7 +102,10 @@ class _Grant:
 
 
 class TokenSignIn:
-    """Sign in at the identity service (``POST /v3/auth/tokens``), by a plugin of keystoneauth1. One token for all threads."""
+    """Sign in at the identity service (``POST /v3/auth/tokens``), by a plugin of keystoneauth1. One token for all threads.
+
+    Credentials that were refused are not sent again: after a few times, accounts are locked.
+    """
 
     #: The credentials are right then: they gave the token.
     advice = "The identity service gave a new token, which is not accepted here: check the endpoint and the region"
@@ -173,14 +185,14 @@ class TokenSignIn:
 
     def _forget(self) -> None:
         self._grant: _Grant | None = None
-        self._signing_in = JoinedCall[_Grant](self._attempted)
+        self._signing_in = JoinedCall[_Grant](self._attempted, kept=(NotSignedIn,))
 
     def _signed_in(self, patience: Patience) -> _Grant:
         with self._lock:
             if self._grant and self._timing.clock() >= self._grant.until:
                 self._forget()
             signing_in = self._signing_in
-        return signing_in.result(lambda: self._sign_in(patience), patience)
+        return signing_in.result(self._sign_in, patience)
 
     def _sign_in(self, patience: Patience) -> _Grant:
         while True:
@@ -299,7 +311,7 @@ class AccessKeySignIn:
 
     def project_id(self, patience: Patience) -> str:
         if self._project_id is None:
-            self._project_id = self._looking_up.result(lambda: self._look_up_project(patience), patience)
+            self._project_id = self._looking_up.result(self._look_up_project, patience)
         return self._project_id
 
     def endpoint(self, patience: Patience) -> str:

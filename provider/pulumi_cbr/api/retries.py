@@ -18,7 +18,7 @@ Waits double from half a second to 20 seconds, less a random part of up to one h
 seconds. Tries end with `maxRetries`, or where the next wait would go past `timeout`: then the last try's error is raised,
 `LostAnswer` for a DELETE that may have been carried out, unless the service itself refused a later try (400 or 404, with its
 own code). A 2xx with a body that is not to be understood is `LostAnswer` for a DELETE too. Tries on the way
-to the first call (the sign-in) count as its own.
+to the first call (the sign-in) count as its own, unless that has less than its whole time (see `pulumi_cbr.api.joined`).
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ _LONGEST_RETRY_AFTER = 60.0
 #: A try that may be repeated gets half of what is left, so that there is time for another.
 _LONGEST_TRY = 30.0
 _SHORTEST_TRY = 0.05
+#: Longer, and some platforms cannot wait.
+_LONGEST_CALL = 1e9
 #: From here on the user is told about a wait.
 _LONG_WAIT = 2.0
 
@@ -70,10 +72,8 @@ class Patience:
 
     def __init__(self, timing: Timing, timeout: float, max_retries: int) -> None:
         self._timing = timing
-        time_left = timing.time_left()
-        #: Whether the caller itself has less time than a call is given.
-        self.hurried: bool = time_left < timeout
-        self._deadline = timing.clock() + min(timeout, time_left)
+        self._timeout = min(timeout, _LONGEST_CALL)
+        self._deadline = timing.clock() + min(self._timeout, timing.time_left())
         self._retries = max_retries
         self._tried = 0
 
@@ -81,6 +81,15 @@ class Patience:
     def left(self) -> float:
         """The seconds that are left; none after its time."""
         return max(0.0, self._deadline - self._timing.clock())
+
+    @property
+    def whole(self) -> bool:
+        """Whether there is as much time as a call is given, but for what comes before it."""
+        return self.left >= 0.9 * self._timeout
+
+    def anew(self) -> Patience:
+        """Give what a call has that begins now."""
+        return Patience(self._timing, self._timeout, self._retries)
 
     def for_one_try(self, *, repeatable: bool) -> float:
         """Give the seconds that the next try may take; a very short time where none are left."""

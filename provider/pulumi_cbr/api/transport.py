@@ -130,7 +130,7 @@ class Transport:
             try:
                 auth = signing_in.auth(patience)
                 if not patience.left:
-                    raise Unreachable(f"{attempted}: its time was over after signing in: run again, or give it more")
+                    raise Unreachable(f"{attempted}: not sent, for its time (cbr:timeout, customTimeouts) was over")
             except CbrError as error:
                 if lost:
                     raise LostAnswer(f"{attempted}: no answer, and then {error}") from error

@@ -1,20 +1,25 @@
 from __future__ import annotations
 
+import contextvars
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
+from pulumi_cbr.api import joined as module
 from pulumi_cbr.api.errors import CbrError, NotAllowed, NotFound, Unreachable
 from pulumi_cbr.api.joined import JoinedCall
 from pulumi_cbr.api.retries import Patience, Timing
 
+#: Seconds that a call has, and after which a test has failed.
 LONG = 30.0
 
+time_left = contextvars.ContextVar("time_left", default=2 * LONG)
 
-def patience(seconds: float = LONG, *, hurried: bool = False, looked: Callable[[], object] = lambda: None) -> Patience:
-    """Give a patience of so many seconds; `looked` is called when somebody looks how many are left."""
+
+def patience(seconds: float = 2 * LONG, *, looked: Callable[[], object] = lambda: None) -> Patience:
+    """Give what a call has whose caller has so many seconds; `looked` is called when somebody looks how many are left."""
     made: list[bool] = []
 
     def clock() -> float:
@@ -22,7 +27,9 @@ def patience(seconds: float = LONG, *, hurried: bool = False, looked: Callable[[
             looked()
         return 0.0
 
-    given = Patience(Timing(clock=clock, time_left=lambda: seconds), LONG + 1 if hurried else seconds, 0)
+    token = time_left.set(seconds)
+    given = Patience(Timing(clock=clock, time_left=time_left.get), LONG, 0)
+    time_left.reset(token)
     made.append(True)
     return given
 
@@ -30,16 +37,16 @@ def patience(seconds: float = LONG, *, hurried: bool = False, looked: Callable[[
 class Call:
     """A call that somebody has begun, in a thread of its own: it ends when it is told to, and counts how often it is made."""
 
-    def __init__(self, joined: JoinedCall[str], threads: ThreadPoolExecutor, *, hurried: bool = False) -> None:
+    def __init__(self, joined: JoinedCall[str], threads: ThreadPoolExecutor) -> None:
         self.made = 0
         self._joined = joined
         self._threads = threads
         self._begun = threading.Event()
         self._ended: Future[str] = Future()
-        self.first = threads.submit(joined.result, self._make, patience(hurried=hurried))
+        self.first = threads.submit(joined.result, self._make, patience())
         assert self._begun.wait(LONG)
 
-    def _make(self) -> str:
+    def _make(self, _: Patience) -> str:
         self.made += 1
         self._begun.set()
         return self._ended.result(LONG)
@@ -48,21 +55,21 @@ class Call:
         """Have others ask for the same, and come back when they wait."""
         waiting = threading.Semaphore(0)
         asking = [
-            self._threads.submit(self._joined.result, self._make_again, patience(looked=waiting.release))
+            self._threads.submit(self._joined.result, self._make, patience(looked=waiting.release))
             for _ in range(number)
         ]
         assert all(waiting.acquire(timeout=LONG) for _ in range(number))
         return asking
-
-    def _make_again(self) -> str:
-        self.made += 1
-        return "made again"
 
     def answer(self, text: str) -> None:
         self._ended.set_result(text)
 
     def fail(self, error: BaseException) -> None:
         self._ended.set_exception(error)
+
+
+def another(_: Patience) -> str:
+    return "another"
 
 
 @pytest.fixture
@@ -79,8 +86,27 @@ def test_who_comes_while_it_is_on_its_way_gets_its_result(threads: ThreadPoolExe
     call.answer("found")
     assert {one.result(LONG) for one in (call.first, *others)} == {"found"}
     assert not joined.on_its_way
-    assert joined.result(lambda: "another", patience()) == "found"
+    assert joined.result(another, patience()) == "found"
     assert call.made == 1
+
+
+def test_it_is_made_once_where_all_come_at_the_same_moment(
+    threads: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[Future[str]] = []
+    again = threading.Event()
+
+    def begin() -> Future[str]:
+        begun.append(Future())
+        # Where a second one is begun meanwhile, that is at once.
+        again.set() if len(begun) > 1 else again.wait(0.2)
+        return begun[-1]
+
+    monkeypatch.setattr(module, "Future", begin)
+    joined = JoinedCall[str]("asking")
+    asking = [threads.submit(joined.result, another, patience()) for _ in range(4)]
+    assert {one.result(LONG) for one in asking} == {"another"}
+    assert len(begun) == 1
 
 
 @pytest.mark.parametrize("error", [CbrError("no"), KeyError("a bug"), SystemExit(1)], ids=repr)
@@ -92,18 +118,17 @@ def test_a_failure_is_everybodys_and_the_next_makes_it_anew(threads: ThreadPoolE
     assert all(one.exception(LONG) is error for one in (call.first, *others))
     assert call.made == 1
     assert not joined.on_its_way
-    assert joined.result(lambda: "another", patience()) == "another"
+    assert joined.result(another, patience()) == "another"
 
 
-@pytest.mark.parametrize("hurried", [False, True])
-def test_a_failure_that_is_kept_serves_who_comes_later(threads: ThreadPoolExecutor, hurried: bool) -> None:
+def test_a_failure_that_is_kept_serves_who_comes_later(threads: ThreadPoolExecutor) -> None:
     joined = JoinedCall[str]("asking", kept=(NotAllowed, NotFound))
-    call = Call(joined, threads, hurried=hurried)
+    call = Call(joined, threads)
     others = call.joined_by(2)
     call.fail(NotFound("asking", status=404))
     assert all(isinstance(one.exception(LONG), NotFound) for one in (call.first, *others))
     with pytest.raises(NotFound):
-        joined.result(lambda: "another", patience())
+        joined.result(another, patience())
     assert call.made == 1
 
 
@@ -111,18 +136,46 @@ def test_who_waits_does_so_for_its_own_time(threads: ThreadPoolExecutor) -> None
     joined = JoinedCall[str]("asking")
     call = Call(joined, threads)
     with pytest.raises(Unreachable, match=r"^asking: no answer in time$"):
-        joined.result(lambda: "another", patience(0.01))
+        joined.result(another, patience(0.01))
     others = call.joined_by(1)
     call.answer("found")
     assert {one.result(LONG) for one in (call.first, *others)} == {"found"}
 
 
-def test_who_had_less_time_fails_alone(threads: ThreadPoolExecutor) -> None:
+def test_who_has_less_time_leaves_a_call_behind_that_has_all_of_it(threads: ThreadPoolExecutor) -> None:
     joined = JoinedCall[str]("asking")
-    call = Call(joined, threads, hurried=True)
-    others = call.joined_by(4)
-    call.fail(Unreachable("its time is over"))
-    assert isinstance(call.first.exception(LONG), Unreachable)
-    # One of the four makes it for them all.
-    assert {one.result(LONG) for one in others} == {"made again"}
-    assert call.made == 2
+    ended = threading.Event()
+    left: list[float] = []
+
+    def call(given: Patience) -> str:
+        left.append(given.left)
+        assert ended.wait(LONG)
+        return "found"
+
+    token = time_left.set(0.01)
+    try:
+        with pytest.raises(Unreachable, match=r"^asking: no answer in time$"):
+            joined.result(call, patience(0.01))
+    finally:
+        time_left.reset(token)
+    waiting = threading.Event()
+    other = threads.submit(joined.result, another, patience(looked=waiting.set))
+    assert waiting.wait(LONG)
+    ended.set()
+    assert other.result(LONG) == "found"
+    assert left == [LONG]
+
+
+@pytest.mark.parametrize(("seconds", "aside"), [(0.9 * LONG, False), (0.8 * LONG, True)])
+def test_a_call_is_made_where_its_maker_has_enough_time_for_it(seconds: float, aside: bool) -> None:
+    made_by = JoinedCall[int]("asking").result(lambda _: threading.get_ident(), patience(seconds))
+    assert (made_by != threading.get_ident()) is aside
+
+
+def test_who_has_no_time_left_makes_no_call() -> None:
+    joined = JoinedCall[str]("asking")
+    for seconds in 0.0, -1.0:
+        with pytest.raises(Unreachable, match=r"^asking: not sent, for its time \(.*\) was over$"):
+            joined.result(another, patience(seconds))
+    assert joined.result(lambda _: "found", patience()) == "found"
+    assert joined.result(another, patience(0.0)) == "found"

@@ -158,7 +158,8 @@ def test_in_no_log_message_or_repr(
     sent = "".join(f"{seen.headers}{seen.body!r}" for seen in server.seen)
     # It was really used: as it is, or as the key of a signature.
     assert mood != "works" or "s3cret" in sent or "Signature=" in sent
-    assert len(caplog.records) >= len(CALLS)
+    # Credentials that are refused are not sent again.
+    assert len(caplog.records) >= (1 if mood == "refuses to sign in" else len(CALLS))
     # keystoneauth1 logs what an identity service answers: ours says back what it was told.
     ours = [
         record for record in caplog.records if not record.name.startswith("keystoneauth") or mood not in ("odd", "html")

@@ -10,6 +10,7 @@ import pytest
 from requests.exceptions import ConnectTimeout
 from urllib3 import Timeout
 
+from pulumi_cbr.api.auth import TokenAuth, TokenSignIn
 from pulumi_cbr.api.client import CbrClient
 from pulumi_cbr.api.errors import (
     CbrError,
@@ -20,6 +21,7 @@ from pulumi_cbr.api.errors import (
     UnexpectedAnswer,
     Unreachable,
 )
+from pulumi_cbr.api.retries import Patience
 from pulumi_cbr.api.settings import Settings
 from unit.api.kit import (
     BACKUP,
@@ -358,6 +360,21 @@ def test_a_refused_token_is_renewed_once_and_goes_on() -> None:
         client.show_backup(BACKUP)
     sign_in, show = "POST /v3/auth/tokens", f"GET /v3/{OWN}/backups/{BACKUP}"
     assert server.paths() == [sign_in, show, sign_in, show, show]
+
+
+def test_a_late_refusal_of_an_earlier_token_renews_nothing() -> None:
+    timing, tokens = Clock().timing, iter(["one", "two", "three"])
+    with Server(lambda seen: grant(server.url, token=next(tokens))) as server:
+        signing_in = TokenSignIn(password(server.url), timing)
+        patience = Patience(timing, 60, 0)
+        earlier = signing_in.auth(patience)
+        assert signing_in.renew(earlier)
+        newer = signing_in.auth(patience)
+        assert signing_in.renew(earlier)
+        later = signing_in.auth(patience)
+    assert [auth.token for auth in (earlier, newer, later) if isinstance(auth, TokenAuth)] == ["one", "two", "two"]
+    # An earlier one may still be in an answer.
+    assert set(signing_in.secrets()) == {"one", "two"}
 
 
 def test_401_for_ever_is_one_error() -> None:

@@ -101,21 +101,33 @@ class Watched(Clock):
         wait_until(lambda: sum(count >= 2 for count in self.looks.copy().values()) >= threads)
 
 
+@pytest.mark.parametrize(("seconds", "threads"), [(math.inf, 4), (100.0, 5)], ids=["with a call's time", "with less"])
 @pytest.mark.parametrize(("status", "kind", "tries"), [(401, NotSignedIn, 1), (503, Unreachable, 5)])
-def test_a_failed_sign_in_is_everybodys_error(status: int, kind: type[CbrError], tries: int) -> None:
+def test_a_failed_sign_in_is_everybodys_error(
+    status: int, kind: type[CbrError], tries: int, seconds: float, threads: int
+) -> None:
     clock = Watched()
 
     def respond(seen: Seen) -> Reply:
-        clock.wait_for(4)
+        clock.wait_for(threads)
         return Reply(status, b"")
 
     with Server(respond) as server:
-        client = CbrClient(password(server.url), timing=clock.timing)
+        client = CbrClient(password(server.url), timing=replace(clock.timing, time_left=lambda: seconds))
         with ThreadPoolExecutor(4) as pool:
             errors = [future.exception(LONG) for future in [pool.submit(client.show_backup, BACKUP) for _ in range(4)]]
     assert {type(error) for error in errors} == {kind}
     # With the retries of one.
     assert len(server.seen) == tries
+
+
+def test_credentials_that_were_refused_are_not_sent_again() -> None:
+    with Server(lambda seen: Reply(401, b"")) as server:
+        client = CbrClient(password(server.url), timing=Clock().timing)
+        for call in CALLS:
+            with pytest.raises(NotSignedIn, match="Check the user"):
+                calls(client)[call]()
+    assert server.paths() == ["POST /v3/auth/tokens"]
 
 
 def test_who_waits_for_anothers_sign_in_does_so_for_its_own_time() -> None:
@@ -150,12 +162,12 @@ def test_nothing_is_sent_after_a_sign_in_that_took_all_of_its_time(call: str) ->
     clock = Clock()
 
     def respond(seen: Seen) -> Reply:
-        clock.advance(120)
+        clock.advance(121)
         return grant(server.url)
 
     with Server(respond) as server:
         client = CbrClient(password(server.url), timing=clock.timing)
-        with pytest.raises(Unreachable, match=r"its time was over after signing in: run again, or give it more$"):
+        with pytest.raises(Unreachable, match=r": not sent, for its time \(cbr:timeout, customTimeouts\) was over$"):
             calls(client)[call]()
     assert server.paths() == ["POST /v3/auth/tokens"]
 
