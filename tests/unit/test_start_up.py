@@ -53,6 +53,10 @@ def test_plugin_loads_what_calls_at_its_first_call(flavour: str, calling: bool, 
                 checked, failures = plugin.check(kind, inputs, inputs if config else None)
                 assert not failures
                 assert not plugin.diff(kind, id_, {**checked, "status": "accepted"}, checked).changes
+            if not config:
+                id_, own = kinds["BackupShareMember"]
+                inputs = {"backup_id": backup, **own}
+                plugin.update("BackupShareMember", id_, inputs, {**inputs, "reshare_if_rejected": True})
             if calling:
                 plugin.create("BackupShareMember", {"backup_id": backup, "dest_project_id": projects[0]})
         loaded = _loaded(plugin.said())

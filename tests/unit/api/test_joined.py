@@ -168,8 +168,27 @@ def test_who_has_less_time_leaves_a_call_behind_that_has_all_of_it(threads: Thre
 
 @pytest.mark.parametrize(("seconds", "aside"), [(0.9 * LONG, False), (0.8 * LONG, True)])
 def test_a_call_is_made_where_its_maker_has_enough_time_for_it(seconds: float, aside: bool) -> None:
-    made_by = JoinedCall[int]("asking").result(lambda _: threading.get_ident(), patience(seconds))
-    assert (made_by != threading.get_ident()) is aside
+    made_by = JoinedCall[threading.Thread]("asking").result(lambda _: threading.current_thread(), patience(seconds))
+    assert (made_by is not threading.current_thread()) is aside
+    # Nobody's exit waits for it.
+    assert made_by.daemon is aside
+
+
+def test_who_has_time_without_end_waits(threads: ThreadPoolExecutor) -> None:
+    joined = JoinedCall[str]("asking")
+    call = Call(joined, threads)
+    waiting = threading.Event()
+
+    def clock() -> float:
+        waiting.set()
+        return 0.0
+
+    endless = Patience(Timing(clock=clock), 1e300, 0)
+    waiting.clear()
+    other = threads.submit(joined.result, another, endless)
+    assert waiting.wait(LONG)
+    call.answer("found")
+    assert other.result(LONG) == "found"
 
 
 def test_who_has_no_time_left_makes_no_call() -> None:
