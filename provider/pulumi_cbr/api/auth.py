@@ -21,6 +21,7 @@ from pulumi_cbr.api.connections import failure, from_requests, hidden, new_sessi
 from pulumi_cbr.api.errors import (
     CbrError,
     InvalidId,
+    NotAllowed,
     NotSignedIn,
     SettingsError,
     Throttled,
@@ -41,6 +42,9 @@ if TYPE_CHECKING:
 
 #: A token is renewed this long (seconds) before its end, or a tenth of its life where that is less.
 _RENEWED_BEFORE = 120.0
+
+#: Seconds that a refusal of credentials holds without being asked for again.
+_REFUSED_FOR = 60.0
 
 
 class TokenAuth(AuthBase):
@@ -104,7 +108,8 @@ class _Grant:
 class TokenSignIn:
     """Sign in at the identity service (``POST /v3/auth/tokens``), by a plugin of keystoneauth1. One token for all threads.
 
-    Credentials that were refused are not sent again: after a few times, accounts are locked.
+    Credentials that were refused, and have never been accepted before, are not sent again for a minute: after a few times,
+    accounts are locked.
     """
 
     #: The credentials are right then: they gave the token.
@@ -124,6 +129,7 @@ class TokenSignIn:
         self._session = Session(session=session, verify=settings.verify, redirect=False, app_name="pulumi-cbr")
         self._tokens: set[str] = set()
         self._attempted = f"signing in at {settings.auth_url or f'the cloud `{settings.cloud}`'}"
+        self._refusal: tuple[float, CbrError] | None = None
         self._check = f"Check {_CREDENTIALS[settings.method]}, and the project"
         self._forget()
 
@@ -185,7 +191,7 @@ class TokenSignIn:
 
     def _forget(self) -> None:
         self._grant: _Grant | None = None
-        self._signing_in = JoinedCall[_Grant](self._attempted, kept=(NotSignedIn,))
+        self._signing_in = JoinedCall[_Grant](self._attempted)
 
     def _signed_in(self, patience: Patience) -> _Grant:
         with self._lock:
@@ -195,6 +201,8 @@ class TokenSignIn:
         return signing_in.result(self._sign_in, patience)
 
     def _sign_in(self, patience: Patience) -> _Grant:
+        if self._refusal and self._timing.clock() < self._refusal[0]:
+            raise self._refusal[1]
         while True:
             self._answers.clear()
             # When a token is renewed is decided here, by how long it lives: keystoneauth1 goes by the time of day.
@@ -205,6 +213,8 @@ class TokenSignIn:
             except Exception as error:  # keystoneauth1 leaks KeyError and the like where the answer is odd
                 problem, again, retry_after = self._problem(error)
                 if not (again and patience.again(str(problem), retry_after)):
+                    if isinstance(problem, (NotSignedIn, NotAllowed)) and not self._tokens:
+                        self._refusal = self._timing.clock() + _REFUSED_FOR, problem
                     raise problem from error
             else:
                 self._tokens.add(grant.token)

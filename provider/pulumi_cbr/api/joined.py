@@ -46,15 +46,20 @@ class JoinedCall(Generic[T]):
                         f"{self._attempted}: not sent, for its time (cbr:timeout, customTimeouts) was over"
                     )
                 result = self._result = Future()
-        if mine and patience.whole:
+        if mine and (patience.whole or not self._made_aside(call, result, patience)):
             self._make(call, result, patience)
-        elif mine:
-            # In no context: the caller's knows of the caller's time.
-            aside = (lambda: self._make(call, result, patience.anew()),)
-            threading.Thread(target=contextvars.Context().run, args=aside, daemon=True).start()
         if not (result.done() or wait([result], patience.left).done):
             raise Unreachable(f"{self._attempted}: no answer in time")
         return result.result()
+
+    def _made_aside(self, call: Callable[[Patience], T], result: Future[T], patience: Patience) -> bool:
+        # In no context: the caller's knows of the caller's time.
+        make = (lambda: self._make(call, result, patience.anew()),)
+        try:
+            threading.Thread(target=contextvars.Context().run, args=make, daemon=True).start()
+        except RuntimeError:  # there are as many threads as there can be
+            return False
+        return True
 
     def _make(self, call: Callable[[Patience], T], result: Future[T], patience: Patience) -> None:
         try:

@@ -70,8 +70,8 @@ class Transport:
         something may have been changed, and another `CbrError` where nothing was. See `pulumi_cbr.api.retries` for what
         is tried again.
         """
-        patience = self._patience()
         signing_in = self._signing_in()
+        patience = self._patience()
         root, own = self._located(signing_in, patience)
         return self._tried(
             f"{attempted} (own project {own})",

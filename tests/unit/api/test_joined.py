@@ -174,6 +174,14 @@ def test_a_call_is_made_where_its_maker_has_enough_time_for_it(seconds: float, a
     assert made_by.daemon is aside
 
 
+def test_it_is_made_by_its_asker_where_no_thread_can_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    assert JoinedCall[str]("asking").result(lambda _: "found", patience(1.0)) == "found"
+
+
 def test_who_has_time_without_end_waits(threads: ThreadPoolExecutor) -> None:
     joined = JoinedCall[str]("asking")
     call = Call(joined, threads)

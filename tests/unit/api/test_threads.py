@@ -8,11 +8,13 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from pulumi_cbr.api import transport
 from pulumi_cbr.api.client import CbrClient
-from pulumi_cbr.api.errors import CbrError, LostAnswer, NotSignedIn, UnexpectedAnswer, Unreachable
+from pulumi_cbr.api.errors import CbrError, LostAnswer, NotAllowed, NotSignedIn, UnexpectedAnswer, Unreachable
 from pulumi_cbr.api.settings import load
 from pulumi_cbr.simulator import Simulator
 from unit.api.kit import (
@@ -29,6 +31,7 @@ from unit.api.kit import (
     configured,
     fixed_token,
     grant,
+    in_turn,
     password,
 )
 from waiting import wait_until
@@ -121,13 +124,30 @@ def test_a_failed_sign_in_is_everybodys_error(
     assert len(server.seen) == tries
 
 
-def test_credentials_that_were_refused_are_not_sent_again() -> None:
-    with Server(lambda seen: Reply(401, b"")) as server:
-        client = CbrClient(password(server.url), timing=Clock().timing)
-        for call in CALLS:
-            with pytest.raises(NotSignedIn, match="Check the user"):
-                calls(client)[call]()
-    assert server.paths() == ["POST /v3/auth/tokens"]
+@pytest.mark.parametrize(("status", "kind"), [(401, NotSignedIn), (403, NotAllowed)])
+def test_credentials_that_were_refused_are_not_sent_again_for_a_minute(status: int, kind: type[CbrError]) -> None:
+    clock = Clock()
+    with Server(lambda seen: Reply(status, b"")) as server:
+        client = CbrClient(password(server.url), timing=clock.timing)
+        for sent in 1, 2:
+            for call in CALLS:
+                with pytest.raises(kind):
+                    calls(client)[call]()
+            assert server.paths() == ["POST /v3/auth/tokens"] * sent
+            clock.advance(61)
+
+
+def test_credentials_that_were_good_before_are_sent_again_after_a_refusal() -> None:
+    clock = Clock()
+    answers = [grant(), Reply(401, b""), Reply(401, b""), grant()]
+    with Server(in_turn(*answers)) as server:
+        client = CbrClient(password(server.url, projectId=None, projectName="p"), timing=clock.timing)
+        assert client.project_id() == OWN
+        clock.advance(86400)
+        for _ in range(2):
+            with pytest.raises(NotSignedIn):
+                client.project_id()
+        assert client.project_id() == OWN
 
 
 def test_who_waits_for_anothers_sign_in_does_so_for_its_own_time() -> None:
@@ -170,6 +190,19 @@ def test_nothing_is_sent_after_a_sign_in_that_took_all_of_its_time(call: str) ->
         with pytest.raises(Unreachable, match=r": not sent, for its time \(cbr:timeout, customTimeouts\) was over$"):
             calls(client)[call]()
     assert server.paths() == ["POST /v3/auth/tokens"]
+
+
+def test_what_is_loaded_before_the_first_call_takes_nothing_of_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, real = Clock(), transport.sign_in
+
+    def slow(*args: Any) -> Any:
+        clock.advance(200)
+        return real(*args)
+
+    monkeypatch.setattr(transport, "sign_in", slow)
+    with Server(lambda seen: GOOD) as server:
+        CbrClient(fixed_token(server.url), timing=clock.timing).show_backup(BACKUP)
+    assert len(server.seen) == 1
 
 
 def test_a_project_is_looked_up_once_for_all_threads() -> None:
