@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pulumi_cbr.api import transport
+from pulumi_cbr.api.auth import sign_in
 from pulumi_cbr.api.client import CbrClient
 from pulumi_cbr.api.errors import CbrError, LostAnswer, NotAllowed, NotSignedIn, UnexpectedAnswer, Unreachable
 from pulumi_cbr.api.settings import load
@@ -193,13 +193,13 @@ def test_nothing_is_sent_after_a_sign_in_that_took_all_of_its_time(call: str) ->
 
 
 def test_what_is_loaded_before_the_first_call_takes_nothing_of_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock, real = Clock(), transport.sign_in
+    clock = Clock()
 
     def slow(*args: Any) -> Any:
         clock.advance(200)
-        return real(*args)
+        return sign_in(*args)
 
-    monkeypatch.setattr(transport, "sign_in", slow)
+    monkeypatch.setattr("pulumi_cbr.api.transport.sign_in", slow)
     with Server(lambda seen: GOOD) as server:
         CbrClient(fixed_token(server.url), timing=clock.timing).show_backup(BACKUP)
     assert len(server.seen) == 1
