@@ -131,16 +131,17 @@ class TokenSignIn:
         self._attempted = f"signing in at {settings.auth_url or f'the cloud `{settings.cloud}`'}"
         self._refusal: tuple[float, CbrError] | None = None
         self._check = f"Check {_CREDENTIALS[settings.method]}, and the project"
-        self._forget()
+        self._signing_in = JoinedCall[_Grant](self._attempted)
 
     def auth(self, patience: Patience) -> AuthBase:
         return TokenAuth(self._signed_in(patience).token)
 
     def renew(self, refused: AuthBase) -> bool:
         with self._lock:
+            known = self._signing_in.known
             # Another thread may have renewed it already.
-            if isinstance(refused, TokenAuth) and self._grant and refused.token == self._grant.token:
-                self._forget()
+            if isinstance(refused, TokenAuth) and known and refused.token == known.token:
+                self._signing_in = JoinedCall(self._attempted)
         return True
 
     def project_id(self, patience: Patience) -> str:
@@ -189,14 +190,11 @@ class TokenSignIn:
     def secrets(self) -> Iterable[str]:
         return list(self._tokens)
 
-    def _forget(self) -> None:
-        self._grant: _Grant | None = None
-        self._signing_in = JoinedCall[_Grant](self._attempted)
-
     def _signed_in(self, patience: Patience) -> _Grant:
         with self._lock:
-            if self._grant and self._timing.clock() >= self._grant.until:
-                self._forget()
+            known = self._signing_in.known
+            if known and self._timing.clock() >= known.until:
+                self._signing_in = JoinedCall(self._attempted)
             signing_in = self._signing_in
         return signing_in.result(self._sign_in, patience)
 
@@ -218,7 +216,6 @@ class TokenSignIn:
                     raise problem from error
             else:
                 self._tokens.add(grant.token)
-                self._grant = grant
                 return grant
 
     def _granted(self, access: AccessInfo) -> _Grant:
@@ -302,7 +299,6 @@ class AccessKeySignIn:
         self._settings = settings
         self._fetch = fetch
         self._timing = timing
-        self._project_id = settings.project_id
         # Each region has a project of its own name, which is what is meant where none is named.
         self._name = settings.project_name or settings.region or ""
         self._looking_up = JoinedCall[str](f"looking up the project `{self._name}`")
@@ -311,7 +307,7 @@ class AccessKeySignIn:
         return AccessKeyAuth(
             self._settings.access_key or "",
             self._settings.secret_key or "",
-            project_id=self._project_id,
+            project_id=self._settings.project_id or self._looking_up.known,
             security_token=self._settings.security_token,
             now=self._timing.now,
         )
@@ -320,9 +316,7 @@ class AccessKeySignIn:
         return False
 
     def project_id(self, patience: Patience) -> str:
-        if self._project_id is None:
-            self._project_id = self._looking_up.result(self._look_up_project, patience)
-        return self._project_id
+        return self._settings.project_id or self._looking_up.result(self._look_up_project, patience)
 
     def endpoint(self, patience: Patience) -> str:
         return self._settings.endpoint or _well_known(self._settings, "cbr", "endpoint")

@@ -36,15 +36,18 @@ class JoinedCall(Generic[T]):
         result = self._result
         return result is not None and not result.done()
 
+    @property
+    def known(self) -> T | None:
+        """Its result, where that is there already."""
+        result = self._result
+        return result.result() if result and result.done() and not result.exception() else None
+
     def result(self, call: Callable[[Patience], T], patience: Patience) -> T:
         """Give the result of the call, which is made unless it has been already. Raises what it raises."""
         with self._lock:
             result, mine = self._result, self._result is None
             if result is None:
-                if not patience.left:
-                    raise Unreachable(
-                        f"{self._attempted}: not sent, for its time (cbr:timeout, customTimeouts) was over"
-                    )
+                patience.begin(self._attempted)
                 result = self._result = Future()
         if mine and (patience.whole or not self._made_aside(call, result, patience)):
             self._make(call, result, patience)
@@ -53,10 +56,12 @@ class JoinedCall(Generic[T]):
         return result.result()
 
     def _made_aside(self, call: Callable[[Patience], T], result: Future[T], patience: Patience) -> bool:
-        # In no context: the caller's knows of the caller's time.
-        make = (lambda: self._make(call, result, patience.anew()),)
+        def make() -> None:
+            self._make(call, result, patience.anew())
+
         try:
-            threading.Thread(target=contextvars.Context().run, args=make, daemon=True).start()
+            # In no context: the caller's knows of the caller's time.
+            threading.Thread(target=contextvars.Context().run, args=(make,), daemon=True).start()
         except RuntimeError:  # there are as many threads as there can be
             return False
         return True

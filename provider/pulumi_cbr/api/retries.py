@@ -31,6 +31,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
+from pulumi_cbr.api.errors import Unreachable
+
 _FIRST_WAIT = 0.5
 _LONGEST_WAIT = 20.0
 _LONGEST_RETRY_AFTER = 60.0
@@ -86,6 +88,11 @@ class Patience:
     def whole(self) -> bool:
         """Whether there is as much time as a call is given, but for what comes before it."""
         return self.left >= 0.9 * self._timeout
+
+    def begin(self, attempted: str) -> None:
+        """Refuse to begin what there is no time left for. Raises `Unreachable`."""
+        if not self.left:
+            raise Unreachable(f"{attempted}: not sent, for its time (cbr:timeout, customTimeouts) was over")
 
     def anew(self) -> Patience:
         """Give what a call has that begins now."""

@@ -129,8 +129,7 @@ class Transport:
         while True:
             try:
                 auth = signing_in.auth(patience)
-                if not patience.left:
-                    raise Unreachable(f"{attempted}: not sent, for its time (cbr:timeout, customTimeouts) was over")
+                patience.begin(attempted)
             except CbrError as error:
                 if lost:
                     raise LostAnswer(f"{attempted}: no answer, and then {error}") from error
