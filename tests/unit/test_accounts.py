@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from pulumi_cbr.accounts import Accounts
 from pulumi_cbr.api.errors import CbrError, SettingsError
 from pulumi_cbr.api.retries import Timing
+from waiting import Lingering
 
 OWN = "0123456789abcdef0123456789abcdef"
 SETTINGS = {"token": "t", "endpoint": "https://cbr.example.com", "projectId": OWN}
@@ -23,20 +23,12 @@ def test_equal_settings_share_one_account_in_all_threads(timing: Timing | None) 
 
 
 def test_an_account_has_one_client_in_all_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[object] = []
-    again = threading.Event()
-
-    def make(*args: object, **kwargs: object) -> object:
-        made.append(object())
-        # Where a second one is made meanwhile, that is at once.
-        again.set() if len(made) > 1 else again.wait(0.2)
-        return made[-1]
-
+    make = Lingering(object)
     account = Accounts(SETTINGS.get, Timing()).of(None)
     monkeypatch.setattr("pulumi_cbr.api.client.CbrClient", make)
     with ThreadPoolExecutor(4) as pool:
         clients = set(pool.map(lambda _: account.client, range(4)))
-    assert len(made) == len(clients) == 1
+    assert len(make.made) == len(clients) == 1
 
 
 def test_other_settings_are_another_account() -> None:

@@ -13,18 +13,23 @@ from pulumi_cbr.simulator import Simulator
 HEAVY = {"requests", "urllib3", "keystoneauth1", "openstack", "flask"}
 
 
+def _printed(code: str) -> list[str]:
+    """Give the words that a program of its own prints."""
+    return subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE, text=True).stdout.split()
+
+
 @pytest.mark.parametrize("module", ["pulumi_cbr", "pulumi_cbr.api", "pulumi_cbr.native"])
 def test_import_loads_nothing_that_calls(module: str) -> None:
     code = f"import sys, {module}; print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE, text=True).stdout
-    assert module in loaded.split()
-    assert not HEAVY.intersection(loaded.split())
+    loaded = _printed(code)
+    assert module in loaded
+    assert not HEAVY.intersection(loaded)
 
 
 def test_import_loads_nothing_but_what_pulumi_has_loaded() -> None:
     code = "import sys, pulumi; before = set(sys.modules); import pulumi_cbr; print(*set(sys.modules) - before)"
-    loaded = subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE, text=True).stdout
-    assert {module.partition(".")[0] for module in loaded.split()} == {"pulumi_cbr"}
+    loaded = _printed(code)
+    assert {module.partition(".")[0] for module in loaded} == {"pulumi_cbr"}
 
 
 def _loaded(said: str) -> set[str]:
@@ -82,6 +87,6 @@ cbr.BackupShare("b", backup, [project])
 cbr.BackupShareAccepter("c", backup, vault)
 print(*sys.modules)
 """
-    loaded = subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE, text=True).stdout
-    assert module in loaded.split()
-    assert not HEAVY.intersection(loaded.split())
+    loaded = _printed(code)
+    assert module in loaded
+    assert not HEAVY.intersection(loaded)

@@ -8,6 +8,7 @@ import math
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent import futures
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -41,6 +42,17 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
 
 def accounts(timing: Timing = IN_NO_TIME, **config: object) -> Accounts:
     return Accounts(config.get, timing)
+
+
+@contextmanager
+def heard(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Have pytest hear what is told to the user."""
+    logger = logging.getLogger("pulumi_cbr")
+    logger.addHandler(caplog.handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(caplog.handler)
 
 
 def found(reading: Reading | None) -> Mapping[str, Any]:
@@ -323,14 +335,10 @@ def test_an_exclusive_set_announces_others_shares_alone(service: Simulator, capl
     service.share(backup, foreign)
     hooks.accounts.of(None).changed(backup)
     seen = found(hooks.read(id_, outputs))
-    logger = logging.getLogger("pulumi_cbr")
-    logger.addHandler(caplog.handler)
-    try:
+    with heard(caplog):
         hooks.foretell(seen, {**news, "dest_project_ids": [kept, UNKNOWN]})
         assert caplog.messages == []
         hooks.foretell(seen, news)
-    finally:
-        logger.removeHandler(caplog.handler)
     assert set(caplog.messages) == {f"backup {backup}: exclusive=True takes away the shares with {foreign}"}
 
 
@@ -424,13 +432,9 @@ def test_preflight_does_not_go_by_what_was_there_before_a_change(
     service.share(one, a)
     assert member.check({}, {"backup_id": one, "dest_project_id": a}).problems == []
     service.share(other, a)
-    logger = logging.getLogger("pulumi_cbr")
-    logger.addHandler(caplog.handler)
-    try:
+    with heard(caplog):
         exclusive = {"backup_id": other, "dest_project_ids": [b], "exclusive": True}
         assert several.check({}, exclusive).problems == []
-    finally:
-        logger.removeHandler(caplog.handler)
     assert caplog.messages == []
 
 

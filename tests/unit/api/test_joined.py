@@ -11,6 +11,7 @@ from pulumi_cbr.api import joined as module
 from pulumi_cbr.api.errors import CbrError, NotAllowed, NotFound, Unreachable
 from pulumi_cbr.api.joined import JoinedCall
 from pulumi_cbr.api.retries import Patience, Timing
+from waiting import Lingering
 
 #: Seconds that a call has, and after which a test has failed.
 LONG = 30.0
@@ -93,20 +94,12 @@ def test_who_comes_while_it_is_on_its_way_gets_its_result(threads: ThreadPoolExe
 def test_it_is_made_once_where_all_come_at_the_same_moment(
     threads: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begun: list[Future[str]] = []
-    again = threading.Event()
-
-    def begin() -> Future[str]:
-        begun.append(Future())
-        # Where a second one is begun meanwhile, that is at once.
-        again.set() if len(begun) > 1 else again.wait(0.2)
-        return begun[-1]
-
+    begin = Lingering(Future[str])
     monkeypatch.setattr(module, "Future", begin)
     joined = JoinedCall[str]("asking")
     asking = [threads.submit(joined.result, another, patience()) for _ in range(4)]
     assert {one.result(LONG) for one in asking} == {"another"}
-    assert len(begun) == 1
+    assert len(begin.made) == 1
 
 
 @pytest.mark.parametrize("error", [CbrError("no"), KeyError("a bug"), SystemExit(1)], ids=repr)
