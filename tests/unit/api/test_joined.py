@@ -87,7 +87,7 @@ def test_who_comes_while_it_is_on_its_way_gets_its_result(threads: ThreadPoolExe
     call.answer("found")
     assert {one.result(LONG) for one in (call.first, *others)} == {"found"}
     assert not joined.on_its_way
-    assert joined.result(another, patience()) == "found"
+    assert joined.known == joined.result(another, patience()) == "found"
     assert call.made == 1
 
 
@@ -118,10 +118,12 @@ def test_a_failure_that_is_kept_serves_who_comes_later(threads: ThreadPoolExecut
     joined = JoinedCall[str]("asking", kept=(NotAllowed, NotFound))
     call = Call(joined, threads)
     others = call.joined_by(2)
+    assert joined.known is None
     call.fail(NotFound("asking", status=404))
     assert all(isinstance(one.exception(LONG), NotFound) for one in (call.first, *others))
     with pytest.raises(NotFound):
         joined.result(another, patience())
+    assert joined.known is None
     assert call.made == 1
 
 
