@@ -14,24 +14,24 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pulumi
 from pulumi.dynamic import Resource
 
-from pulumi_cbr.accounts import Account
 from pulumi_cbr.api import ids
 from pulumi_cbr.api.errors import AlreadyShared, CbrError, NotFound, ServiceError
 from pulumi_cbr.dynamic import DynamicProvider, given
-from pulumi_cbr.failures import already_shared
-from pulumi_cbr.inputs import Inputs
-from pulumi_cbr.lifecycle import UNKNOWN, Checked, Diff, Lifecycle, Properties, Reading
-from pulumi_cbr.preflight import keep
-from pulumi_cbr.sharing import (
-    Incomplete,
-    is_anothers,
-    look,
-    outputs_of,
-    share,
-    take,
-    tell_drift,
-    visible_again_of,
-    withdraw,
+from pulumi_cbr.lifecycle.controller import UNKNOWN, CheckedInputs, Controller, Diff, Properties, ResourceState
+from pulumi_cbr.lifecycle.failures import already_shared
+from pulumi_cbr.lifecycle.inputs import Inputs
+from pulumi_cbr.lifecycle.preflight import mark_managed
+from pulumi_cbr.lifecycle.session import CloudSession
+from pulumi_cbr.lifecycle.shares import (
+    PartialFailure,
+    create_shares,
+    delete_shares,
+    find_members,
+    find_recent,
+    log_drift,
+    managed_elsewhere,
+    record_owner,
+    share_outputs,
 )
 
 if TYPE_CHECKING:
@@ -107,25 +107,25 @@ _OPTIONS = ("exclusive", "adopt_existing", "cloud")
 _OUTPUTS = ("members", "source_project_id")
 
 #: How many projects a backup can be shared with.
-_MOST = 10
+_MAX_MEMBERS = 10
 
 #: Refusals that tell of somebody else at the same backup: too many, not available just now, shared already.
 _IN_A_RACE = ("6701", "6702", "6703", "6714")
 
 
-class BackupShareLifecycle(Lifecycle):
+class BackupShareController(Controller):
     """What becomes of a set of shares when it is declared, changed, looked at and taken away."""
 
     outputs: ClassVar[tuple[str, ...]] = _OUTPUTS
 
-    def check(self, olds: Properties, news: Properties) -> Checked:
+    def check(self, olds: Properties, news: Properties) -> CheckedInputs:
         inputs = Inputs(news)
         inputs.text("cloud")
         inputs.backup_id()
-        inputs.dest_project_ids(self.accounts.known_project_id(inputs.given("cloud")))
+        inputs.dest_project_ids(self.sessions.configured_project_id(inputs.given("cloud")))
         for name in ("exclusive", "adopt_existing"):
             inputs.flag(name)
-        if not inputs.checked().problems and self.accounts.flag("preflight"):
+        if not inputs.checked().problems and self.sessions.flag("preflight"):
             for reason in self._preflight(olds, inputs.checked().inputs):
                 inputs.wrong("dest_project_ids", reason)
         return inputs.checked()
@@ -136,14 +136,14 @@ class BackupShareLifecycle(Lifecycle):
             return []
         before = set(olds.get("dest_project_ids", ())) if olds.get("backup_id") == backup_id else set()
         for project in before.intersection(projects):
-            keep(backup_id, project)
+            mark_managed(backup_id, project)
         joining, leaving = set(projects) - before - {UNKNOWN}, before - set(projects)
         exclusive = inputs.get("exclusive") is True
         becomes_exclusive = exclusive and olds.get("exclusive") is not True
         if not (joining or leaving or becomes_exclusive):
             return []
         try:
-            preflight = self.accounts.of(cloud).preflight
+            preflight = self.sessions.of(cloud).preflight
         except CbrError as error:
             return [str(error)]
         reasons = preflight.reasons(
@@ -171,7 +171,7 @@ class BackupShareLifecycle(Lifecycle):
             updates.append("members")
         return Diff(updates=tuple(updates), replaces=() if same_backup else ("backup_id",), delete_first=same_backup)
 
-    def foretell(self, olds: Properties, news: Properties) -> None:
+    def warn_before_change(self, olds: Properties, news: Properties) -> None:
         same_backup = olds.get("backup_id") == news.get("backup_id")
         projects = news.get("dest_project_ids", ())
         if same_backup and news.get("exclusive") is True and UNKNOWN not in projects:
@@ -183,10 +183,10 @@ class BackupShareLifecycle(Lifecycle):
     def create(self, inputs: Properties) -> tuple[str, dict[str, Any]]:
         return str(inputs["backup_id"]), self._make(inputs, {})
 
-    def read(self, id_: str, properties: Properties) -> Reading | None:
+    def read(self, id_: str, properties: Properties) -> ResourceState | None:
         backup_id = ids.uuid("the ID", id_)
-        account = self.accounts.of(properties.get("cloud"))
-        account.ensure_own(properties.get("source_project_id"))
+        account = self.sessions.of(properties.get("cloud"))
+        account.require_source_project(properties.get("source_project_id"))
         try:
             there = dict(account.lists.of(backup_id))
         except NotFound:
@@ -203,12 +203,12 @@ class BackupShareLifecycle(Lifecycle):
         inputs = {"backup_id": backup_id, "dest_project_ids": sorted(listed), **options}
         outputs = {**inputs, **_outputs(account, {project: there[project] for project in own}, before)}
         for project in sorted(own):
-            tell_drift(backup_id, project, before[project], outputs["members"][project])
-        return Reading(backup_id, outputs, inputs)
+            log_drift(backup_id, project, before[project], outputs["members"][project])
+        return ResourceState(backup_id, outputs, inputs)
 
     def update(self, id_: str, olds: Properties, news: Properties) -> dict[str, Any]:
         # Without a call, but a cloud that cannot be used is refused now, and not by the destroy that needs it.
-        self.accounts.of(news.get("cloud"))
+        self.sessions.of(news.get("cloud"))
         changed = self.diff(id_, olds, news).updates
         if {"dest_project_ids", "members"} & {*changed} or ("exclusive" in changed and news.get("exclusive")):
             return self._make(news, olds)
@@ -216,10 +216,10 @@ class BackupShareLifecycle(Lifecycle):
 
     def delete(self, id_: str, outputs: Properties) -> None:
         backup_id = ids.uuid("the ID", id_)
-        account = self.accounts.of(outputs.get("cloud"))
-        account.ensure_own(outputs.get("source_project_id"))
+        account = self.sessions.of(outputs.get("cloud"))
+        account.require_source_project(outputs.get("source_project_id"))
         members: Mapping[str, Mapping[str, Any]] = outputs.get("members", {})
-        withdraw(account, backup_id, _still_own(backup_id, members))
+        delete_shares(account, backup_id, _still_own(backup_id, members))
 
     def _make(self, inputs: Properties, olds: Properties) -> dict[str, Any]:
         """Make the service agree with the inputs. `olds` are the outputs that tell which shares are this resource's by now.
@@ -227,8 +227,8 @@ class BackupShareLifecycle(Lifecycle):
         What is missing is added before anything is taken away, so that a refused call changes nothing; but where there is
         no room for both, or a share that is to go may be held by an image, that goes first.
         """
-        account = self.accounts.of(inputs.get("cloud"))
-        account.ensure_own(olds.get("source_project_id"))
+        account = self.sessions.of(inputs.get("cloud"))
+        account.require_source_project(olds.get("source_project_id"))
         backup_id, wanted = inputs["backup_id"], list(dict.fromkeys(inputs["dest_project_ids"]))
         if account.client.project_id() in wanted:
             raise CbrError(
@@ -245,16 +245,17 @@ class BackupShareLifecycle(Lifecycle):
         leaving = sorted([*going, *others])
         missing = [project for project in wanted if project not in there]
         staying = there.keys() - set(leaving)
-        if missing and len(staying) + len(missing) > _MOST:
+        if missing and len(staying) + len(missing) > _MAX_MEMBERS:
             raise CbrError(
-                f"backup {backup_id} would be shared with {len(staying) + len(missing)} projects, and can be with {_MOST}: "
+                f"backup {backup_id} would be shared with {len(staying) + len(missing)} projects, and can be with {_MAX_MEMBERS}: "
                 f"{len(staying)} are members now and stay, {len(missing)} would be added. Nothing was changed"
             )
         room_first = bool(missing) and (
-            len(there) + len(missing) > _MOST or any(there[project].image_id for project in leaving if project in there)
+            len(there) + len(missing) > _MAX_MEMBERS
+            or any(there[project].image_id for project in leaving if project in there)
         )
         if room_first:
-            withdraw(account, backup_id, leaving)
+            delete_shares(account, backup_id, leaving)
         added: dict[str, Member] = {}
         if missing:
             try:
@@ -266,30 +267,30 @@ class BackupShareLifecycle(Lifecycle):
                 raise CbrError(f"{error}. To make room, the shares with {names} were taken away before") from error
         if not room_first:
             try:
-                withdraw(account, backup_id, leaving)
+                delete_shares(account, backup_id, leaving)
             except CbrError as error:
                 raise _undone(account, backup_id, added, error) from error
         there.update(added)
         for project in wanted:
             if project not in own:
-                take(there[project], adopted=project not in added)
+                record_owner(there[project], adopted=project not in added)
         return {**inputs, **_outputs(account, {project: there[project] for project in wanted}, own)}
 
     def _adopts(self, inputs: Properties) -> bool:
-        return inputs.get("adopt_existing") is True or self.accounts.flag("adoptExisting")
+        return inputs.get("adopt_existing") is True or self.sessions.flag("adoptExisting")
 
 
 def _outputs(
-    account: Account, members: Mapping[str, Member], before: Mapping[str, Mapping[str, Any]]
+    account: CloudSession, members: Mapping[str, Member], before: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Any]:
     return {
-        "members": {project: outputs_of(members[project], before.get(project)) for project in sorted(members)},
+        "members": {project: share_outputs(members[project], before.get(project)) for project in sorted(members)},
         "source_project_id": account.client.project_id(),
     }
 
 
 def _add(
-    account: Account, backup_id: str, projects: Sequence[str], adopted: dict[str, Member] | None
+    account: CloudSession, backup_id: str, projects: Sequence[str], adopted: dict[str, Member] | None
 ) -> dict[str, Member]:
     """Share with all of the projects, or with none: the state has no place for a half.
 
@@ -297,14 +298,14 @@ def _add(
     """
     sent = account.client.service_now()
     try:
-        return share(account, backup_id, projects, adopt=adopted is not None)
-    except (Incomplete, ServiceError) as error:
-        refusal = error.__cause__ if isinstance(error, Incomplete) else error
+        return create_shares(account, backup_id, projects, adopt=adopted is not None)
+    except (PartialFailure, ServiceError) as error:
+        refusal = error.__cause__ if isinstance(error, PartialFailure) else error
         if isinstance(error, ServiceError) and error.status != 400:
             # Refused as a whole, before the service looked at it.
             raise
         there = _seen(account, backup_id, projects)
-        there.update(error.found if isinstance(error, Incomplete) else {})
+        there.update(error.found if isinstance(error, PartialFailure) else {})
         if adopted is not None and isinstance(error, AlreadyShared) and there:
             adopted.update(there)
             rest = [project for project in projects if project not in there]
@@ -321,16 +322,18 @@ def _add(
 
 
 def _not_visible_yet(
-    account: Account, backup_id: str, projects: Collection[str], before: Mapping[str, Mapping[str, Any]]
+    account: CloudSession, backup_id: str, projects: Collection[str], before: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Member]:
     """Give those shares of the state that a list does not have only because they are seconds old."""
     created = {project: before[project].get("created_at") for project in projects}
-    return visible_again_of(account, backup_id, created)
+    return find_recent(account, backup_id, created)
 
 
 def _still_own(backup_id: str, members: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Leave out what another resource of the stack has taken over in this operation."""
-    kept = sorted(project for project in members if is_anothers(backup_id, project, members[project].get("share_id")))
+    kept = sorted(
+        project for project in members if managed_elsewhere(backup_id, project, members[project].get("share_id"))
+    )
     if kept:
         _log.warning(
             "the shares of backup %s with %s stay: another resource of this stack has them now",
@@ -340,20 +343,20 @@ def _still_own(backup_id: str, members: Mapping[str, Mapping[str, Any]]) -> list
     return [project for project in members if project not in kept]
 
 
-def _seen(account: Account, backup_id: str, projects: Sequence[str]) -> dict[str, Member]:
+def _seen(account: CloudSession, backup_id: str, projects: Sequence[str]) -> dict[str, Member]:
     try:
-        return look(account, backup_id, projects)
+        return find_members(account, backup_id, projects)
     except CbrError:
         return {}  # the error that made us look says more
 
 
-def _undone(account: Account, backup_id: str, made: Mapping[str, Member], error: CbrError) -> CbrError:
+def _undone(account: CloudSession, backup_id: str, made: Mapping[str, Member], error: CbrError) -> CbrError:
     """Take back what a failed call made, and give the error for the user."""
     if not made:
         return error
     names = ", ".join(sorted(made))
     try:
-        withdraw(account, backup_id, made)
+        delete_shares(account, backup_id, made)
     except CbrError as left:
         return CbrError(
             f"{error}. What was shared by then ({names}) could not all be taken back: {left}. Run again with "
@@ -370,4 +373,4 @@ def _announce(backup_id: str, leaving: Collection[str]) -> None:
 class BackupShareProvider(DynamicProvider):
     """What the engine calls. Pickled by its name into the state of every stack: it never moves and holds nothing."""
 
-    lifecycle: ClassVar[type[Lifecycle]] = BackupShareLifecycle
+    controller: ClassVar[type[Controller]] = BackupShareController

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pulumi
 from pulumi.dynamic import Resource
 
-from pulumi_cbr.accounts import Account
-from pulumi_cbr.api.errors import CbrError, LostAnswer, NotAllowed, NotFound, UnexpectedAnswer
+from pulumi_cbr.api.errors import CbrError, NotAllowed, NotFound, UnexpectedResponseError, UnknownOutcomeError
 from pulumi_cbr.dynamic import DynamicProvider
-from pulumi_cbr.inputs import Inputs
-from pulumi_cbr.lifecycle import Checked, Diff, Lifecycle, Properties, Reading, pair
-from pulumi_cbr.sharing import outputs_of, tell_drift
+from pulumi_cbr.lifecycle.controller import CheckedInputs, Controller, Diff, Properties, ResourceState, split_share_id
+from pulumi_cbr.lifecycle.inputs import Inputs
+from pulumi_cbr.lifecycle.session import CloudSession
+from pulumi_cbr.lifecycle.shares import log_drift, share_outputs
 
 if TYPE_CHECKING:
     from pulumi_cbr.api.models import Member
@@ -83,12 +83,12 @@ _WAITS = (1.0, 2.0, 4.0, 8.0, 15.0)
 _LONG_WAIT = 4.0
 
 
-class BackupShareAccepterLifecycle(Lifecycle):
+class BackupShareAccepterController(Controller):
     """What becomes of an acceptance when it is declared, changed, looked at and taken back."""
 
     outputs: ClassVar[tuple[str, ...]] = _OUTPUTS
 
-    def check(self, olds: Properties, news: Properties) -> Checked:
+    def check(self, olds: Properties, news: Properties) -> CheckedInputs:
         inputs = Inputs(news)
         inputs.backup_id()
         inputs.vault_id()
@@ -103,15 +103,15 @@ class BackupShareAccepterLifecycle(Lifecycle):
         return Diff(updates=tuple(updates), replaces=replaces, delete_first="backup_id" not in replaces)
 
     def create(self, inputs: Properties) -> tuple[str, dict[str, Any]]:
-        account = self.accounts.of(inputs.get("cloud"))
+        account = self.sessions.of(inputs.get("cloud"))
         own = account.client.project_id()
         backup_id = inputs["backup_id"]
         member = _accept(account, backup_id, own, inputs["vault_id"])
         return f"{backup_id}/{own}", {**inputs, **_outputs(account, member)}
 
-    def read(self, id_: str, properties: Properties) -> Reading | None:
-        backup_id, own = pair(id_, "own project ID")
-        account = self.accounts.of(properties.get("cloud"))
+    def read(self, id_: str, properties: Properties) -> ResourceState | None:
+        backup_id, own = split_share_id(id_, "own project ID")
+        account = self.sessions.of(properties.get("cloud"))
         _ensure_receiver(account, own)
         try:
             member = _see(account, backup_id, own)
@@ -128,32 +128,32 @@ class BackupShareAccepterLifecycle(Lifecycle):
                 "acceptance to import. Declare it, and `pulumi up` accepts it"
             )
         if member is None:
-            return Reading(
+            return ResourceState(
                 f"{backup_id}/{own}",
                 {**{name: properties[name] for name in _OUTPUTS if name in properties}, **inputs},
                 inputs,
             )
         outputs = {**inputs, **_outputs(account, member, properties)}
-        tell_drift(backup_id, own, properties, outputs)
-        return Reading(f"{backup_id}/{own}", outputs, inputs)
+        log_drift(backup_id, own, properties, outputs)
+        return ResourceState(f"{backup_id}/{own}", outputs, inputs)
 
     def update(self, id_: str, olds: Properties, news: Properties) -> dict[str, Any]:
         # Without a call, but a cloud that cannot be used is refused now, and not by the destroy that needs it.
-        account = self.accounts.of(news.get("cloud"))
+        account = self.sessions.of(news.get("cloud"))
         if olds.get("status") == "accepted":
             return {**{name: olds[name] for name in _OUTPUTS if name in olds}, **news}
-        backup_id, own = pair(id_, "own project ID")
+        backup_id, own = split_share_id(id_, "own project ID")
         _ensure_receiver(account, own)
         return {**news, **_outputs(account, _accept(account, backup_id, own, news["vault_id"]), olds)}
 
     def delete(self, id_: str, outputs: Properties) -> None:
-        backup_id, own = pair(id_, "own project ID")
-        account = self.accounts.of(outputs.get("cloud"))
+        backup_id, own = split_share_id(id_, "own project ID")
+        account = self.sessions.of(outputs.get("cloud"))
         _ensure_receiver(account, own)
         _set_status(account, backup_id, own, "rejected")
 
 
-def _accept(account: Account, backup_id: str, own: str, vault_id: str) -> Member:
+def _accept(account: CloudSession, backup_id: str, own: str, vault_id: str) -> Member:
     waits = _WAITS[: account.client.settings.max_retries]
     for wait in (*waits, None):
         member = _set_status(account, backup_id, own, "accepted", vault_id)
@@ -171,7 +171,9 @@ def _accept(account: Account, backup_id: str, own: str, vault_id: str) -> Member
     )
 
 
-def _set_status(account: Account, backup_id: str, own: str, status: str, vault_id: str | None = None) -> Member | None:
+def _set_status(
+    account: CloudSession, backup_id: str, own: str, status: str, vault_id: str | None = None
+) -> Member | None:
     """Bring the share to a status by one PUT where all goes well; None where there is no such share.
 
     A lost answer, and a refusal of what is so already, are resolved by looking. The call may be sent again at any time.
@@ -184,16 +186,16 @@ def _set_status(account: Account, backup_id: str, own: str, status: str, vault_i
                 return client.update_member(backup_id, own, status, vault_id=vault_id)
             except NotFound:
                 return None
-            except (LostAnswer, UnexpectedAnswer) as error:
+            except (UnknownOutcomeError, UnexpectedResponseError) as error:
                 try:
                     member = _see(account, backup_id, own)
                 except NotFound:
-                    if isinstance(error, UnexpectedAnswer) and status == "accepted":
+                    if isinstance(error, UnexpectedResponseError) and status == "accepted":
                         # A receiver who may not see the share was refused for a reason all the same.
                         raise error from None
                     return None
                 except CbrError as failed:
-                    lost = isinstance(error, LostAnswer)
+                    lost = isinstance(error, UnknownOutcomeError)
                     told = f"{error}; looking whether it was carried out failed too: {failed}. Run again"
                     raise (CbrError(told) if lost else error) from error
                 if member and member.status == status and (vault_id is None or member.vault_id == vault_id):
@@ -203,7 +205,7 @@ def _set_status(account: Account, backup_id: str, own: str, status: str, vault_i
                         f"backup {backup_id} was accepted into vault {member.vault_id} already, not {vault_id}: give that one as "
                         "vault_id, or reject the share first"
                     ) from error
-                if wait is None or isinstance(error, UnexpectedAnswer):
+                if wait is None or isinstance(error, UnexpectedResponseError):
                     raise
                 client.timing.sleep(wait)
     finally:
@@ -211,7 +213,7 @@ def _set_status(account: Account, backup_id: str, own: str, status: str, vault_i
     raise AssertionError("the last try returns or raises")
 
 
-def _see(account: Account, backup_id: str, own: str) -> Member | None:
+def _see(account: CloudSession, backup_id: str, own: str) -> Member | None:
     """Show the share; None where it is there, and its receiver may see the backup only. Raises `NotFound`."""
     try:
         return account.client.show_member(backup_id, own)
@@ -226,19 +228,19 @@ def _see(account: Account, backup_id: str, own: str) -> Member | None:
         return next((member for member in members if member.dest_project_id == own), None)
 
 
-def _outputs(account: Account, member: Member, before: Properties | None = None) -> dict[str, Any]:
+def _outputs(account: CloudSession, member: Member, before: Properties | None = None) -> dict[str, Any]:
     source = (before or {}).get("source_project_id")
     if source is None:
         try:
             source = account.client.show_backup(member.backup_id).project_id
         except CbrError:
             source = None  # it is only for the user's information
-    outputs = outputs_of(member, before)
+    outputs = share_outputs(member, before)
     found = {"source_project_id": source, "status": outputs["status"], "updated_at": outputs.get("updated_at")}
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _ensure_receiver(account: Account, own: str) -> None:
+def _ensure_receiver(account: CloudSession, own: str) -> None:
     """Refuse to look from another project, where every share is "not found". Raises `CbrError`."""
     signed_in = account.client.project_id()
     if signed_in != own:
@@ -251,4 +253,4 @@ def _ensure_receiver(account: Account, own: str) -> None:
 class BackupShareAccepterProvider(DynamicProvider):
     """What the engine calls. Pickled by its name into the state of every stack: it never moves and holds nothing."""
 
-    lifecycle: ClassVar[type[Lifecycle]] = BackupShareAccepterLifecycle
+    controller: ClassVar[type[Controller]] = BackupShareAccepterController

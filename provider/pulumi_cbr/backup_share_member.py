@@ -12,22 +12,30 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pulumi
 from pulumi.dynamic import Resource
 
-from pulumi_cbr.accounts import Account
 from pulumi_cbr.api.errors import AlreadyShared, CbrError, ImageRegistered, NotAllowed, NotFound
 from pulumi_cbr.dynamic import DynamicProvider, given
-from pulumi_cbr.failures import already_shared
-from pulumi_cbr.inputs import Inputs
-from pulumi_cbr.lifecycle import UNKNOWN, Checked, Diff, Lifecycle, Properties, Reading, pair
-from pulumi_cbr.preflight import keep
-from pulumi_cbr.sharing import (
-    is_anothers,
-    once_visible,
-    outputs_of,
-    share,
-    take,
-    tell_drift,
-    visible_again,
-    with_image,
+from pulumi_cbr.lifecycle.controller import (
+    UNKNOWN,
+    CheckedInputs,
+    Controller,
+    Diff,
+    Properties,
+    ResourceState,
+    split_share_id,
+)
+from pulumi_cbr.lifecycle.failures import already_shared
+from pulumi_cbr.lifecycle.inputs import Inputs
+from pulumi_cbr.lifecycle.preflight import mark_managed
+from pulumi_cbr.lifecycle.session import CloudSession
+from pulumi_cbr.lifecycle.shares import (
+    add_image_id,
+    create_shares,
+    find_recent_member,
+    log_drift,
+    managed_elsewhere,
+    record_owner,
+    share_outputs,
+    wait_for_members,
 )
 
 if TYPE_CHECKING:
@@ -130,19 +138,19 @@ _INPUTS = ("backup_id", "dest_project_id", "cloud", "adopt_existing", "reshare_i
 _OUTPUTS = ("share_id", "status", "created_at", "updated_at", "vault_id", "image_id", "source_project_id")
 
 
-class BackupShareMemberLifecycle(Lifecycle):
+class BackupShareMemberController(Controller):
     """What becomes of a share when it is declared, changed, looked at and taken away."""
 
     outputs: ClassVar[tuple[str, ...]] = _OUTPUTS
 
-    def check(self, olds: Properties, news: Properties) -> Checked:
+    def check(self, olds: Properties, news: Properties) -> CheckedInputs:
         inputs = Inputs(news)
         inputs.text("cloud")
         inputs.backup_id()
-        inputs.dest_project_id(self.accounts.known_project_id(inputs.given("cloud")))
+        inputs.dest_project_id(self.sessions.configured_project_id(inputs.given("cloud")))
         inputs.flag("adopt_existing")
         inputs.flag("reshare_if_rejected")
-        if not inputs.checked().problems and self.accounts.flag("preflight"):
+        if not inputs.checked().problems and self.sessions.flag("preflight"):
             for reason in self._preflight(olds, inputs.checked().inputs):
                 inputs.wrong("backup_id", reason)
         return inputs.checked()
@@ -152,10 +160,10 @@ class BackupShareMemberLifecycle(Lifecycle):
         if UNKNOWN in (backup_id, project, cloud):
             return []
         if (olds.get("backup_id"), olds.get("dest_project_id")) == (backup_id, project):
-            keep(backup_id, project)
+            mark_managed(backup_id, project)
             return []
         try:
-            preflight = self.accounts.of(cloud).preflight
+            preflight = self.sessions.of(cloud).preflight
         except CbrError as error:
             return [str(error)]
         # What is not known yet may still allow it.
@@ -173,56 +181,56 @@ class BackupShareMemberLifecycle(Lifecycle):
         return Diff(updates=tuple(updates), replaces=tuple(replaces), delete_first=same_pair)
 
     def create(self, inputs: Properties) -> tuple[str, dict[str, Any]]:
-        account = self.accounts.of(inputs.get("cloud"))
+        account = self.sessions.of(inputs.get("cloud"))
         backup_id, project = inputs["backup_id"], inputs["dest_project_id"]
         source = account.client.project_id()
         if project == source:
             raise CbrError(f"project {project} is the backup's own project: a backup is shared with another one")
         adopts, before = self._adopts(inputs), False
         try:
-            member = share(account, backup_id, [project], adopt=adopts)[project]
+            member = create_shares(account, backup_id, [project], adopt=adopts)[project]
         except AlreadyShared as error:
             member, before = self._existing(account, backup_id, project, error), True
             if not adopts:
                 raise CbrError(already_shared(backup_id, [member], account.client.service_now())) from error
-        take(member, adopted=before)
-        return f"{backup_id}/{project}", {**inputs, **outputs_of(member), "source_project_id": source}
+        record_owner(member, adopted=before)
+        return f"{backup_id}/{project}", {**inputs, **share_outputs(member), "source_project_id": source}
 
     @staticmethod
-    def _existing(account: Account, backup_id: str, project: str, error: AlreadyShared) -> Member:
+    def _existing(account: CloudSession, backup_id: str, project: str, error: AlreadyShared) -> Member:
         try:
-            return once_visible(account, backup_id, [project])[project]
+            return wait_for_members(account, backup_id, [project])[project]
         except KeyError:
             raise CbrError(f"{error}. The service does not show that share: run again in a minute") from error
         except CbrError as failed:
             raise CbrError(f"{error}. Looking at that share failed: {failed}") from failed
 
-    def read(self, id_: str, properties: Properties) -> Reading | None:
-        backup_id, project = pair(id_, "dest_project_id")
-        account = self.accounts.of(properties.get("cloud"))
-        account.ensure_own(properties.get("source_project_id"))
+    def read(self, id_: str, properties: Properties) -> ResourceState | None:
+        backup_id, project = split_share_id(id_, "dest_project_id")
+        account = self.sessions.of(properties.get("cloud"))
+        account.require_source_project(properties.get("source_project_id"))
         member = self._find(account, backup_id, project, properties)
         if member is None:
             return None
         kept = {name: properties[name] for name in _INPUTS[2:] if properties.get(name)}
         inputs = {"backup_id": backup_id, "dest_project_id": project, **kept}
-        outputs = {**inputs, **outputs_of(member, dict(properties))}
-        tell_drift(backup_id, project, properties, outputs)
+        outputs = {**inputs, **share_outputs(member, dict(properties))}
+        log_drift(backup_id, project, properties, outputs)
         # A receiver may see its own share, and is not where the backup comes from.
         if (source := account.client.project_id()) != project:
             outputs["source_project_id"] = source
-        return Reading(f"{backup_id}/{project}", outputs, inputs)
+        return ResourceState(f"{backup_id}/{project}", outputs, inputs)
 
     def update(self, id_: str, olds: Properties, news: Properties) -> dict[str, Any]:
         # Without a call, but a cloud that cannot be used is refused now, and not by the destroy that needs it.
-        self.accounts.of(news.get("cloud"))
+        self.sessions.of(news.get("cloud"))
         return {**{name: olds[name] for name in _OUTPUTS if name in olds}, **news}
 
     def delete(self, id_: str, outputs: Properties) -> None:
-        backup_id, project = pair(id_, "dest_project_id")
-        account = self.accounts.of(outputs.get("cloud"))
-        account.ensure_own(outputs.get("source_project_id"))
-        if is_anothers(backup_id, project, outputs.get("share_id")):
+        backup_id, project = split_share_id(id_, "dest_project_id")
+        account = self.sessions.of(outputs.get("cloud"))
+        account.require_source_project(outputs.get("source_project_id"))
+        if managed_elsewhere(backup_id, project, outputs.get("share_id")):
             _log.warning(
                 "the share of backup %s with project %s stays: another resource of this stack has it now",
                 backup_id,
@@ -235,14 +243,14 @@ class BackupShareMemberLifecycle(Lifecycle):
             # The service's own word, in the share's own project: somebody was faster.
             pass
         except ImageRegistered as error:
-            raise with_image(account, backup_id, project, error, outputs.get("image_id")) from error
+            raise add_image_id(account, backup_id, project, error, outputs.get("image_id")) from error
         finally:
             account.changed(backup_id)
 
     def _adopts(self, inputs: Properties) -> bool:
-        return inputs.get("adopt_existing") is True or self.accounts.flag("adoptExisting")
+        return inputs.get("adopt_existing") is True or self.sessions.flag("adoptExisting")
 
-    def _find(self, account: Account, backup_id: str, project: str, properties: Properties) -> Member | None:
+    def _find(self, account: CloudSession, backup_id: str, project: str, properties: Properties) -> Member | None:
         try:
             # One list serves all members of a backup that are read together. Who may not list may perhaps show.
             found = account.lists.of(backup_id).get(project)
@@ -252,11 +260,11 @@ class BackupShareMemberLifecycle(Lifecycle):
             try:
                 found = account.client.show_member(backup_id, project)
             except NotFound:
-                found = visible_again(account, backup_id, project, properties.get("created_at"))
+                found = find_recent_member(account, backup_id, project, properties.get("created_at"))
         return found
 
 
 class BackupShareMemberProvider(DynamicProvider):
     """What the engine calls. Pickled by its name into the state of every stack: it never moves and holds nothing."""
 
-    lifecycle: ClassVar[type[Lifecycle]] = BackupShareMemberLifecycle
+    controller: ClassVar[type[Controller]] = BackupShareMemberController

@@ -22,9 +22,9 @@ from pulumi_cbr.api import (
     NotAllowed,
     NotSignedIn,
     ServiceError,
+    ServiceUnavailableError,
     Settings,
-    UnexpectedAnswer,
-    Unreachable,
+    UnexpectedResponseError,
     load,
 )
 from pulumi_cbr.api.settings import SETTINGS
@@ -230,8 +230,12 @@ def _signing_in(entries: _Entries, cloud: str | None) -> Iterator[Finding]:
 
 def _account(settings: Settings) -> Iterator[Finding]:
     client = CbrClient(settings)
-    ways = {"accessKey": "access keys", "applicationCredential": "an application credential", "cloud": "clouds.yaml"}
-    way = ways.get(settings.method, f"a {settings.method}")
+    how_to_set = {
+        "accessKey": "access keys",
+        "applicationCredential": "an application credential",
+        "cloud": "clouds.yaml",
+    }
+    way = how_to_set.get(settings.method, f"a {settings.method}")
     try:
         project = client.project_id()
         endpoint = client.endpoint()
@@ -251,8 +255,8 @@ def _account(settings: Settings) -> Iterator[Finding]:
     for what, action, call in calls:
         refusal = _error_of(call)
         if what == calls[0][0]:
-            wrong = isinstance(refusal, UnexpectedAnswer) and not _is_services(refusal)
-            if wrong or isinstance(refusal, Unreachable):
+            wrong = isinstance(refusal, UnexpectedResponseError) and not _is_services(refusal)
+            if wrong or isinstance(refusal, ServiceUnavailableError):
                 # All the others would say the same, after as long a wait.
                 yield Finding("endpoint", "failed", f"{endpoint}: {refusal}")
                 return

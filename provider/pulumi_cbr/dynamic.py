@@ -1,4 +1,4 @@
-"""What the dynamic providers share: how a lifecycle becomes hooks of Pulumi's dynamic provider plugin.
+"""What the dynamic providers share: how a controller becomes hooks of Pulumi's dynamic provider plugin.
 
 The plugin is one process an operation, which serves four calls at a time on one provider object. What a hook raises it
 reports as a traceback, and what is written to standard error the engine shows among the stack's messages.
@@ -27,10 +27,10 @@ from pulumi.dynamic import (
 )
 from pulumi.output import Unknown
 
-from pulumi_cbr.accounts import Accounts
 from pulumi_cbr.api.errors import CbrError
-from pulumi_cbr.failures import Refused, every_call, report
-from pulumi_cbr.lifecycle import UNKNOWN, Lifecycle, Reading
+from pulumi_cbr.lifecycle.controller import UNKNOWN, Controller, ResourceState
+from pulumi_cbr.lifecycle.failures import HookError, is_verbose, report
+from pulumi_cbr.lifecycle.session import SessionPool
 
 T = TypeVar("T")
 
@@ -41,7 +41,7 @@ def given(flag: Input[bool]) -> Input[bool] | None:
 
 
 class DynamicProvider(ResourceProvider):
-    """Base of the providers: turns each hook into a call of the lifecycle, and each error into one line.
+    """Base of the providers: turns each hook into a call of the controller, and each error into one line.
 
     A provider is pickled by its class's name. So its class never moves, takes no arguments, and holds nothing but what
     `configure` gives it in the plugin's process.
@@ -50,14 +50,14 @@ class DynamicProvider(ResourceProvider):
     # Nothing secret is pickled: encrypting the text for each resource would only cost time.
     serialize_as_secret_always = False
 
-    lifecycle: ClassVar[type[Lifecycle]]
+    controller: ClassVar[type[Controller]]
 
-    _hooks: Lifecycle
+    _hooks: Controller
 
     def configure(self, req: ConfigureRequest) -> None:
-        _speak_to_the_user()
-        _settle_in()
-        self._hooks = _clean(lambda: self.lifecycle(Accounts(lambda name: req.config.get(f"cbr:{name}"))))
+        _configure_logging()
+        _patch_plugin_process()
+        self._hooks = _clean(lambda: self.controller(SessionPool(lambda name: req.config.get(f"cbr:{name}"))))
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         checked = _clean(lambda: self._hooks.check(_own(_olds), _own(news)))
@@ -67,9 +67,9 @@ class DynamicProvider(ResourceProvider):
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
         olds, news = _own(_olds), _own(_news)
         diff = _clean(lambda: self._hooks.diff(_id, olds, news))
-        _clean(lambda: self._hooks.foretell(olds, news))
+        _clean(lambda: self._hooks.warn_before_change(olds, news))
         # Where inputs alone differ, the engine is left to find them: it does not honour `replace_on_changes` otherwise.
-        inputs_differ = diff.updates and not diff.replaces and not set(diff.updates) & set(self.lifecycle.outputs)
+        inputs_differ = diff.updates and not diff.replaces and not set(diff.updates) & set(self.controller.outputs)
         return DiffResult(
             changes=None if inputs_differ else bool(diff.updates or diff.replaces),
             replaces=list(diff.replaces),
@@ -85,9 +85,9 @@ class DynamicProvider(ResourceProvider):
         # An empty ID says that it is gone; the plugin writes into the outputs, so there must be some.
         return ReadResult(reading.id, reading.outputs, reading.inputs) if reading else ReadResult("", {})
 
-    def _read(self, id_: str, properties: dict[str, Any]) -> Reading | None:
+    def _read(self, id_: str, properties: dict[str, Any]) -> ResourceState | None:
         reading = self._hooks.read(id_, properties)
-        if reading is None and not properties.keys() & set(self.lifecycle.outputs):
+        if reading is None and not properties.keys() & set(self.controller.outputs):
             # A `get`, which knows no outputs. The plugin cannot tell the engine that there is nothing, but for a refresh.
             raise CbrError(f"{id_} does not exist")
         return reading
@@ -100,7 +100,7 @@ class DynamicProvider(ResourceProvider):
 
 
 def _own(properties: dict[str, Any]) -> dict[str, Any]:
-    """Leave out what is the engine's, and write what is not known yet as the lifecycles do."""
+    """Leave out what is the engine's, and write what is not known yet as the controllers do."""
     return {name: _plain(value) for name, value in properties.items() if name != "__provider"}
 
 
@@ -118,12 +118,12 @@ def _clean(hook: Callable[[], T]) -> T:
     try:
         return hook()
     except CbrError as error:
-        raise Refused(str(error)) from None
+        raise HookError(str(error)) from None
     except Exception as error:
-        raise Refused(report(error)) from None
+        raise HookError(report(error)) from None
 
 
-def _speak_to_the_user() -> None:
+def _configure_logging() -> None:
     """Show warnings as one line on standard error.
 
     With the engine's own ``--logflow -v=9``, every call is shown too.
@@ -134,10 +134,10 @@ def _speak_to_the_user() -> None:
         handler.setFormatter(logging.Formatter("cbr: %(message)s"))
         logger.addHandler(handler)
         logger.propagate = False
-        logger.setLevel(logging.DEBUG if every_call(sys.argv) else logging.WARNING)
+        logger.setLevel(logging.DEBUG if is_verbose(sys.argv) else logging.WARNING)
 
 
-def _settle_in() -> None:
+def _patch_plugin_process() -> None:
     """Shorten failed hooks in the plugin's process, and set apart from garbage collection what it has loaded."""
     plugin = sys.modules["__main__"]
     is_plugin = getattr(plugin.__spec__, "name", None) == "pulumi.dynamic.__main__"
@@ -154,4 +154,4 @@ def _settle_in() -> None:
 
 def _format(limit: int | None = None, chain: bool = True) -> str:
     error = sys.exc_info()[1]
-    return f"cbr: {error}" if isinstance(error, Refused) else traceback.format_exc(limit, chain)
+    return f"cbr: {error}" if isinstance(error, HookError) else traceback.format_exc(limit, chain)

@@ -13,10 +13,10 @@ from typing import Any, TypeVar
 
 import pulumi
 
-from pulumi_cbr.accounts import Account, Accounts
 from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.api.models import Backup, Member
-from pulumi_cbr.inputs import shown
+from pulumi_cbr.lifecycle.inputs import shown
+from pulumi_cbr.lifecycle.session import CloudSession, SessionPool
 
 T = TypeVar("T")
 
@@ -153,8 +153,8 @@ def _applied(look_up: Callable[..., T], given: dict[str, Any]) -> pulumi.Output[
     return pulumi.Output.all(**given).apply(lambda known: look_up(**known))
 
 
-def _account(cloud: str | None) -> Account:
-    return Accounts(pulumi.Config("cbr").get).of((cloud or "").strip() or None)
+def _account(cloud: str | None) -> CloudSession:
+    return SessionPool(pulumi.Config("cbr").get).of((cloud or "").strip() or None)
 
 
 @contextmanager

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from protocol.plugin import FLAVOURS, PROVIDERS, Diff, HookFailed, Plugin
-from pulumi_cbr import notes
-from pulumi_cbr.accounts import Accounts
 from pulumi_cbr.api.errors import CbrError
-from pulumi_cbr.api.retries import Timing
+from pulumi_cbr.api.retry import Clock
+from pulumi_cbr.lifecycle import ownership
+from pulumi_cbr.lifecycle.session import SessionPool
 
 Outputs = dict[str, Any]
 
@@ -44,9 +44,9 @@ class Run:
 
     def __init__(self, config: Mapping[str, str]) -> None:
         # A process serves one operation, and remembers what came to its resources in it.
-        notes._own.clear()
-        accounts = Accounts(config.get, Timing(sleep=lambda seconds: None, chance=lambda: 0.5))
-        self._of = {kind: provider.lifecycle(accounts) for kind, provider in PROVIDERS.items()}
+        ownership._own.clear()
+        sessions = SessionPool(config.get, Clock(sleep=lambda seconds: None, random_fraction=lambda: 0.5))
+        self._of = {kind: provider.controller(sessions) for kind, provider in PROVIDERS.items()}
 
     def check(self, kind: str, news: Outputs, olds: Outputs | None = None) -> tuple[Outputs, dict[str, list[str]]]:
         checked = self._of[kind].check(olds or {}, news)

@@ -13,14 +13,14 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 
-from pulumi_cbr.accounts import Account
-from pulumi_cbr.api.retries import Timing
+from pulumi_cbr.api.retry import Clock
 from pulumi_cbr.api.settings import Settings
+from pulumi_cbr.lifecycle.session import CloudSession
 
-_as_it_is = Account.__init__
+_as_it_is = CloudSession.__init__
 
 
-class _Clock(threading.local):
+class _FakeClock(threading.local):
     """A call is made by one thread."""
 
     seconds = 0.0
@@ -33,14 +33,16 @@ class _Clock(threading.local):
         self.seconds += seconds
 
 
-def _hurried(self: Account, settings: Settings, timing: Timing | None) -> None:
-    timing, clock = timing or Timing(), _Clock()
+def _hurried(self: CloudSession, settings: Settings, timing: Clock | None) -> None:
+    timing, clock = timing or Clock(), _FakeClock()
     sleep = timing.sleep
-    hurried = replace(timing, clock=clock, sleep=lambda seconds: clock.wait(sleep, seconds), chance=lambda: 0.5)
+    hurried = replace(
+        timing, clock=clock, sleep=lambda seconds: clock.wait(sleep, seconds), random_fraction=lambda: 0.5
+    )
     _as_it_is(self, settings, hurried)
 
 
 if __name__ == "__main__":
-    Account.__init__ = _hurried  # type: ignore[method-assign]
+    CloudSession.__init__ = _hurried  # type: ignore[method-assign]
     del sys.argv[0]
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

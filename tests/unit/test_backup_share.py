@@ -11,9 +11,9 @@ import pulumi
 import pytest
 
 import pulumi_cbr as cbr
-from pulumi_cbr.accounts import Accounts
-from pulumi_cbr.api.retries import Timing
-from pulumi_cbr.backup_share import BackupShareLifecycle
+from pulumi_cbr.api.retry import Clock
+from pulumi_cbr.backup_share import BackupShareController
+from pulumi_cbr.lifecycle.session import SessionPool
 from pulumi_cbr.simulator import Simulator
 from unit.signing_in import sign_in
 
@@ -90,16 +90,16 @@ def test_each_property_and_each_argument_is_documented(file: str) -> None:
     assert documented > 5
 
 
-def hooks_of(simulator: Simulator, monkeypatch: pytest.MonkeyPatch, timing: Timing) -> BackupShareLifecycle:
+def hooks_of(simulator: Simulator, monkeypatch: pytest.MonkeyPatch, timing: Clock) -> BackupShareController:
     sign_in(monkeypatch, simulator.env())
-    return BackupShareLifecycle(Accounts(lambda _: None, timing))
+    return BackupShareController(SessionPool(lambda _: None, timing))
 
 
 def test_two_stacks_that_make_one_set_at_once(cbr_simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """One wins and has all, the other is told and takes nothing away, whatever the order of their calls."""
     backups = [backup.id for backup in cbr_simulator.backups]
     projects = cbr_simulator.projects[:6]
-    stacks = [hooks_of(cbr_simulator, monkeypatch, Timing()) for _ in range(2)]
+    stacks = [hooks_of(cbr_simulator, monkeypatch, Clock()) for _ in range(2)]
     results: dict[tuple[str, int], object] = {}
     barrier = threading.Barrier(2)
 
@@ -127,7 +127,7 @@ def test_two_stacks_that_make_one_set_at_once(cbr_simulator: Simulator, monkeypa
 
 def test_waits_for_what_is_not_visible_yet_are_short(cbr_simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float] = []
-    hooks = hooks_of(cbr_simulator, monkeypatch, Timing(sleep=waits.append))
+    hooks = hooks_of(cbr_simulator, monkeypatch, Clock(sleep=waits.append))
     backup, projects = cbr_simulator.backups[0].id, cbr_simulator.projects[:5]
     id_, outputs = hooks.create({"backup_id": backup, "dest_project_ids": projects})
     for project in projects:
@@ -138,13 +138,13 @@ def test_waits_for_what_is_not_visible_yet_are_short(cbr_simulator: Simulator, m
     assert sum(waits) == pytest.approx(3.0)
     waits.clear()
     cbr_simulator.advance(120)
-    hooks.accounts.of(None).changed(backup)
+    hooks.sessions.of(None).changed(backup)
     assert hooks.read(id_, outputs) is not None
     assert waits == []
 
 
 def test_an_import_takes_over_what_there_is(cbr_simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    hooks = hooks_of(cbr_simulator, monkeypatch, Timing())
+    hooks = hooks_of(cbr_simulator, monkeypatch, Clock())
     shared, alone = (backup.id for backup in cbr_simulator.backups[:2])
     for project in cbr_simulator.projects[:3]:
         cbr_simulator.share(shared, project)

@@ -7,10 +7,10 @@ import threading
 
 import pytest
 
-from pulumi_cbr.accounts import Accounts
 from pulumi_cbr.api.errors import CbrError
-from pulumi_cbr.api.retries import Timing
-from pulumi_cbr.backup_share_accepter import BackupShareAccepterLifecycle
+from pulumi_cbr.api.retry import Clock
+from pulumi_cbr.backup_share_accepter import BackupShareAccepterController
+from pulumi_cbr.lifecycle.session import SessionPool
 from pulumi_cbr.simulator import Simulator
 from unit.signing_in import sign_in
 
@@ -21,7 +21,7 @@ def test_a_share_is_waited_for_a_quarter_of_a_minute(
     waits: list[float] = []
     sign_in(monkeypatch, cbr_simulator.env("receiver"))
     monkeypatch.setattr(logging.getLogger("pulumi_cbr"), "propagate", True)
-    hooks = BackupShareAccepterLifecycle(Accounts(lambda _: None, Timing(sleep=waits.append)))
+    hooks = BackupShareAccepterController(SessionPool(lambda _: None, Clock(sleep=waits.append)))
     backup = cbr_simulator.backups[0].id
     with pytest.raises(CbrError, match="is not shared with project"):
         hooks.create({"backup_id": backup, "vault_id": cbr_simulator.vaults[0].id})
@@ -36,7 +36,7 @@ def test_a_share_is_waited_for_a_quarter_of_a_minute(
 def test_a_lost_answer_is_tried_again_only_so_often(cbr_simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float] = []
     sign_in(monkeypatch, cbr_simulator.env("receiver"))
-    hooks = BackupShareAccepterLifecycle(Accounts(lambda _: None, Timing(sleep=waits.append)))
+    hooks = BackupShareAccepterController(SessionPool(lambda _: None, Clock(sleep=waits.append)))
     backup = cbr_simulator.backups[0].id
     cbr_simulator.share(backup, cbr_simulator.projects[0])
     cbr_simulator.faults.scripted("every PUT to /members/.*: reset before commit")
@@ -48,7 +48,7 @@ def test_a_lost_answer_is_tried_again_only_so_often(cbr_simulator: Simulator, mo
 
 def test_two_threads_accept_two_backups(cbr_simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
     sign_in(monkeypatch, cbr_simulator.env("receiver"))
-    hooks = BackupShareAccepterLifecycle(Accounts(lambda _: None))
+    hooks = BackupShareAccepterController(SessionPool(lambda _: None))
     vault, project = cbr_simulator.vaults[0].id, cbr_simulator.projects[0]
     backups = [backup.id for backup in cbr_simulator.backups[:8]]
     for backup in backups:

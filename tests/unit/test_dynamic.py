@@ -13,11 +13,11 @@ from pulumi.output import Unknown
 
 from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.dynamic import DynamicProvider
-from pulumi_cbr.failures import Refused, report
-from pulumi_cbr.lifecycle import UNKNOWN, Checked, Diff, Lifecycle, Reading
+from pulumi_cbr.lifecycle.controller import UNKNOWN, CheckedInputs, Controller, Diff, ResourceState
+from pulumi_cbr.lifecycle.failures import HookError, report
 
 
-class Recorded(Lifecycle):
+class Recorded(Controller):
     """Keeps what it is called with, and answers as it is told."""
 
     outputs = ("status",)
@@ -34,7 +34,7 @@ class Recorded(Lifecycle):
 
 
 class Provider(DynamicProvider):
-    lifecycle = Recorded
+    controller = Recorded
 
     def __init__(self) -> None:
         self._hooks = Recorded(None)  # type: ignore[arg-type]
@@ -53,7 +53,7 @@ HOOKS: dict[str, Any] = {
 @pytest.mark.parametrize("hook", HOOKS)
 def test_each_hook_fails_with_one_line(hook: str) -> None:
     Recorded.answer = CbrError("the reason")
-    with pytest.raises(Refused, match=r"^the reason$"):
+    with pytest.raises(HookError, match=r"^the reason$"):
         HOOKS[hook](Provider())
 
 
@@ -64,7 +64,7 @@ def test_each_hook_fails_with_one_line(hook: str) -> None:
 def test_each_hook_calls_a_bug_a_bug(hook: str, bug: Exception, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     Recorded.answer = bug
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(HookError) as refused:
         HOOKS[hook](Provider())
     said = str(refused.value)
     assert said.startswith(f"this is a bug in pulumi-cbr ({type(bug).__name__})")
@@ -93,7 +93,7 @@ def test_a_bug_with_text_that_cannot_be_written_is_reported_too(tmp_path: Any, m
 
 
 def test_what_is_not_known_yet_is_the_same_text_everywhere() -> None:
-    Recorded.answer = Checked({}, [])
+    Recorded.answer = CheckedInputs({}, [])
     unknown = Unknown()  # type: ignore[no-untyped-call]
     Provider().check({"__provider": "x"}, {"__provider": "x", "a": unknown, "b": [unknown, "c"], "d": {"e": unknown}})
     assert Recorded.called == ({}, {"a": UNKNOWN, "b": [UNKNOWN, "c"], "d": {"e": UNKNOWN}})
@@ -120,9 +120,9 @@ def test_gone_is_told_to_a_refresh_and_refused_to_a_get() -> None:
     Recorded.answer = None
     gone = Provider().read("id", {"status": "x", "__provider": "p"})
     assert (gone.id, gone.outs) == ("", {})
-    with pytest.raises(Refused, match=r"^id does not exist$"):
+    with pytest.raises(HookError, match=r"^id does not exist$"):
         Provider().read("id", {"cloud": "otc", "__provider": "p"})
-    Recorded.answer = Reading("id", {"status": "x"}, {})
+    Recorded.answer = ResourceState("id", {"status": "x"}, {})
     assert Provider().read("id", {}).id == "id"
 
 
@@ -137,7 +137,7 @@ def test_the_plugins_process_alone_is_changed(name: str | None, replaced: bool) 
         from pulumi.dynamic import ConfigureRequest
         from pulumi_cbr.backup_share import BackupShareProvider
         from pulumi_cbr.backup_share_member import BackupShareMemberProvider
-        from pulumi_cbr.failures import Refused
+        from pulumi_cbr.lifecycle.failures import HookError
         BackupShareMemberProvider().configure(ConfigureRequest({{}}))
         assert (traceback is not sys.modules["traceback"]) == {replaced}
         def formatted(error):
@@ -147,7 +147,7 @@ def test_the_plugins_process_alone_is_changed(name: str | None, replaced: bool) 
                 return traceback.format_exc()
         assert formatted(ValueError("theirs")).startswith("Traceback"), formatted(ValueError())
         assert formatted(ValueError("theirs")).endswith("ValueError: theirs\\n")
-        assert (formatted(Refused("ours")) == "cbr: ours") == {replaced}
+        assert (formatted(HookError("ours")) == "cbr: ours") == {replaced}
         assert traceback.extract_stack and traceback.print_exc
         assert bool(gc.get_freeze_count()) == {replaced}
         assert gc.isenabled()

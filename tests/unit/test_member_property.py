@@ -22,11 +22,11 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from pulumi_cbr import notes
-from pulumi_cbr.accounts import Accounts
 from pulumi_cbr.api.errors import CbrError
-from pulumi_cbr.api.retries import Timing
-from pulumi_cbr.backup_share_member import BackupShareMemberLifecycle
+from pulumi_cbr.api.retry import Clock
+from pulumi_cbr.backup_share_member import BackupShareMemberController
+from pulumi_cbr.lifecycle import ownership
+from pulumi_cbr.lifecycle.session import SessionPool
 from pulumi_cbr.simulator import Fault, Refused, Simulator
 
 BACKUPS, PROJECTS, NAMES = 2, 2, 3
@@ -37,7 +37,7 @@ FAULTS = ("reset_before", "reset_after", "status_before", "status_after", "html"
 RESOURCE = st.tuples(st.integers(0, BACKUPS - 1), st.integers(0, PROJECTS - 1), st.booleans(), st.booleans())
 
 
-class Clock:
+class FakeClock:
     """Time that passes only where somebody waits."""
 
     def __init__(self) -> None:
@@ -70,16 +70,18 @@ class Stack:
             "projectId": env["OS_PROJECT_ID"],
             "maxRetries": 2,
         }
-        clock = Clock()
-        timing = Timing(clock=clock, sleep=clock.sleep)
-        self.accounts = {adopts: Accounts({**config, "adoptExisting": adopts}.get, timing) for adopts in (False, True)}
+        clock = FakeClock()
+        timing = Clock(clock=clock, sleep=clock.sleep)
+        self.sessions = {
+            adopts: SessionPool({**config, "adoptExisting": adopts}.get, timing) for adopts in (False, True)
+        }
 
-    def process(self, *, adopts: bool = False) -> BackupShareMemberLifecycle:
+    def process(self, *, adopts: bool = False) -> BackupShareMemberController:
         """Start a process, which remembers nothing but how to sign in."""
-        notes._own.clear()
+        ownership._own.clear()
         for backup in self.service.backups:
-            self.accounts[adopts].of(None).changed(backup.id)
-        return BackupShareMemberLifecycle(self.accounts[adopts])
+            self.sessions[adopts].of(None).changed(backup.id)
+        return BackupShareMemberController(self.sessions[adopts])
 
     def up(self, *, adopts: bool = False) -> list[str]:
         """Make the service agree with the program; give the errors. After one, nothing is deleted any more."""

@@ -9,13 +9,13 @@ from datetime import datetime, timezone
 
 import pytest
 
-from pulumi_cbr import notes
-from pulumi_cbr.accounts import Accounts
 from pulumi_cbr.api.errors import CbrError
-from pulumi_cbr.api.retries import Timing
-from pulumi_cbr.backup_share import BackupShareLifecycle
-from pulumi_cbr.backup_share_accepter import BackupShareAccepterLifecycle
-from pulumi_cbr.backup_share_member import BackupShareMemberLifecycle
+from pulumi_cbr.api.retry import Clock
+from pulumi_cbr.backup_share import BackupShareController
+from pulumi_cbr.backup_share_accepter import BackupShareAccepterController
+from pulumi_cbr.backup_share_member import BackupShareMemberController
+from pulumi_cbr.lifecycle import ownership
+from pulumi_cbr.lifecycle.session import SessionPool
 from pulumi_cbr.simulator import Fault, Simulator
 from unit.signing_in import sign_in
 
@@ -30,7 +30,7 @@ class Asleep:
         self._fallen = threading.Semaphore(0)
         self._morning = threading.Event()
         # Tries that are slow to be woken have time left all the same.
-        self.timing = Timing(sleep=self._sleep, clock=lambda: 0.0)
+        self.timing = Clock(sleep=self._sleep, clock=lambda: 0.0)
 
     def are(self, number: int) -> bool:
         """Tell whether so many more have fallen asleep."""
@@ -46,7 +46,7 @@ class Asleep:
 
 @pytest.fixture
 def service() -> Iterator[Simulator]:
-    notes._own.clear()
+    ownership._own.clear()
     with Simulator(backups=33) as running:
         yield running
 
@@ -58,33 +58,33 @@ def asleep() -> Iterator[Asleep]:
     them.wake()
 
 
-Scenario = Callable[[Simulator, Accounts, str], object]
+Scenario = Callable[[Simulator, SessionPool, str], object]
 
 
-def throttled(service: Simulator, accounts: Accounts, backup: str) -> object:
+def throttled(service: Simulator, sessions: SessionPool, backup: str) -> object:
     service.faults.add(Fault("throttle", "POST", backup))
-    return BackupShareMemberLifecycle(accounts).create({"backup_id": backup, "dest_project_id": service.projects[0]})
+    return BackupShareMemberController(sessions).create({"backup_id": backup, "dest_project_id": service.projects[0]})
 
 
-def lost(service: Simulator, accounts: Accounts, backup: str) -> object:
+def lost(service: Simulator, sessions: SessionPool, backup: str) -> object:
     service.faults.add(Fault("reset_before", "POST", backup))
-    return BackupShareMemberLifecycle(accounts).create({"backup_id": backup, "dest_project_id": service.projects[0]})
+    return BackupShareMemberController(sessions).create({"backup_id": backup, "dest_project_id": service.projects[0]})
 
 
-def not_visible_yet(service: Simulator, accounts: Accounts, backup: str) -> object:
+def not_visible_yet(service: Simulator, sessions: SessionPool, backup: str) -> object:
     young = {"status": "pending", "created_at": datetime.now(timezone.utc).isoformat()}
-    return BackupShareMemberLifecycle(accounts).read(f"{backup}/{service.projects[0]}", young)
+    return BackupShareMemberController(sessions).read(f"{backup}/{service.projects[0]}", young)
 
 
-def not_shared_yet(service: Simulator, accounts: Accounts, backup: str) -> object:
+def not_shared_yet(service: Simulator, sessions: SessionPool, backup: str) -> object:
     inputs = {"backup_id": backup, "vault_id": service.vaults[0].id}
     with pytest.raises(CbrError, match="is not shared with"):
-        BackupShareAccepterLifecycle(accounts).create(inputs)
+        BackupShareAccepterController(sessions).create(inputs)
     return None
 
 
-def withdrawing_ten(service: Simulator, accounts: Accounts, backup: str) -> object:
-    hooks = BackupShareLifecycle(accounts)
+def withdrawing_ten(service: Simulator, sessions: SessionPool, backup: str) -> object:
+    hooks = BackupShareController(sessions)
     id_, outputs = hooks.create({"backup_id": backup, "dest_project_ids": service.projects[:10]})
     for project in service.projects[:10]:
         service.faults.add(Fault("throttle", "DELETE", f"{backup}/members/{project}"))
@@ -105,18 +105,18 @@ def test_nobody_waits_for_another(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     role = "receiver" if scenario is not_shared_yet else "owner"
-    accounts = {}
+    sessions = {}
     for name in role, "owner":
         sign_in(monkeypatch, service.env(name))
-        accounts[name] = Accounts(lambda _: None, asleep.timing)
-        accounts[name].of(None)
+        sessions[name] = SessionPool(lambda _: None, asleep.timing)
+        sessions[name].of(None)
     other, *backups = (backup.id for backup in service.backups[: 1 + resources])
     with ThreadPoolExecutor(1 + resources) as threads:
         try:
-            waiting = [threads.submit(scenario, service, accounts[role], backup) for backup in backups]
+            waiting = [threads.submit(scenario, service, sessions[role], backup) for backup in backups]
             # All at once, so that none has what another needs to fall asleep.
             assert asleep.are(resources * sleepers)
-            hooks = BackupShareLifecycle(accounts["owner"])
+            hooks = BackupShareController(sessions["owner"])
             inputs = {"backup_id": other, "dest_project_ids": service.projects[:3]}
             served = threads.submit(lambda: hooks.delete(*hooks.create(inputs)))
             served.result(LONG)

@@ -50,11 +50,11 @@ def test_a_member_grows_by_what_its_receiver_decides() -> None:
                 with Plugin("dynamic", simulator.env()) as refreshing:
                     _, outputs, _ = refreshing.read("BackupShareMember", id_, outputs)
             sizes.append(_size_beyond(inputs, outputs) + len(serialize_provider(PROVIDERS["BackupShareMember"]())))
-    pending, accepted, with_image = sizes
+    pending, accepted, add_image_id = sizes
     assert {"updated_at", "vault_id", "image_id"} <= outputs.keys()
     assert pending < 280
     assert accepted < 370
-    assert with_image < 420
+    assert add_image_id < 420
 
 
 @pytest.mark.parametrize("flavour", sorted(FLAVOURS))

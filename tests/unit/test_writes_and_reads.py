@@ -13,26 +13,32 @@ from typing import Any
 
 import pytest
 
-from pulumi_cbr import notes, preflight, sharing
-from pulumi_cbr.accounts import Accounts
-from pulumi_cbr.api import joined
-from pulumi_cbr.api.errors import CbrError, LostAnswer, NotAllowed, UnexpectedAnswer, Unreachable
-from pulumi_cbr.api.retries import Timing
-from pulumi_cbr.backup_share import BackupShareLifecycle
-from pulumi_cbr.backup_share_accepter import BackupShareAccepterLifecycle
-from pulumi_cbr.backup_share_member import BackupShareMemberLifecycle
-from pulumi_cbr.lifecycle import UNKNOWN, Lifecycle, Reading
+from pulumi_cbr.api import single_flight
+from pulumi_cbr.api.errors import (
+    CbrError,
+    NotAllowed,
+    ServiceUnavailableError,
+    UnexpectedResponseError,
+    UnknownOutcomeError,
+)
+from pulumi_cbr.api.retry import Clock
+from pulumi_cbr.backup_share import BackupShareController
+from pulumi_cbr.backup_share_accepter import BackupShareAccepterController
+from pulumi_cbr.backup_share_member import BackupShareMemberController
+from pulumi_cbr.lifecycle import ownership, preflight, shares
+from pulumi_cbr.lifecycle.controller import UNKNOWN, Controller, ResourceState
+from pulumi_cbr.lifecycle.session import SessionPool
 from pulumi_cbr.simulator import Fault, Simulator
 from unit.signing_in import sign_in
 from waiting import wait_until
 
-IN_NO_TIME = Timing(sleep=lambda seconds: None)
+IN_NO_TIME = Clock(sleep=lambda seconds: None)
 
 
 @pytest.fixture
 def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
     """Serve, signed in as the owner; no share is a resource's yet, and none was changed."""
-    notes._own.clear()
+    ownership._own.clear()
     preflight._changed.clear()
     preflight._kept.clear()
     with Simulator() as running:
@@ -40,8 +46,8 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
         yield running
 
 
-def accounts(timing: Timing = IN_NO_TIME, **config: object) -> Accounts:
-    return Accounts(config.get, timing)
+def sessions(timing: Clock = IN_NO_TIME, **config: object) -> SessionPool:
+    return SessionPool(config.get, timing)
 
 
 @contextmanager
@@ -55,7 +61,7 @@ def heard(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
         logger.removeHandler(caplog.handler)
 
 
-def found(reading: Reading | None) -> Mapping[str, Any]:
+def found(reading: ResourceState | None) -> Mapping[str, Any]:
     assert reading
     return reading.outputs
 
@@ -64,18 +70,18 @@ def found(reading: Reading | None) -> Mapping[str, Any]:
 
 
 def test_a_member_that_was_made_is_read(service: Simulator) -> None:
-    hooks = BackupShareMemberLifecycle(accounts())
+    hooks = BackupShareMemberController(sessions())
     backup, project = service.backups[0].id, service.projects[0]
-    lists = hooks.accounts.of(None).lists
+    lists = hooks.sessions.of(None).lists
     assert set(lists.of(backup)) == set()
     hooks.create({"backup_id": backup, "dest_project_id": project})
     assert set(lists.of(backup)) == {project}
 
 
 def test_a_set_that_was_changed_is_read(service: Simulator) -> None:
-    hooks = BackupShareLifecycle(accounts())
+    hooks = BackupShareController(sessions())
     backup, (a, b) = service.backups[0].id, service.projects[:2]
-    lists = hooks.accounts.of(None).lists
+    lists = hooks.sessions.of(None).lists
     assert set(lists.of(backup)) == set()
     id_, outputs = hooks.create({"backup_id": backup, "dest_project_ids": [a, b]})
     assert set(lists.of(backup)) == {a, b}
@@ -86,18 +92,18 @@ def test_a_set_that_was_changed_is_read(service: Simulator) -> None:
 
 
 def test_what_the_receiver_did_is_read_by_the_owner(service: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    owner = BackupShareMemberLifecycle(accounts())
+    owner = BackupShareMemberController(sessions())
     backup, project = service.backups[0].id, service.projects[0]
     id_, outputs = owner.create({"backup_id": backup, "dest_project_id": project})
     assert found(owner.read(id_, outputs))["status"] == "pending"
     sign_in(monkeypatch, service.env("receiver"))
-    BackupShareAccepterLifecycle(accounts()).create({"backup_id": backup, "vault_id": service.vaults[0].id})
+    BackupShareAccepterController(sessions()).create({"backup_id": backup, "vault_id": service.vaults[0].id})
     assert found(owner.read(id_, outputs))["status"] == "accepted"
 
 
 def test_a_member_and_a_set_of_one_backup_are_read_by_one_list(service: Simulator) -> None:
-    shared = accounts()
-    member, several = BackupShareMemberLifecycle(shared), BackupShareLifecycle(shared)
+    shared = sessions()
+    member, several = BackupShareMemberController(shared), BackupShareController(shared)
     backup, (a, b, c) = service.backups[0].id, service.projects[:3]
     made = [
         (member, *member.create({"backup_id": backup, "dest_project_id": a})),
@@ -111,31 +117,31 @@ def test_a_member_and_a_set_of_one_backup_are_read_by_one_list(service: Simulato
 Call = Callable[[], object]
 
 
-def making_a_member(service: Simulator, owner: Accounts, backup: str, project: str) -> Call:
-    hooks = BackupShareMemberLifecycle(owner)
+def making_a_member(service: Simulator, owner: SessionPool, backup: str, project: str) -> Call:
+    hooks = BackupShareMemberController(owner)
     return lambda: hooks.create({"backup_id": backup, "dest_project_id": project})
 
 
-def withdrawing_a_member(service: Simulator, owner: Accounts, backup: str, project: str) -> Call:
-    hooks = BackupShareMemberLifecycle(owner)
+def withdrawing_a_member(service: Simulator, owner: SessionPool, backup: str, project: str) -> Call:
+    hooks = BackupShareMemberController(owner)
     id_, outputs = hooks.create({"backup_id": backup, "dest_project_id": project})
     return lambda: hooks.delete(id_, outputs)
 
 
-def making_a_set(service: Simulator, owner: Accounts, backup: str, project: str) -> Call:
-    hooks = BackupShareLifecycle(owner)
+def making_a_set(service: Simulator, owner: SessionPool, backup: str, project: str) -> Call:
+    hooks = BackupShareController(owner)
     return lambda: hooks.create({"backup_id": backup, "dest_project_ids": [project]})
 
 
-def withdrawing_a_set(service: Simulator, owner: Accounts, backup: str, project: str) -> Call:
-    hooks = BackupShareLifecycle(owner)
+def withdrawing_a_set(service: Simulator, owner: SessionPool, backup: str, project: str) -> Call:
+    hooks = BackupShareController(owner)
     id_, outputs = hooks.create({"backup_id": backup, "dest_project_ids": [project]})
     return lambda: hooks.delete(id_, outputs)
 
 
-def accepting(service: Simulator, receiver: Accounts, backup: str, project: str) -> Call:
+def accepting(service: Simulator, receiver: SessionPool, backup: str, project: str) -> Call:
     service.share(backup, project)
-    hooks = BackupShareAccepterLifecycle(receiver)
+    hooks = BackupShareAccepterController(receiver)
     return lambda: hooks.create({"backup_id": backup, "vault_id": service.vaults[0].id})
 
 
@@ -153,11 +159,11 @@ def accepting(service: Simulator, receiver: Accounts, backup: str, project: str)
 def test_what_is_read_during_a_write_is_not_read_after_it(
     service: Simulator, monkeypatch: pytest.MonkeyPatch, writing: Any, method: str, after: list[str], lost: bool
 ) -> None:
-    owner = accounts(maxRetries=0)
+    owner = sessions(maxRetries=0)
     lists = owner.of(None).lists
     if writing is accepting:
         sign_in(monkeypatch, service.env("receiver"))
-    writer = accounts(maxRetries=0)
+    writer = sessions(maxRetries=0)
     backup, project = service.backups[0].id, service.projects[0]
     write = writing(service, writer, backup, project)
     client = writer.of(None).client
@@ -168,7 +174,7 @@ def test_what_is_read_during_a_write_is_not_read_after_it(
         done = real(*args, **kwargs)
         if lost:
             service.faults.add(Fault("status_before", "GET", backup, times=None, status=403))
-            raise LostAnswer("the answer was lost")
+            raise UnknownOutcomeError("the answer was lost")
         return done
 
     monkeypatch.setattr(client, method, during)
@@ -184,14 +190,14 @@ def test_what_is_read_during_a_write_is_not_read_after_it(
 def test_a_list_is_dropped_when_the_last_of_several_was_withdrawn(
     service: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    account = accounts().of(None)
+    account = sessions().of(None)
     backup, (one, other) = service.backups[0].id, service.projects[:2]
     for project in one, other:
         service.share(backup, project)
     happened: list[str] = []
     dropped = threading.Event()
 
-    def withdraw(backup_id: str, project: str) -> None:
+    def delete_shares(backup_id: str, project: str) -> None:
         if project == one:
             raise KeyError("a bug")
         # Where it is dropped too early, that is before this one's end.
@@ -202,10 +208,10 @@ def test_a_list_is_dropped_when_the_last_of_several_was_withdrawn(
         happened.append("dropped")
         dropped.set()
 
-    monkeypatch.setattr(account.client, "delete_member", withdraw)
+    monkeypatch.setattr(account.client, "delete_member", delete_shares)
     monkeypatch.setattr(account, "changed", changed)
     with pytest.raises(KeyError):
-        sharing.withdraw(account, backup, [one, other])
+        shares.delete_shares(account, backup, [one, other])
     assert happened == ["withdrawn", "dropped"]
 
 
@@ -215,8 +221,8 @@ def test_a_list_is_dropped_when_the_last_of_several_was_withdrawn(
 def test_a_share_that_a_slow_lost_try_made_is_ours(service: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """The answer was waited for so long that the share is older than all slack: it is as old as the try."""
     ticks = [0.0]
-    hooks = BackupShareMemberLifecycle(accounts(Timing(clock=lambda: ticks[0], sleep=lambda seconds: None)))
-    look = sharing.look
+    hooks = BackupShareMemberController(sessions(Clock(clock=lambda: ticks[0], sleep=lambda seconds: None)))
+    look = shares.find_members
 
     def late(*args: Any) -> Any:
         if not ticks[0]:
@@ -224,14 +230,14 @@ def test_a_share_that_a_slow_lost_try_made_is_ours(service: Simulator, monkeypat
             service.advance(900)
         return look(*args)
 
-    monkeypatch.setattr(sharing, "look", late)
+    monkeypatch.setattr(shares, "find_members", late)
     service.faults.add(Fault("reset_after"))
     hooks.create({"backup_id": service.backups[0].id, "dest_project_id": service.projects[0]})
 
 
 @pytest.mark.parametrize(("seconds", "ours"), [(20, True), (40, False)])
 def test_how_old_a_share_may_be_that_a_lost_try_made(service: Simulator, seconds: int, ours: bool) -> None:
-    hooks = BackupShareMemberLifecycle(accounts())
+    hooks = BackupShareMemberController(sessions())
     backup, project = service.backups[0].id, service.projects[0]
     service.share(backup, project)
     service.advance(seconds)
@@ -246,7 +252,7 @@ def test_how_old_a_share_may_be_that_a_lost_try_made(service: Simulator, seconds
 def test_an_older_share_that_the_list_did_not_show_is_not_taken_back(
     service: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hooks = BackupShareLifecycle(accounts())
+    hooks = BackupShareController(sessions())
     backup, project = service.backups[0].id, service.projects[0]
     service.share(backup, project)
     service.advance(60)
@@ -263,7 +269,7 @@ def test_an_older_share_that_the_list_did_not_show_is_not_taken_back(
 def test_what_the_answer_told_is_taken_back_where_it_cannot_be_seen(
     service: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hooks = BackupShareLifecycle(accounts())
+    hooks = BackupShareController(sessions())
     backup, projects = service.backups[0].id, sorted(service.projects[:2])
     add = service.state.add_members
     monkeypatch.setattr(service.state, "add_members", lambda own, one, wanted: add(own, one, wanted[:1]))
@@ -275,7 +281,7 @@ def test_what_the_answer_told_is_taken_back_where_it_cannot_be_seen(
 
 
 def test_two_that_come_between_are_both_adopted(service: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    hooks = BackupShareLifecycle(accounts())
+    hooks = BackupShareController(sessions())
     backup, (a, b, c) = service.backups[0].id, service.projects[:3]
     others, add = [a, b], service.state.add_members
 
@@ -297,7 +303,7 @@ def test_shares_that_are_taken_away_side_by_side_know_how_much_time_is_left(serv
         asked.append(left.get())
         return left.get()
 
-    hooks = BackupShareLifecycle(accounts(Timing(sleep=lambda seconds: None, time_left=time_left)))
+    hooks = BackupShareController(sessions(Clock(sleep=lambda seconds: None, time_left=time_left)))
     id_, outputs = hooks.create({"backup_id": service.backups[0].id, "dest_project_ids": service.projects[:3]})
     asked.clear()
     left.set(50.0)
@@ -309,7 +315,7 @@ def test_shares_that_are_taken_away_side_by_side_know_how_much_time_is_left(serv
 
 
 def test_a_set_that_becomes_exclusive_takes_others_away(service: Simulator) -> None:
-    hooks = BackupShareLifecycle(accounts())
+    hooks = BackupShareController(sessions())
     backup, (own, foreign) = service.backups[0].id, service.projects[:2]
     news = {"backup_id": backup, "dest_project_ids": [own]}
     id_, outputs = hooks.create(news)
@@ -319,7 +325,7 @@ def test_a_set_that_becomes_exclusive_takes_others_away(service: Simulator) -> N
 
 
 def test_a_set_that_is_exclusive_no_longer_makes_no_call(service: Simulator) -> None:
-    hooks = BackupShareLifecycle(accounts())
+    hooks = BackupShareController(sessions())
     news = {"backup_id": service.backups[0].id, "dest_project_ids": service.projects[:1]}
     id_, outputs = hooks.create({**news, "exclusive": True})
     service.clear_calls()
@@ -328,26 +334,26 @@ def test_a_set_that_is_exclusive_no_longer_makes_no_call(service: Simulator) -> 
 
 
 def test_an_exclusive_set_announces_others_shares_alone(service: Simulator, caplog: pytest.LogCaptureFixture) -> None:
-    hooks = BackupShareLifecycle(accounts())
+    hooks = BackupShareController(sessions())
     backup, (kept, own, foreign) = service.backups[0].id, sorted(service.projects[:3])
     news = {"backup_id": backup, "dest_project_ids": [kept], "exclusive": True}
     id_, outputs = hooks.create({**news, "dest_project_ids": [kept, own]})
     service.share(backup, foreign)
-    hooks.accounts.of(None).changed(backup)
+    hooks.sessions.of(None).changed(backup)
     seen = found(hooks.read(id_, outputs))
     with heard(caplog):
-        hooks.foretell(seen, {**news, "dest_project_ids": [kept, UNKNOWN]})
+        hooks.warn_before_change(seen, {**news, "dest_project_ids": [kept, UNKNOWN]})
         assert caplog.messages == []
-        hooks.foretell(seen, news)
+        hooks.warn_before_change(seen, news)
     assert set(caplog.messages) == {f"backup {backup}: exclusive=True takes away the shares with {foreign}"}
 
 
 def test_what_a_refresh_of_an_exclusive_set_listed_is_taken_over_where_it_is_declared(service: Simulator) -> None:
-    hooks = BackupShareLifecycle(accounts())
+    hooks = BackupShareController(sessions())
     backup, (own, foreign) = service.backups[0].id, sorted(service.projects[:2])
     id_, outputs = hooks.create({"backup_id": backup, "dest_project_ids": [own], "exclusive": True})
     service.share(backup, foreign)
-    hooks.accounts.of(None).changed(backup)
+    hooks.sessions.of(None).changed(backup)
     seen = found(hooks.read(id_, outputs))
     for exclusive in {"exclusive": True}, {}:
         news = {"backup_id": backup, "dest_project_ids": [own, foreign], **exclusive}
@@ -361,14 +367,14 @@ def test_what_a_refresh_of_an_exclusive_set_listed_is_taken_over_where_it_is_dec
 
 def test_a_set_is_replaced_delete_first_where_the_backup_stays(service: Simulator) -> None:
     olds = {"backup_id": service.backups[0].id, "dest_project_ids": ["a" * 32], "members": {"a" * 32: {}}}
-    assert BackupShareLifecycle(accounts()).diff("x", olds, olds).delete_first
+    assert BackupShareController(sessions()).diff("x", olds, olds).delete_first
 
 
 # Previews that ask
 
 
 def test_preflight_of_a_set_leaves_adoption_open_that_is_not_known_yet(service: Simulator) -> None:
-    hooks = BackupShareLifecycle(accounts(preflight=True))
+    hooks = BackupShareController(sessions(preflight=True))
     backup, project = service.backups[0].id, service.projects[0]
     service.share(backup, project)
     news = {"backup_id": backup, "dest_project_ids": [project]}
@@ -377,7 +383,7 @@ def test_preflight_of_a_set_leaves_adoption_open_that_is_not_known_yet(service: 
 
 
 def test_preflight_of_a_set_that_is_replaced_is_not_asked_twice(service: Simulator) -> None:
-    hooks = BackupShareLifecycle(accounts(preflight=True))
+    hooks = BackupShareController(sessions(preflight=True))
     backup, (a, b) = service.backups[0].id, service.projects[:2]
     service.share(backup, a)
     news = {"backup_id": backup, "dest_project_ids": sorted([a, b])}
@@ -386,7 +392,7 @@ def test_preflight_of_a_set_that_is_replaced_is_not_asked_twice(service: Simulat
 
 
 def test_preflight_of_an_encrypted_backup(service: Simulator) -> None:
-    hooks = BackupShareMemberLifecycle(accounts(preflight=True))
+    hooks = BackupShareMemberController(sessions(preflight=True))
     backup = service.set_backup(service.backups[0].id, encrypted=True).id
     (problem,) = hooks.check({}, {"backup_id": backup, "dest_project_id": service.projects[0]}).problems
     assert "is of encrypted disks" in problem.reason
@@ -395,8 +401,8 @@ def test_preflight_of_an_encrypted_backup(service: Simulator) -> None:
 def test_preflight_is_over_where_this_run_has_changed_a_backup(service: Simulator) -> None:
     """What was there before is none of its business any more: one project's share may have become another resource's."""
     hooks, several = (
-        BackupShareMemberLifecycle(accounts(preflight=True)),
-        BackupShareLifecycle(accounts(preflight=True)),
+        BackupShareMemberController(sessions(preflight=True)),
+        BackupShareController(sessions(preflight=True)),
     )
     backup, (a, b) = service.backups[0].id, service.projects[:2]
     service.share(backup, a)
@@ -406,7 +412,7 @@ def test_preflight_is_over_where_this_run_has_changed_a_backup(service: Simulato
     assert hooks.check({}, olds).problems
     hooks.delete(f"{backup}/{a}", olds)
     unseen = service.backups[1].id
-    hooks.accounts.of(None).changed(unseen)
+    hooks.sessions.of(None).changed(unseen)
     service.clear_calls()
     for changed in backup, unseen:
         assert hooks.check({}, {**olds, "backup_id": changed}).problems == []
@@ -417,8 +423,8 @@ def test_preflight_is_over_where_this_run_has_changed_a_backup(service: Simulato
 def test_preflight_does_not_go_by_what_was_there_before_a_change(
     service: Simulator, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shared = accounts(preflight=True)
-    account, member, several = shared.of(None), BackupShareMemberLifecycle(shared), BackupShareLifecycle(shared)
+    shared = sessions(preflight=True)
+    account, member, several = shared.of(None), BackupShareMemberController(shared), BackupShareController(shared)
     real = account.client.list_members
 
     def overtaken(backup_id: str) -> Any:
@@ -442,8 +448,8 @@ def test_preflight_does_not_go_by_what_was_there_before_a_change(
 def test_who_joins_has_the_time_of_a_lists_call_or_of_a_looks_two(
     service: Simulator, monkeypatch: pytest.MonkeyPatch, method: str, seconds: float
 ) -> None:
-    shared = accounts(Timing(clock=lambda: 0.0), preflight=True, timeout=50)
-    account, hooks = shared.of(None), BackupShareMemberLifecycle(shared)
+    shared = sessions(Clock(clock=lambda: 0.0), preflight=True, timeout=50)
+    account, hooks = shared.of(None), BackupShareMemberController(shared)
     backup = service.backups[0].id
     waited: list[float] = []
 
@@ -461,7 +467,7 @@ def test_who_joins_has_the_time_of_a_lists_call_or_of_a_looks_two(
         return hooks.check({}, {"backup_id": backup, "dest_project_id": project}).problems
 
     real = getattr(account.client, method)
-    monkeypatch.setattr(joined, "wait", wait)
+    monkeypatch.setattr(single_flight, "wait", wait)
     monkeypatch.setattr(account.client, method, hold)
     with futures.ThreadPoolExecutor(2) as threads:
         assert not any(threads.map(look, service.projects[:2]))
@@ -471,21 +477,21 @@ def test_who_joins_has_the_time_of_a_lists_call_or_of_a_looks_two(
 def test_a_look_from_before_a_change_that_fails_after_it_is_no_problem(
     service: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hooks = BackupShareMemberLifecycle(accounts(preflight=True))
-    account, backup = hooks.accounts.of(None), service.backups[0].id
+    hooks = BackupShareMemberController(sessions(preflight=True))
+    account, backup = hooks.sessions.of(None), service.backups[0].id
 
     def fail(backup_id: str) -> Any:
         account.changed(backup_id)
-        raise Unreachable("no answer in time")
+        raise ServiceUnavailableError("no answer in time")
 
     monkeypatch.setattr(account.client, "show_backup", fail)
     assert hooks.check({}, {"backup_id": backup, "dest_project_id": service.projects[0]}).problems == []
 
 
 def test_what_one_account_has_changed_no_other_goes_by(service: Simulator) -> None:
-    one = BackupShareMemberLifecycle(accounts(preflight=True))
-    other = BackupShareMemberLifecycle(accounts(Timing(), preflight=True))
-    assert one.accounts.of(None) is not other.accounts.of(None)
+    one = BackupShareMemberController(sessions(preflight=True))
+    other = BackupShareMemberController(sessions(Clock(), preflight=True))
+    assert one.sessions.of(None) is not other.sessions.of(None)
     inputs = {"backup_id": service.backups[0].id, "dest_project_id": service.projects[0]}
     one.create(inputs)
     service.clear_calls()
@@ -507,7 +513,7 @@ def test_what_one_account_has_changed_no_other_goes_by(service: Simulator) -> No
 def test_preflight_looks_at_an_exclusive_set_where_something_changes(
     service: Simulator, before: dict[str, Any], looks: int
 ) -> None:
-    hooks = BackupShareLifecycle(accounts(preflight=True))
+    hooks = BackupShareController(sessions(preflight=True))
     backup = service.backups[0].id
     news = {"backup_id": backup, "dest_project_ids": service.projects[:2], "exclusive": True}
     olds = {**news, **before, "dest_project_ids": service.projects[: before.get("dest_project_ids", 2)]}
@@ -516,7 +522,7 @@ def test_preflight_looks_at_an_exclusive_set_where_something_changes(
 
 
 def test_a_look_that_failed_is_made_again(service: Simulator) -> None:
-    hooks = BackupShareMemberLifecycle(accounts(preflight=True, maxRetries=0))
+    hooks = BackupShareMemberController(sessions(preflight=True, maxRetries=0))
     news = {"backup_id": service.backups[0].id, "dest_project_id": service.projects[0]}
     service.faults.add(Fault("status_before", "GET", news["backup_id"]))
     assert hooks.check({}, news).problems
@@ -525,7 +531,7 @@ def test_a_look_that_failed_is_made_again(service: Simulator) -> None:
 
 @pytest.mark.parametrize("missing", [False, True])
 def test_a_look_that_was_refused_is_not_made_again(service: Simulator, missing: bool) -> None:
-    hooks = BackupShareMemberLifecycle(accounts(preflight=True))
+    hooks = BackupShareMemberController(sessions(preflight=True))
     backup = service.backups[0].id
     if missing:
         service.delete_backup(backup)
@@ -543,14 +549,14 @@ def test_a_look_that_was_refused_is_not_made_again(service: Simulator, missing: 
 
 
 @pytest.fixture
-def hidden(service: Simulator, monkeypatch: pytest.MonkeyPatch) -> BackupShareAccepterLifecycle:
+def hidden(service: Simulator, monkeypatch: pytest.MonkeyPatch) -> BackupShareAccepterController:
     service.state.switches = service.state.switches.__class__(receiver_sees_member=False)
     sign_in(monkeypatch, service.env("receiver"))
-    return BackupShareAccepterLifecycle(accounts())
+    return BackupShareAccepterController(sessions())
 
 
 def test_an_acceptance_that_cannot_be_seen_is_not_gone(
-    service: Simulator, hidden: BackupShareAccepterLifecycle
+    service: Simulator, hidden: BackupShareAccepterController
 ) -> None:
     backup = service.backups[0].id
     service.share(backup, service.projects[0])
@@ -561,17 +567,17 @@ def test_an_acceptance_that_cannot_be_seen_is_not_gone(
 
 
 def test_a_refused_acceptance_says_why_where_the_share_cannot_be_seen(
-    service: Simulator, hidden: BackupShareAccepterLifecycle
+    service: Simulator, hidden: BackupShareAccepterController
 ) -> None:
     backup = service.backups[0].id
     service.share(backup, service.projects[0])
     service.reject(backup, service.projects[0])
-    with pytest.raises(UnexpectedAnswer, match="6708"):
+    with pytest.raises(UnexpectedResponseError, match="6708"):
         hidden.create({"backup_id": backup, "vault_id": service.vaults[3].id})
 
 
 def test_an_acceptance_read_by_an_id_in_capitals_has_its_right_one(
-    service: Simulator, hidden: BackupShareAccepterLifecycle
+    service: Simulator, hidden: BackupShareAccepterController
 ) -> None:
     backup = service.backups[0].id
     service.share(backup, service.projects[0])
@@ -587,7 +593,7 @@ def test_an_acceptance_that_is_right_makes_no_call_in_an_update(
     backup, project = service.backups[0].id, service.projects[0]
     service.share(backup, project)
     sign_in(monkeypatch, service.env("receiver"))
-    hooks = BackupShareAccepterLifecycle(accounts())
+    hooks = BackupShareAccepterController(sessions())
     id_, outputs = hooks.create({"backup_id": backup, "vault_id": service.vaults[0].id})
     service.clear_calls()
     assert hooks.update(id_, outputs, {name: outputs[name] for name in ("backup_id", "vault_id")}) == outputs
@@ -598,7 +604,7 @@ def test_an_acceptance_that_is_right_makes_no_call_in_an_update(
 
 
 def test_a_share_that_an_image_holds_is_told_in_sentences(service: Simulator) -> None:
-    hooks = BackupShareMemberLifecycle(accounts())
+    hooks = BackupShareMemberController(sessions())
     backup, project = service.backups[0].id, service.projects[0]
     id_, outputs = hooks.create({"backup_id": backup, "dest_project_id": project})
     image = service.register_image(backup, project)
@@ -607,7 +613,7 @@ def test_a_share_that_an_image_holds_is_told_in_sentences(service: Simulator) ->
 
 
 def test_what_could_not_be_taken_away_has_its_cause(service: Simulator) -> None:
-    hooks = BackupShareLifecycle(accounts())
+    hooks = BackupShareController(sessions())
     backup, projects = service.backups[0].id, service.projects[:2]
     id_, outputs = hooks.create({"backup_id": backup, "dest_project_ids": projects})
     service.register_image(backup, projects[0])
@@ -617,8 +623,10 @@ def test_what_could_not_be_taken_away_has_its_cause(service: Simulator) -> None:
     assert list(service.members(backup)) == projects[:1]
 
 
-@pytest.mark.parametrize("lifecycle", [BackupShareLifecycle, BackupShareMemberLifecycle, BackupShareAccepterLifecycle])
-def test_an_update_refuses_a_cloud_that_cannot_be_used(service: Simulator, lifecycle: type[Lifecycle]) -> None:
+@pytest.mark.parametrize(
+    "lifecycle", [BackupShareController, BackupShareMemberController, BackupShareAccepterController]
+)
+def test_an_update_refuses_a_cloud_that_cannot_be_used(service: Simulator, lifecycle: type[Controller]) -> None:
     project = "a" * 32
     olds = {
         "backup_id": service.backups[0].id,
@@ -627,4 +635,4 @@ def test_an_update_refuses_a_cloud_that_cannot_be_used(service: Simulator, lifec
         "status": "accepted",
     }
     with pytest.raises(CbrError, match="nowhere"):
-        lifecycle(accounts()).update("x", olds, {**olds, "cloud": "nowhere"})
+        lifecycle(sessions()).update("x", olds, {**olds, "cloud": "nowhere"})

@@ -16,29 +16,29 @@ from requests.auth import AuthBase
 from urllib3.exceptions import HTTPError
 
 from pulumi_cbr.api import ids
-from pulumi_cbr.api.answers import Answer
-from pulumi_cbr.api.connections import failure, from_requests, hidden, new_session
 from pulumi_cbr.api.errors import (
     CbrError,
     InvalidId,
     NotAllowed,
     NotSignedIn,
+    ServiceUnavailableError,
     SettingsError,
     Throttled,
-    UnexpectedAnswer,
-    Unreachable,
+    UnexpectedResponseError,
     one_line,
 )
-from pulumi_cbr.api.joined import JoinedCall
-from pulumi_cbr.api.models import WrongShape
+from pulumi_cbr.api.http import failure, hidden, is_network_error, new_session
+from pulumi_cbr.api.models import MalformedResponse
+from pulumi_cbr.api.responses import ApiResponse
 from pulumi_cbr.api.settings import SETTINGS, Settings, check_url
 from pulumi_cbr.api.signing import AccessKeyAuth
+from pulumi_cbr.api.single_flight import SingleFlight
 
 if TYPE_CHECKING:
     from keystoneauth1.access.access import AccessInfo
     from keystoneauth1.identity.base import BaseIdentityPlugin
 
-    from pulumi_cbr.api.retries import Patience, Timing
+    from pulumi_cbr.api.retry import Clock, Patience
 
 #: A token is renewed this long (seconds) before its end, or a tenth of its life where that is less.
 _RENEWED_BEFORE = 120.0
@@ -69,11 +69,11 @@ class Fetch(Protocol):
     """What signing in needs of the transport: one GET of the identity service, signed, with its retries."""
 
     def __call__(
-        self, attempted: str, url: str, *, params: Mapping[str, str], signing_in: SignIn, patience: Patience
-    ) -> Answer: ...
+        self, operation: str, url: str, *, params: Mapping[str, str], signing_in: Authenticator, patience: Patience
+    ) -> ApiResponse: ...
 
 
-class SignIn(Protocol):
+class Authenticator(Protocol):
     """A way to sign in."""
 
     #: What to do when the service does not accept the credentials.
@@ -96,8 +96,8 @@ class SignIn(Protocol):
 
 
 @dataclass(frozen=True)
-class _Grant:
-    """What a sign-in gave. `until` is by the clock of `Timing`: the time of day may be wrong on either side."""
+class _Token:
+    """What a sign-in gave. `until` is by the clock of `Clock`: the time of day may be wrong on either side."""
 
     token: str = field(repr=False)
     project_id: str | None
@@ -105,7 +105,7 @@ class _Grant:
     until: float
 
 
-class TokenSignIn:
+class TokenAuthenticator:
     """Sign in at the identity service (``POST /v3/auth/tokens``), by a plugin of keystoneauth1. One token for all threads.
 
     Credentials that were refused, and have never been accepted before, are not sent again for a minute: after a few times,
@@ -115,14 +115,14 @@ class TokenSignIn:
     #: The credentials are right then: they gave the token.
     advice = "The identity service gave a new token, which is not accepted here: check the endpoint and the region"
 
-    def __init__(self, settings: Settings, timing: Timing) -> None:
+    def __init__(self, settings: Settings, timing: Clock) -> None:
         from keystoneauth1.session import Session
 
         self._settings = settings
         self._timing = timing
         self._lock = threading.Lock()
         self._plugin = _plugin(settings)
-        self._answers: list[Answer] = []
+        self._answers: list[ApiResponse] = []
         session = new_session(timing, insecure=settings.insecure)
         session.hooks["response"].append(self._remember)
         # The identity service must not send the credentials on to somebody else.
@@ -131,7 +131,7 @@ class TokenSignIn:
         self._attempted = f"signing in at {settings.auth_url or f'the cloud `{settings.cloud}`'}"
         self._refusal: tuple[float, CbrError] | None = None
         self._check = f"Check {_CREDENTIALS[settings.method]}, and the project"
-        self._signing_in = JoinedCall[_Grant](self._attempted)
+        self._signing_in = SingleFlight[_Token](self._attempted)
 
     def auth(self, patience: Patience) -> AuthBase:
         return TokenAuth(self._signed_in(patience).token)
@@ -141,7 +141,7 @@ class TokenSignIn:
             known = self._signing_in.known
             # Another thread may have renewed it already.
             if isinstance(refused, TokenAuth) and known and refused.token == known.token:
-                self._signing_in = JoinedCall(self._attempted)
+                self._signing_in = SingleFlight(self._attempted)
         return True
 
     def project_id(self, patience: Patience) -> str:
@@ -150,11 +150,11 @@ class TokenSignIn:
         if not found:
             raise SettingsError(
                 "the token is for no project: name one with "
-                f"{SETTINGS['projectId'].ways()}, or {SETTINGS['projectName'].ways()}"
+                f"{SETTINGS['projectId'].how_to_set()}, or {SETTINGS['projectName'].how_to_set()}"
             )
         if wanted and wanted != found:
             raise SettingsError(
-                f"the credentials are for project {found}, but projectId is {wanted}: correct {SETTINGS['projectId'].ways()}, "
+                f"the credentials are for project {found}, but projectId is {wanted}: correct {SETTINGS['projectId'].how_to_set()}, "
                 "or leave it out"
             )
         return found
@@ -170,35 +170,35 @@ class TokenSignIn:
         except CbrError:
             raise
         except Exception as error:  # keystoneauth1 takes the catalogue's shape for granted
-            raise UnexpectedAnswer(
+            raise UnexpectedResponseError(
                 self._attempted, status=201, said="the catalogue is not one of an identity service", advice=_NO_IDENTITY
             ) from error
         region = self._settings.region
         if not by_region:
             raise SettingsError(
-                f"the catalogue has no service `cbr` (it has: {there}): set the endpoint by {SETTINGS['endpoint'].ways()}"
+                f"the catalogue has no service `cbr` (it has: {there}): set the endpoint by {SETTINGS['endpoint'].how_to_set()}"
             )
         if region is None and len(by_region) == 1:
             return next(iter(by_region.values()))
         if region not in by_region:
             what = f"`cbr` is not in the region `{region}`" if region else "`cbr` is in several regions"
             raise SettingsError(
-                f"{what}; the catalogue has it in: {', '.join(sorted(by_region))}. Set one of them by {SETTINGS['region'].ways()}"
+                f"{what}; the catalogue has it in: {', '.join(sorted(by_region))}. Set one of them by {SETTINGS['region'].how_to_set()}"
             )
         return by_region[region]
 
     def secrets(self) -> Iterable[str]:
         return list(self._tokens)
 
-    def _signed_in(self, patience: Patience) -> _Grant:
+    def _signed_in(self, patience: Patience) -> _Token:
         with self._lock:
             known = self._signing_in.known
             if known and self._timing.clock() >= known.until:
-                self._signing_in = JoinedCall(self._attempted)
+                self._signing_in = SingleFlight(self._attempted)
             signing_in = self._signing_in
         return signing_in.result(self._sign_in, patience)
 
-    def _sign_in(self, patience: Patience) -> _Grant:
+    def _sign_in(self, patience: Patience) -> _Token:
         if self._refusal and self._timing.clock() < self._refusal[0]:
             raise self._refusal[1]
         while True:
@@ -218,10 +218,10 @@ class TokenSignIn:
                 self._tokens.add(grant.token)
                 return grant
 
-    def _granted(self, access: AccessInfo) -> _Grant:
+    def _granted(self, access: AccessInfo) -> _Token:
         """Read what keystoneauth1 made of the answer. Raises all sorts of errors where that is none of an identity service."""
         if not re.fullmatch("[!-~]+", access.auth_token or ""):
-            raise WrongShape("no token in the header X-Subject-Token")
+            raise MalformedResponse("no token in the header X-Subject-Token")
         project_id = _project("the token's project", access.project_id) if access.project_id else None
         try:
             life = (access.expires - access.issued).total_seconds() if access.expires and access.issued else 0.0
@@ -229,7 +229,7 @@ class TokenSignIn:
             life = 0.0
         # A token that says nothing of its life, or is over at once by what it says, is good until it is refused.
         life = life - min(_RENEWED_BEFORE, life / 10) if life > 0 else math.inf
-        return _Grant(access.auth_token or "", project_id, access, self._timing.clock() + life)
+        return _Token(access.auth_token or "", project_id, access, self._timing.clock() + life)
 
     def _problem(self, error: Exception) -> tuple[CbrError, bool, float | None]:
         """Tell what a failed sign-in means, whether another try may help, and when the service wants that."""
@@ -238,16 +238,16 @@ class TokenSignIn:
         secrets = list(self._settings.secrets())
         # A cloud's entry may make several requests: an answer of an earlier one says nothing of the one that broke.
         if not self._answers or _is_broken(error):
-            if not from_requests(error):
+            if not is_network_error(error):
                 text = one_line(hidden(str(error), secrets), 200).rstrip(".")
                 return SettingsError(f"{self._attempted}: {text or type(error).__name__}"), False, None
             failed = failure(error, self._settings.auth_url or "", "authUrl", secrets)
-            return Unreachable(f"{self._attempted}: {failed}"), failed.again, None
+            return ServiceUnavailableError(f"{self._attempted}: {failed}"), failed.again, None
         answer = self._answers[-1]
         if answer.ok:
-            said = str(error) if isinstance(error, WrongShape) else f"HTTP {answer.status}, but no token"
+            said = str(error) if isinstance(error, MalformedResponse) else f"HTTP {answer.status}, but no token"
             return (
-                UnexpectedAnswer(
+                UnexpectedResponseError(
                     self._attempted,
                     status=answer.status,
                     said=f"no answer of an identity service ({said})",
@@ -260,19 +260,19 @@ class TokenSignIn:
         refused = answer.error(self._attempted, sign_in=self._check, setting="authUrl")
         wait = answer.retry_after(answer.date() or self._timing.now())
         if answer.status >= 500:
-            return Unreachable(f"{refused}. {_NO_IDENTITY}"), True, wait
+            return ServiceUnavailableError(f"{refused}. {_NO_IDENTITY}"), True, wait
         return refused, isinstance(refused, Throttled), wait
 
     def _remember(self, response: requests.Response, *args: object, **kwargs: object) -> None:
-        self._answers.append(Answer.of(response, self._settings.secrets()))
+        self._answers.append(ApiResponse.of(response, self._settings.secrets()))
 
 
-class FixedTokenSignIn:
+class FixedTokenAuthenticator:
     """Use a token that exists already as it is, where the project and the endpoint are known: no call to sign in."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self.advice: str = f"The token is not valid (any more): give a new one by {SETTINGS['token'].ways()}"
+        self.advice: str = f"The token is not valid (any more): give a new one by {SETTINGS['token'].how_to_set()}"
 
     def auth(self, patience: Patience) -> AuthBase:
         return TokenAuth(self._settings.token or "")
@@ -290,18 +290,18 @@ class FixedTokenSignIn:
         return []
 
 
-class AccessKeySignIn:
+class AccessKeyAuthenticator:
     """Sign every request with an access key. A project given by its name is looked up once (``GET /v3/projects``)."""
 
     advice = "Check the access key, the secret key, the project's ID, and this machine's clock"
 
-    def __init__(self, settings: Settings, fetch: Fetch, timing: Timing) -> None:
+    def __init__(self, settings: Settings, fetch: Fetch, timing: Clock) -> None:
         self._settings = settings
         self._fetch = fetch
         self._timing = timing
         # Each region has a project of its own name, which is what is meant where none is named.
         self._name = settings.project_name or settings.region or ""
-        self._looking_up = JoinedCall[str](f"looking up the project `{self._name}`")
+        self._looking_up = SingleFlight[str](f"looking up the project `{self._name}`")
 
     def auth(self, patience: Patience) -> AuthBase:
         return AccessKeyAuth(
@@ -327,25 +327,25 @@ class AccessKeySignIn:
     def _look_up_project(self, patience: Patience) -> str:
         settings, name = self._settings, self._name
         identity = settings.auth_url or f"{_well_known(settings, 'iam', 'projectId')}/v3"
-        attempted = f"looking up the project `{name}` at {identity}"
+        operation = f"looking up the project `{name}` at {identity}"
         answer = self._fetch(
-            attempted, f"{v3(identity)}/projects", params={"name": name}, signing_in=self, patience=patience
+            operation, f"{v3(identity)}/projects", params={"name": name}, signing_in=self, patience=patience
         )
         try:
             projects = answer.json_object().get("projects")
             found = [entry for entry in projects if entry.get("name") == name] if isinstance(projects, list) else []
             if found:
                 return _project("the project's ID", found[0]["id"])
-        except (WrongShape, AttributeError, KeyError) as error:
-            raise UnexpectedAnswer(
-                attempted,
+        except (MalformedResponse, AttributeError, KeyError) as error:
+            raise UnexpectedResponseError(
+                operation,
                 status=answer.status,
                 said=f"no answer of an identity service ({error})",
                 request_id=answer.request_id,
                 advice=_NO_IDENTITY,
             ) from error
         raise SettingsError(
-            f"there is no project `{name}` for this access key: set it by {SETTINGS['projectId'].ways()}"
+            f"there is no project `{name}` for this access key: set it by {SETTINGS['projectId'].how_to_set()}"
         )
 
 
@@ -357,14 +357,14 @@ def _is_broken(error: Exception) -> bool:
 
 
 def _project(name: str, value: object) -> str:
-    """Read a project's ID of an answer, whose text is not for messages. Raises `WrongShape`."""
+    """Read a project's ID of an answer, whose text is not for messages. Raises `MalformedResponse`."""
     try:
         return ids.project_id(name, value)
     except InvalidId:
-        raise WrongShape(f"{name} must be a project ID") from None
+        raise MalformedResponse(f"{name} must be a project ID") from None
 
 
-_NO_IDENTITY = f"Check {SETTINGS['authUrl'].ways()}"
+_NO_IDENTITY = f"Check {SETTINGS['authUrl'].how_to_set()}"
 
 #: What to check first when a sign-in is refused, by its method.
 _CREDENTIALS = {
@@ -389,7 +389,7 @@ def _well_known(settings: Settings, service: str, setting: str) -> str:
         if dot and urlsplit(given).netloc.startswith(("iam.", "cbr.")):
             return f"https://{service}.{domain}"
         raise SettingsError(
-            f"the address of `{service}` cannot be told from {given}: set it by {SETTINGS[setting].ways()}"
+            f"the address of `{service}` cannot be told from {given}: set it by {SETTINGS[setting].how_to_set()}"
         )
     domain = "otc.t-systems.com" if settings.region in ("eu-de", "eu-nl") else "myhuaweicloud.com"
     return f"https://{service}.{settings.region}.{domain}"
@@ -401,13 +401,13 @@ def v3(url: str) -> str:
     return url if url.endswith("/v3") else f"{url}/v3"
 
 
-def sign_in(settings: Settings, fetch: Fetch, timing: Timing) -> SignIn:
+def sign_in(settings: Settings, fetch: Fetch, timing: Clock) -> Authenticator:
     """Choose the way to sign in that the settings ask for. Raises `SettingsError`."""
     if settings.method == "accessKey":
-        return AccessKeySignIn(settings, fetch, timing)
+        return AccessKeyAuthenticator(settings, fetch, timing)
     if settings.method == "token" and settings.endpoint and settings.project_id:
-        return FixedTokenSignIn(settings)
-    return TokenSignIn(settings, timing)
+        return FixedTokenAuthenticator(settings)
+    return TokenAuthenticator(settings, timing)
 
 
 def _plugin(settings: Settings) -> BaseIdentityPlugin:

@@ -7,15 +7,15 @@ from datetime import datetime
 from typing import TypeVar
 
 from pulumi_cbr.api import ids
-from pulumi_cbr.api.answers import Answer
-from pulumi_cbr.api.errors import InvalidId, LostAnswer, UnexpectedAnswer, one_line
-from pulumi_cbr.api.models import Backup, Member, WrongShape, members_of, part
-from pulumi_cbr.api.retries import Timing
+from pulumi_cbr.api.errors import InvalidId, UnexpectedResponseError, UnknownOutcomeError, one_line
+from pulumi_cbr.api.models import Backup, MalformedResponse, Member, members_of, part
+from pulumi_cbr.api.responses import ApiResponse
+from pulumi_cbr.api.retry import Clock
 from pulumi_cbr.api.settings import Settings, load
 from pulumi_cbr.api.transport import Transport
 
 _PAGE = 100
-_MOST_PROJECTS = 10
+_MAX_MEMBERS = 10
 
 T = TypeVar("T")
 
@@ -30,7 +30,7 @@ class CbrClient:
     seconds at most, retries included.
     """
 
-    def __init__(self, settings: Settings | None = None, *, timing: Timing | None = None) -> None:
+    def __init__(self, settings: Settings | None = None, *, timing: Clock | None = None) -> None:
         self._transport = Transport(settings or load(), timing)
 
     def __repr__(self) -> str:
@@ -42,7 +42,7 @@ class CbrClient:
         return self._transport.settings
 
     @property
-    def timing(self) -> Timing:
+    def timing(self) -> Clock:
         """Its time and chance, for who waits between its calls."""
         return self._transport.timing
 
@@ -61,18 +61,18 @@ class CbrClient:
     def add_members(self, backup_id: str, dest_project_ids: Sequence[str]) -> tuple[Member, ...]:
         """Share a backup with one to ten projects: ``POST /backups/{backup_id}/members``.
 
-        Gives what the answer tells of these projects, which may be fewer than were asked for. Raises `LostAnswer` where
+        Gives what the answer tells of these projects, which may be fewer than were asked for. Raises `UnknownOutcomeError` where
         the call may have been carried out, `AlreadyShared`, `LimitReached`, `NotShareable`, `NotFound` and others.
         """
         backup = ids.uuid("backup_id", backup_id)
         listed = isinstance(dest_project_ids, Collection) and not isinstance(dest_project_ids, str)
-        if not listed or not 1 <= len(dest_project_ids) <= _MOST_PROJECTS:
+        if not listed or not 1 <= len(dest_project_ids) <= _MAX_MEMBERS:
             raise InvalidId(f"dest_project_ids must be a list of one to ten project IDs; not {dest_project_ids!r:.80}")
         projects = list(dict.fromkeys(ids.project_id("dest_project_id", project) for project in dest_project_ids))
-        attempted = f"sharing backup {backup} with {_projects(projects)}"
+        operation = f"sharing backup {backup} with {_projects(projects)}"
         profile = self._transport.settings.user_profile
         answer = self._transport.call(
-            attempted,
+            operation,
             "POST",
             f"/backups/{backup}/members",
             action="cbr:member:create",
@@ -89,7 +89,7 @@ class CbrClient:
             )
             return tuple(member for member in found if member.dest_project_id in projects)
 
-        return _changed(attempted, answer, members)
+        return _changed(operation, answer, members)
 
     def list_members(self, backup_id: str, **filters: str | None) -> tuple[Member, ...]:
         """List who a backup is shared with: ``GET /backups/{backup_id}/members``.
@@ -98,53 +98,53 @@ class CbrClient:
         `NotFound` and others.
         """
         backup = ids.uuid("backup_id", backup_id)
-        attempted = f"listing the members of backup {backup}"
+        operation = f"listing the members of backup {backup}"
         path = f"/backups/{backup}/members"
-        return tuple(self._pages(attempted, path, "cbr:member:list", "members", filters, Member.from_dict))
+        return tuple(self._pages(operation, path, "cbr:member:list", "members", filters, Member.from_dict))
 
     def show_member(self, backup_id: str, dest_project_id: str) -> Member:
         """Show one member: ``GET /backups/{backup_id}/members/{dest_project_id}``. Raises `NotFound` and others."""
         path, pair = _member(backup_id, dest_project_id)
-        attempted = f"showing the share of {pair}"
-        answer = self._transport.call(attempted, "GET", path, action="cbr:member:get")
-        return _read(attempted, answer, lambda data: Member.from_dict(part(data, "member", dict, "the answer")))
+        operation = f"showing the share of {pair}"
+        answer = self._transport.call(operation, "GET", path, action="cbr:member:get")
+        return _read(operation, answer, lambda data: Member.from_dict(part(data, "member", dict, "the answer")))
 
     def update_member(
         self, backup_id: str, dest_project_id: str, status: str, *, vault_id: str | None = None
     ) -> Member:
         """Accept or reject a share as its receiver: ``PUT /backups/{backup_id}/members/{dest_project_id}``.
 
-        `status` is ``accepted`` (which needs `vault_id`), ``rejected`` or ``pending``. Raises `LostAnswer` where the call
+        `status` is ``accepted`` (which needs `vault_id`), ``rejected`` or ``pending``. Raises `UnknownOutcomeError` where the call
         may have been carried out, `NotFound`, `VaultRefused` and others.
         """
         path, pair = _member(backup_id, dest_project_id)
-        attempted = f"setting to `{one_line(str(status), 40)}` the share of {pair}"
+        operation = f"setting to `{one_line(str(status), 40)}` the share of {pair}"
         body = {"status": status}
         if vault_id is not None:
             body["vault_id"] = ids.uuid("vault_id", vault_id)
-            attempted += f" (vault {body['vault_id']})"
-        answer = self._transport.call(attempted, "PUT", path, action="cbr:member:update", body=body)
-        return _changed(attempted, answer, lambda data: Member.from_dict(part(data, "member", dict, "the answer")))
+            operation += f" (vault {body['vault_id']})"
+        answer = self._transport.call(operation, "PUT", path, action="cbr:member:update", body=body)
+        return _changed(operation, answer, lambda data: Member.from_dict(part(data, "member", dict, "the answer")))
 
     def delete_member(self, backup_id: str, dest_project_id: str) -> None:
         """Take a share away: ``DELETE /backups/{backup_id}/members/{dest_project_id}``.
 
         Sent again where its answer was lost. Raises `NotFound` where there is no such share (any more), `ImageRegistered`,
-        `LostAnswer` where no try was answered, or only by something else than the service, and others.
+        `UnknownOutcomeError` where no try was answered, or only by something else than the service, and others.
         """
         path, pair = _member(backup_id, dest_project_id)
-        attempted = f"taking away the share of {pair}"
-        answer = self._transport.call(attempted, "DELETE", path, action="cbr:member:delete")
+        operation = f"taking away the share of {pair}"
+        answer = self._transport.call(operation, "DELETE", path, action="cbr:member:delete")
         if answer.body.strip():
             # The service sends none: a web page of something in between is no sign that the share is gone.
-            _changed(attempted, answer, lambda data: None)
+            _changed(operation, answer, lambda data: None)
 
     def show_backup(self, backup_id: str) -> Backup:
         """Show a backup: ``GET /backups/{backup_id}``. Raises `NotFound` and others."""
         backup = ids.uuid("backup_id", backup_id)
-        attempted = f"showing backup {backup}"
-        answer = self._transport.call(attempted, "GET", f"/backups/{backup}", action="cbr:backups:get")
-        return _read(attempted, answer, lambda data: Backup.from_dict(part(data, "backup", dict, "the answer")))
+        operation = f"showing backup {backup}"
+        answer = self._transport.call(operation, "GET", f"/backups/{backup}", action="cbr:backups:get")
+        return _read(operation, answer, lambda data: Backup.from_dict(part(data, "backup", dict, "the answer")))
 
     def list_backups(self, **filters: str | None) -> Iterator[Backup]:
         """List backups, page by page as they are asked for: ``GET /backups``.
@@ -156,7 +156,7 @@ class CbrClient:
 
     def _pages(
         self,
-        attempted: str,
+        operation: str,
         path: str,
         action: str,
         key: str,
@@ -167,10 +167,10 @@ class CbrClient:
             entries: list[tuple[str, T]] = []
             for entry in part(data, key, list, "the answer"):
                 if not isinstance(entry, dict):
-                    raise WrongShape(f"an entry of `{key}` is not an object")
+                    raise MalformedResponse(f"an entry of `{key}` is not an object")
                 id_ = part(entry, "id", str, "an entry")
                 if not id_.isprintable():  # it may be the next page's marker
-                    raise WrongShape("`id` of an entry is no ID")
+                    raise MalformedResponse("`id` of an entry is no ID")
                 entries.append((id_, make(entry)))
             count = data.get("count")
             return entries, count if isinstance(count, int) else None
@@ -180,8 +180,8 @@ class CbrClient:
         place: dict[str, str] = {}
         while True:
             params = {**given, "limit": str(_PAGE), **place}
-            answer = self._transport.call(attempted, "GET", path, action=action, params=params)
-            entries, count = _read(attempted, answer, page)
+            answer = self._transport.call(operation, "GET", path, action=action, params=params)
+            entries, count = _read(operation, answer, page)
             new = {id_: entry for id_, entry in entries if id_ not in seen}
             seen.update(new)
             yield from new.values()
@@ -189,8 +189,8 @@ class CbrClient:
             if not entries or (len(entries) < _PAGE and (count is None or len(seen) >= count)):
                 return
             if not new and "marker" in place:
-                raise UnexpectedAnswer(
-                    attempted, status=answer.status, said="the pages repeat themselves", request_id=answer.request_id
+                raise UnexpectedResponseError(
+                    operation, status=answer.status, said="the pages repeat themselves", request_id=answer.request_id
                 )
             # Services that pass over `offset` know `marker`.
             place = {"offset": str(len(seen))} if new and "marker" not in place else {"marker": entries[-1][0]}
@@ -207,13 +207,13 @@ def _member(backup_id: str, dest_project_id: str) -> tuple[str, str]:
     return f"/backups/{backup}/members/{project}", f"backup {backup} with project {project}"
 
 
-def _read(attempted: str, answer: Answer, make: Callable[[Mapping[str, object]], T]) -> T:
+def _read(operation: str, answer: ApiResponse, make: Callable[[Mapping[str, object]], T]) -> T:
     """Read the answer to a call that changes nothing."""
     try:
         return make(answer.json_object())
-    except WrongShape as error:
-        raise UnexpectedAnswer(
-            attempted,
+    except MalformedResponse as error:
+        raise UnexpectedResponseError(
+            operation,
             status=answer.status,
             said=f"no answer of the CBR service: {error}",
             request_id=answer.request_id,
@@ -221,9 +221,9 @@ def _read(attempted: str, answer: Answer, make: Callable[[Mapping[str, object]],
         ) from error
 
 
-def _changed(attempted: str, answer: Answer, make: Callable[[Mapping[str, object]], T]) -> T:
+def _changed(operation: str, answer: ApiResponse, make: Callable[[Mapping[str, object]], T]) -> T:
     """Read the answer to a call that changes something: it was carried out, whatever its answer looks like."""
     try:
-        return _read(attempted, answer, make)
-    except UnexpectedAnswer as error:
-        raise LostAnswer(str(error)) from error
+        return _read(operation, answer, make)
+    except UnexpectedResponseError as error:
+        raise UnknownOutcomeError(str(error)) from error

@@ -37,11 +37,11 @@ class InvalidId(CbrError, ValueError):
     """An ID has not the form that the service asks for. Raised before anything is sent."""
 
 
-class Unreachable(CbrError):
+class ServiceUnavailableError(CbrError):
     """The service or the identity service could not be reached, or its gateway said so (502, 503, 504). Nothing was changed."""
 
 
-class LostAnswer(CbrError):
+class UnknownOutcomeError(CbrError):
     """A call that changes something was sent, and its answer was lost: it may have been carried out or not."""
 
 
@@ -58,14 +58,14 @@ class ServiceError(CbrError):
     request_id: str
 
     def __init__(
-        self, attempted: str, *, status: int, code: str = "", said: str = "", request_id: str = "", advice: str = ""
+        self, operation: str, *, status: int, code: str = "", said: str = "", request_id: str = "", advice: str = ""
     ) -> None:
         self.status = status
         self.code = code
         self.said = said
         self.request_id = request_id
         facts = ", ".join(filter(None, (code, f"HTTP {status}", f"request {request_id}" if request_id else "")))
-        text = f"{attempted}: {said.rstrip('.') or 'refused without a reason'} ({facts})"
+        text = f"{operation}: {said.rstrip('.') or 'refused without a reason'} ({facts})"
         super().__init__(f"{text}. {advice}" if advice else text)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -109,7 +109,7 @@ class Throttled(ServiceError):
     """The service asks to wait for longer than the call may take."""
 
 
-class UnexpectedAnswer(ServiceError):
+class UnexpectedResponseError(ServiceError):
     """The answer is not one that the service gives: a gateway's, a wrong endpoint's, or one with a part missing."""
 
 
@@ -126,10 +126,10 @@ BY_CODE: dict[str, tuple[type[ServiceError], str]] = {
         "Check the destination project's ID: it must be a project of the same region, and not your own",
     ),
     "6705": (NotFound, "Check both IDs; the share may have been taken away, or the owner may not have made it yet"),
-    "6706": (UnexpectedAnswer, "The status or the vault's ID was not accepted: check `vault_id`"),
+    "6706": (UnexpectedResponseError, "The status or the vault's ID was not accepted: check `vault_id`"),
     "6707": (NotShareable, "Sharing is not allowed for this backup or account: ask the cloud's support to enable it"),
     "6708": (
-        UnexpectedAnswer,
+        UnexpectedResponseError,
         "Look at the share's status, and whether the vault has room for the backup, then run again",
     ),
     "6709": (
@@ -137,13 +137,16 @@ BY_CODE: dict[str, tuple[type[ServiceError], str]] = {
         "Backups of servers with encrypted disks cannot be shared here: share one of an unencrypted server",
     ),
     "6710": (ImageRegistered, "The receiver made an image of it: have that image deleted, then run again"),
-    "6711": (UnexpectedAnswer, "The share was not taken away: run again, and ask the cloud's support if it stays"),
+    "6711": (
+        UnexpectedResponseError,
+        "The share was not taken away: run again, and ask the cloud's support if it stays",
+    ),
     "6712": (VaultRefused, "Wait until the vault's status is `available`, or choose another vault"),
     "6713": (VaultRefused, "Choose a vault whose type fits the backup (a server vault for a server's backup)"),
     "6714": (AlreadyShared, "Keep that share, or take it away before it is made anew"),
     "8600": (NotAllowed, "The account lacks its real-name authentication: complete it in the cloud's console"),
-    "9900": (UnexpectedAnswer, "The service did not accept a value of the request: check the IDs"),
-    "9910": (UnexpectedAnswer, "Run again later, and give the request's ID to the cloud's support if it stays"),
+    "9900": (UnexpectedResponseError, "The service did not accept a value of the request: check the IDs"),
+    "9910": (UnexpectedResponseError, "Run again later, and give the request's ID to the cloud's support if it stays"),
     "9998": (NotSignedIn, "The service could not check the credentials: run again later, then check them"),
 }
 
@@ -152,3 +155,9 @@ def one_line(text: str, limit: int) -> str:
     """Give a text as one line of at most `limit` characters, all of them printable."""
     line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
     return line if len(line) <= limit else f"{line[: limit - 3]}..."
+
+
+# The names until 0.1, which programs may still catch.
+LostAnswer = UnknownOutcomeError
+Unreachable = ServiceUnavailableError
+UnexpectedAnswer = UnexpectedResponseError

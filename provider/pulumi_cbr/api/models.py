@@ -9,18 +9,18 @@ from datetime import datetime, timezone
 from typing import TypeVar
 
 
-class WrongShape(Exception):
-    """An answer lacks a part, or has one of the wrong type; the text says which. Becomes an `UnexpectedAnswer`."""
+class MalformedResponse(Exception):
+    """An answer lacks a part, or has one of the wrong type; the text says which. Becomes an `UnexpectedResponseError`."""
 
 
 T = TypeVar("T")
 
 
 def part(data: Mapping[str, object], key: str, kind: type[T], what: str) -> T:
-    """Give a required part of an answer, or raise `WrongShape`."""
+    """Give a required part of an answer, or raise `MalformedResponse`."""
     value = data.get(key)
     if not isinstance(value, kind):
-        raise WrongShape(
+        raise MalformedResponse(
             f"{what} has no `{key}`" if value is None else f"`{key}` of {what} is not of type {kind.__name__}"
         )
     return value
@@ -38,7 +38,7 @@ def _instant(data: Mapping[str, object], key: str, what: str) -> datetime:
         value = datetime.fromisoformat(fraction.replace("Z", "+00:00"))
         return value.astimezone(timezone.utc) if value.tzinfo else value.replace(tzinfo=timezone.utc)
     except (ValueError, OverflowError):
-        raise WrongShape(f"`{key}` of {what} is not a time") from None
+        raise MalformedResponse(f"`{key}` of {what} is not a time") from None
 
 
 def _optional_instant(data: Mapping[str, object], key: str, what: str) -> datetime | None:
@@ -64,7 +64,7 @@ class Member:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, object]) -> Member:
-        """Read the service's member object. Raises `WrongShape` when a required field is missing."""
+        """Read the service's member object. Raises `MalformedResponse` when a required field is missing."""
         what = "the member"
         return cls(
             id=part(data, "id", str, what),
@@ -102,7 +102,7 @@ class Backup:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, object]) -> Backup:
-        """Read the service's backup object. Raises `WrongShape` when a required field is missing."""
+        """Read the service's backup object. Raises `MalformedResponse` when a required field is missing."""
         what = "the backup"
         extend_info = data.get("extend_info")
         encrypted = extend_info.get("encrypted") if isinstance(extend_info, dict) else None
@@ -124,8 +124,8 @@ class Backup:
 
 
 def members_of(entries: list[object]) -> tuple[Member, ...]:
-    """Read a list of member objects. Raises `WrongShape` when an entry is none."""
+    """Read a list of member objects. Raises `MalformedResponse` when an entry is none."""
     for entry in entries:
         if not isinstance(entry, dict):
-            raise WrongShape("an entry of `members` is not an object")
+            raise MalformedResponse("an entry of `members` is not an object")
     return tuple(Member.from_dict(entry) for entry in entries if isinstance(entry, dict))

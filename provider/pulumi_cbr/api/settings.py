@@ -29,7 +29,7 @@ class Setting:
     #: Sent as the value of a header, or as a part of one.
     header: bool = False
 
-    def ways(self) -> str:
+    def how_to_set(self) -> str:
         """Name every way to give the setting."""
         flag = " --secret" if self.secret else ""
         return " or ".join([f"`pulumi config set{flag} cbr:{self.name}`", *self.variables])
@@ -99,7 +99,7 @@ SETTINGS: dict[str, Setting] = {
 _SIGN_IN = ("cloud", "token", "applicationCredentialId", "userId", "username", "accessKey")
 
 #: Two ways to say one thing: the first place that gives either of them decides.
-_EITHER = (("projectId", "projectName"), ("userId", "username"), ("userDomainId", "userDomainName"))
+_ALTERNATIVES = (("projectId", "projectName"), ("userId", "username"), ("userDomainId", "userDomainName"))
 
 #: What a cloud's entry leaves to the stack and the environment. All else belongs to its own way to sign in.
 _BESIDE_CLOUD = frozenset(
@@ -110,7 +110,7 @@ _TRUE = ("true", "1", "yes", "on")
 _FALSE = ("false", "0", "no", "off")
 
 #: Settings as one place gives them: by name, with their right types.
-_Place = Mapping[str, object]
+_Source = Mapping[str, object]
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ class Settings:
             try:
                 object.__setattr__(self, "project_id", ids.project_id("projectId", self.project_id))
             except InvalidId as error:
-                raise SettingsError(f"{error} (set by {SETTINGS['projectId'].ways()})") from None
+                raise SettingsError(f"{error} (set by {SETTINGS['projectId'].how_to_set()})") from None
         if self.ca_cert and not self.insecure:
             _check_certificates(self.ca_cert)
 
@@ -186,7 +186,7 @@ def load(config: ConfigLookup = nothing_configured, *, cloud: str | None = None)
 
     Raises `SettingsError`, which names the setting and every way to give it.
     """
-    places = _places(config)
+    places = _sources(config)
     if cloud and cloud.strip():
         return _from_cloud(cloud.strip(), [], places)
     for place in places:
@@ -195,7 +195,7 @@ def load(config: ConfigLookup = nothing_configured, *, cloud: str | None = None)
             # What a stack says beside a cloud's name is over the entry; what the environment says is under it.
             return _from_cloud(str(place["cloud"]), places[:1], places[1:])
         if way:
-            return _checked(way, _merged(places))
+            return _checked(way, _merge(places))
     raise SettingsError(_no_sign_in())
 
 
@@ -204,10 +204,10 @@ def option(name: str, config: ConfigLookup = nothing_configured) -> object:
 
     Raises `SettingsError` when it has the wrong type.
     """
-    return _merged(_places(config)).get(name)
+    return _merge(_sources(config)).get(name)
 
 
-def _places(config: ConfigLookup) -> list[_Place]:
+def _sources(config: ConfigLookup) -> list[_Source]:
     stack = {name: value for name in SETTINGS if (value := config(name)) is not None and str(value).strip()}
     return [
         {name: typed(name, value, f"cbr:{name}") for name, value in stack.items()},
@@ -216,7 +216,7 @@ def _places(config: ConfigLookup) -> list[_Place]:
     ]
 
 
-def _environment(*prefixes: str) -> _Place:
+def _environment(*prefixes: str) -> _Source:
     place = {}
     for name, setting in SETTINGS.items():
         for variable in setting.variables:
@@ -225,10 +225,10 @@ def _environment(*prefixes: str) -> _Place:
     return place
 
 
-def _merged(places: Sequence[_Place]) -> dict[str, object]:
+def _merge(places: Sequence[_Source]) -> dict[str, object]:
     values: dict[str, object] = {}
     for place in places:
-        decided = {name for pair in _EITHER if any(name in values for name in pair) for name in pair}
+        decided = {name for pair in _ALTERNATIVES if any(name in values for name in pair) for name in pair}
         if "accessKey" in values:
             decided.add("securityToken")  # it belongs to another key
         values.update({name: value for name, value in place.items() if name not in values and name not in decided})
@@ -268,17 +268,17 @@ def typed(name: str, value: object, where: str) -> object:
     raise SettingsError(f"{where} must be {expected}{given}")
 
 
-def _from_cloud(cloud: str, above: Sequence[_Place], below: Sequence[_Place]) -> Settings:
+def _from_cloud(cloud: str, above: Sequence[_Source], below: Sequence[_Source]) -> Settings:
     from pulumi_cbr.api import clouds
 
-    def beside(places: Sequence[_Place]) -> list[_Place]:
+    def beside(places: Sequence[_Source]) -> list[_Source]:
         return [{name: value for name, value in place.items() if name in _BESIDE_CLOUD} for place in places]
 
-    return _checked("cloud", _merged([*beside(above), {**clouds.settings_of(cloud), "cloud": cloud}, *beside(below)]))
+    return _checked("cloud", _merge([*beside(above), {**clouds.settings_of(cloud), "cloud": cloud}, *beside(below)]))
 
 
 def _no_sign_in() -> str:
-    ways = (
+    how_to_set = (
         ("a cloud of clouds.yaml", ("cloud",)),
         ("a user", ("authUrl", "username", "password", "userDomainName", "projectId")),
         ("an application credential", ("authUrl", "applicationCredentialId", "applicationCredentialSecret")),
@@ -286,7 +286,8 @@ def _no_sign_in() -> str:
         ("access keys", ("accessKey", "secretKey", "region", "projectId")),
     )
     named = "; ".join(
-        f"{way}: {', '.join(f'cbr:{name} ({SETTINGS[name].variables[0]})' for name in names)}" for way, names in ways
+        f"{way}: {', '.join(f'cbr:{name} ({SETTINGS[name].variables[0]})' for name in names)}"
+        for way, names in how_to_set
     )
     return (
         "nothing says how to sign in. Give one of these, with `pulumi config set [--secret] NAME VALUE` or by the variable "
@@ -326,7 +327,7 @@ def _checked(way: str, values: Mapping[str, object]) -> Settings:
     if method == "accessKey" and not (values.get("region") or values.get("endpoint")):
         missing.append(("region",))
     if missing:
-        wanted = "; ".join(" or ".join(SETTINGS[name].ways() for name in names) for names in missing)
+        wanted = "; ".join(" or ".join(SETTINGS[name].how_to_set() for name in names) for names in missing)
         are = "this is" if len(missing) == 1 else "these are"
         raise SettingsError(f"to sign in with {words}, {are} missing: {wanted}")
     return Settings(method=method, **{_snake(name): value for name, value in values.items()})  # type: ignore[arg-type]
@@ -334,7 +335,7 @@ def _checked(way: str, values: Mapping[str, object]) -> Settings:
 
 def check_url(name: str, url: str, *, insecure: bool) -> None:
     """Refuse a URL that is none, or that would show credentials on the way. Raises `SettingsError`."""
-    ways = SETTINGS[name].ways()
+    how_to_set = SETTINGS[name].how_to_set()
     try:
         parts = urlsplit(url)
         host = parts.hostname
@@ -343,7 +344,7 @@ def check_url(name: str, url: str, *, insecure: bool) -> None:
         host = None
     if not host or parts.scheme not in ("https", "http") or "@" in parts.netloc or re.search(r"[?#\\\s]", url):
         raise SettingsError(
-            f"{name} must be a URL such as https://host/path, without user, query or fragment: set it by {ways}"
+            f"{name} must be a URL such as https://host/path, without user, query or fragment: set it by {how_to_set}"
         )
     if parts.scheme == "http" and not insecure and not is_loopback(host):
         raise SettingsError(plain_http(name, host))
@@ -365,9 +366,9 @@ def _check_certificates(path: str) -> None:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(**folder)
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or type(error).__name__
-        ways = SETTINGS["caCert"].ways()
+        how_to_set = SETTINGS["caCert"].how_to_set()
         raise SettingsError(
-            f"caCert must be a file of certificates, and {path} is none ({why}): set it by {ways}"
+            f"caCert must be a file of certificates, and {path} is none ({why}): set it by {how_to_set}"
         ) from error
 
 

@@ -11,23 +11,23 @@ from urllib.parse import quote, urlencode
 import requests
 from requests.auth import AuthBase
 
-from pulumi_cbr.api.answers import Answer
-from pulumi_cbr.api.auth import SignIn, service_root, sign_in
-from pulumi_cbr.api.connections import Lost, NeverSent, failure, new_session
-from pulumi_cbr.api.errors import CbrError, LostAnswer, NotSignedIn, ServiceError, Unreachable
-from pulumi_cbr.api.retries import Patience, Timing
+from pulumi_cbr.api.auth import Authenticator, service_root, sign_in
+from pulumi_cbr.api.errors import CbrError, NotSignedIn, ServiceError, ServiceUnavailableError, UnknownOutcomeError
+from pulumi_cbr.api.http import RequestNotSent, ResponseLost, failure, new_session
+from pulumi_cbr.api.responses import ApiResponse
+from pulumi_cbr.api.retry import Clock, Patience
 from pulumi_cbr.api.settings import Settings
 
 
 class Transport:
     """Send calls of one project to the service. Four threads and more may share it: each has its own connections."""
 
-    def __init__(self, settings: Settings, timing: Timing | None = None) -> None:
+    def __init__(self, settings: Settings, timing: Clock | None = None) -> None:
         self._settings = settings
-        self._timing = timing or Timing()
+        self._timing = timing or Clock()
         self._threads = threading.local()
         self._sign_in_lock = threading.Lock()
-        self._sign_in: SignIn | None = None
+        self._sign_in: Authenticator | None = None
         self._place: tuple[str, str] | None = None
         self._ahead = timedelta()
 
@@ -37,7 +37,7 @@ class Transport:
         return self._settings
 
     @property
-    def timing(self) -> Timing:
+    def timing(self) -> Clock:
         """Its time and chance."""
         return self._timing
 
@@ -55,7 +55,7 @@ class Transport:
 
     def call(
         self,
-        attempted: str,
+        operation: str,
         method: str,
         path: str,
         *,
@@ -63,18 +63,18 @@ class Transport:
         params: Mapping[str, str] | None = None,
         body: object = None,
         headers: Mapping[str, str] | None = None,
-    ) -> Answer:
+    ) -> ApiResponse:
         """Send one call to ``/v3/<own project id>`` + `path`, and give its answer, which is a success.
 
-        `attempted` begins every message, `action` is the permission that the call needs. Raises `LostAnswer` where
-        something may have been changed, and another `CbrError` where nothing was. See `pulumi_cbr.api.retries` for what
+        `operation` begins every message, `action` is the permission that the call needs. Raises `UnknownOutcomeError` where
+        something may have been changed, and another `CbrError` where nothing was. See `pulumi_cbr.api.retry` for what
         is tried again.
         """
         signing_in = self._signing_in()
         patience = self._patience()
         root, own = self._located(signing_in, patience)
         return self._tried(
-            f"{attempted} (own project {own})",
+            f"{operation} (own project {own})",
             method,
             root + path,
             patience=patience,
@@ -85,23 +85,23 @@ class Transport:
             headers=headers,
         )
 
-    def _located(self, signing_in: SignIn, patience: Patience) -> tuple[str, str]:
+    def _located(self, signing_in: Authenticator, patience: Patience) -> tuple[str, str]:
         if self._place is None:
             own = signing_in.project_id(patience)
             self._place = service_root(signing_in.endpoint(patience), own, self._settings), own
         return self._place
 
-    def _signing_in(self) -> SignIn:
+    def _signing_in(self) -> Authenticator:
         with self._sign_in_lock:
             if self._sign_in is None:
                 self._sign_in = sign_in(self._settings, self._fetch, self._timing)
             return self._sign_in
 
     def _fetch(
-        self, attempted: str, url: str, *, params: Mapping[str, str], signing_in: SignIn, patience: Patience
-    ) -> Answer:
+        self, operation: str, url: str, *, params: Mapping[str, str], signing_in: Authenticator, patience: Patience
+    ) -> ApiResponse:
         return self._tried(
-            attempted, "GET", url, patience=patience, signing_in=signing_in, params=params, setting="authUrl"
+            operation, "GET", url, patience=patience, signing_in=signing_in, params=params, setting="authUrl"
         )
 
     def _patience(self) -> Patience:
@@ -109,18 +109,18 @@ class Transport:
 
     def _tried(
         self,
-        attempted: str,
+        operation: str,
         method: str,
         url: str,
         *,
         patience: Patience,
-        signing_in: SignIn,
+        signing_in: Authenticator,
         setting: str = "endpoint",
         action: str = "",
         params: Mapping[str, str] | None = None,
         body: object = None,
         headers: Mapping[str, str] | None = None,
-    ) -> Answer:
+    ) -> ApiResponse:
         repeatable = method in ("GET", "DELETE")
         changes = method != "GET"
         renewed = False
@@ -129,10 +129,10 @@ class Transport:
         while True:
             try:
                 auth = signing_in.auth(patience)
-                patience.begin(attempted)
+                patience.begin(operation)
             except CbrError as error:
                 if lost:
-                    raise LostAnswer(f"{attempted}: no answer, and then {error}") from error
+                    raise UnknownOutcomeError(f"{operation}: no answer, and then {error}") from error
                 raise
             seconds = patience.for_one_try(repeatable=repeatable)
             problem: CbrError
@@ -142,16 +142,16 @@ class Transport:
                 answer = self._send(
                     method, url, auth, seconds, setting, secrets, params=params, body=body, headers=headers
                 )
-            except (NeverSent, Lost) as error:
-                lost = lost or (changes and isinstance(error, Lost))
+            except (RequestNotSent, ResponseLost) as error:
+                lost = lost or (changes and isinstance(error, ResponseLost))
                 again = error.again and (repeatable or not lost)
-                problem = Unreachable(f"{attempted}: {error}")
+                problem = ServiceUnavailableError(f"{operation}: {error}")
                 cause = error.__cause__
             else:
                 if answer.ok:
                     return answer
                 problem = answer.error(
-                    attempted,
+                    operation,
                     sign_in=signing_in.advice,
                     setting=setting,
                     action=action,
@@ -167,11 +167,11 @@ class Transport:
                     lost or (changes and answer.status in (502, 503, 504)) or (answer.status >= 500 and not repeatable)
                 )
                 if answer.status in (502, 503, 504):
-                    problem, cause = Unreachable(str(problem)), problem
+                    problem, cause = ServiceUnavailableError(str(problem)), problem
             if again and patience.again(str(problem), retry_after):
                 continue
             if lost and not _tells_the_outcome(problem):
-                raise LostAnswer(str(problem)) from cause or problem
+                raise UnknownOutcomeError(str(problem)) from cause or problem
             raise problem from cause
 
     def _send(
@@ -186,8 +186,8 @@ class Transport:
         params: Mapping[str, str] | None,
         body: object,
         headers: Mapping[str, str] | None,
-    ) -> Answer:
-        """Give the answer to one try, whatever its status. Raises `NeverSent` or `Lost`."""
+    ) -> ApiResponse:
+        """Give the answer to one try, whatever its status. Raises `RequestNotSent` or `Lost`."""
         data = None if body is None else json.dumps(body).encode()
         kind = {} if data is None else {"Content-Type": "application/json"}
         try:
@@ -211,7 +211,7 @@ class Transport:
             )
         except Exception as error:  # urllib3's, ssl's and http.client's own errors pass through requests
             raise failure(error, url, setting, secrets) from error
-        answer = Answer.of(response, secrets)
+        answer = ApiResponse.of(response, secrets)
         if date := answer.date():
             self._ahead = date - self._timing.now()
         return answer

@@ -1,4 +1,4 @@
-"""The provider process `pulumi-resource-cbr`: the same lifecycles as the dynamic providers', for every language.
+"""The provider process `pulumi-resource-cbr`: the same controllers as the dynamic providers', for every language.
 
 It is asynchronous, and runs hooks in a pool of threads that is as large as the engine's own parallelism asks for.
 """
@@ -19,23 +19,23 @@ from typing import Any, TypeVar
 
 from pulumi.provider.experimental import provider as engine
 
-from pulumi_cbr.accounts import Accounts
 from pulumi_cbr.api.errors import CbrError, SettingsError
-from pulumi_cbr.api.retries import Timing
+from pulumi_cbr.api.retry import Clock
 from pulumi_cbr.api.settings import SETTINGS, typed
-from pulumi_cbr.backup_share import BackupShareLifecycle
-from pulumi_cbr.backup_share_accepter import BackupShareAccepterLifecycle
-from pulumi_cbr.backup_share_member import BackupShareMemberLifecycle
-from pulumi_cbr.lifecycle import UNKNOWN, Diff, Lifecycle, Properties
+from pulumi_cbr.backup_share import BackupShareController
+from pulumi_cbr.backup_share_accepter import BackupShareAccepterController
+from pulumi_cbr.backup_share_member import BackupShareMemberController
+from pulumi_cbr.lifecycle.controller import UNKNOWN, Controller, Diff, Properties
+from pulumi_cbr.lifecycle.session import SessionPool
 from pulumi_cbr.lookups import check_order
 from pulumi_cbr.native.names import camel
 from pulumi_cbr.native.schema import check_arguments, schema
 from pulumi_cbr.native.values import plain, wired
 
-LIFECYCLES: dict[str, type[Lifecycle]] = {
-    "cbr:index:BackupShareMember": BackupShareMemberLifecycle,
-    "cbr:index:BackupShare": BackupShareLifecycle,
-    "cbr:index:BackupShareAccepter": BackupShareAccepterLifecycle,
+CONTROLLERS: dict[str, type[Controller]] = {
+    "cbr:index:BackupShareMember": BackupShareMemberController,
+    "cbr:index:BackupShare": BackupShareController,
+    "cbr:index:BackupShareAccepter": BackupShareAccepterController,
 }
 
 _PARALLEL = 32
@@ -55,7 +55,7 @@ current_urn: contextvars.ContextVar[str] = contextvars.ContextVar("urn", default
 
 
 class CbrProvider(engine.Provider):
-    """What the engine calls: turns each of its requests into a call of a lifecycle."""
+    """What the engine calls: turns each of its requests into a call of a controller."""
 
     def __init__(self) -> None:
         self._cancelled = threading.Event()
@@ -63,10 +63,10 @@ class CbrProvider(engine.Provider):
         self._start(_PARALLEL)
 
     def _start(self, parallel: int) -> None:
-        timing = Timing(sleep=self._wait, time_left=_time_left)
-        accounts = Accounts(lambda name: self._config.get(name), timing)
-        self._accounts = accounts
-        self._lifecycles = {token: lifecycle(accounts) for token, lifecycle in LIFECYCLES.items()}
+        timing = Clock(sleep=self._wait, time_left=_time_left)
+        sessions = SessionPool(lambda name: self._config.get(name), timing)
+        self._accounts = sessions
+        self._controllers = {token: controller(sessions) for token, controller in CONTROLLERS.items()}
         self._pool = ThreadPoolExecutor(parallel, thread_name_prefix="hook")
 
     async def get_schema(self, request: engine.GetSchemaRequest) -> engine.GetSchemaResponse:
@@ -113,7 +113,7 @@ class CbrProvider(engine.Provider):
         hooks = self._hooks(request.urn)
         olds, news = plain(request.old_state), plain(request.new_inputs)
         diff = await self._run(lambda: hooks.diff(request.resource_id, olds, news))
-        await self._run(lambda: hooks.foretell(olds, news))
+        await self._run(lambda: hooks.warn_before_change(olds, news))
         changed = [camel(name) for name in (*diff.updates, *diff.replaces)]
         return engine.DiffResponse(
             changes=bool(changed),
@@ -188,12 +188,12 @@ class CbrProvider(engine.Provider):
     def _get_backup_share_members(self, backup_id: str, cloud: str | None = None) -> dict[str, Any]:
         return {"members": [_result(member) for member in self._accounts.of(cloud).client.list_members(backup_id)]}
 
-    def _hooks(self, urn: str) -> Lifecycle:
+    def _hooks(self, urn: str) -> Controller:
         # The SDK's own `request.type` has the types of a component around it too, and is wrong for names with `::`.
         kind = urn.split("::")[2].rpartition("$")[2]
-        if kind not in self._lifecycles:
-            raise CbrError(f"there is no resource {kind}; there are: {', '.join(self._lifecycles)}")
-        return self._lifecycles[kind]
+        if kind not in self._controllers:
+            raise CbrError(f"there is no resource {kind}; there are: {', '.join(self._controllers)}")
+        return self._controllers[kind]
 
     async def _run(self, hook: Callable[[], T]) -> T:
         context = contextvars.copy_context()

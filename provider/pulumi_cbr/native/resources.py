@@ -9,9 +9,9 @@ from typing import Any
 import pulumi
 
 from pulumi_cbr.api.settings import SETTINGS
-from pulumi_cbr.backup_share import BackupShareLifecycle, BackupShareProperties
-from pulumi_cbr.backup_share_accepter import BackupShareAccepterLifecycle, BackupShareAccepterProperties
-from pulumi_cbr.backup_share_member import BackupShareMemberLifecycle, BackupShareMemberProperties
+from pulumi_cbr.backup_share import BackupShareController, BackupShareProperties
+from pulumi_cbr.backup_share_accepter import BackupShareAccepterController, BackupShareAccepterProperties
+from pulumi_cbr.backup_share_member import BackupShareMemberController, BackupShareMemberProperties
 from pulumi_cbr.native.names import camel, snake
 
 
@@ -47,7 +47,7 @@ class BackupShareMember(BackupShareMemberProperties, _CbrResource):
                 "cloud": cloud,
                 "adopt_existing": adopt_existing,
                 "reshare_if_rejected": reshare_if_rejected,
-                **dict.fromkeys(BackupShareMemberLifecycle.outputs),
+                **dict.fromkeys(BackupShareMemberController.outputs),
             },
             opts,
         )
@@ -94,7 +94,7 @@ class BackupShare(BackupShareProperties, _CbrResource):
                 "exclusive": exclusive,
                 "adopt_existing": adopt_existing,
                 "cloud": cloud,
-                **dict.fromkeys(BackupShareLifecycle.outputs),
+                **dict.fromkeys(BackupShareController.outputs),
             },
             opts,
         )
@@ -120,7 +120,7 @@ class BackupShareAccepter(BackupShareAccepterProperties, _CbrResource):
                 "backup_id": backup_id,
                 "vault_id": vault_id,
                 "cloud": cloud,
-                **dict.fromkeys(BackupShareAccepterLifecycle.outputs),
+                **dict.fromkeys(BackupShareAccepterController.outputs),
             },
             opts,
         )

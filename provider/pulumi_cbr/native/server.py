@@ -21,9 +21,9 @@ from pulumi.provider.experimental.server import ProviderServicer
 from pulumi.runtime._grpc_settings import _GRPC_CHANNEL_OPTIONS
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2, provider_pb2_grpc
 
-from pulumi_cbr import notes
 from pulumi_cbr.api.errors import CbrError
-from pulumi_cbr.failures import every_call, report
+from pulumi_cbr.lifecycle import ownership
+from pulumi_cbr.lifecycle.failures import is_verbose, report
 from pulumi_cbr.native.provider import CbrProvider, current_urn, deadline
 
 #: Seconds between looks whether the engine is still there.
@@ -142,7 +142,7 @@ async def _serve(address: str) -> None:
             await asyncio.wait_for(servicer.ended.wait(), _HEARTBEAT)
     if servicer.ended.is_set():
         await server.stop(_GRACE)
-    notes.leave()
+    ownership.leave()
     # Threads that still wait for the service would keep the process.
     os._exit(0)
 
@@ -161,9 +161,9 @@ def main() -> None:
     logger = logging.getLogger("pulumi_cbr")
     logger.addHandler(EngineLog(known.engine))
     # Every call is shown with the engine's own `--logflow -v=9`.
-    logger.setLevel(logging.DEBUG if every_call(sys.argv) else logging.INFO)
+    logger.setLevel(logging.DEBUG if is_verbose(sys.argv) else logging.INFO)
     logger.propagate = False
-    notes.join(known.engine)
+    ownership.join(known.engine)
     asyncio.run(_serve(known.engine))
 
 

@@ -1,4 +1,4 @@
-"""Between the engine's property values and the plain values of a lifecycle.
+"""Between the engine's property values and the plain values of a controller.
 
 A value that is not known yet is the same text in both: the SDK hands it on as it comes from the wire.
 """

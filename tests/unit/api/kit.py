@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any
 
 from pulumi_cbr.api.client import CbrClient
-from pulumi_cbr.api.retries import Timing
+from pulumi_cbr.api.retry import Clock
 from pulumi_cbr.api.settings import Settings, load
 
 OWN = "0123456789abcdef0123456789abcdef"
@@ -175,14 +175,16 @@ class Server:
         self._thread.join(5)
 
 
-class Clock:
+class FakeClock:
     """Time that only passes when somebody sleeps or `advance` is called. `waits` are the sleeps so far, in seconds."""
 
-    def __init__(self, chance: float = 0.0) -> None:
+    def __init__(self, random_fraction: float = 0.0) -> None:
         self.seconds = 0.0
         self.start = datetime(2026, 5, 4, 12, 0, tzinfo=timezone.utc)
         self.waits: list[float] = []
-        self.timing = Timing(clock=lambda: self.seconds, now=self.now, sleep=self.sleep, chance=lambda: chance)
+        self.timing = Clock(
+            clock=lambda: self.seconds, now=self.now, sleep=self.sleep, random_fraction=lambda: random_fraction
+        )
 
     def now(self) -> datetime:
         return self.start + timedelta(seconds=self.seconds)
@@ -195,10 +197,10 @@ class Clock:
         self.advance(seconds)
 
 
-def ticking() -> Timing:
+def ticking() -> Clock:
     """Give a time of which a second passes whenever somebody looks at it."""
     seconds = itertools.count()
-    return replace(Clock().timing, clock=lambda: float(next(seconds)))
+    return replace(FakeClock().timing, clock=lambda: float(next(seconds)))
 
 
 def trickle(first: bytes, then: bytes) -> Reply:

@@ -18,7 +18,7 @@ from pulumi_cbr.api.client import CbrClient
 from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.api.models import Backup, Member
 from pulumi_cbr.api.settings import Settings
-from unit.api.kit import BACKUP_OBJECT, CALLS, MEMBER, OTHER, Clock, calls, configured, fixed_token, grant, password
+from unit.api.kit import BACKUP_OBJECT, CALLS, MEMBER, OTHER, FakeClock, calls, configured, fixed_token, grant, password
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10) | st.just("\ud800"),
@@ -133,7 +133,7 @@ def assert_told(call: Callable[[], None]) -> None:
 @settings(max_examples=150, deadline=None)
 @given(status=statuses, fields=headers, body=bodies)
 def test_calls(name: str, status: int, fields: dict[str, str], body: bytes) -> None:
-    client = CbrClient(fixed_token("https://cbr.example.com"), timing=Clock().timing)
+    client = CbrClient(fixed_token("https://cbr.example.com"), timing=FakeClock().timing)
     with pytest.MonkeyPatch.context() as monkeypatch:
         answering(monkeypatch, lambda url: (status, fields, body))
         assert_told(lambda: check(name, calls(client)[name]()))
@@ -151,7 +151,7 @@ WAYS = [
 @given(status=statuses, fields=headers, body=bodies)
 def test_signing_in(way: Settings, status: int, fields: dict[str, str], body: bytes) -> None:
     good = json.dumps({"backup": BACKUP_OBJECT}).encode()
-    client = CbrClient(way, timing=Clock().timing)
+    client = CbrClient(way, timing=FakeClock().timing)
     with pytest.MonkeyPatch.context() as monkeypatch:
         answering(monkeypatch, lambda url: (200, {}, good) if "/backups" in url else (status, fields, body))
         assert_told(lambda: check("show_backup", client.show_backup(str(BACKUP_OBJECT["id"]))))

@@ -10,18 +10,18 @@ from pulumi_cbr.api.errors import (
     CbrError,
     ImageRegistered,
     LimitReached,
-    LostAnswer,
     NotAllowed,
     NotFound,
     NotShareable,
     NotSignedIn,
     ServiceError,
+    ServiceUnavailableError,
     Throttled,
-    UnexpectedAnswer,
-    Unreachable,
+    UnexpectedResponseError,
+    UnknownOutcomeError,
     VaultRefused,
 )
-from unit.api.kit import BACKUP, CALLS, OTHER, OWN, Clock, Reply, Server, calls, fixed_token, in_turn
+from unit.api.kit import BACKUP, CALLS, OTHER, OWN, FakeClock, Reply, Server, calls, fixed_token, in_turn
 
 #: HTTP status, code, class, words of the next step: every row of reference/cbr-members-api.md.
 TABLE: list[tuple[int, str, type[CbrError], str]] = [
@@ -31,20 +31,20 @@ TABLE: list[tuple[int, str, type[CbrError], str]] = [
     (400, "6703", AlreadyShared, "Keep that share"),
     (400, "6704", NotShareable, "Check the destination project's ID"),
     (404, "6705", NotFound, "Check both IDs"),
-    (400, "6706", UnexpectedAnswer, "check `vault_id`"),
+    (400, "6706", UnexpectedResponseError, "check `vault_id`"),
     (400, "6707", NotShareable, "ask the cloud's support to enable it"),
-    (400, "6708", UnexpectedAnswer, "Look at the share's status"),
+    (400, "6708", UnexpectedResponseError, "Look at the share's status"),
     (400, "6709", NotShareable, "share one of an unencrypted server"),
     (400, "6710", ImageRegistered, "have that image deleted"),
-    (400, "6711", UnexpectedAnswer, "run again"),
+    (400, "6711", UnexpectedResponseError, "run again"),
     (400, "6712", VaultRefused, "choose another vault"),
     (400, "6713", VaultRefused, "Choose a vault whose type fits"),
     (400, "6714", AlreadyShared, "Keep that share"),
     (404, "6105", VaultRefused, "Check `vault_id`"),
     (404, "6200", NotFound, "Check the backup's ID"),
-    (400, "9900", UnexpectedAnswer, "check the IDs"),
+    (400, "9900", UnexpectedResponseError, "check the IDs"),
     (403, "8600", NotAllowed, "real-name authentication"),
-    (500, "9910", UnexpectedAnswer, "Run again later"),
+    (500, "9910", UnexpectedResponseError, "Run again later"),
     (500, "9998", NotSignedIn, "check them"),
 ]
 
@@ -61,7 +61,7 @@ ACTIONS = {
 
 def refused(call: str, reply: Reply) -> CbrError:
     with Server(in_turn(reply)) as server:
-        client = CbrClient(fixed_token(server.url), timing=Clock().timing)
+        client = CbrClient(fixed_token(server.url), timing=FakeClock().timing)
         with pytest.raises(CbrError) as error:
             calls(client)[call]()
     return error.value
@@ -90,7 +90,7 @@ def test_every_code_when_sharing(status: int, number: str, kind: type[CbrError],
     error = refused("add_members", Reply(status, {"error_code": f"BackupService.{number}", "error_msg": "no"}))
 
     # A server error after a POST may have come after the change.
-    assert type(error) is (LostAnswer if status == 500 else kind)
+    assert type(error) is (UnknownOutcomeError if status == 500 else kind)
     assert str(error).startswith(f"sharing backup {BACKUP} with project {OTHER} (own project {OWN}): no (")
     assert step in str(error)
 
@@ -128,7 +128,7 @@ def test_403_names_the_permission(call: str) -> None:
 def test_error_bodies(reply: Reply, code: str, said: str) -> None:
     error = refused("show_backup", reply)
 
-    assert isinstance(error, UnexpectedAnswer)
+    assert isinstance(error, UnexpectedResponseError)
     assert (error.code, error.said) == (code, said)
 
 
@@ -144,7 +144,7 @@ def test_malformed_url_is_about_the_id_and_no_sign_in() -> None:
 
     error = refused("show_member", Reply(401, body))
 
-    assert type(error) is UnexpectedAnswer
+    assert type(error) is UnexpectedResponseError
     assert "an ID in the address" in str(error)
 
 
@@ -153,7 +153,7 @@ def test_malformed_url_is_about_the_id_and_no_sign_in() -> None:
 def test_404_of_a_gateway_is_not_gone(call: str, body: object) -> None:
     error = refused(call, Reply(404, body))
 
-    assert type(error) is UnexpectedAnswer
+    assert type(error) is UnexpectedResponseError
     assert "not the service's own `not found`: check `pulumi config set cbr:endpoint` or CBR_ENDPOINT" in str(error)
 
 
@@ -169,7 +169,7 @@ def test_redirect_is_an_error_and_not_followed(status: int) -> None:
     with Server(in_turn(Reply())) as elsewhere:
         error = refused("show_member", Reply(status, b"", {"Location": elsewhere.url}))
 
-    assert type(error) is UnexpectedAnswer
+    assert type(error) is UnexpectedResponseError
     assert "Redirects are not followed with credentials" in str(error)
     assert elsewhere.seen == []
 
@@ -178,14 +178,14 @@ def test_redirect_is_an_error_and_not_followed(status: int) -> None:
 def test_redirect_to_what_is_no_url(location: str) -> None:
     for call in ("show_member", "add_members"):
         error = refused(call, Reply(302, b"", {"Location": location}))
-        assert type(error) is UnexpectedAnswer
+        assert type(error) is UnexpectedResponseError
         assert "Redirects are not followed with credentials" in str(error)
 
 
 def test_407_names_the_proxy_settings() -> None:
     error = refused("show_member", Reply(407, b"<html>"))
 
-    assert type(error) is Unreachable
+    assert type(error) is ServiceUnavailableError
     assert "HTTPS_PROXY" in str(error)
 
 

@@ -14,19 +14,19 @@ from pulumi_cbr.api.client import CbrClient
 from pulumi_cbr.api.errors import (
     CbrError,
     ImageRegistered,
-    LostAnswer,
     NotAllowed,
     NotFound,
     ServiceError,
+    ServiceUnavailableError,
     Throttled,
-    UnexpectedAnswer,
-    Unreachable,
+    UnexpectedResponseError,
+    UnknownOutcomeError,
 )
-from pulumi_cbr.api.retries import Timing
+from pulumi_cbr.api.retry import Clock
 from unit.api.kit import (
     BACKUP,
     CALLS,
-    Clock,
+    FakeClock,
     Reply,
     Seen,
     Server,
@@ -57,15 +57,20 @@ def nonsense(out: Any) -> None:
 TABLE: dict[
     str, tuple[Reply | None, tuple[type[CbrError], int], tuple[type[CbrError], int], tuple[type[CbrError], int]]
 ] = {
-    "closed without an answer": (None, (Unreachable, 3), (LostAnswer, 3), (LostAnswer, 1)),
-    "cut short": (Reply(raw=cut), (Unreachable, 3), (LostAnswer, 3), (LostAnswer, 1)),
-    "no HTTP": (Reply(raw=nonsense), (Unreachable, 3), (LostAnswer, 3), (LostAnswer, 1)),
+    "closed without an answer": (
+        None,
+        (ServiceUnavailableError, 3),
+        (UnknownOutcomeError, 3),
+        (UnknownOutcomeError, 1),
+    ),
+    "cut short": (Reply(raw=cut), (ServiceUnavailableError, 3), (UnknownOutcomeError, 3), (UnknownOutcomeError, 1)),
+    "no HTTP": (Reply(raw=nonsense), (ServiceUnavailableError, 3), (UnknownOutcomeError, 3), (UnknownOutcomeError, 1)),
     "429": (Reply(429, b""), (Throttled, 3), (Throttled, 3), (Throttled, 3)),
-    "500": (Reply(500, b""), (UnexpectedAnswer, 1), (UnexpectedAnswer, 1), (LostAnswer, 1)),
-    "502": (Reply(502, b""), (Unreachable, 3), (LostAnswer, 3), (LostAnswer, 1)),
-    "503": (Reply(503, b""), (Unreachable, 3), (LostAnswer, 3), (LostAnswer, 1)),
-    "504": (Reply(504, b""), (Unreachable, 3), (LostAnswer, 3), (LostAnswer, 1)),
-    "400": (Reply(400, b""), (UnexpectedAnswer, 1), (UnexpectedAnswer, 1), (UnexpectedAnswer, 1)),
+    "500": (Reply(500, b""), (UnexpectedResponseError, 1), (UnexpectedResponseError, 1), (UnknownOutcomeError, 1)),
+    "502": (Reply(502, b""), (ServiceUnavailableError, 3), (UnknownOutcomeError, 3), (UnknownOutcomeError, 1)),
+    "503": (Reply(503, b""), (ServiceUnavailableError, 3), (UnknownOutcomeError, 3), (UnknownOutcomeError, 1)),
+    "504": (Reply(504, b""), (ServiceUnavailableError, 3), (UnknownOutcomeError, 3), (UnknownOutcomeError, 1)),
+    "400": (Reply(400, b""), (UnexpectedResponseError, 1), (UnexpectedResponseError, 1), (UnexpectedResponseError, 1)),
     "404": (GONE, (NotFound, 1), (NotFound, 1), (NotFound, 1)),
 }
 
@@ -75,7 +80,7 @@ TABLE: dict[
 def test_table(happens: str, call: str) -> None:
     reply, read, delete, write = TABLE[happens]
     kind, requests = write if call in WRITES else delete if call == "delete_member" else read
-    clock = Clock()
+    clock = FakeClock()
     with Server(in_turn(reply)) as server, pytest.raises(CbrError) as error:
         calls(CbrClient(fixed_token(server.url, maxRetries=2), timing=clock.timing))[call]()
     assert type(error.value) is kind
@@ -93,20 +98,20 @@ def test_never_sent_is_tried_again(call: str, monkeypatch: pytest.MonkeyPatch) -
         raise ConnectTimeout("no")
 
     monkeypatch.setattr(HTTPAdapter, "send", send)
-    with pytest.raises(Unreachable):
-        calls(CbrClient(fixed_token("https://cbr.example.com"), timing=Clock().timing))[call]()
+    with pytest.raises(ServiceUnavailableError):
+        calls(CbrClient(fixed_token("https://cbr.example.com"), timing=FakeClock().timing))[call]()
     assert len(tries) == 5
 
 
 @pytest.mark.parametrize(("retries", "requests"), [(0, 1), (1, 2), (6, 7)])
 def test_max_retries_counts(retries: int, requests: int) -> None:
-    with Server(in_turn(Reply(503, b""))) as server, pytest.raises(Unreachable):
-        CbrClient(fixed_token(server.url, maxRetries=retries), timing=Clock().timing).show_backup(BACKUP)
+    with Server(in_turn(Reply(503, b""))) as server, pytest.raises(ServiceUnavailableError):
+        CbrClient(fixed_token(server.url, maxRetries=retries), timing=FakeClock().timing).show_backup(BACKUP)
     assert len(server.seen) == requests
 
 
-def waits(reply: Reply, *, chance: float = 0.0, **settings: object) -> list[float]:
-    clock = Clock(chance)
+def waits(reply: Reply, *, random_fraction: float = 0.0, **settings: object) -> list[float]:
+    clock = FakeClock(random_fraction)
     with Server(in_turn(reply)) as server, pytest.raises(CbrError):
         CbrClient(fixed_token(server.url, **settings), timing=clock.timing).show_backup(BACKUP)
     assert clock.seconds < float(str(settings.get("timeout", 120)))
@@ -122,8 +127,8 @@ def test_any_number_of_retries() -> None:
 
 
 def test_waits_are_shortened_by_chance() -> None:
-    assert waits(Reply(503, b""), chance=0.5) == [0.375, 0.75, 1.5, 3.0]
-    assert waits(Reply(503, b""), chance=1.0) == [0.25, 0.5, 1.0, 2.0]
+    assert waits(Reply(503, b""), random_fraction=0.5) == [0.375, 0.75, 1.5, 3.0]
+    assert waits(Reply(503, b""), random_fraction=1.0) == [0.25, 0.5, 1.0, 2.0]
 
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -165,14 +170,14 @@ def test_recovers(call: str) -> None:
     member = {"id": "i", "status": "s", "backup_id": "b", "dest_project_id": "d", "created_at": "2026-05-04T12:00:00"}
     good = Reply(204) if call == "delete_member" else Reply(200, {"member": member})
     with Server(in_turn(None, Reply(503, b""), Reply(raw=cut), Reply(429, b""), good)) as server:
-        calls(CbrClient(fixed_token(server.url), timing=Clock().timing))[call]()
+        calls(CbrClient(fixed_token(server.url), timing=FakeClock().timing))[call]()
     assert len(server.seen) == 5
 
 
 @pytest.mark.parametrize("first", [None, Reply(504, b"")])
 def test_delete_that_finds_nothing_after_a_lost_answer_says_so(first: Reply | None) -> None:
     with Server(in_turn(first, GONE)) as server, pytest.raises(NotFound):
-        calls(CbrClient(fixed_token(server.url), timing=Clock().timing))["delete_member"]()
+        calls(CbrClient(fixed_token(server.url), timing=FakeClock().timing))["delete_member"]()
 
 
 LOST_AT_FIRST = [None, Reply(raw=cut), Reply(503, b"")]
@@ -194,8 +199,8 @@ LOST_AT_FIRST = [None, Reply(raw=cut), Reply(503, b"")]
     ids=lambda reply: str(reply.status),
 )
 def test_delete_that_was_lost_once_stays_lost(first: Reply | None, then: Reply) -> None:
-    with Server(in_turn(first, then)) as server, pytest.raises(LostAnswer):
-        calls(CbrClient(fixed_token(server.url, maxRetries=1), timing=Clock().timing))["delete_member"]()
+    with Server(in_turn(first, then)) as server, pytest.raises(UnknownOutcomeError):
+        calls(CbrClient(fixed_token(server.url, maxRetries=1), timing=FakeClock().timing))["delete_member"]()
     assert len(server.seen) == 2
 
 
@@ -203,7 +208,7 @@ def test_delete_that_was_lost_once_stays_lost(first: Reply | None, then: Reply) 
 def test_delete_that_the_service_refuses_after_a_lost_answer(first: Reply | None) -> None:
     refused = Reply(400, {"error_code": "BackupService.6710", "error_msg": "image"})
     with Server(in_turn(first, refused)) as server, pytest.raises(ImageRegistered):
-        calls(CbrClient(fixed_token(server.url), timing=Clock().timing))["delete_member"]()
+        calls(CbrClient(fixed_token(server.url), timing=FakeClock().timing))["delete_member"]()
 
 
 def test_delete_that_was_lost_once_and_is_then_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,13 +218,13 @@ def test_delete_that_was_lost_once_and_is_then_not_sent(monkeypatch: pytest.Monk
         raise errors.pop(0)
 
     monkeypatch.setattr(HTTPAdapter, "send", send)
-    client = CbrClient(fixed_token("https://cbr.example.com", maxRetries=1), timing=Clock().timing)
-    with pytest.raises(LostAnswer):
+    client = CbrClient(fixed_token("https://cbr.example.com", maxRetries=1), timing=FakeClock().timing)
+    with pytest.raises(UnknownOutcomeError):
         calls(client)["delete_member"]()
 
 
 def test_delete_that_was_lost_once_and_then_cannot_sign_in() -> None:
-    clock = Clock()
+    clock = FakeClock()
     sign_ins = in_turn(grant("http://127.0.0.1:9", life=100), Reply(401, b"no"))
 
     def respond(seen: Seen) -> Reply | None:
@@ -228,28 +233,31 @@ def test_delete_that_was_lost_once_and_then_cannot_sign_in() -> None:
         clock.advance(100)
         return None
 
-    with Server(respond) as server, pytest.raises(LostAnswer, match=r"^taking away .*: no answer, and then signing in"):
+    with (
+        Server(respond) as server,
+        pytest.raises(UnknownOutcomeError, match=r"^taking away .*: no answer, and then signing in"),
+    ):
         calls(CbrClient(password(server.url, endpoint=server.url), timing=clock.timing))["delete_member"]()
     assert [seen.method for seen in server.seen] == ["POST", "DELETE", "POST"]
 
 
 def test_a_read_that_was_lost_once_is_none_of_it() -> None:
     with Server(in_turn(None, Reply(403, b""))) as server, pytest.raises(NotAllowed):
-        calls(CbrClient(fixed_token(server.url), timing=Clock().timing))["show_member"]()
+        calls(CbrClient(fixed_token(server.url), timing=FakeClock().timing))["show_member"]()
 
 
 @pytest.mark.parametrize("status", [501, 505, 507, 520, 599])
 @pytest.mark.parametrize("call", WRITES)
 def test_a_write_may_have_been_carried_out_before_any_server_error(call: str, status: int) -> None:
-    with Server(in_turn(Reply(status))) as server, pytest.raises(LostAnswer):
-        calls(CbrClient(fixed_token(server.url), timing=Clock().timing))[call]()
+    with Server(in_turn(Reply(status))) as server, pytest.raises(UnknownOutcomeError):
+        calls(CbrClient(fixed_token(server.url), timing=FakeClock().timing))[call]()
     assert len(server.seen) == 1
 
 
 # How long a call and a try may take
 
 
-def seconds_of_tries(monkeypatch: pytest.MonkeyPatch, call: str, timing: Timing, **settings: object) -> list[float]:
+def seconds_of_tries(monkeypatch: pytest.MonkeyPatch, call: str, timing: Clock, **settings: object) -> list[float]:
     """Give the seconds that each try is given, where none of them reaches the service."""
     given: list[float] = []
 
@@ -265,27 +273,33 @@ def seconds_of_tries(monkeypatch: pytest.MonkeyPatch, call: str, timing: Timing,
 
 
 def test_a_try_that_may_be_repeated_has_half_of_what_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert seconds_of_tries(monkeypatch, "show_backup", Clock().timing, timeout=21, maxRetries=2) == [10.5, 10.25, 9.75]
-    assert seconds_of_tries(monkeypatch, "add_members", Clock().timing, timeout=21, maxRetries=1) == [21, 20.5]
+    assert seconds_of_tries(monkeypatch, "show_backup", FakeClock().timing, timeout=21, maxRetries=2) == [
+        10.5,
+        10.25,
+        9.75,
+    ]
+    assert seconds_of_tries(monkeypatch, "add_members", FakeClock().timing, timeout=21, maxRetries=1) == [21, 20.5]
 
 
 @pytest.mark.parametrize("call", ["show_backup", "add_members"])
 def test_no_try_is_longer_than_half_a_minute(call: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert seconds_of_tries(monkeypatch, call, Clock().timing, timeout=1000, maxRetries=1) == [30, 30]
+    assert seconds_of_tries(monkeypatch, call, FakeClock().timing, timeout=1000, maxRetries=1) == [30, 30]
 
 
 def test_a_call_has_no_more_time_than_its_caller(monkeypatch: pytest.MonkeyPatch) -> None:
-    timing = replace(Clock().timing, time_left=lambda: 2.0)
+    timing = replace(FakeClock().timing, time_left=lambda: 2.0)
     assert seconds_of_tries(monkeypatch, "show_backup", timing) == [1, 0.75, 0.25]
 
 
 # The whole call is bounded, with real sockets and real time
 
 
-@pytest.mark.parametrize(("call", "kind"), [("show_backup", Unreachable), ("add_members", LostAnswer)])
+@pytest.mark.parametrize(
+    ("call", "kind"), [("show_backup", ServiceUnavailableError), ("add_members", UnknownOutcomeError)]
+)
 def test_no_answer_within_the_timeout(call: str, kind: type[CbrError]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        clock = Timing().clock
+        clock = Clock().clock
         started = clock()
         client = CbrClient(fixed_token(f"http://127.0.0.1:{silent.getsockname()[1]}", timeout=0.4))
         with pytest.raises(kind, match=r"no answer from 127.0.0.1:\d+ in time"):
@@ -306,7 +320,9 @@ TRICKLES = {
 
 
 @pytest.mark.parametrize("trickling", TRICKLES)
-@pytest.mark.parametrize(("call", "kind"), [("show_backup", Unreachable), ("update_member", LostAnswer)])
+@pytest.mark.parametrize(
+    ("call", "kind"), [("show_backup", ServiceUnavailableError), ("update_member", UnknownOutcomeError)]
+)
 def test_an_answer_that_trickles_in_ends_with_the_timeout(trickling: str, call: str, kind: type[CbrError]) -> None:
     with Server(in_turn(trickle(*TRICKLES[trickling]))) as server, pytest.raises(kind, match="in time"):
         calls(CbrClient(fixed_token(server.url, timeout=4, maxRetries=0), timing=ticking()))[call]()
@@ -320,9 +336,9 @@ def test_a_body_without_end_is_not_kept() -> None:
 
     with (
         Server(in_turn(Reply(raw=pour))) as server,
-        pytest.raises(Unreachable, match="larger than any of the service's"),
+        pytest.raises(ServiceUnavailableError, match="larger than any of the service's"),
     ):
-        CbrClient(fixed_token(server.url, maxRetries=0), timing=Clock().timing).show_backup(BACKUP)
+        CbrClient(fixed_token(server.url, maxRetries=0), timing=FakeClock().timing).show_backup(BACKUP)
 
 
 # The log
@@ -342,9 +358,9 @@ def test_long_waits_are_told_as_warnings(caplog: pytest.LogCaptureFixture) -> No
 def test_a_line_a_call(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "pulumi_cbr")
     with Server(in_turn(Reply(204, b"", {"X-Request-Id": "r-1"}), None)) as server:
-        client = CbrClient(fixed_token(server.url, maxRetries=0), timing=Clock().timing)
+        client = CbrClient(fixed_token(server.url, maxRetries=0), timing=FakeClock().timing)
         calls(client)["delete_member"]()
-        with pytest.raises(LostAnswer):
+        with pytest.raises(UnknownOutcomeError):
             calls(client)["delete_member"]()
     lines = [record.getMessage() for record in caplog.records if record.name == "pulumi_cbr"]
     assert len(lines) == 2

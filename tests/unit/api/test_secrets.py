@@ -23,7 +23,7 @@ from unit.api.kit import (
     BACKUP_OBJECT,
     CALLS,
     OWN,
-    Clock,
+    FakeClock,
     Reply,
     Seen,
     Server,
@@ -146,7 +146,7 @@ def test_in_no_log_message_or_repr(
     (caplog,) = all_logs
     with Server(lambda seen: respond(mood, server.url, seen)) as server:
         settings = settings_of(way, server.url, tmp_path, monkeypatch)
-        client = CbrClient(settings, timing=Clock().timing)
+        client = CbrClient(settings, timing=FakeClock().timing)
         errors: list[CbrError] = []
         for name in CALLS:
             try:
@@ -190,7 +190,7 @@ def test_in_no_message_however_it_is_said_back(reply: Reply, caplog: pytest.LogC
         secrets = {"token": PLAIN, "password": SECRET, "secretKey": MARKUP}
         given = {**secrets, "projectId": OWN, "endpoint": server.url, "maxRetries": 0}
         with pytest.raises(CbrError) as error:
-            CbrClient(configured(**given), timing=Clock().timing).show_backup(str(BACKUP_OBJECT["id"]))
+            CbrClient(configured(**given), timing=FakeClock().timing).show_backup(str(BACKUP_OBJECT["id"]))
     assert leaks(f"{error.value} {caplog.text}") == []
 
 
@@ -203,7 +203,7 @@ def test_in_no_message_of_a_project(reply: Reply) -> None:
     with Server(in_turn(reply)) as server:
         for given in (WAYS["token"], {**WAYS["temporary keys"], "endpoint": server.url}):
             with pytest.raises(CbrError) as error:
-                CbrClient(configured(authUrl=server.url, **given), timing=Clock().timing).endpoint()
+                CbrClient(configured(authUrl=server.url, **given), timing=FakeClock().timing).endpoint()
             assert leaks(str(error.value)) == []
 
 
@@ -214,7 +214,7 @@ def test_in_no_words_of_a_library() -> None:
     with Server(lambda seen: grant()) as server, pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr("keystoneauth1.identity.v3.Token.get_access", fail)
         with pytest.raises(SettingsError) as error:
-            CbrClient(configured(authUrl=server.url, **WAYS["token"]), timing=Clock().timing).endpoint()
+            CbrClient(configured(authUrl=server.url, **WAYS["token"]), timing=FakeClock().timing).endpoint()
     assert leaks(str(error.value)) == []
 
 
@@ -225,7 +225,7 @@ def test_a_plain_password_does_not_spoil_what_is_said_to_everybody() -> None:
         Server(in_turn(refused)) as server,
         pytest.raises(NotSignedIn, match=r": The username or password is wrong \(HTTP 401\)"),
     ):
-        CbrClient(configured(authUrl=server.url, **given), timing=Clock().timing).endpoint()
+        CbrClient(configured(authUrl=server.url, **given), timing=FakeClock().timing).endpoint()
 
 
 @pytest.mark.parametrize("broken", ["'s3cret", "@s3cret", "*s3cret", "!s3cret x", "|s3cret", "%s3cret"])
@@ -240,7 +240,7 @@ def test_in_no_message_of_a_broken_file(broken: str, tmp_path: Path, monkeypatch
 @pytest.mark.parametrize("way", WAYS)
 def test_in_no_traceback(way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with Server(lambda seen: None) as server:
-        client = CbrClient(settings_of(way, server.url, tmp_path, monkeypatch), timing=Clock().timing)
+        client = CbrClient(settings_of(way, server.url, tmp_path, monkeypatch), timing=FakeClock().timing)
         with pytest.raises(CbrError) as error:
             client.list_members(str(BACKUP_OBJECT["id"]))
     assert leaks("".join(traceback.format_exception(error.value))) == []
@@ -250,7 +250,7 @@ def test_in_no_traceback(way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_in_no_pickle(way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with Server(lambda seen: respond("works", server.url, seen)) as server:
         settings = settings_of(way, server.url, tmp_path, monkeypatch)
-        client = CbrClient(settings, timing=Clock().timing)
+        client = CbrClient(settings, timing=FakeClock().timing)
         client.show_backup(str(BACKUP_OBJECT["id"]))
     for thing in (settings, client):
         for dump in (pickle.dumps, dill.dumps, copy.deepcopy):

@@ -363,7 +363,7 @@ def test_a_projects_name_needs_a_domain(given: dict[str, str], words: str) -> No
     place = {"authUrl": "https://iam.example.com", **given}
     with pytest.raises(SettingsError) as error:
         configured(**place, projectName="n")
-    wanted = " or ".join(SETTINGS[name].ways() for name in ("userDomainName", "userDomainId"))
+    wanted = " or ".join(SETTINGS[name].how_to_set() for name in ("userDomainName", "userDomainId"))
     assert str(error.value) == f"to sign in with {words}, this is missing: {wanted}"
     assert configured(**place, projectName="n", userDomainId="d").user_domain_id == "d"
 

@@ -10,18 +10,18 @@ import pytest
 from requests.exceptions import ConnectTimeout
 from urllib3 import Timeout
 
-from pulumi_cbr.api.auth import TokenAuth, TokenSignIn
+from pulumi_cbr.api.auth import TokenAuth, TokenAuthenticator
 from pulumi_cbr.api.client import CbrClient
 from pulumi_cbr.api.errors import (
     CbrError,
     NotAllowed,
     NotSignedIn,
+    ServiceUnavailableError,
     SettingsError,
     Throttled,
-    UnexpectedAnswer,
-    Unreachable,
+    UnexpectedResponseError,
 )
-from pulumi_cbr.api.retries import Patience
+from pulumi_cbr.api.retry import Patience
 from pulumi_cbr.api.settings import Settings
 from unit.api.kit import (
     BACKUP,
@@ -29,7 +29,7 @@ from unit.api.kit import (
     OTHER,
     OWN,
     TOKEN,
-    Clock,
+    FakeClock,
     Reply,
     Respond,
     Seen,
@@ -52,8 +52,8 @@ def cloud(sign_in: Respond, rest: Respond | None = None) -> Iterator[Server]:
         yield server
 
 
-def shown(settings: Settings, clock: Clock | None = None) -> object:
-    return CbrClient(settings, timing=(clock or Clock()).timing).show_backup(BACKUP)
+def shown(settings: Settings, clock: FakeClock | None = None) -> object:
+    return CbrClient(settings, timing=(clock or FakeClock()).timing).show_backup(BACKUP)
 
 
 # What is asked for
@@ -133,7 +133,7 @@ def test_cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         lambda seen: grant(server.url), lambda seen: GOOD if "backups" in seen.path else versions(server.url)
     ) as server:
         write_cloud(tmp_path, monkeypatch, server.url)
-        client = CbrClient(configured(cloud="one"), timing=Clock().timing)
+        client = CbrClient(configured(cloud="one"), timing=FakeClock().timing)
         for _ in range(3):
             client.show_backup(BACKUP)
     assert server.paths().count("POST /v3/auth/tokens") == 1
@@ -149,7 +149,7 @@ def test_cloud_that_breaks_after_its_versions(
 ) -> None:
     with cloud(in_turn(broken), lambda seen: versions(server.url)) as server:
         write_cloud(tmp_path, monkeypatch, server.url)
-        with pytest.raises(Unreachable, match=r"the connection to 127.0.0.1:\d+ broke"):
+        with pytest.raises(ServiceUnavailableError, match=r"the connection to 127.0.0.1:\d+ broke"):
             shown(configured(cloud="one", maxRetries=2))
     assert server.paths().count("POST /v3/auth/tokens") == 3
 
@@ -232,17 +232,25 @@ def test_credentials_of_another_project() -> None:
             NotAllowed,
             ": locked (IAM.1, HTTP 403, request r1)",
         ),
-        (Reply(400, {"error": {"message": "no domain"}}), UnexpectedAnswer, ": no domain (HTTP 400, request r1)"),
-        (Reply(404, b"<title>404 Not Found</title>"), UnexpectedAnswer, "check `pulumi config set cbr:authUrl`"),
-        (Reply(302, b"", {"Location": "/"}), UnexpectedAnswer, "Redirects are not followed with credentials"),
-        (Reply(300, b""), UnexpectedAnswer, "(HTTP 300, request r1)"),
-        (Reply(407, b""), Unreachable, "the proxy asks for a user and a password (HTTP 407). Set HTTPS_PROXY"),
-        (Reply(418, b"tea"), UnexpectedAnswer, ": tea (HTTP 418, request r1)"),
+        (
+            Reply(400, {"error": {"message": "no domain"}}),
+            UnexpectedResponseError,
+            ": no domain (HTTP 400, request r1)",
+        ),
+        (Reply(404, b"<title>404 Not Found</title>"), UnexpectedResponseError, "check `pulumi config set cbr:authUrl`"),
+        (Reply(302, b"", {"Location": "/"}), UnexpectedResponseError, "Redirects are not followed with credentials"),
+        (Reply(300, b""), UnexpectedResponseError, "(HTTP 300, request r1)"),
+        (
+            Reply(407, b""),
+            ServiceUnavailableError,
+            "the proxy asks for a user and a password (HTTP 407). Set HTTPS_PROXY",
+        ),
+        (Reply(418, b"tea"), UnexpectedResponseError, ": tea (HTTP 418, request r1)"),
     ],
     ids=lambda value: str(value.status) if isinstance(value, Reply) else "",
 )
 def test_refused_at_once(reply: Reply, kind: type[CbrError], words: str) -> None:
-    clock = Clock()
+    clock = FakeClock()
     with (
         cloud(in_turn(Reply(reply.status, reply.body, {**reply.headers, "X-Request-Id": "r1"}))) as server,
         pytest.raises(kind) as error,
@@ -260,27 +268,39 @@ def test_refused_at_once(reply: Reply, kind: type[CbrError], words: str) -> None
     [
         (
             Reply(500, b""),
-            Unreachable,
+            ServiceUnavailableError,
             "an empty body (HTTP 500). Run again later. Check `pulumi config set cbr:authUrl`",
         ),
-        (Reply(502, b"<title>502 Bad Gateway</title>"), Unreachable, "`502 Bad Gateway` (HTTP 502)"),
-        (Reply(503, {"error": {"message": "busy"}}), Unreachable, "busy (HTTP 503)"),
+        (Reply(502, b"<title>502 Bad Gateway</title>"), ServiceUnavailableError, "`502 Bad Gateway` (HTTP 502)"),
+        (Reply(503, {"error": {"message": "busy"}}), ServiceUnavailableError, "busy (HTTP 503)"),
         (Reply(429, b"slow down"), Throttled, "slow down (HTTP 429)"),
-        (Reply(200, b"<html>hello"), UnexpectedAnswer, "no answer of an identity service (HTTP 200, but no token)"),
-        (Reply(201, b""), UnexpectedAnswer, "no answer of an identity service"),
-        (Reply(201, [1]), UnexpectedAnswer, "no answer of an identity service"),
-        (Reply(201, 17), UnexpectedAnswer, "no answer of an identity service"),
-        (Reply(201, {"token": {}}), UnexpectedAnswer, "no answer of an identity service"),
-        (Reply(201, {"token": 1}, {"X-Subject-Token": "t"}), UnexpectedAnswer, "no answer of an identity service"),
-        (Reply(201, {"token": {"project": 1}}, {"X-Subject-Token": "t"}), UnexpectedAnswer, "no answer of an identity"),
-        (grant(project="mine"), UnexpectedAnswer, "the token's project must be a project ID"),
-        (grant(token="two words"), UnexpectedAnswer, "no token in the header X-Subject-Token"),
-        (Reply(201, {"token": {}}, {"X-Subject-Token": ""}), UnexpectedAnswer, "no token in the header"),
-        (None, Unreachable, "the connection to 127.0.0.1"),
+        (
+            Reply(200, b"<html>hello"),
+            UnexpectedResponseError,
+            "no answer of an identity service (HTTP 200, but no token)",
+        ),
+        (Reply(201, b""), UnexpectedResponseError, "no answer of an identity service"),
+        (Reply(201, [1]), UnexpectedResponseError, "no answer of an identity service"),
+        (Reply(201, 17), UnexpectedResponseError, "no answer of an identity service"),
+        (Reply(201, {"token": {}}), UnexpectedResponseError, "no answer of an identity service"),
+        (
+            Reply(201, {"token": 1}, {"X-Subject-Token": "t"}),
+            UnexpectedResponseError,
+            "no answer of an identity service",
+        ),
+        (
+            Reply(201, {"token": {"project": 1}}, {"X-Subject-Token": "t"}),
+            UnexpectedResponseError,
+            "no answer of an identity",
+        ),
+        (grant(project="mine"), UnexpectedResponseError, "the token's project must be a project ID"),
+        (grant(token="two words"), UnexpectedResponseError, "no token in the header X-Subject-Token"),
+        (Reply(201, {"token": {}}, {"X-Subject-Token": ""}), UnexpectedResponseError, "no token in the header"),
+        (None, ServiceUnavailableError, "the connection to 127.0.0.1"),
     ],
 )
 def test_tried_again_then_one_clear_error(reply: Reply | None, kind: type[CbrError], words: str) -> None:
-    clock = Clock()
+    clock = FakeClock()
     with cloud(in_turn(reply)) as server, pytest.raises(kind) as error:
         shown(password(server.url, maxRetries=2), clock)
     assert words in str(error.value)
@@ -298,7 +318,7 @@ def test_signs_in_at_last(reply: Reply | None) -> None:
 
 
 def test_retry_after_of_the_identity_service() -> None:
-    clock = Clock()
+    clock = FakeClock()
     first = [Reply(429, b"", {"Retry-After": "7"}), Reply(503, b"", {"Retry-After": "Mon, 04 May 2026 12:00:20 GMT"})]
     with cloud(lambda seen: first.pop(0) if first else grant(server.url)) as server:
         assert shown(password(server.url), clock)
@@ -306,7 +326,7 @@ def test_retry_after_of_the_identity_service() -> None:
 
 
 def test_retry_after_as_a_date_goes_by_the_identity_services_clock() -> None:
-    clock = Clock()
+    clock = FakeClock()
     headers = {"Date": "Wed, 06 May 2026 12:00:00 GMT", "Retry-After": "Wed, 06 May 2026 12:00:05 GMT"}
     with cloud(in_turn(Reply(503, b"", headers), grant("http://127.0.0.1:9"))) as server:
         CbrClient(password(server.url), timing=clock.timing).endpoint()
@@ -315,13 +335,13 @@ def test_retry_after_as_a_date_goes_by_the_identity_services_clock() -> None:
 
 def test_slow_identity_service_ends_within_the_timeout() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections, and says nothing
-        clock = Clock()
-        with pytest.raises(Unreachable, match=r"no answer from 127.0.0.1:\d+ in time"):
+        clock = FakeClock()
+        with pytest.raises(ServiceUnavailableError, match=r"no answer from 127.0.0.1:\d+ in time"):
             shown(password(f"http://127.0.0.1:{silent.getsockname()[1]}", timeout=0.2, maxRetries=0), clock)
 
 
 def test_identity_service_that_trickles() -> None:
-    clock = Clock()
+    clock = FakeClock()
 
     def drip(out: Any) -> None:
         out.write(b"HTTP/1.1 201 Created\r\nContent-Length: 1000000\r\n\r\n")
@@ -331,7 +351,7 @@ def test_identity_service_that_trickles() -> None:
 
     with (
         cloud(in_turn(Reply(raw=drip))) as server,
-        pytest.raises(Unreachable, match=r"no answer from 127.0.0.1:\d+ in time|the connection to"),
+        pytest.raises(ServiceUnavailableError, match=r"no answer from 127.0.0.1:\d+ in time|the connection to"),
     ):
         shown(password(server.url, maxRetries=0), clock)
 
@@ -340,7 +360,7 @@ def test_redirect_is_not_followed_with_credentials() -> None:
     with Server(in_turn(grant())) as elsewhere:
         for status in (301, 302, 303, 307, 308):
             moved = Reply(status, b"", {"Location": f"{elsewhere.url}/v3/auth/tokens"})
-            with cloud(in_turn(moved)) as server, pytest.raises(UnexpectedAnswer):
+            with cloud(in_turn(moved)) as server, pytest.raises(UnexpectedResponseError):
                 shown(password(server.url))
     assert elsewhere.seen == []
 
@@ -355,7 +375,7 @@ def test_a_refused_token_is_renewed_once_and_goes_on() -> None:
         return GOOD if seen.headers["x-auth-token"] == "two" else Reply(401, {"error": {"message": "expired"}})
 
     with cloud(lambda seen: grant(server.url, token=tokens.pop(0)), rest) as server:
-        client = CbrClient(password(server.url), timing=Clock().timing)
+        client = CbrClient(password(server.url), timing=FakeClock().timing)
         client.show_backup(BACKUP)
         client.show_backup(BACKUP)
     sign_in, show = "POST /v3/auth/tokens", f"GET /v3/{OWN}/backups/{BACKUP}"
@@ -363,9 +383,9 @@ def test_a_refused_token_is_renewed_once_and_goes_on() -> None:
 
 
 def test_a_late_refusal_of_an_earlier_token_renews_nothing() -> None:
-    timing, tokens = Clock().timing, iter(["one", "two", "three"])
+    timing, tokens = FakeClock().timing, iter(["one", "two", "three"])
     with Server(lambda seen: grant(server.url, token=next(tokens))) as server:
-        signing_in = TokenSignIn(password(server.url), timing)
+        signing_in = TokenAuthenticator(password(server.url), timing)
         patience = Patience(timing, 60, 0)
         earlier = signing_in.auth(patience)
         assert signing_in.renew(earlier)
@@ -398,7 +418,7 @@ def test_401_of_a_token_that_was_given_is_final() -> None:
 @pytest.mark.parametrize("life", [0, -86400, 1, 30])
 def test_a_token_that_is_over_at_once_is_used_until_it_is_refused(life: float) -> None:
     with cloud(lambda seen: grant(server.url, life=life)) as server:
-        client = CbrClient(password(server.url), timing=Clock().timing)
+        client = CbrClient(password(server.url), timing=FakeClock().timing)
         for _ in range(5):
             client.show_backup(BACKUP)
     assert server.paths().count("POST /v3/auth/tokens") == 1
@@ -412,7 +432,7 @@ def test_a_token_that_does_not_tell_its_life(times: dict[str, Any]) -> None:
 
 
 def test_a_token_is_renewed_shortly_before_its_end() -> None:
-    clock = Clock()
+    clock = FakeClock()
     with cloud(lambda seen: grant(server.url, life=3600)) as server:
         client = CbrClient(password(server.url), timing=clock.timing)
         for seconds, sign_ins in ((0, 1), (3400, 1), (100, 2), (3400, 2), (200, 3)):
@@ -423,7 +443,7 @@ def test_a_token_is_renewed_shortly_before_its_end() -> None:
 
 def test_a_malformed_url_signs_in_no_second_time() -> None:
     refused = Reply(401, {"unauthorized": {"code": "401", "message": "Malformed request url"}})
-    with cloud(lambda seen: grant(server.url), in_turn(refused)) as server, pytest.raises(UnexpectedAnswer):
+    with cloud(lambda seen: grant(server.url), in_turn(refused)) as server, pytest.raises(UnexpectedResponseError):
         shown(password(server.url))
     assert len(server.seen) == 2
 
@@ -437,17 +457,17 @@ def test_a_projects_id_is_over_its_name() -> None:
 def test_what_an_earlier_try_was_answered_is_not_what_the_last_one_met() -> None:
     with (
         cloud(in_turn(Reply(503, b"busy"), None)) as server,
-        pytest.raises(Unreachable, match=r"the connection to 127.0.0.1:\d+ broke"),
+        pytest.raises(ServiceUnavailableError, match=r"the connection to 127.0.0.1:\d+ broke"),
     ):
         shown(password(server.url, maxRetries=1))
 
 
 def test_signing_in_and_the_call_share_one_patience() -> None:
-    clock = Clock()
+    clock = FakeClock()
     once = [Reply(503, b""), Reply(503, b"")]
     with (
         cloud(lambda seen: once.pop() if once else grant(server.url), in_turn(Reply(503, b""))) as server,
-        pytest.raises(Unreachable),
+        pytest.raises(ServiceUnavailableError),
     ):
         shown(password(server.url, maxRetries=3), clock)
     assert server.paths().count(f"GET /v3/{OWN}/backups/{BACKUP}") == 2
@@ -462,7 +482,7 @@ def test_signing_in_has_what_the_retries_left_of_the_timeout(monkeypatch: pytest
         raise ConnectTimeout("no")
 
     monkeypatch.setattr("requests.adapters.HTTPAdapter.send", send)
-    with pytest.raises(Unreachable):
+    with pytest.raises(ServiceUnavailableError):
         shown(password("https://iam.example.com", timeout=10, maxRetries=2))
     assert given == [5, 4.75, 4.25]
 
@@ -507,7 +527,7 @@ def test_by_region_of_an_entry_that_has_no_id_of_it() -> None:
     for entry in services[0]["endpoints"]:
         del entry["region_id"]
     with cloud(in_turn(grant(catalog=services))) as server:
-        client = CbrClient(password(server.url, region="eu-nl"), timing=Clock().timing)
+        client = CbrClient(password(server.url, region="eu-nl"), timing=FakeClock().timing)
         assert client.endpoint() == f"https://nl.example.com/v3/{OWN}"
 
 
@@ -531,7 +551,10 @@ def test_without_cbr() -> None:
 
 @pytest.mark.parametrize("catalog", [7, [7], [{"type": "cbr"}], [{"type": "cbr", "endpoints": 5}], "text"])
 def test_odd_catalogue(catalog: object) -> None:
-    with cloud(in_turn(grant(catalog=catalog))) as server, pytest.raises((UnexpectedAnswer, SettingsError)) as error:
+    with (
+        cloud(in_turn(grant(catalog=catalog))) as server,
+        pytest.raises((UnexpectedResponseError, SettingsError)) as error,
+    ):
         shown(password(server.url))
     assert "catalogue" in str(error.value)
 
@@ -574,7 +597,7 @@ def addressed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     ],
 )
 def test_access_keys_well_known_address(settings: dict[str, str], expected: str, addressed: list[str]) -> None:
-    with pytest.raises(Unreachable):
+    with pytest.raises(ServiceUnavailableError):
         shown(configured(**{**KEYS, "projectId": OWN, "maxRetries": 0, **settings}))
     assert addressed == [f"{expected}/v3/{OWN}/backups/{BACKUP}"]
 
@@ -589,8 +612,8 @@ def test_access_keys_well_known_address(settings: dict[str, str], expected: str,
 def test_access_keys_look_the_project_up_next_to_the_endpoint(
     endpoint: str, expected: str, addressed: list[str]
 ) -> None:
-    with pytest.raises(Unreachable):
-        CbrClient(configured(**{**KEYS, "endpoint": endpoint, "maxRetries": 0}), timing=Clock().timing).project_id()
+    with pytest.raises(ServiceUnavailableError):
+        CbrClient(configured(**{**KEYS, "endpoint": endpoint, "maxRetries": 0}), timing=FakeClock().timing).project_id()
     assert addressed == [f"{expected}/v3/projects?name=eu-de"]
 
 
@@ -610,7 +633,7 @@ def test_access_keys_look_the_project_up_once(named: dict[str, str]) -> None:
     projects = Reply(200, {"projects": [{"name": "mine2", "id": OTHER}, {"name": "mine", "id": OWN}]})
     with Server(lambda seen: projects if seen.path == "/v3/projects" else GOOD) as server:
         settings = configured(**{**KEYS, **named, "authUrl": server.url, "endpoint": server.url})
-        client = CbrClient(settings, timing=Clock().timing)
+        client = CbrClient(settings, timing=FakeClock().timing)
         client.show_backup(BACKUP)
         client.show_backup(BACKUP)
         assert client.project_id() == OWN
@@ -625,12 +648,12 @@ def test_access_keys_look_the_project_up_once(named: dict[str, str]) -> None:
     [
         (Reply(200, {"projects": []}), SettingsError, "there is no project `eu-de` for this access key: set it by"),
         (Reply(200, {}), SettingsError, "there is no project `eu-de`"),
-        (Reply(200, b"<html>"), UnexpectedAnswer, "no answer of an identity service (the body is not JSON)"),
-        (Reply(200, {"projects": [1]}), UnexpectedAnswer, "no answer of an identity service"),
-        (Reply(200, {"projects": [{"name": "eu-de"}]}), UnexpectedAnswer, "no answer of an identity service"),
-        (Reply(200, {"projects": [{"name": "eu-de", "id": "../x"}]}), UnexpectedAnswer, "must be a project ID"),
+        (Reply(200, b"<html>"), UnexpectedResponseError, "no answer of an identity service (the body is not JSON)"),
+        (Reply(200, {"projects": [1]}), UnexpectedResponseError, "no answer of an identity service"),
+        (Reply(200, {"projects": [{"name": "eu-de"}]}), UnexpectedResponseError, "no answer of an identity service"),
+        (Reply(200, {"projects": [{"name": "eu-de", "id": "../x"}]}), UnexpectedResponseError, "must be a project ID"),
         (Reply(401, {"error_msg": "bad signature"}), NotSignedIn, "bad signature (HTTP 401). Check the access key"),
-        (Reply(404, b""), UnexpectedAnswer, "cbr:authUrl"),
+        (Reply(404, b""), UnexpectedResponseError, "cbr:authUrl"),
     ],
 )
 def test_access_keys_look_up_goes_wrong(reply: Reply, kind: type[CbrError], words: str) -> None:
@@ -641,8 +664,8 @@ def test_access_keys_look_up_goes_wrong(reply: Reply, kind: type[CbrError], word
 
 
 def test_access_keys_look_up_counts_as_part_of_the_call() -> None:
-    clock = Clock()
-    with Server(in_turn(Reply(503, b"", {"Retry-After": "30"}))) as server, pytest.raises(Unreachable):
+    clock = FakeClock()
+    with Server(in_turn(Reply(503, b"", {"Retry-After": "30"}))) as server, pytest.raises(ServiceUnavailableError):
         shown(configured(**KEYS, authUrl=server.url, endpoint=server.url, timeout=100), clock)
     assert clock.seconds < 100
 

@@ -14,7 +14,14 @@ import pytest
 
 from pulumi_cbr.api.auth import sign_in
 from pulumi_cbr.api.client import CbrClient
-from pulumi_cbr.api.errors import CbrError, LostAnswer, NotAllowed, NotSignedIn, UnexpectedAnswer, Unreachable
+from pulumi_cbr.api.errors import (
+    CbrError,
+    NotAllowed,
+    NotSignedIn,
+    ServiceUnavailableError,
+    UnexpectedResponseError,
+    UnknownOutcomeError,
+)
 from pulumi_cbr.api.settings import load
 from pulumi_cbr.simulator import Simulator
 from unit.api.kit import (
@@ -23,7 +30,7 @@ from unit.api.kit import (
     CALLS,
     OTHER,
     OWN,
-    Clock,
+    FakeClock,
     Reply,
     Seen,
     Server,
@@ -51,7 +58,7 @@ def test_four_threads_one_token_and_a_connection_each() -> None:
             client.show_backup(BACKUP)
 
     with Server(lambda seen: grant(server.url) if "tokens" in seen.path else GOOD) as server:
-        client = CbrClient(password(server.url), timing=Clock().timing)
+        client = CbrClient(password(server.url), timing=FakeClock().timing)
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(work, [client] * 4))
     assert Counter(seen.method for seen in server.seen) == {"POST": 1, "GET": 40}
@@ -62,7 +69,7 @@ def test_four_threads_one_token_and_a_connection_each() -> None:
 
 def test_connections_are_kept() -> None:
     with Server(lambda seen: Reply(503, b"") if len(server.seen) % 2 else GOOD) as server:
-        client = CbrClient(fixed_token(server.url), timing=Clock().timing)
+        client = CbrClient(fixed_token(server.url), timing=FakeClock().timing)
         for _ in range(5):
             client.show_backup(BACKUP)
     assert (len(server.seen), server.connections) == (10, 1)
@@ -81,13 +88,13 @@ def test_a_storm_of_401_is_one_renewal() -> None:
         return GOOD
 
     with Server(respond) as server:
-        client = CbrClient(password(server.url), timing=Clock().timing)
+        client = CbrClient(password(server.url), timing=FakeClock().timing)
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(lambda _: client.show_backup(BACKUP), range(4)))
     assert Counter(seen.method for seen in server.seen) == {"POST": 2, "GET": 8}
 
 
-class Watched(Clock):
+class Watched(FakeClock):
     """Counts how often each thread looks at it: a call does so when it begins, and when it signs in or waits for that."""
 
     def __init__(self) -> None:
@@ -105,7 +112,7 @@ class Watched(Clock):
 
 
 @pytest.mark.parametrize(("seconds", "threads"), [(math.inf, 4), (100.0, 5)], ids=["with a call's time", "with less"])
-@pytest.mark.parametrize(("status", "kind", "tries"), [(401, NotSignedIn, 1), (503, Unreachable, 5)])
+@pytest.mark.parametrize(("status", "kind", "tries"), [(401, NotSignedIn, 1), (503, ServiceUnavailableError, 5)])
 def test_a_failed_sign_in_is_everybodys_error(
     status: int, kind: type[CbrError], tries: int, seconds: float, threads: int
 ) -> None:
@@ -126,7 +133,7 @@ def test_a_failed_sign_in_is_everybodys_error(
 
 @pytest.mark.parametrize(("status", "kind"), [(401, NotSignedIn), (403, NotAllowed)])
 def test_credentials_that_were_refused_are_not_sent_again_for_a_minute(status: int, kind: type[CbrError]) -> None:
-    clock = Clock()
+    clock = FakeClock()
     with Server(lambda seen: Reply(status, b"")) as server:
         client = CbrClient(password(server.url), timing=clock.timing)
         for sent in 1, 2:
@@ -138,7 +145,7 @@ def test_credentials_that_were_refused_are_not_sent_again_for_a_minute(status: i
 
 
 def test_credentials_that_were_good_before_are_sent_again_after_a_refusal() -> None:
-    clock = Clock()
+    clock = FakeClock()
     answers = [grant(), Reply(401, b""), Reply(401, b""), grant()]
     with Server(in_turn(*answers)) as server:
         client = CbrClient(password(server.url, projectId=None, projectName="p"), timing=clock.timing)
@@ -152,7 +159,7 @@ def test_credentials_that_were_good_before_are_sent_again_after_a_refusal() -> N
 
 def test_who_waits_for_anothers_sign_in_does_so_for_its_own_time() -> None:
     left = ContextVar("left", default=math.inf)
-    timing = replace(Clock().timing, time_left=left.get)
+    timing = replace(FakeClock().timing, time_left=left.get)
     asked, answered = threading.Event(), threading.Event()
 
     def respond(seen: Seen) -> Reply:
@@ -168,7 +175,7 @@ def test_who_waits_for_anothers_sign_in_does_so_for_its_own_time() -> None:
         try:
             assert asked.wait(LONG)
             left.set(0.01)
-            with pytest.raises(Unreachable, match=r"^signing in at \S+: no answer in time$"):
+            with pytest.raises(ServiceUnavailableError, match=r"^signing in at \S+: no answer in time$"):
                 client.add_members(BACKUP, [OTHER])
             assert not patient.done()
         finally:
@@ -179,7 +186,7 @@ def test_who_waits_for_anothers_sign_in_does_so_for_its_own_time() -> None:
 
 @pytest.mark.parametrize("call", sorted(CALLS))
 def test_nothing_is_sent_after_a_sign_in_that_took_all_of_its_time(call: str) -> None:
-    clock = Clock()
+    clock = FakeClock()
 
     def respond(seen: Seen) -> Reply:
         clock.advance(121)
@@ -187,13 +194,15 @@ def test_nothing_is_sent_after_a_sign_in_that_took_all_of_its_time(call: str) ->
 
     with Server(respond) as server:
         client = CbrClient(password(server.url), timing=clock.timing)
-        with pytest.raises(Unreachable, match=r": not sent, for its time \(cbr:timeout, customTimeouts\) was over$"):
+        with pytest.raises(
+            ServiceUnavailableError, match=r": not sent, for its time \(cbr:timeout, customTimeouts\) was over$"
+        ):
             calls(client)[call]()
     assert server.paths() == ["POST /v3/auth/tokens"]
 
 
 def test_what_is_loaded_before_the_first_call_takes_nothing_of_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = Clock()
+    clock = FakeClock()
 
     def slow(*args: Any) -> Any:
         clock.advance(200)
@@ -224,7 +233,7 @@ def test_a_project_is_looked_up_once_for_all_threads() -> None:
 
 def test_connections_end_with_the_client() -> None:
     with Server(lambda seen: GOOD) as server:
-        client = CbrClient(fixed_token(server.url), timing=Clock().timing)
+        client = CbrClient(fixed_token(server.url), timing=FakeClock().timing)
         client.show_backup(BACKUP)
         del client
         gc.collect()  # a socket that is left open would be a ResourceWarning, which is an error here
@@ -241,7 +250,7 @@ def test_exact_counts_against_the_simulator() -> None:
         }
         given = {name: env[variable] for name, variable in names.items()}
         given |= {"userDomainName": env["OS_USER_DOMAIN_NAME"], "region": env["OS_REGION_NAME"]}
-        client = CbrClient(load(given.get), timing=Clock().timing)
+        client = CbrClient(load(given.get), timing=FakeClock().timing)
         backup, project = simulator.backups[0].id, simulator.projects[0]
         client.add_members(backup, [project])
         client.list_members(backup)
@@ -258,7 +267,7 @@ def test_each_method_is_one_request() -> None:
     members = {"members": [], "count": 0, "member": {}, "backup": BACKUP_OBJECT, "backups": []}
     for name in CALLS:
         with Server(lambda seen: Reply(200, members)) as server:
-            client = CbrClient(fixed_token(server.url), timing=Clock().timing)
-            with contextlib.suppress(UnexpectedAnswer, LostAnswer):  # the member is none
+            client = CbrClient(fixed_token(server.url), timing=FakeClock().timing)
+            with contextlib.suppress(UnexpectedResponseError, UnknownOutcomeError):  # the member is none
                 calls(client)[name]()
         assert len(server.seen) == 1

@@ -18,8 +18,8 @@ from keystoneauth1.identity.v3 import Password
 from requests.adapters import HTTPAdapter
 
 from pulumi_cbr.api.client import CbrClient
-from pulumi_cbr.api.errors import CbrError, LostAnswer, Unreachable
-from unit.api.kit import CALLS, Clock, calls, fixed_token, password
+from pulumi_cbr.api.errors import CbrError, ServiceUnavailableError, UnknownOutcomeError
+from unit.api.kit import CALLS, FakeClock, calls, fixed_token, password
 
 
 def classes(module: ModuleType) -> list[type[Exception]]:
@@ -87,11 +87,11 @@ def test_calls(kind: type[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(HTTPAdapter, "send", send)
     for name in CALLS:
-        client = CbrClient(fixed_token("https://cbr.example.com"), timing=Clock().timing)
+        client = CbrClient(fixed_token("https://cbr.example.com"), timing=FakeClock().timing)
         with pytest.raises(CbrError) as error:
             calls(client)[name]()
         assert error.value.__cause__ is raised[-1]
-        assert isinstance(error.value, (Unreachable, LostAnswer))
+        assert isinstance(error.value, (ServiceUnavailableError, UnknownOutcomeError))
         assert "\n" not in str(error.value)
 
 
@@ -102,7 +102,7 @@ def test_signing_in_over_a_connection(kind: type[Exception], monkeypatch: pytest
 
     monkeypatch.setattr(HTTPAdapter, "send", send)
     with pytest.raises(CbrError, match=r"^signing in at https://iam.example.com/v3: ") as error:
-        CbrClient(password("https://iam.example.com/v3"), timing=Clock().timing).list_members(
+        CbrClient(password("https://iam.example.com/v3"), timing=FakeClock().timing).list_members(
             "0" * 8 + "-0000" * 3 + "-" + "0" * 12
         )
     assert error.value.__cause__ is not None
@@ -118,7 +118,7 @@ def test_signing_in(kind: type[Exception], monkeypatch: pytest.MonkeyPatch) -> N
         raise raised[-1]
 
     monkeypatch.setattr(Password, "get_auth_ref", get_auth_ref)
-    client = CbrClient(password("https://iam.example.com/v3"), timing=Clock().timing)
+    client = CbrClient(password("https://iam.example.com/v3"), timing=FakeClock().timing)
     for name in CALLS:
         with pytest.raises(CbrError, match=r"^signing in at https://iam.example.com/v3: ") as error:
             calls(client)[name]()
@@ -132,8 +132,8 @@ def test_nobody_listens(call: str) -> None:
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
         for settings in (fixed_token(url), password(url)):
-            clock = Clock()
-            with pytest.raises(Unreachable) as error:
+            clock = FakeClock()
+            with pytest.raises(ServiceUnavailableError) as error:
                 calls(CbrClient(settings, timing=clock.timing))[call]()
             assert (
                 f"no connection to {url[7:]} (Connection refused). Check the network and the proxy, or correct the"
@@ -151,8 +151,8 @@ def test_no_such_host(monkeypatch: pytest.MonkeyPatch) -> None:
         (fixed_token("https://cbr.example.com"), "cbr:endpoint"),
         (password("https://iam.example.com"), "cbr:authUrl"),
     ):
-        with pytest.raises(Unreachable) as error:
-            CbrClient(settings, timing=Clock().timing).show_backup("2f8a1a44-7b1f-4a80-b7d5-1f1b3c2d4e5f")
+        with pytest.raises(ServiceUnavailableError) as error:
+            CbrClient(settings, timing=FakeClock().timing).show_backup("2f8a1a44-7b1f-4a80-b7d5-1f1b3c2d4e5f")
         assert "there is no host" in str(error.value)
         assert "(Name or service not known)" in str(error.value)
         assert setting in str(error.value)

@@ -16,7 +16,7 @@ from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.api.models import Backup, Member
 from pulumi_cbr.api.settings import SETTINGS
 from pulumi_cbr.native.names import camel, snake
-from pulumi_cbr.native.provider import LIFECYCLES
+from pulumi_cbr.native.provider import CONTROLLERS
 from pulumi_cbr.native.schema import check_arguments, schema
 
 SCHEMA = json.loads(schema())
@@ -54,7 +54,7 @@ def test_properties_of_a_resource_are_those_of_its_class(name: str) -> None:
     annotated = inspect.get_annotations(getattr(native, name).__mro__[1])
     properties = RESOURCES[name]["properties"]
     assert {snake(entry) for entry in properties} == set(annotated)
-    outputs = {camel(entry) for entry in LIFECYCLES[f"cbr:index:{name}"].outputs}
+    outputs = {camel(entry) for entry in CONTROLLERS[f"cbr:index:{name}"].outputs}
     assert set(properties) == {*RESOURCES[name]["inputProperties"], *outputs}
     # What is always there is not `... | None` in Python either.
     optional = {entry for entry, kind in annotated.items() if "None" in kind}
@@ -65,7 +65,7 @@ def test_changes_that_replace() -> None:
     """The hooks' own diffs decide; this is what documentation and other languages' previews say of them."""
     ids = {"backup_id": "a", "dest_project_id": "a", "dest_project_ids": ["a"], "vault_id": "a"}
     for name, entry in RESOURCES.items():
-        hooks = LIFECYCLES[f"cbr:index:{name}"](None)  # type: ignore[arg-type]
+        hooks = CONTROLLERS[f"cbr:index:{name}"](None)  # type: ignore[arg-type]
         for place in "inputProperties", "properties":
             told = {snake(one) for one, kind in entry[place].items() if kind.get("willReplaceOnChanges")}
             replaced = {

@@ -11,8 +11,8 @@ import pytest
 
 import pulumi_cbr
 from pulumi_cbr import backup_share, backup_share_accepter, backup_share_member
-from pulumi_cbr.inputs import Inputs
-from pulumi_cbr.lifecycle import UNKNOWN
+from pulumi_cbr.lifecycle.controller import UNKNOWN
+from pulumi_cbr.lifecycle.inputs import Inputs
 
 MODULES = (backup_share_member, backup_share, backup_share_accepter)
 
@@ -69,12 +69,12 @@ def test_each_argument_is_an_output_with_a_type_and_a_text(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["BackupShareMember", "BackupShare", "BackupShareAccepter"])
-def test_what_a_lifecycle_calls_outputs_is_declared(name: str) -> None:
+def test_what_a_controller_calls_outputs_is_declared(name: str) -> None:
     module = next(module for module in MODULES if hasattr(module, name))
     declared = vars(module)[f"{name}Properties"].__annotations__
-    lifecycle = vars(module)[f"{name}Lifecycle"]
+    controller = vars(module)[f"{name}Controller"]
     parameters = inspect.signature(getattr(pulumi_cbr, name).__init__).parameters
-    assert set(lifecycle.outputs) == set(declared) - set(parameters)
+    assert set(controller.outputs) == set(declared) - set(parameters)
     assert issubclass(getattr(pulumi_cbr, name), pulumi.CustomResource)
 
 

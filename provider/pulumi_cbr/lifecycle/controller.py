@@ -1,6 +1,6 @@
 """What the engine asks of a resource, in plain values: the shape that every flavour of provider drives.
 
-A lifecycle decides; it knows neither pickles nor threads nor gRPC. `pulumi_cbr.dynamic` turns it into a dynamic provider,
+A controller decides; it knows neither pickles nor threads nor gRPC. `pulumi_cbr.dynamic` turns it into a dynamic provider,
 `pulumi_cbr.native` into a first-class one.
 """
 
@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from pulumi_cbr.accounts import Accounts
 from pulumi_cbr.api import ids
 from pulumi_cbr.api.errors import InvalidId
+from pulumi_cbr.lifecycle.session import SessionPool
 
 #: Stands for a value that a preview does not know yet, in both flavours.
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
@@ -23,7 +23,7 @@ Properties = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Problem:
+class InputProblem:
     """One thing that is wrong with an input, said for its user."""
 
     property: str
@@ -31,11 +31,11 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class Checked:
+class CheckedInputs:
     """Inputs in their normal form, and all that is wrong with them."""
 
     inputs: dict[str, Any]
-    problems: list[Problem]
+    problems: list[InputProblem]
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Diff:
 
 
 @dataclass(frozen=True)
-class Reading:
+class ResourceState:
     """A resource as it is: its ID, its outputs, and the inputs that would make it so."""
 
     id: str
@@ -59,7 +59,7 @@ class Reading:
     inputs: dict[str, Any]
 
 
-def pair(id_: str, project: str) -> tuple[str, str]:
+def split_share_id(id_: str, project: str) -> tuple[str, str]:
     """Read an ID of the form ``<backup_id>/<project>``, where `project` is what the message calls the latter.
 
     Raises `InvalidId`.
@@ -71,24 +71,24 @@ def pair(id_: str, project: str) -> tuple[str, str]:
         raise InvalidId(f"the ID must be <backup_id>/<{project}>, not {id_!r}: {error}") from None
 
 
-class Lifecycle(ABC):
+class Controller(ABC):
     """The life of one kind of resource. Hooks raise errors of `pulumi_cbr.api.errors`, whose text is for the user."""
 
     #: The outputs that are not inputs.
     outputs: ClassVar[tuple[str, ...]]
 
-    def __init__(self, accounts: Accounts) -> None:
-        self.accounts = accounts
+    def __init__(self, sessions: SessionPool) -> None:
+        self.sessions = sessions
 
     @abstractmethod
-    def check(self, olds: Properties, news: Properties) -> Checked:
+    def check(self, olds: Properties, news: Properties) -> CheckedInputs:
         """Validate and normalise inputs; `UNKNOWN` passes. `olds` are the inputs before, empty for a new resource."""
 
     @abstractmethod
     def diff(self, id_: str, olds: Properties, news: Properties) -> Diff:
         """Compare the outputs `olds` with the checked inputs `news`. Makes no call."""
 
-    def foretell(self, olds: Properties, news: Properties) -> None:
+    def warn_before_change(self, olds: Properties, news: Properties) -> None:
         """Warn of what a change would do that its diff does not show: once a diff that the engine asks for. Makes no call."""
         return
 
@@ -97,7 +97,7 @@ class Lifecycle(ABC):
         """Make it, and give its ID and outputs. Where it raises, nothing of it stays at the service, or the text says what may."""
 
     @abstractmethod
-    def read(self, id_: str, properties: Properties) -> Reading | None:
+    def read(self, id_: str, properties: Properties) -> ResourceState | None:
         """Look how it is; None only where the service says that it is gone. `properties` are outputs or inputs."""
 
     @abstractmethod

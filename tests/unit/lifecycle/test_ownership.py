@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pulumi_cbr import notes
+from pulumi_cbr.lifecycle import ownership
 
 PAIR = ("backup", "project")
 
@@ -20,19 +20,19 @@ PAIR = ("backup", "project")
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(notes, "_own", {})
-    monkeypatch.setattr(notes, "_file", None)
+    monkeypatch.setattr(ownership, "_own", {})
+    monkeypatch.setattr(ownership, "_file", None)
     yield tmp_path
-    if notes._file:
-        os.close(notes._file[1])
+    if ownership._file:
+        os.close(ownership._file[1])
 
 
 #: Another process of an engine, which writes one note, and lives until its standard input ends.
 OTHER = f"""
 import sys
-from pulumi_cbr import notes
-notes.join(sys.argv[1])
-notes.write({PAIR}, "two", adopted=True)
+from pulumi_cbr.lifecycle import ownership
+ownership.join(sys.argv[1])
+ownership.write({PAIR}, "two", adopted=True)
 print(flush=True)
 sys.stdin.read()
 """
@@ -40,9 +40,9 @@ sys.stdin.read()
 
 @pytest.mark.parametrize(("engine", "heard"), [("127.0.0.1:5", ("two", True)), ("127.0.0.1:6", ("one", False))])
 def test_the_last_word_of_the_living_counts(engine: str, heard: tuple[str, bool], folder: Path) -> None:
-    notes.join("127.0.0.1:5")
-    assert notes.latest(PAIR) is None
-    notes.write(PAIR, "one", adopted=False)
+    ownership.join("127.0.0.1:5")
+    assert ownership.latest(PAIR) is None
+    ownership.write(PAIR, "one", adopted=False)
     with subprocess.Popen(
         [sys.executable, "-c", OTHER, engine],
         env={**os.environ, "TMPDIR": str(folder)},
@@ -51,27 +51,27 @@ def test_the_last_word_of_the_living_counts(engine: str, heard: tuple[str, bool]
     ) as process:
         assert process.stdout
         process.stdout.readline()
-        assert notes.latest(PAIR) == heard
-        assert notes.latest(("backup", "another")) is None
+        assert ownership.latest(PAIR) == heard
+        assert ownership.latest(("backup", "another")) is None
     # It left its file behind, as one that is killed does.
-    assert notes.latest(PAIR) == ("one", False)
-    notes.write(PAIR, "three", adopted=True)
-    assert notes.latest(PAIR) == ("three", True)
+    assert ownership.latest(PAIR) == ("one", False)
+    ownership.write(PAIR, "three", adopted=True)
+    assert ownership.latest(PAIR) == ("three", True)
 
 
 def test_nothing_is_left(folder: Path) -> None:
-    notes.join("127.0.0.1:5")
-    notes.write(PAIR, "one", adopted=False)
+    ownership.join("127.0.0.1:5")
+    ownership.write(PAIR, "one", adopted=False)
     (file,) = folder.glob("*/*")
     assert json.loads(file.read_text())[:2] == list(PAIR)
     assert file.parent.stat().st_mode & 0o77 == 0
-    notes.leave()
+    ownership.leave()
     assert list(folder.iterdir()) == []
 
 
 def test_without_a_folder_a_process_has_its_own_notes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
-    notes.join("127.0.0.1:5")
-    notes.write(PAIR, "one", adopted=True)
-    assert notes.latest(PAIR) == ("one", True)
-    notes.leave()
+    ownership.join("127.0.0.1:5")
+    ownership.write(PAIR, "one", adopted=True)
+    assert ownership.latest(PAIR) == ("one", True)
+    ownership.leave()

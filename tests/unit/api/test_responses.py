@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from pulumi_cbr.api.client import CbrClient
-from pulumi_cbr.api.errors import InvalidId, LostAnswer, UnexpectedAnswer, Unreachable
+from pulumi_cbr.api.errors import InvalidId, ServiceUnavailableError, UnexpectedResponseError, UnknownOutcomeError
 from pulumi_cbr.api.models import Backup, Member
 from unit.api.kit import (
     BACKUP,
@@ -16,7 +16,7 @@ from unit.api.kit import (
     OTHER,
     OWN,
     VAULT,
-    Clock,
+    FakeClock,
     Reply,
     Respond,
     Seen,
@@ -32,7 +32,7 @@ CREATED = datetime(2020, 2, 5, 10, 38, 34, 209782, UTC)
 
 def asked(respond: Respond, call: str = "show_member", **settings: object) -> Any:
     with Server(respond) as server:
-        client = CbrClient(fixed_token(server.url, **settings), timing=Clock().timing)
+        client = CbrClient(fixed_token(server.url, **settings), timing=FakeClock().timing)
         return calls(client)[call](), server.seen
 
 
@@ -107,12 +107,15 @@ def test_one_id_is_no_list(ids: Any) -> None:
 
 
 def test_a_filter_that_has_no_form_in_utf8() -> None:
-    with pytest.raises(Unreachable, match="cannot be made"):
+    with pytest.raises(ServiceUnavailableError, match="cannot be made"):
         list(CbrClient(fixed_token("https://cbr.example.com")).list_backups(name="\ud800"))
 
 
 def test_an_odd_status_is_told_in_one_line() -> None:
-    with Server(in_turn(Reply(400, b"no"))) as server, pytest.raises(UnexpectedAnswer, match=r"^setting to `a b` the"):
+    with (
+        Server(in_turn(Reply(400, b"no"))) as server,
+        pytest.raises(UnexpectedResponseError, match=r"^setting to `a b` the"),
+    ):
         CbrClient(fixed_token(server.url)).update_member(BACKUP, OTHER, "a\nb")
 
 
@@ -199,15 +202,15 @@ def test_forms_of_timestamps(text: str, expected: datetime) -> None:
 )
 def test_missing_required_field_is_named(name: str, change: object, words: str) -> None:
     body = {**MEMBER, name: change}
-    with pytest.raises(UnexpectedAnswer, match=words.format(name)):
+    with pytest.raises(UnexpectedResponseError, match=words.format(name)):
         asked(in_turn(Reply(200, {"member": body})))
-    with pytest.raises(LostAnswer, match=words.format(name)):
+    with pytest.raises(UnknownOutcomeError, match=words.format(name)):
         asked(in_turn(Reply(200, {"member": body})), "update_member")
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "2020-13-01T00:00:00", "0001-01-01T00:00:00+14:00"])
 def test_odd_timestamp(text: str) -> None:
-    with pytest.raises(UnexpectedAnswer, match=r"`created_at` of the member is not a time \(HTTP 200\)"):
+    with pytest.raises(UnexpectedResponseError, match=r"`created_at` of the member is not a time \(HTTP 200\)"):
         asked(in_turn(Reply(200, {"member": {**MEMBER, "created_at": text}})))
 
 
@@ -228,10 +231,10 @@ def test_odd_timestamp(text: str) -> None:
 )
 def test_a_success_that_is_none(reply: Reply, words: str) -> None:
     for call in ("show_member", "list_members"):
-        with pytest.raises(UnexpectedAnswer, match=words) as error:
+        with pytest.raises(UnexpectedResponseError, match=words) as error:
             asked(in_turn(reply), call)
         assert "Check the endpoint and the region" in str(error.value)
-    with pytest.raises(LostAnswer):
+    with pytest.raises(UnknownOutcomeError):
         asked(in_turn(reply), "update_member")
 
 
@@ -267,7 +270,7 @@ def test_backup_that_does_not_tell_whether_it_is_encrypted(info: object) -> None
 @pytest.mark.parametrize("name", ["id", "status", "resource_type", "resource_id", "created_at"])
 def test_backup_without_a_required_field(name: str) -> None:
     body = {key: value for key, value in BACKUP_OBJECT.items() if key != name}
-    with pytest.raises(UnexpectedAnswer, match=f"the backup has no `{name}`"):
+    with pytest.raises(UnexpectedResponseError, match=f"the backup has no `{name}`"):
         asked(in_turn(Reply(200, {"backup": body})), "show_backup")
 
 
@@ -320,7 +323,7 @@ def test_lists_longer_than_a_page(shelf: Shelf, requests: int) -> None:
 
 
 def test_pages_that_repeat_themselves_end_in_an_error() -> None:
-    with pytest.raises(UnexpectedAnswer, match="the pages repeat themselves"):
+    with pytest.raises(UnexpectedResponseError, match="the pages repeat themselves"):
         asked(Shelf(250, offset=False), "list_backups")
 
 
@@ -348,7 +351,7 @@ def test_members_longer_than_a_page() -> None:
 
 @pytest.mark.parametrize("entry", [7, None, {}, {"id": 5}, [], {**MEMBER, "id": "\ud800"}, {**MEMBER, "id": "a\nb"}])
 def test_odd_entries(entry: object) -> None:
-    with pytest.raises(UnexpectedAnswer, match="no answer of the CBR service"):
+    with pytest.raises(UnexpectedResponseError, match="no answer of the CBR service"):
         asked(in_turn(Reply(200, {"members": [entry]})), "list_members")
 
 
@@ -356,7 +359,7 @@ def test_odd_entries(entry: object) -> None:
 
 
 def test_service_now() -> None:
-    clock = Clock()
+    clock = FakeClock()
     with Server(in_turn(Reply(200, {"member": MEMBER}, {"Date": "Mon, 04 May 2026 13:00:00 GMT"}))) as server:
         client = CbrClient(fixed_token(server.url), timing=clock.timing)
         assert client.service_now() == clock.start
@@ -367,7 +370,7 @@ def test_service_now() -> None:
 
 @pytest.mark.parametrize("date", ["Fri, 31 Dec 9999 23:59:59 GMT", "Tue, 01 Jan 0999 00:00:00 GMT", "today"])
 def test_a_date_to_reckon_with_or_none(date: str) -> None:
-    clock = Clock()
+    clock = FakeClock()
     with Server(in_turn(Reply(200, {"member": MEMBER}, {"Date": date}))) as server:
         client = CbrClient(fixed_token(server.url), timing=clock.timing)
         client.show_member(BACKUP, OTHER)
@@ -378,7 +381,7 @@ def test_a_date_to_reckon_with_or_none(date: str) -> None:
 
 
 def test_delete_answered_by_something_else_is_no_success() -> None:
-    with pytest.raises(LostAnswer, match="the body is not JSON"):
+    with pytest.raises(UnknownOutcomeError, match="the body is not JSON"):
         asked(in_turn(Reply(200, b"<html><title>Sign in</title></html>")), "delete_member")
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pulumi_cbr.api.models import Member
 
 
-class Refused(Exception):
+class HookError(Exception):
     """A failed hook, in the words for its user."""
 
 
@@ -33,7 +33,7 @@ def report(error: Exception) -> str:
     return f"{bug}. Please report it with the file {file.name} (which names backups and projects, but no credentials)"
 
 
-def every_call(arguments: Iterable[str]) -> bool:
+def is_verbose(arguments: Iterable[str]) -> bool:
     """Tell whether a plugin's arguments, which are the engine's own, ask for every call to be shown: by `-v=9` and more."""
     return any(re.fullmatch(r"-v=(9|[1-9]\d+)", argument) for argument in arguments)
 

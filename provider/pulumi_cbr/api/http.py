@@ -23,7 +23,7 @@ from urllib3 import exceptions as urllib3_exceptions
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from pulumi_cbr.api.errors import SettingsError, one_line
-from pulumi_cbr.api.retries import Timing
+from pulumi_cbr.api.retry import Clock
 from pulumi_cbr.api.settings import SETTINGS, is_loopback, plain_http
 
 _CONNECT_SECONDS = 10.0
@@ -41,7 +41,7 @@ _SAID_TO_EVERYBODY = (
 _log = logging.getLogger("pulumi_cbr")
 
 
-class NeverSent(Exception):
+class RequestNotSent(Exception):
     """The request did not leave this machine. `again` tells whether another try may help."""
 
     def __init__(self, why: str, *, again: bool) -> None:
@@ -49,13 +49,13 @@ class NeverSent(Exception):
         self.again = again
 
 
-class Lost(Exception):
+class ResponseLost(Exception):
     """The request may have been sent, and no whole answer came back."""
 
     again = True
 
 
-def new_session(timing: Timing, *, insecure: bool) -> requests.Session:
+def new_session(timing: Clock, *, insecure: bool) -> requests.Session:
     """Make a session for one thread: at most one connection to a host, and a `timeout` that bounds a whole exchange.
 
     The answer's body has been read when a call returns. Cookies are not kept, and redirects are for the caller to refuse.
@@ -116,17 +116,17 @@ class _Until(io.RawIOBase):
 def _pools(clock: Callable[[], float]) -> dict[str, type[HTTPConnectionPool]]:
     """Make kinds of connections whose answers, head included, end with the seconds that their first byte has."""
 
-    class Answer(http.client.HTTPResponse):
+    class ApiResponse(http.client.HTTPResponse):
         def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
             super().__init__(sock, *args, **kwargs)
             until = clock() + (sock.gettimeout() or 0.0)
             self.fp = io.BufferedReader(_Until(self.fp.detach(), sock, clock, until))
 
     class Plain(HTTPConnection):
-        response_class = Answer
+        response_class = ApiResponse
 
     class Secure(HTTPSConnection):
-        response_class = Answer
+        response_class = ApiResponse
 
     class PlainPool(HTTPConnectionPool):
         ConnectionCls = Plain
@@ -143,7 +143,7 @@ class _TimedAdapter(HTTPAdapter):
     By itself `requests` bounds only the time between two bytes.
     """
 
-    def __init__(self, timing: Timing, insecure: bool) -> None:
+    def __init__(self, timing: Clock, insecure: bool) -> None:
         self._timing = timing
         self._insecure = insecure
         self._pools = _pools(timing.clock)
@@ -221,7 +221,7 @@ def _body(raw: urllib3.HTTPResponse) -> bytes:
     return bytes(content)
 
 
-def failure(error: BaseException, url: str, setting: str, secrets: Iterable[str]) -> NeverSent | Lost:
+def failure(error: BaseException, url: str, setting: str, secrets: Iterable[str]) -> RequestNotSent | ResponseLost:
     """Tell what became of a request to `url` from what `requests` or keystoneauth1 raised; the most telling cause counts.
 
     `setting` is the one that gives the address. None of `secrets` is in the text.
@@ -229,7 +229,7 @@ def failure(error: BaseException, url: str, setting: str, secrets: Iterable[str]
     host = urlsplit(url).netloc
     causes = [error, *_causes(error)]
     words = _words(causes, secrets)
-    address = SETTINGS[setting].ways()
+    address = SETTINGS[setting].how_to_set()
 
     def any_of(*kinds: type[BaseException]) -> bool:
         return any(isinstance(cause, kinds) for cause in causes)
@@ -240,41 +240,41 @@ def failure(error: BaseException, url: str, setting: str, secrets: Iterable[str]
     if any_of(requests.exceptions.ProxyError, urllib3_exceptions.ProxyError) and not closed:
         denied = any(str(cause).startswith("Tunnel connection failed: 407 ") for cause in causes)
         why = "asks for a user and a password (HTTP 407)" if denied else f"cannot be reached ({words})"
-        return NeverSent(f"the proxy on the way to {host} {why}. {PROXY_ADVICE}", again=not denied)
+        return RequestNotSent(f"the proxy on the way to {host} {why}. {PROXY_ADVICE}", again=not denied)
     untrusted = next((cause for cause in causes if isinstance(cause, ssl.SSLCertVerificationError)), None)
     if untrusted:
         why = getattr(untrusted, "verify_message", "") or "unknown reason"
-        return NeverSent(
-            f"the certificate of {host} is not trusted ({why}). Set the file of certificates by {SETTINGS['caCert'].ways()}",
+        return RequestNotSent(
+            f"the certificate of {host} is not trusted ({why}). Set the file of certificates by {SETTINGS['caCert'].how_to_set()}",
             again=False,
         )
     if any("TLS CA certificate bundle" in str(cause) for cause in causes):
-        return NeverSent(
-            f"{words}. Correct REQUESTS_CA_BUNDLE, or set the file of certificates by {SETTINGS['caCert'].ways()}",
+        return RequestNotSent(
+            f"{words}. Correct REQUESTS_CA_BUNDLE, or set the file of certificates by {SETTINGS['caCert'].how_to_set()}",
             again=False,
         )
     if any_of(urllib3_exceptions.NameResolutionError):
-        return NeverSent(
+        return RequestNotSent(
             f"there is no host {host} ({words}). Check the region, or correct the address by {address}", again=True
         )
     if not_connected or any_of(requests.exceptions.ConnectTimeout):
-        return NeverSent(
+        return RequestNotSent(
             f"no connection to {host} ({words}). Check the network and the proxy, or correct the address by {address}",
             again=True,
         )
     if any_of(requests.exceptions.ReadTimeout, urllib3_exceptions.ReadTimeoutError):
-        return Lost(f"no answer from {host} in time")
+        return ResponseLost(f"no answer from {host} in time")
     if any_of(requests.exceptions.InvalidURL, urllib3_exceptions.LocationParseError):
         # Without its words, which may have the proxy's password.
         why = f"its URL or the proxy's is malformed. Check {address}, HTTPS_PROXY and HTTP_PROXY"
-        return NeverSent(f"the request to {host} cannot be made: {why}", again=False)
+        return RequestNotSent(f"the request to {host} cannot be made: {why}", again=False)
     if isinstance(error, ValueError) and not isinstance(error, requests.exceptions.JSONDecodeError):
         # InvalidURL, InvalidHeader, UnicodeError and their like: refused by requests before anything was sent.
-        return NeverSent(f"the request to {host} cannot be made ({words}). Check the settings", again=False)
-    return Lost(f"the connection to {host} broke ({words})")
+        return RequestNotSent(f"the request to {host} cannot be made ({words}). Check the settings", again=False)
+    return ResponseLost(f"the connection to {host} broke ({words})")
 
 
-def from_requests(error: BaseException) -> bool:
+def is_network_error(error: BaseException) -> bool:
     """Tell whether an error comes from a connection, or something that keeps one."""
     kinds = (requests.RequestException, urllib3_exceptions.HTTPError, OSError)
     return any(isinstance(cause, kinds) for cause in [error, *_causes(error)])

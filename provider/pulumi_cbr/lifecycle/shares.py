@@ -9,13 +9,13 @@ from concurrent import futures
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
-from pulumi_cbr import notes
-from pulumi_cbr.api.errors import AlreadyShared, CbrError, ImageRegistered, LostAnswer, NotFound
-from pulumi_cbr.failures import already_shared
+from pulumi_cbr.api.errors import AlreadyShared, CbrError, ImageRegistered, NotFound, UnknownOutcomeError
+from pulumi_cbr.lifecycle import ownership
+from pulumi_cbr.lifecycle.failures import already_shared
 
 if TYPE_CHECKING:
-    from pulumi_cbr.accounts import Account
     from pulumi_cbr.api.models import Member
+    from pulumi_cbr.lifecycle.session import CloudSession
 
 _log = logging.getLogger("pulumi_cbr")
 
@@ -35,7 +35,7 @@ _SLACK = timedelta(seconds=30)
 _YOUNG = timedelta(minutes=1)
 
 
-class Incomplete(CbrError):
+class PartialFailure(CbrError):
     """A call was carried out for some of its projects only."""
 
     #: The shares that the call seems to have made, by their project's ID.
@@ -51,26 +51,30 @@ class Incomplete(CbrError):
 _side_by_side = futures.ThreadPoolExecutor(10 * 256, thread_name_prefix="pulumi-cbr")
 
 
-def share(account: Account, backup_id: str, projects: Sequence[str], *, adopt: bool = False) -> dict[str, Member]:
+def create_shares(
+    account: CloudSession, backup_id: str, projects: Sequence[str], *, adopt: bool = False
+) -> dict[str, Member]:
     """Share a backup with projects that it is not shared with, by one POST where all goes well.
 
     A lost answer is resolved by looking: what is there is ours, unless it is older than the first try by half a minute (and
     not to be adopted); what is not is sent again. Raises `AlreadyShared` for what was there before the first try,
-    `LostAnswer` where even looking fails, `Incomplete` where some were shared and some not, and what the call itself raises.
+    `UnknownOutcomeError` where even looking fails, `PartialFailure` where some were shared and some not, and what the call itself raises.
     """
     found: dict[str, Member] = {}
     try:
-        _share(account, backup_id, projects, found, adopt=adopt)
+        _create_shares(account, backup_id, projects, found, adopt=adopt)
     except CbrError as error:
         if found:
-            raise Incomplete(str(error), found) from error
+            raise PartialFailure(str(error), found) from error
         raise
     finally:
         account.changed(backup_id)
     return found
 
 
-def _share(account: Account, backup_id: str, projects: Sequence[str], found: dict[str, Member], *, adopt: bool) -> None:
+def _create_shares(
+    account: CloudSession, backup_id: str, projects: Sequence[str], found: dict[str, Member], *, adopt: bool
+) -> None:
     client = account.client
     started = client.timing.clock()
     lost: CbrError | None = None
@@ -78,11 +82,11 @@ def _share(account: Account, backup_id: str, projects: Sequence[str], found: dic
     for wait in (*waits, None):
         missing = [project for project in projects if project not in found]
         # The service may not show yet what it took, so it is looked for patiently; what a lost call did, at once.
-        looking, last = once_visible, None
+        looking, last = wait_for_members, None
         try:
             found.update((member.dest_project_id, member) for member in client.add_members(backup_id, missing))
-        except LostAnswer as error:
-            lost, looking = error, look
+        except UnknownOutcomeError as error:
+            lost, looking = error, find_members
         except AlreadyShared as error:
             if lost is None:
                 raise
@@ -103,7 +107,7 @@ def _share(account: Account, backup_id: str, projects: Sequence[str], found: dic
         try:
             there = looking(account, backup_id, missing)
         except CbrError as error:
-            raise LostAnswer(
+            raise UnknownOutcomeError(
                 f"{lost or last}; looking whether it was carried out failed too: {error}. Run again{_ADOPTING}"
             ) from error
         if lost and not adopt:
@@ -112,7 +116,7 @@ def _share(account: Account, backup_id: str, projects: Sequence[str], found: dic
         if lost:
             for member in there.values():
                 # Ours as far as can be told. A young one may yet be what another resource of this stack has had.
-                take(member, adopted=True)
+                record_owner(member, adopted=True)
         found.update(there)
         if len(there) == len(missing):
             return
@@ -125,23 +129,23 @@ def _share(account: Account, backup_id: str, projects: Sequence[str], found: dic
     ) from lost
 
 
-def take(member: Member, *, adopted: bool) -> None:
+def record_owner(member: Member, *, adopted: bool) -> None:
     """Note that a share is a resource's from now on."""
     pair = member.backup_id, member.dest_project_id
-    notes.write(pair, member.id, adopted=adopted or notes.latest(pair) == (member.id, True))
+    ownership.write(pair, member.id, adopted=adopted or ownership.latest(pair) == (member.id, True))
 
 
-def is_anothers(backup_id: str, project: str, share_id: object) -> bool:
+def managed_elsewhere(backup_id: str, project: str, share_id: object) -> bool:
     """Tell whether a share of the state, with that ID, is another resource's of the same stack by now.
 
     The engine creates before it deletes: a resource that was renamed, or became one of another kind, has taken the share
     over by the time that its old form is deleted.
     """
-    taken_id, adopted = notes.latest((backup_id, project)) or (share_id, False)
+    taken_id, adopted = ownership.latest((backup_id, project)) or (share_id, False)
     return adopted or taken_id != share_id
 
 
-def look(account: Account, backup_id: str, projects: Sequence[str]) -> dict[str, Member]:
+def find_members(account: CloudSession, backup_id: str, projects: Sequence[str]) -> dict[str, Member]:
     """Give those of the projects that are members now: by one GET."""
     try:
         if len(projects) == 1:
@@ -152,7 +156,7 @@ def look(account: Account, backup_id: str, projects: Sequence[str]) -> dict[str,
     return {member.dest_project_id: member for member in members if member.dest_project_id in projects}
 
 
-def withdraw(account: Account, backup_id: str, projects: Iterable[str]) -> None:
+def delete_shares(account: CloudSession, backup_id: str, projects: Iterable[str]) -> None:
     """Take shares away side by side, by one DELETE each; what is gone already is a success.
 
     Raises `CbrError`, after every other one was taken away, where one could not be; it names all that stay.
@@ -162,7 +166,7 @@ def withdraw(account: Account, backup_id: str, projects: Iterable[str]) -> None:
         try:
             account.client.delete_member(backup_id, project)
         except ImageRegistered as error:
-            return with_image(account, backup_id, project, error)
+            return add_image_id(account, backup_id, project, error)
         except CbrError as error:
             return error
         return None
@@ -186,7 +190,9 @@ def withdraw(account: Account, backup_id: str, projects: Iterable[str]) -> None:
         raise first
 
 
-def with_image(account: Account, backup_id: str, project: str, error: CbrError, known: str | None = None) -> CbrError:
+def add_image_id(
+    account: CloudSession, backup_id: str, project: str, error: CbrError, known: str | None = None
+) -> CbrError:
     """Name the image that holds a share, as the service tells it, or else as the state has `known` it."""
     try:
         image_id = account.client.show_member(backup_id, project).image_id or known
@@ -195,31 +201,31 @@ def with_image(account: Account, backup_id: str, project: str, error: CbrError, 
     return CbrError(f"{error}. The image is {image_id}" if image_id else str(error))
 
 
-def once_visible(account: Account, backup_id: str, projects: Sequence[str]) -> dict[str, Member]:
+def wait_for_members(account: CloudSession, backup_id: str, projects: Sequence[str]) -> dict[str, Member]:
     """Give those of the projects that are members, after a wait for those that the service may not show yet."""
-    found = look(account, backup_id, projects)
+    found = find_members(account, backup_id, projects)
     for wait in _LOOKS:
         if len(found) == len(projects):
             break
         account.client.timing.sleep(wait)
-        found = look(account, backup_id, projects)
+        found = find_members(account, backup_id, projects)
     return found
 
 
-def visible_again(account: Account, backup_id: str, project: str, created_at: object) -> Member | None:
+def find_recent_member(account: CloudSession, backup_id: str, project: str, created_at: object) -> Member | None:
     """Look once more, for a while, for a member that was made so lately that the service may not show it yet."""
-    return visible_again_of(account, backup_id, {project: created_at}).get(project)
+    return find_recent(account, backup_id, {project: created_at}).get(project)
 
 
-def visible_again_of(account: Account, backup_id: str, created: Mapping[str, object]) -> dict[str, Member]:
-    """Do as `visible_again` for several projects at a time; `created` has the times of their shares."""
+def find_recent(account: CloudSession, backup_id: str, created: Mapping[str, object]) -> dict[str, Member]:
+    """Do as `find_recent_member` for several projects at a time; `created` has the times of their shares."""
     now = account.client.service_now()
     young = [
         project
         for project, created_at in created.items()
         if (made := _instant_of(created_at)) is not None and now - made <= _YOUNG
     ]
-    return once_visible(account, backup_id, young) if young else {}
+    return wait_for_members(account, backup_id, young) if young else {}
 
 
 def _refuse_older(backup_id: str, members: Iterable[Member], oldest: datetime, now: datetime) -> None:
@@ -228,7 +234,7 @@ def _refuse_older(backup_id: str, members: Iterable[Member], oldest: datetime, n
         raise CbrError(already_shared(backup_id, older, now))
 
 
-def tell_drift(backup_id: str, project: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+def log_drift(backup_id: str, project: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     """Tell the user what others changed of a share: the engine shows a refresh of outputs alone as no change."""
     changed = [name for name in _WATCHED if "status" in before and before.get(name) != now.get(name)]
     if changed:
@@ -236,7 +242,7 @@ def tell_drift(backup_id: str, project: str, before: Mapping[str, Any], now: Map
         _log.warning("the share of backup %s with project %s has changed: %s", backup_id, project, drift)
 
 
-def outputs_of(member: Member, before: object = None) -> dict[str, Any]:
+def share_outputs(member: Member, before: object = None) -> dict[str, Any]:
     """Give a share's outputs; what it has not is left out. `before` are the outputs that a state has of it.
 
     Times are to the second: the service tells one instant in forms of different precision. Where it is the same, the state

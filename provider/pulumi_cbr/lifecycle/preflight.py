@@ -7,15 +7,15 @@ from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 from pulumi_cbr.api.errors import CbrError, NotAllowed, NotFound
-from pulumi_cbr.api.joined import JoinedCall
-from pulumi_cbr.api.retries import Patience, Timing
-from pulumi_cbr.failures import already_shared
+from pulumi_cbr.api.retry import Clock, Patience
+from pulumi_cbr.api.single_flight import SingleFlight
+from pulumi_cbr.lifecycle.failures import already_shared
 
 if TYPE_CHECKING:
     from pulumi_cbr.api.client import CbrClient
     from pulumi_cbr.api.models import Backup, Member
 
-_MOST = 10
+_MAX_MEMBERS = 10
 _SERVER = "OS::Nova::Server"
 
 
@@ -26,7 +26,7 @@ _changed: set[str] = set()
 _kept: set[tuple[str, str]] = set()
 
 
-def over(backup_id: str) -> None:
+def mark_changed(backup_id: str) -> None:
     """Say that a backup's members were changed: this is no preview, and what was asked of that backup is out of date.
 
     Its calls themselves tell from now on what stands in their way.
@@ -34,7 +34,7 @@ def over(backup_id: str) -> None:
     _changed.add(backup_id)
 
 
-def keep(backup_id: str, project: str) -> None:
+def mark_managed(backup_id: str, project: str) -> None:
     """Say that a share is a resource's already: where that is replaced, it is checked once more, as if it were new."""
     _kept.add((backup_id, project))
 
@@ -42,12 +42,12 @@ def keep(backup_id: str, project: str) -> None:
 class Preflight:
     """What previews asked of one account's backups."""
 
-    def __init__(self, client: Callable[[], CbrClient], *, timing: Timing, timeout: float) -> None:
+    def __init__(self, client: Callable[[], CbrClient], *, timing: Clock, timeout: float) -> None:
         self._client = client
         self._timing = timing
         self._timeout = timeout
         self._lock = threading.Lock()
-        self._asked: dict[str, JoinedCall[tuple[Backup, dict[str, Member]]]] = {}
+        self._asked: dict[str, SingleFlight[tuple[Backup, dict[str, Member]]]] = {}
         # Who is to be a member by this program, in all its resources.
         self._planned: dict[str, set[str]] = {}
         self._declared: set[tuple[str, str]] = set()
@@ -100,9 +100,9 @@ class Preflight:
                 f"backup {backup_id} is of encrypted disks: most regions do not share these (where yours shares this one, turn "
                 "cbr:preflight off)"
             )
-        if total > _MOST:
+        if total > _MAX_MEMBERS:
             reasons.append(
-                f"backup {backup_id} would be shared with {total} projects, and can be with {_MOST}: "
+                f"backup {backup_id} would be shared with {total} projects, and can be with {_MAX_MEMBERS}: "
                 f"{len(members)} are members now"
             )
         there = [members[project] for project in joining if project in members]
@@ -124,7 +124,7 @@ class Preflight:
             return None
         with self._lock:
             asked = self._asked.setdefault(
-                backup_id, JoinedCall(f"looking at backup {backup_id}", kept=(NotAllowed, NotFound))
+                backup_id, SingleFlight(f"looking at backup {backup_id}", kept=(NotAllowed, NotFound))
             )
 
         def look(_: Patience) -> tuple[Backup, dict[str, Member]]:

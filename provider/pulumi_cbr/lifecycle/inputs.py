@@ -7,7 +7,7 @@ from typing import Any
 
 from pulumi_cbr.api import ids
 from pulumi_cbr.api.errors import InvalidId
-from pulumi_cbr.lifecycle import UNKNOWN, Checked, Problem, Properties
+from pulumi_cbr.lifecycle.controller import UNKNOWN, CheckedInputs, InputProblem, Properties
 
 
 class Inputs:
@@ -16,11 +16,11 @@ class Inputs:
     def __init__(self, news: Properties) -> None:
         self._news = news
         self._checked: dict[str, Any] = {}
-        self._problems: list[Problem] = []
+        self._problems: list[InputProblem] = []
 
-    def checked(self) -> Checked:
+    def checked(self) -> CheckedInputs:
         """Give what was checked, and all that is wrong."""
-        return Checked(self._checked, self._problems)
+        return CheckedInputs(self._checked, self._problems)
 
     def given(self, name: str) -> Any:
         """Give an input that was found right, also where it is not known yet."""
@@ -33,7 +33,7 @@ class Inputs:
 
     def wrong(self, name: str, reason: str) -> None:
         """Say that something is wrong with an input."""
-        self._problems.append(Problem(name, reason))
+        self._problems.append(InputProblem(name, reason))
 
     def backup_id(self) -> None:
         """Require a backup's UUID."""

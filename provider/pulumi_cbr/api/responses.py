@@ -11,7 +11,6 @@ from email.utils import parsedate_to_datetime
 
 import requests
 
-from pulumi_cbr.api.connections import PROXY_ADVICE, hidden
 from pulumi_cbr.api.errors import (
     BY_CODE,
     CbrError,
@@ -19,12 +18,13 @@ from pulumi_cbr.api.errors import (
     NotFound,
     NotSignedIn,
     ServiceError,
+    ServiceUnavailableError,
     Throttled,
-    UnexpectedAnswer,
-    Unreachable,
+    UnexpectedResponseError,
     one_line,
 )
-from pulumi_cbr.api.models import WrongShape
+from pulumi_cbr.api.http import PROXY_ADVICE, hidden
+from pulumi_cbr.api.models import MalformedResponse
 from pulumi_cbr.api.settings import SETTINGS
 
 #: The keys under which the service, its gateways and the identity service tell a code and a message.
@@ -33,7 +33,7 @@ _MESSAGE_KEYS = ("error_msg", "errorMsg", "message", "title")
 
 
 @dataclass(frozen=True)
-class Answer:
+class ApiResponse:
     """An answer whose body has been read to its end. Header names are lower case; the repr shows neither them nor the body."""
 
     status: int
@@ -43,7 +43,7 @@ class Answer:
     secrets: tuple[str, ...] = field(repr=False)
 
     @classmethod
-    def of(cls, response: requests.Response, secrets: Iterable[str]) -> Answer:
+    def of(cls, response: requests.Response, secrets: Iterable[str]) -> ApiResponse:
         """Take over a response of `requests`."""
         headers = {name.lower(): text for name, text in response.headers.items()}
         return cls(response.status_code, headers, response.content, tuple(secrets))
@@ -60,12 +60,12 @@ class Answer:
         return one_line(hidden(text, self.secrets), 80)
 
     def json_object(self) -> Mapping[str, object]:
-        """Give the body, which must be a JSON object. Raises `WrongShape`."""
+        """Give the body, which must be a JSON object. Raises `MalformedResponse`."""
         data = self._json()
         if isinstance(data, dict):
             return data
         what = "empty" if not self.body.strip() else "JSON, but no object" if data is not None else "not JSON"
-        raise WrongShape(f"the body is {what}")
+        raise MalformedResponse(f"the body is {what}")
 
     def retry_after(self, now: datetime) -> float | None:
         """Give the seconds that the header ``Retry-After`` asks to wait, from either of its forms; None without it."""
@@ -80,20 +80,22 @@ class Answer:
         at = _date(self.headers.get("date", ""))
         return at if at and 1970 <= at.year < 9000 else None
 
-    def error(self, attempted: str, *, sign_in: str, setting: str = "endpoint", action: str = "") -> CbrError:
-        """Translate the answer into the error that it means: a `ServiceError`, or `Unreachable` for a proxy's.
+    def error(self, operation: str, *, sign_in: str, setting: str = "endpoint", action: str = "") -> CbrError:
+        """Translate the answer into the error that it means: a `ServiceError`, or `ServiceUnavailableError` for a proxy's.
 
-        `attempted` says what was tried, `sign_in` what to check when the credentials are refused, `setting` what gives
+        `operation` says what was tried, `sign_in` what to check when the credentials are refused, `setting` what gives
         the address, `action` the permission (IAM action) that the call needs.
         """
         if self.status == 407:
-            return Unreachable(f"{attempted}: the proxy asks for a user and a password (HTTP 407). {PROXY_ADVICE}")
+            return ServiceUnavailableError(
+                f"{operation}: the proxy asks for a user and a password (HTTP 407). {PROXY_ADVICE}"
+            )
         code, said = self._code_and_message()
         kind, advice = BY_CODE.get(code.removeprefix("BackupService."), (None, ""))
         if kind is None or (kind is NotFound and self.status != 404):
             kind, advice = self._by_status(sign_in, setting, action)
         return kind(
-            attempted,
+            operation,
             status=self.status,
             code="" if code == str(self.status) else one_line(code, 60),
             said=one_line(said, 300),
@@ -102,9 +104,9 @@ class Answer:
         )
 
     def _by_status(self, sign_in: str, setting: str, action: str) -> tuple[type[ServiceError], str]:
-        address = f"check {SETTINGS[setting].ways()}"
+        address = f"check {SETTINGS[setting].how_to_set()}"
         if self.is_malformed_url():
-            return UnexpectedAnswer, "The service takes an ID in the address for malformed: check them all"
+            return UnexpectedResponseError, "The service takes an ID in the address for malformed: check them all"
         if self.status == 401:
             return NotSignedIn, sign_in
         if self.status == 403:
@@ -112,10 +114,10 @@ class Answer:
         if self.status == 429:
             return Throttled, "Run again later, or with less at once"
         if self.status == 404:
-            return UnexpectedAnswer, f"This is not the service's own `not found`: {address}, and the region"
+            return UnexpectedResponseError, f"This is not the service's own `not found`: {address}, and the region"
         if 300 <= self.status < 400:
-            return UnexpectedAnswer, f"Redirects are not followed with credentials: {address}"
-        return UnexpectedAnswer, "Run again later" if self.status >= 500 else ""
+            return UnexpectedResponseError, f"Redirects are not followed with credentials: {address}"
+        return UnexpectedResponseError, "Run again later" if self.status >= 500 else ""
 
     def is_malformed_url(self) -> bool:
         """Tell the gateway's way to say that an ID in the path is not valid, which has a 401 but is about no token."""

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from pulumi_cbr.api.errors import NotAllowed, NotFound
-from pulumi_cbr.api.joined import JoinedCall
-from pulumi_cbr.api.retries import Patience, Timing
+from pulumi_cbr.api.retry import Clock, Patience
+from pulumi_cbr.api.single_flight import SingleFlight
 
 if TYPE_CHECKING:
     from pulumi_cbr.api.models import Member
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 _KEPT = 3.0
 
 
-class MemberLists:
+class MemberCache:
     """Lists of members, asked for once a burst of reads; no read is older than a write that has ended.
 
     Who comes while a list is on its way waits for it; a list, or the service's refusal to give one, serves for seconds;
     `drop` after a write makes the next read ask again, also where a list from before the write is still on its way.
     """
 
-    def __init__(self, fetch: Callable[[str], tuple[Member, ...]], *, timing: Timing, timeout: float) -> None:
+    def __init__(self, fetch: Callable[[str], tuple[Member, ...]], *, timing: Clock, timeout: float) -> None:
         self._fetch = fetch
         self._timing = timing
         self._timeout = timeout
         self._lock = threading.Lock()
-        self._lists: dict[str, tuple[float, JoinedCall[Mapping[str, Member]]]] = {}
+        self._lists: dict[str, tuple[float, SingleFlight[Mapping[str, Member]]]] = {}
 
     def of(self, backup_id: str) -> Mapping[str, Member]:
         """Give a backup's members by their project's ID. Raises what the call raises."""
@@ -37,7 +37,7 @@ class MemberLists:
         with self._lock:
             asked_at, listing = self._lists.get(backup_id, (now, None))
             if listing is None or (now - asked_at > _KEPT and not listing.on_its_way):
-                listing = JoinedCall(f"listing the members of backup {backup_id}", kept=(NotAllowed, NotFound))
+                listing = SingleFlight(f"listing the members of backup {backup_id}", kept=(NotAllowed, NotFound))
                 self._lists[backup_id] = now, listing
         return listing.result(
             lambda _: {member.dest_project_id: member for member in self._fetch(backup_id)},

@@ -12,10 +12,10 @@ from datetime import datetime, timezone
 
 import pytest
 
-from pulumi_cbr.api.errors import NotAllowed, NotFound, ServiceError, Unreachable
+from pulumi_cbr.api.errors import NotAllowed, NotFound, ServiceError, ServiceUnavailableError
 from pulumi_cbr.api.models import Member
-from pulumi_cbr.api.retries import Timing
-from pulumi_cbr.member_lists import MemberLists
+from pulumi_cbr.api.retry import Clock
+from pulumi_cbr.lifecycle.member_cache import MemberCache
 
 
 def member(project: str) -> Member:
@@ -34,8 +34,8 @@ class Service:
         self.before_answer: Callable[[], None] = lambda: None
         self.now = 100.0
         self.looked = threading.Semaphore(0)
-        timing = Timing(clock=self.clock, time_left=lambda: time_left.get())
-        self.lists = MemberLists(self.fetch, timing=timing, timeout=120)
+        timing = Clock(clock=self.clock, time_left=lambda: time_left.get())
+        self.lists = MemberCache(self.fetch, timing=timing, timeout=120)
 
     def clock(self) -> float:
         self.looked.release()
@@ -116,7 +116,7 @@ def test_a_list_that_fails_late_does_not_take_a_newer_one_with_it(service: Servi
     def fail() -> None:
         asked.set()
         assert failing.wait(10)
-        raise Unreachable("no network")
+        raise ServiceUnavailableError("no network")
 
     service.before_answer = fail
     with ThreadPoolExecutor(1) as pool:
@@ -148,11 +148,11 @@ def test_a_refusal_serves_all_that_read_together(service: Service, kind: type[Se
 
 def test_a_failure_reaches_who_waits_and_is_not_kept(service: Service) -> None:
     def fail() -> None:
-        raise Unreachable("no network")
+        raise ServiceUnavailableError("no network")
 
     service.before_answer = fail
     for _ in range(2):
-        with pytest.raises(Unreachable, match="no network"):
+        with pytest.raises(ServiceUnavailableError, match="no network"):
             service.lists.of("b")
     assert service.calls == 2
     service.before_answer = lambda: None
@@ -203,7 +203,7 @@ def test_who_joins_has_its_own_time_and_that_of_a_call(service: Service, seconds
 def test_who_joins_one_with_less_time_does_not_fail_with_it(service: Service) -> None:
     with on_its_way(service) as begin:
         hurried = begin(0.01)
-        assert isinstance(hurried.exception(30), Unreachable)
+        assert isinstance(hurried.exception(30), ServiceUnavailableError)
         joined = begin(math.inf)
     assert list(joined.result()) == ["p"]
     assert service.calls == 1

@@ -6,25 +6,25 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from pulumi_cbr.accounts import Accounts
 from pulumi_cbr.api.errors import CbrError, SettingsError
-from pulumi_cbr.api.retries import Timing
+from pulumi_cbr.api.retry import Clock
+from pulumi_cbr.lifecycle.session import SessionPool
 from waiting import Lingering
 
 OWN = "0123456789abcdef0123456789abcdef"
 SETTINGS = {"token": "t", "endpoint": "https://cbr.example.com", "projectId": OWN}
 
 
-@pytest.mark.parametrize("timing", [Timing(), None])
-def test_equal_settings_share_one_account_in_all_threads(timing: Timing | None) -> None:
+@pytest.mark.parametrize("timing", [Clock(), None])
+def test_equal_settings_share_one_account_in_all_threads(timing: Clock | None) -> None:
     with ThreadPoolExecutor(20) as pool:
-        accounts = set(pool.map(lambda _: Accounts(SETTINGS.get, timing).of(None), range(40)))
-    assert len(accounts) == 1
+        sessions = set(pool.map(lambda _: SessionPool(SETTINGS.get, timing).of(None), range(40)))
+    assert len(sessions) == 1
 
 
 def test_an_account_has_one_client_in_all_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     make = Lingering(object)
-    account = Accounts(SETTINGS.get, Timing()).of(None)
+    account = SessionPool(SETTINGS.get, Clock()).of(None)
     monkeypatch.setattr("pulumi_cbr.api.client.CbrClient", make)
     with ThreadPoolExecutor(4) as pool:
         clients = set(pool.map(lambda _: account.client, range(4)))
@@ -32,16 +32,16 @@ def test_an_account_has_one_client_in_all_threads(monkeypatch: pytest.MonkeyPatc
 
 
 def test_other_settings_are_another_account() -> None:
-    timing = Timing()
-    other = Accounts({**SETTINGS, "projectId": OWN[::-1]}.get, timing).of(None)
-    assert other is not Accounts(SETTINGS.get, timing).of(None)
+    timing = Clock()
+    other = SessionPool({**SETTINGS, "projectId": OWN[::-1]}.get, timing).of(None)
+    assert other is not SessionPool(SETTINGS.get, timing).of(None)
 
 
 def test_a_missing_setting_is_told_each_time() -> None:
-    accounts = Accounts(lambda name: None)
+    sessions = SessionPool(lambda name: None)
     for _ in range(2):
         with pytest.raises(SettingsError, match="nothing says how to sign in"):
-            accounts.of(None)
+            sessions.of(None)
 
 
 @pytest.mark.parametrize(
@@ -56,24 +56,24 @@ def test_a_missing_setting_is_told_each_time() -> None:
     ],
 )
 def test_the_own_project_is_known_without_a_call(config: dict[str, str], cloud: str | None, known: str | None) -> None:
-    assert Accounts(config.get).known_project_id(cloud) == known
+    assert SessionPool(config.get).configured_project_id(cloud) == known
 
 
 @pytest.mark.parametrize("source", [None, "", OWN])
 def test_the_right_project_passes(source: str | None) -> None:
-    Accounts(SETTINGS.get).of(None).ensure_own(source)
+    SessionPool(SETTINGS.get).of(None).require_source_project(source)
 
 
 def test_the_wrong_project_is_told() -> None:
-    account = Accounts(SETTINGS.get).of(None)
+    account = SessionPool(SETTINGS.get).of(None)
     with pytest.raises(CbrError, match=f"the share was made from project {OWN[::-1]}, but .* signed in to {OWN}"):
-        account.ensure_own(OWN[::-1])
+        account.require_source_project(OWN[::-1])
 
 
 def test_a_write_drops_the_lists_of_every_account(monkeypatch: pytest.MonkeyPatch) -> None:
     """Owner and receiver see the same members."""
-    owner = Accounts(SETTINGS.get, Timing()).of(None)
-    receiver = Accounts({**SETTINGS, "projectId": OWN[::-1]}.get, Timing()).of(None)
+    owner = SessionPool(SETTINGS.get, Clock()).of(None)
+    receiver = SessionPool({**SETTINGS, "projectId": OWN[::-1]}.get, Clock()).of(None)
     dropped: list[str] = []
     monkeypatch.setattr(receiver.lists, "drop", dropped.append)
     owner.changed("b")

@@ -7,10 +7,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from pulumi_cbr.api import joined as module
-from pulumi_cbr.api.errors import CbrError, NotAllowed, NotFound, Unreachable
-from pulumi_cbr.api.joined import JoinedCall
-from pulumi_cbr.api.retries import Patience, Timing
+from pulumi_cbr.api import single_flight as module
+from pulumi_cbr.api.errors import CbrError, NotAllowed, NotFound, ServiceUnavailableError
+from pulumi_cbr.api.retry import Clock, Patience
+from pulumi_cbr.api.single_flight import SingleFlight
 from waiting import Lingering
 
 #: Seconds that a call has, and after which a test has failed.
@@ -29,7 +29,7 @@ def patience(seconds: float = 2 * LONG, *, looked: Callable[[], object] = lambda
         return 0.0
 
     token = time_left.set(seconds)
-    given = Patience(Timing(clock=clock, time_left=time_left.get), LONG, 0)
+    given = Patience(Clock(clock=clock, time_left=time_left.get), LONG, 0)
     time_left.reset(token)
     made.append(True)
     return given
@@ -38,7 +38,7 @@ def patience(seconds: float = 2 * LONG, *, looked: Callable[[], object] = lambda
 class Call:
     """A call that somebody has begun, in a thread of its own: it ends when it is told to, and counts how often it is made."""
 
-    def __init__(self, joined: JoinedCall[str], threads: ThreadPoolExecutor) -> None:
+    def __init__(self, joined: SingleFlight[str], threads: ThreadPoolExecutor) -> None:
         self.made = 0
         self._joined = joined
         self._threads = threads
@@ -80,7 +80,7 @@ def threads() -> Iterator[ThreadPoolExecutor]:
 
 
 def test_who_comes_while_it_is_on_its_way_gets_its_result(threads: ThreadPoolExecutor) -> None:
-    joined = JoinedCall[str]("asking")
+    joined = SingleFlight[str]("asking")
     call = Call(joined, threads)
     assert joined.on_its_way
     others = call.joined_by(4)
@@ -96,7 +96,7 @@ def test_it_is_made_once_where_all_come_at_the_same_moment(
 ) -> None:
     begin = Lingering(Future[str])
     monkeypatch.setattr(module, "Future", begin)
-    joined = JoinedCall[str]("asking")
+    joined = SingleFlight[str]("asking")
     asking = [threads.submit(joined.result, another, patience()) for _ in range(4)]
     assert {one.result(LONG) for one in asking} == {"another"}
     assert len(begin.made) == 1
@@ -104,7 +104,7 @@ def test_it_is_made_once_where_all_come_at_the_same_moment(
 
 @pytest.mark.parametrize("error", [CbrError("no"), KeyError("a bug"), SystemExit(1)], ids=repr)
 def test_a_failure_is_everybodys_and_the_next_makes_it_anew(threads: ThreadPoolExecutor, error: BaseException) -> None:
-    joined = JoinedCall[str]("asking", kept=(NotFound,))
+    joined = SingleFlight[str]("asking", kept=(NotFound,))
     call = Call(joined, threads)
     others = call.joined_by(4)
     call.fail(error)
@@ -115,7 +115,7 @@ def test_a_failure_is_everybodys_and_the_next_makes_it_anew(threads: ThreadPoolE
 
 
 def test_a_failure_that_is_kept_serves_who_comes_later(threads: ThreadPoolExecutor) -> None:
-    joined = JoinedCall[str]("asking", kept=(NotAllowed, NotFound))
+    joined = SingleFlight[str]("asking", kept=(NotAllowed, NotFound))
     call = Call(joined, threads)
     others = call.joined_by(2)
     assert joined.known is None
@@ -128,9 +128,9 @@ def test_a_failure_that_is_kept_serves_who_comes_later(threads: ThreadPoolExecut
 
 
 def test_who_waits_does_so_for_its_own_time(threads: ThreadPoolExecutor) -> None:
-    joined = JoinedCall[str]("asking")
+    joined = SingleFlight[str]("asking")
     call = Call(joined, threads)
-    with pytest.raises(Unreachable, match=r"^asking: no answer in time$"):
+    with pytest.raises(ServiceUnavailableError, match=r"^asking: no answer in time$"):
         joined.result(another, patience(0.01))
     others = call.joined_by(1)
     call.answer("found")
@@ -138,7 +138,7 @@ def test_who_waits_does_so_for_its_own_time(threads: ThreadPoolExecutor) -> None
 
 
 def test_who_has_less_time_leaves_a_call_behind_that_has_all_of_it(threads: ThreadPoolExecutor) -> None:
-    joined = JoinedCall[str]("asking")
+    joined = SingleFlight[str]("asking")
     ended = threading.Event()
     left: list[float] = []
 
@@ -149,7 +149,7 @@ def test_who_has_less_time_leaves_a_call_behind_that_has_all_of_it(threads: Thre
 
     token = time_left.set(0.01)
     try:
-        with pytest.raises(Unreachable, match=r"^asking: no answer in time$"):
+        with pytest.raises(ServiceUnavailableError, match=r"^asking: no answer in time$"):
             joined.result(call, patience(0.01))
     finally:
         time_left.reset(token)
@@ -163,7 +163,7 @@ def test_who_has_less_time_leaves_a_call_behind_that_has_all_of_it(threads: Thre
 
 @pytest.mark.parametrize(("seconds", "aside"), [(0.9 * LONG, False), (0.8 * LONG, True)])
 def test_a_call_is_made_where_its_maker_has_enough_time_for_it(seconds: float, aside: bool) -> None:
-    made_by = JoinedCall[threading.Thread]("asking").result(lambda _: threading.current_thread(), patience(seconds))
+    made_by = SingleFlight[threading.Thread]("asking").result(lambda _: threading.current_thread(), patience(seconds))
     assert (made_by is not threading.current_thread()) is aside
     # Nobody's exit waits for it.
     assert made_by.daemon is aside
@@ -174,11 +174,11 @@ def test_it_is_made_by_its_asker_where_no_thread_can_be_had(monkeypatch: pytest.
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(threading.Thread, "start", start)
-    assert JoinedCall[str]("asking").result(lambda _: "found", patience(1.0)) == "found"
+    assert SingleFlight[str]("asking").result(lambda _: "found", patience(1.0)) == "found"
 
 
 def test_who_has_time_without_end_waits(threads: ThreadPoolExecutor) -> None:
-    joined = JoinedCall[str]("asking")
+    joined = SingleFlight[str]("asking")
     call = Call(joined, threads)
     waiting = threading.Event()
 
@@ -186,7 +186,7 @@ def test_who_has_time_without_end_waits(threads: ThreadPoolExecutor) -> None:
         waiting.set()
         return 0.0
 
-    endless = Patience(Timing(clock=clock), 1e300, 0)
+    endless = Patience(Clock(clock=clock), 1e300, 0)
     waiting.clear()
     other = threads.submit(joined.result, another, endless)
     assert waiting.wait(LONG)
@@ -195,9 +195,9 @@ def test_who_has_time_without_end_waits(threads: ThreadPoolExecutor) -> None:
 
 
 def test_who_has_no_time_left_makes_no_call() -> None:
-    joined = JoinedCall[str]("asking")
+    joined = SingleFlight[str]("asking")
     for seconds in 0.0, -1.0:
-        with pytest.raises(Unreachable, match=r"^asking: not sent, for its time \(.*\) was over$"):
+        with pytest.raises(ServiceUnavailableError, match=r"^asking: not sent, for its time \(.*\) was over$"):
             joined.result(another, patience(seconds))
     assert joined.result(lambda _: "found", patience()) == "found"
     assert joined.result(another, patience(0.0)) == "found"

@@ -6,23 +6,23 @@ import threading
 from typing import TYPE_CHECKING
 
 from pulumi_cbr.api.errors import CbrError
-from pulumi_cbr.api.retries import Timing
+from pulumi_cbr.api.retry import Clock
 from pulumi_cbr.api.settings import ConfigLookup, Settings, load, option
-from pulumi_cbr.member_lists import MemberLists
-from pulumi_cbr.preflight import Preflight, over
+from pulumi_cbr.lifecycle.member_cache import MemberCache
+from pulumi_cbr.lifecycle.preflight import Preflight, mark_changed
 
 if TYPE_CHECKING:
     from pulumi_cbr.api.client import CbrClient
 
 
-class Account:
+class CloudSession:
     """One project to sign in to: its client, and the lists of members that its reads share."""
 
-    def __init__(self, settings: Settings, timing: Timing | None) -> None:
+    def __init__(self, settings: Settings, timing: Clock | None) -> None:
         self._settings = settings
-        self._timing = timing or Timing()
+        self._timing = timing or Clock()
         self._client: CbrClient | None = None
-        self.lists: MemberLists = MemberLists(
+        self.lists: MemberCache = MemberCache(
             lambda backup_id: self.client.list_members(backup_id), timing=self._timing, timeout=settings.timeout
         )
         self.preflight: Preflight = Preflight(lambda: self.client, timing=self._timing, timeout=settings.timeout)
@@ -40,12 +40,12 @@ class Account:
     def changed(self, backup_id: str) -> None:
         """Say that a backup's members were changed: no account goes by an older list (owner and receiver see the same)."""
         with _lock:
-            accounts = list(_accounts.values())
-        over(backup_id)
-        for account in accounts:
+            sessions = list(_accounts.values())
+        mark_changed(backup_id)
+        for account in sessions:
             account.lists.drop(backup_id)
 
-    def ensure_own(self, source_project_id: str | None) -> None:
+    def require_source_project(self, source_project_id: str | None) -> None:
         """Refuse to be signed in to another project than the one that the share was made from. Raises `CbrError`.
 
         Signed in to another project, every backup is "not found": that must neither empty a state nor orphan a share.
@@ -58,34 +58,34 @@ class Account:
             )
 
 
-_accounts: dict[tuple[Settings, Timing | None], Account] = {}
+_accounts: dict[tuple[Settings, Clock | None], CloudSession] = {}
 _lock = threading.Lock()
 
 
-class Accounts:
+class SessionPool:
     """The accounts of one stack, by the name of their cloud. Equal settings share one account in the whole process."""
 
-    def __init__(self, config: ConfigLookup, timing: Timing | None = None) -> None:
+    def __init__(self, config: ConfigLookup, timing: Clock | None = None) -> None:
         self._config = config
         self._timing = timing
         self._settings: dict[str | None, Settings] = {}
         self._options: dict[str, object] = {}
 
-    def of(self, cloud: str | None) -> Account:
+    def of(self, cloud: str | None) -> CloudSession:
         """Give the account of a cloud, or the one of the stack's own settings. Raises `SettingsError`."""
         with _lock:
             if cloud not in self._settings:
                 self._settings[cloud] = load(self._config, cloud=cloud)
             key = (self._settings[cloud], self._timing)
             if key not in _accounts:
-                _accounts[key] = Account(*key)
+                _accounts[key] = CloudSession(*key)
             return _accounts[key]
 
     def flag(self, name: str) -> bool:
         """Tell whether a setting such as ``adoptExisting`` is on. Raises `SettingsError`."""
         return bool(self._option(name))
 
-    def known_project_id(self, cloud: str | None) -> str | None:
+    def configured_project_id(self, cloud: str | None) -> str | None:
         """Give the own project's ID where the settings tell it without a call. Raises `SettingsError`."""
         if cloud or self._option("cloud"):
             return None

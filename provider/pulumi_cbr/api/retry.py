@@ -4,21 +4,21 @@
 what happened                           GET, DELETE            signing in    POST, PUT
 ======================================  =====================  ============  =====================
 never sent: no name, no connection      again                  again         again
-never sent: certificate, a wrong URL    `Unreachable`          the same      the same
-sent, and no whole answer came          again                  again         `LostAnswer`
+never sent: certificate, a wrong URL    `ServiceUnavailableError`          the same      the same
+sent, and no whole answer came          again                  again         `UnknownOutcomeError`
 429                                     again                  again         again
-502, 503, 504                           again                  again         `LostAnswer`
-500                                     error                  again         `LostAnswer`
-2xx that is not to be understood        error (see below)      again         `LostAnswer`
+502, 503, 504                           again                  again         `UnknownOutcomeError`
+500                                     error                  again         `UnknownOutcomeError`
+2xx that is not to be understood        error (see below)      again         `UnknownOutcomeError`
 401                                     signs in once, again   error         signs in once, again
 any other refusal                       error                  error         error
 ======================================  =====================  ============  =====================
 
 Waits double from half a second to 20 seconds, less a random part of up to one half; ``Retry-After`` is kept to, up to 60
 seconds. Tries end with `maxRetries`, or where the next wait would go past `timeout`: then the last try's error is raised,
-`LostAnswer` for a DELETE that may have been carried out, unless the service itself refused a later try (400 or 404, with its
-own code). A 2xx with a body that is not to be understood is `LostAnswer` for a DELETE too. Tries on the way
-to the first call (the sign-in) count as its own, unless that has less than its whole time (see `pulumi_cbr.api.joined`).
+`UnknownOutcomeError` for a DELETE that may have been carried out, unless the service itself refused a later try (400 or 404, with its
+own code). A 2xx with a body that is not to be understood is `UnknownOutcomeError` for a DELETE too. Tries on the way
+to the first call (the sign-in) count as its own, unless that has less than its whole time (see `pulumi_cbr.api.single_flight`).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from pulumi_cbr.api.errors import Unreachable
+from pulumi_cbr.api.errors import ServiceUnavailableError
 
 _FIRST_WAIT = 0.5
 _LONGEST_WAIT = 20.0
@@ -56,7 +56,7 @@ def _unlimited() -> float:
 
 
 @dataclass(frozen=True)
-class Timing:
+class Clock:
     """Time and chance, which tests replace. `clock` gives seconds that only grow, `now` the time of day in UTC.
 
     `time_left` gives the seconds that the caller itself has left.
@@ -65,14 +65,14 @@ class Timing:
     clock: Callable[[], float] = time.monotonic
     now: Callable[[], datetime] = _utc_now
     sleep: Callable[[float], None] = time.sleep
-    chance: Callable[[], float] = random.random
+    random_fraction: Callable[[], float] = random.random
     time_left: Callable[[], float] = _unlimited
 
 
 class Patience:
     """What one call has left: of its time (seconds) and of its retries."""
 
-    def __init__(self, timing: Timing, timeout: float, max_retries: int) -> None:
+    def __init__(self, timing: Clock, timeout: float, max_retries: int) -> None:
         self._timing = timing
         self._timeout = min(timeout, _LONGEST_CALL)
         self._deadline = timing.clock() + min(self._timeout, timing.time_left())
@@ -89,10 +89,10 @@ class Patience:
         """Whether there is as much time as a call is given, but for what comes before it."""
         return self.left >= 0.9 * self._timeout
 
-    def begin(self, attempted: str) -> None:
-        """Refuse to begin what there is no time left for. Raises `Unreachable`."""
+    def begin(self, operation: str) -> None:
+        """Refuse to begin what there is no time left for. Raises `ServiceUnavailableError`."""
         if not self.left:
-            raise Unreachable(f"{attempted}: not sent, for its time (cbr:timeout, customTimeouts) was over")
+            raise ServiceUnavailableError(f"{operation}: not sent, for its time (cbr:timeout, customTimeouts) was over")
 
     def anew(self) -> Patience:
         """Give what a call has that begins now."""
@@ -106,7 +106,7 @@ class Patience:
         """Wait and allow one more try, or tell that the call's time or its retries are spent."""
         if self._tried >= self._retries:
             return False
-        wait = min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** min(self._tried, 10)) * (1 - self._timing.chance() / 2)
+        wait = min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** min(self._tried, 10)) * (1 - self._timing.random_fraction() / 2)
         if retry_after is not None:
             wait = max(wait, min(_LONGEST_RETRY_AFTER, retry_after))
         if self._timing.clock() + wait >= self._deadline:

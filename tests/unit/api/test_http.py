@@ -18,13 +18,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from pulumi_cbr.api.client import CbrClient
-from pulumi_cbr.api.connections import new_session
-from pulumi_cbr.api.errors import LostAnswer, SettingsError, Unreachable
+from pulumi_cbr.api.errors import ServiceUnavailableError, SettingsError, UnknownOutcomeError
+from pulumi_cbr.api.http import new_session
 from pulumi_cbr.api.settings import Settings
 from unit.api.kit import (
     BACKUP,
     BACKUP_OBJECT,
-    Clock,
+    FakeClock,
     Reply,
     Seen,
     Server,
@@ -41,7 +41,7 @@ GOOD = Reply(200, {"backup": BACKUP_OBJECT})
 
 
 def shown(settings: Settings) -> object:
-    return CbrClient(settings, timing=Clock().timing).show_backup(BACKUP)
+    return CbrClient(settings, timing=FakeClock().timing).show_backup(BACKUP)
 
 
 # Certificates
@@ -86,7 +86,7 @@ def secured(certificate: Path) -> Iterator[Server]:
 def test_unknown_ca_is_refused_at_once(certificates: Path) -> None:
     with secured(certificates / "server.pem") as server:
         for settings in (fixed_token(server.url), password(server.url)):
-            with pytest.raises(Unreachable) as error:
+            with pytest.raises(ServiceUnavailableError) as error:
                 shown(settings)
             assert f"the certificate of 127.0.0.1:{server.port} is not trusted (" in str(error.value)
             assert "cbr:caCert` or OS_CACERT" in str(error.value)
@@ -100,7 +100,10 @@ def test_ca_cert(certificates: Path) -> None:
 
 
 def test_ca_cert_does_not_make_another_host_right(certificates: Path) -> None:
-    with secured(certificates / "other.pem") as server, pytest.raises(Unreachable, match=r"not trusted .*mismatch"):
+    with (
+        secured(certificates / "other.pem") as server,
+        pytest.raises(ServiceUnavailableError, match=r"not trusted .*mismatch"),
+    ):
         shown(fixed_token(server.url, caCert=str(certificates / "ca.pem")))
     assert server.seen == []
 
@@ -120,12 +123,12 @@ def test_requests_ca_bundle(certificates: Path, monkeypatch: pytest.MonkeyPatch)
         # The setting comes before the environment.
         assert shown(password(server.url, caCert=str(certificates / "ca.pem")))
         for settings in (fixed_token(server.url), password(server.url)):
-            with pytest.raises(Unreachable, match=r"invalid path: .* Correct REQUESTS_CA_BUNDLE"):
+            with pytest.raises(ServiceUnavailableError, match=r"invalid path: .* Correct REQUESTS_CA_BUNDLE"):
                 shown(settings)
 
 
 def test_https_to_a_server_without() -> None:
-    with Server(in_turn(GOOD)) as server, pytest.raises(Unreachable, match=r"the connection to .* broke"):
+    with Server(in_turn(GOOD)) as server, pytest.raises(ServiceUnavailableError, match=r"the connection to .* broke"):
         shown(fixed_token(server.url.replace("http:", "https:")))
 
 
@@ -166,7 +169,7 @@ def test_the_environment_is_asked_once_a_host(monkeypatch: pytest.MonkeyPatch) -
     with Server(lambda seen: GOOD) as server, proxy() as other:
         monkeypatch.setenv("HTTP_PROXY", other.url)
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-        session = new_session(Clock().timing, insecure=True)
+        session = new_session(FakeClock().timing, insecure=True)
         for path in "1", "2", "3":
             for url in server.url, "http://127.0.0.3:9":
                 assert session.get(f"{url}/{path}", timeout=9.0).ok
@@ -179,7 +182,7 @@ def test_what_the_environment_asks_for_goes_by_port_and_certificates(monkeypatch
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("NO_PROXY", "cloud.example:8")
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "environment.pem")
-    session = new_session(Clock().timing, insecure=True)
+    session = new_session(FakeClock().timing, insecure=True)
 
     def asked(port: int, verify: bool | str) -> tuple[bool, object]:
         found = session.merge_environment_settings(f"http://cloud.example:{port}/", {}, None, verify, None)
@@ -196,7 +199,9 @@ def test_proxy_that_wants_a_password(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("HTTPS_PROXY", server.url)
         for url in ("http://127.0.0.3:9", "https://cbr.example.com"):
             for settings in (fixed_token(url), password(url)):
-                with pytest.raises(Unreachable, match=r"asks for a user and a password \(HTTP 407\). Set HTTPS_PROXY"):
+                with pytest.raises(
+                    ServiceUnavailableError, match=r"asks for a user and a password \(HTTP 407\). Set HTTPS_PROXY"
+                ):
                     shown(settings)
     assert len(server.seen) == 4
 
@@ -206,7 +211,7 @@ def test_proxy_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
         taken.bind(("127.0.0.1", 0))
         monkeypatch.setenv("HTTPS_PROXY", f"http://user:pass-word-9@127.0.0.1:{taken.getsockname()[1]}")
         for settings in (fixed_token("https://cbr.example.com"), password("https://iam.example.com")):
-            with pytest.raises(Unreachable) as error:
+            with pytest.raises(ServiceUnavailableError) as error:
                 shown(settings)
             assert "the proxy on the way to " in str(error.value)
             assert "cannot be reached (Connection refused)" in str(error.value)
@@ -218,8 +223,8 @@ def test_407_is_the_proxys_and_no_part_of_an_id(monkeypatch: pytest.MonkeyPatch)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{taken.getsockname()[1]}")
-        client = CbrClient(fixed_token("https://cbr.example.com"), timing=Clock().timing)
-        with pytest.raises(Unreachable, match="cannot be reached"):
+        client = CbrClient(fixed_token("https://cbr.example.com"), timing=FakeClock().timing)
+        with pytest.raises(ServiceUnavailableError, match="cannot be reached"):
             client.show_backup("2f8a1a44-7b1f-4407-b7d5-1f1b3c2d4407")
 
 
@@ -238,7 +243,9 @@ def test_407_is_the_proxys_and_no_part_of_an_id(monkeypatch: pytest.MonkeyPatch)
 def test_proxy_that_is_no_url(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", url)
     for settings in (fixed_token("https://cbr.example.com"), password("https://iam.example.com")):
-        with pytest.raises(Unreachable, match="cannot be made: its URL or the proxy's is malformed") as error:
+        with pytest.raises(
+            ServiceUnavailableError, match="cannot be made: its URL or the proxy's is malformed"
+        ) as error:
             shown(settings)
         assert "pass-word-9" not in str(error.value)
 
@@ -247,7 +254,7 @@ def test_an_answer_that_trickles_in_through_a_proxy(monkeypatch: pytest.MonkeyPa
     with Server(in_turn(trickle(b"HTTP/1.1 200 OK\r\nX-", b"y"))) as server:
         monkeypatch.setenv("HTTP_PROXY", server.url)
         settings = fixed_token("http://127.0.0.3:9", timeout=4, maxRetries=0)
-        with pytest.raises(Unreachable, match="in time"):
+        with pytest.raises(ServiceUnavailableError, match="in time"):
             CbrClient(settings, timing=ticking()).show_backup(BACKUP)
 
 
@@ -299,8 +306,8 @@ LOST = {"add_members": 1, "update_member": 1, "delete_member": 5}
 def test_answer_lost_behind_a_proxy(call: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with Server(in_turn(None)) as server:
         monkeypatch.setenv("HTTP_PROXY", server.url)
-        with pytest.raises(LostAnswer, match=r"the connection to 127.0.0.3:9 broke"):
-            calls(CbrClient(fixed_token("http://127.0.0.3:9"), timing=Clock().timing))[call]()
+        with pytest.raises(UnknownOutcomeError, match=r"the connection to 127.0.0.3:9 broke"):
+            calls(CbrClient(fixed_token("http://127.0.0.3:9"), timing=FakeClock().timing))[call]()
     assert len(server.seen) == LOST[call]
 
 
@@ -309,8 +316,8 @@ def test_answer_lost_in_a_tunnel(call: str, certificates: Path, monkeypatch: pyt
     with Server(in_turn(None), str(certificates / "server.pem")) as server, tunnel(server.port) as (url, _):
         monkeypatch.setenv("HTTPS_PROXY", url)
         settings = fixed_token(server.url, caCert=str(certificates / "ca.pem"))
-        with pytest.raises(LostAnswer, match=rf"the connection to 127.0.0.1:{server.port} broke"):
-            calls(CbrClient(settings, timing=Clock().timing))[call]()
+        with pytest.raises(UnknownOutcomeError, match=rf"the connection to 127.0.0.1:{server.port} broke"):
+            calls(CbrClient(settings, timing=FakeClock().timing))[call]()
     assert len(server.seen) == LOST[call]
 
 

@@ -8,24 +8,24 @@ from collections.abc import Callable
 from concurrent.futures import Future, wait
 from typing import Generic, TypeVar
 
-from pulumi_cbr.api.errors import CbrError, Unreachable
-from pulumi_cbr.api.retries import Patience
+from pulumi_cbr.api.errors import CbrError, ServiceUnavailableError
+from pulumi_cbr.api.retry import Patience
 
 T = TypeVar("T")
 
 
-class JoinedCall(Generic[T]):
+class SingleFlight(Generic[T]):
     """A call that is made by the first who asks for its result, and whose result serves everybody else.
 
-    Who comes while it is on its way waits for it, for its own time at most (`Unreachable` then). A failure is told to all
+    Who comes while it is on its way waits for it, for its own time at most (`ServiceUnavailableError` then). A failure is told to all
     who wait; of failures, only those of the types `kept` serve who comes later.
 
     The call itself has the whole time of a call, whoever makes it: who has less has it made aside, and waits as all others
     do. So none fails with another's time, or sends anew what another was refused.
     """
 
-    def __init__(self, attempted: str, *, kept: tuple[type[CbrError], ...] = ()) -> None:
-        self._attempted = attempted
+    def __init__(self, operation: str, *, kept: tuple[type[CbrError], ...] = ()) -> None:
+        self._attempted = operation
         self._kept = kept
         self._lock = threading.Lock()
         self._result: Future[T] | None = None
@@ -52,7 +52,7 @@ class JoinedCall(Generic[T]):
         if mine and (patience.whole or not self._made_aside(call, result, patience)):
             self._make(call, result, patience)
         if not (result.done() or wait([result], patience.left).done):
-            raise Unreachable(f"{self._attempted}: no answer in time")
+            raise ServiceUnavailableError(f"{self._attempted}: no answer in time")
         return result.result()
 
     def _made_aside(self, call: Callable[[Patience], T], result: Future[T], patience: Patience) -> bool:
