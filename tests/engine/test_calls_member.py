@@ -12,7 +12,7 @@ from pulumi import automation as auto
 
 import pulumi_cbr as cbr
 from pulumi_cbr.simulator import Simulator
-from pulumi_cbr.simulator.listener import Listener
+from pulumi_cbr.simulator.http_server import Listener
 
 from .conftest import NewStack
 

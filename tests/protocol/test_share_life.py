@@ -242,7 +242,7 @@ def test_who_is_second_never_takes_away_what_the_first_made(
     code: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from pulumi_cbr.simulator.refusals import Refused
+    from pulumi_cbr.simulator.errors import Refused
 
     a, b = service.projects[:2]
     _add = service.state.add_members

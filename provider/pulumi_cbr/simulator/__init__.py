@@ -11,9 +11,9 @@ The same thing runs on its own as ``python -m pulumi_cbr.simulator serve``. Serv
 ``pulumi-cbr[simulator]``; importing does not.
 """
 
+from pulumi_cbr.simulator.errors import Refused
 from pulumi_cbr.simulator.faults import Fault
-from pulumi_cbr.simulator.records import Account, Backup, MemberRecord, Vault
-from pulumi_cbr.simulator.refusals import Refused
+from pulumi_cbr.simulator.models import Account, Backup, MemberRecord, Vault
 from pulumi_cbr.simulator.server import Call, Simulator
 
 __all__ = ["Account", "Backup", "Call", "Fault", "MemberRecord", "Refused", "Simulator", "Vault"]

@@ -1,7 +1,7 @@
 """The routes under ``/_simulator``, by which a simulator that runs is looked at and steered from outside.
 
-They are the simulator's own, no part of the service. They answer with JSON, and only to callers that name this
-machine as the host, so that a page in a browser cannot reach them by a name of its own.
+They are the simulator's own, no part of the service. They answer with JSON, and refuse what a browser sends for a page
+of another site. A request with a nonce gets a response that proves which simulator answers.
 """
 
 from __future__ import annotations
@@ -11,17 +11,18 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from flask import Flask, jsonify, request
+from flask import Flask, Response, jsonify, request
 
+from pulumi_cbr.simulator.app import json_body
 from pulumi_cbr.simulator.faults import Fault
-from pulumi_cbr.simulator.wire import json_body
+from pulumi_cbr.simulator.registry import NONCE_HEADER, PROOF_HEADER, sign_response
 
 if TYPE_CHECKING:
     from pulumi_cbr.simulator.server import Simulator
 
 __all__ = ["add_admin"]
 
-_HOST = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d*)?", re.IGNORECASE)
+_LOOPBACK = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d*)?", re.IGNORECASE)
 
 
 def add_admin(app: Flask, simulator: Simulator) -> None:
@@ -84,10 +85,20 @@ def add_admin(app: Flask, simulator: Simulator) -> None:
     }
 
     @app.before_request
-    def only_from_here() -> Any:
-        if request.path.startswith("/_simulator") and not _HOST.fullmatch(request.host):
-            return jsonify({"error": "only this machine steers the simulator"}), 403
+    def refuse_other_sites() -> Any:
+        if _is_admin() and _is_from_other_site():
+            return jsonify({"error": "only programs on this machine may use this route, and no web page"}), 403
         return None
+
+    @app.after_request
+    def prove(response: Response) -> Response:
+        nonce = request.headers.get(NONCE_HEADER)
+        if nonce is not None and _is_admin():
+            target, body = request.environ["REQUEST_URI"], response.get_data()
+            response.headers[PROOF_HEADER] = sign_response(
+                simulator.secret, nonce, request.method, target, response.status_code, body
+            )
+        return response
 
     @app.get("/_simulator")
     def status() -> Any:
@@ -143,6 +154,22 @@ def add_admin(app: Flask, simulator: Simulator) -> None:
             return jsonify(steps[step](wanted))
         except ValueError as no:
             return jsonify({"error": str(no)}), 400
+
+
+def _is_admin() -> bool:
+    return request.path == "/_simulator" or request.path.startswith("/_simulator/")
+
+
+def _is_from_other_site() -> bool:
+    """Return whether a browser sends the request for a page that this simulator did not serve.
+
+    A page can send it across sites, or under a name of its own that leads to this machine (DNS rebinding).
+    """
+    if not _LOOPBACK.fullmatch(request.host):
+        return True
+    if request.headers.get("Origin", f"http://{request.host}") != f"http://{request.host}":
+        return True
+    return request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin")
 
 
 def _text(wanted: dict[str, Any], name: str, default: str | None = None) -> str:

@@ -14,11 +14,11 @@ from typing import Any
 from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 
+from pulumi_cbr.simulator.errors import Refused
 from pulumi_cbr.simulator.identity import Identity, SignInRefused, Token
+from pulumi_cbr.simulator.models import Account, Backup, MemberRecord
 from pulumi_cbr.simulator.openapi import openapi_document
-from pulumi_cbr.simulator.pages import page, sort
-from pulumi_cbr.simulator.records import Account, Backup, MemberRecord
-from pulumi_cbr.simulator.refusals import Refused
+from pulumi_cbr.simulator.paging import page, sort
 from pulumi_cbr.simulator.signatures import SCHEME, SignatureRefused, check_signature
 from pulumi_cbr.simulator.state import State
 

@@ -16,29 +16,16 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from http.client import HTTPException
+from contextlib import ExitStack
 from typing import Any, NoReturn
-from urllib.error import HTTPError
-from urllib.request import ProxyHandler, Request, build_opener
 
+from pulumi_cbr.simulator.admin_client import AdminError, find_simulator
 from pulumi_cbr.simulator.faults import FORMS
-from pulumi_cbr.simulator.records import DISK, SERVER
-from pulumi_cbr.simulator.running import announced, announcements, forget
+from pulumi_cbr.simulator.models import DISK, SERVER
+from pulumi_cbr.simulator.registry import announce
 from pulumi_cbr.stdout import forget_stdout
 
 __all__ = ["main"]
-
-#: Never through a proxy: the simulator is on this machine.
-_opener = build_opener(ProxyHandler({}))
-_PATIENCE = 10.0
-
-
-class _Failed(Exception):
-    """It did not work; the text is the one line that says why."""
-
-
-class _NobodyListens(_Failed):
-    """There is nothing at the URL."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,8 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code: int = options.run(options)
         sys.stdout.flush()
-    except _Failed as failed:
-        print(f"cbr simulator: {failed}", file=sys.stderr)
+    except AdminError as failed:
+        print(f"cbr simulator: {_clean(str(failed))}", file=sys.stderr)
         return 1
     except BrokenPipeError:
         forget_stdout()
@@ -160,13 +147,17 @@ def _serve(options: argparse.Namespace) -> int:
             simulator.faults.scripted(line)
         simulator.start()
     except ImportError as missing:
-        raise _Failed(f"{missing}; install pulumi-cbr[simulator]") from missing
+        raise AdminError(f"{missing}; install pulumi-cbr[simulator]") from missing
     except OSError as problem:
-        raise _Failed(f"cannot serve: {problem.strerror or problem}") from problem
+        raise AdminError(f"cannot serve: {problem.strerror or problem}") from problem
     except ValueError as wrong:
-        raise _Failed(str(wrong)) from wrong
+        raise AdminError(str(wrong)) from wrong
     try:
-        with announced(simulator.url):
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(announce(simulator.url, simulator.secret))
+            except OSError as error:
+                print(f"cbr simulator: not announced: {error}. Name it with --url", file=sys.stderr)
             try:
                 print(simulator.url, flush=True)
                 if sys.stderr.isatty():
@@ -204,12 +195,27 @@ _OF_OTHERS = (
 _PROXIES = ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")
 _NO_PROXIES = ("no_proxy", "NO_PROXY")
 
-#: What a simulator says of itself, and nobody else does.
-_SAID = frozenset(("url", "owner", "receiver", "projects", "backups", "vaults"))
+#: What `env` prints of a simulator's answer: a shell evaluates the names.
+_SIGN_IN = (
+    "OS_AUTH_URL",
+    "OS_USERNAME",
+    "OS_PASSWORD",
+    "OS_USER_DOMAIN_NAME",
+    "OS_PROJECT_ID",
+    "OS_REGION_NAME",
+    "OS_IDENTITY_API_VERSION",
+)
 
 
 def _env(options: argparse.Namespace) -> int:
-    variables = _ask(_url(options), "GET", f"/env/{options.role}")
+    simulator = find_simulator(options.url)
+    answer = simulator.send("GET", f"/env/{options.role}")
+    variables: dict[str, str] = {}
+    for name in _SIGN_IN:
+        value = answer.get(name)
+        if not isinstance(value, str) or not value.isprintable():
+            raise AdminError(f"not a simulator's URL: {simulator.url}")
+        variables[name] = value
     # What this shell has for a real cloud would come before the simulator: empty counts as not set.
     others = [name for name in _OF_OTHERS if os.environ.get(name)]
     before = dict.fromkeys(others, "")
@@ -246,11 +252,11 @@ def _withdraw(options: argparse.Namespace) -> int:
 
 
 def _step(options: argparse.Namespace, step: str, **more: str | None) -> int:
-    url = _url(options)
-    there = _ask(url, "GET", "")
+    simulator = find_simulator(options.url)
+    there = simulator.read_status()
     ids = {name: id_ for id_, name in _names(there).items()}
     wanted = {"backup_id": options.backup, "project_id": options.project, **more}
-    member = _ask(url, "POST", f"/{step}", {name: ids.get(str(value), value) for name, value in wanted.items()})
+    member = simulator.send("POST", f"/{step}", {name: ids.get(str(value), value) for name, value in wanted.items()})
     if _wants_json(options):
         _print_json(member)
     elif member:
@@ -261,7 +267,7 @@ def _step(options: argparse.Namespace, step: str, **more: str | None) -> int:
 
 
 def _list(options: argparse.Namespace) -> int:
-    there = _ask(_url(options), "GET", "")
+    there = find_simulator(options.url).read_status()
     if _wants_json(options):
         _print_json(there)
         return 0
@@ -279,12 +285,12 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _faults(options: argparse.Namespace) -> int:
-    url = _url(options)
+    simulator = find_simulator(options.url)
     if options.clear:
-        _ask(url, "DELETE", "/faults")
+        simulator.send("DELETE", "/faults")
     for line in options.lines:
-        _ask(url, "POST", "/faults", {"script": line})
-    there = _ask(url, "GET", "/faults")
+        simulator.send("POST", "/faults", {"script": line})
+    there = simulator.send("GET", "/faults")
     if _wants_json(options):
         _print_json(there)
         return 0
@@ -325,62 +331,6 @@ def _members(members: Sequence[dict[str, Any]], names: dict[str, str]) -> None:
     _table("Members", ["Backup", "Project", "Status", "Vault"], rows)
 
 
-def _url(options: argparse.Namespace) -> str:
-    """Give the URL that was asked for, or that of the simulator that was started last and answers."""
-    if options.url:
-        url = str(options.url).rstrip("/")
-        if not _ask(url, "GET", "").keys() >= _SAID:
-            raise _Failed(f"not a simulator's URL: {url}")
-        return url
-    for url in announcements():
-        try:
-            there = _ask(url, "GET", "")
-            if there.keys() >= _SAID and there["url"] == url:
-                return url
-        except _NobodyListens:
-            forget(url)
-        except _Failed:
-            continue
-    raise _Failed("no simulator runs; start one with 'python -m pulumi_cbr.simulator serve', or name it with --url")
-
-
-def _ask(url: str, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Ask a running simulator; give its JSON answer, or fail with what it said."""
-    data = None if body is None else json.dumps(body).encode()
-    try:
-        headers = {"Content-Type": "application/json"}
-        request = Request(f"{url}/_simulator{path}", data, headers, method=method)  # noqa: S310
-        if request.type != "http":
-            raise _Failed(f"not a simulator's URL: {url}")
-        with _opener.open(request, timeout=_PATIENCE) as answer:
-            text = answer.read()
-        document = json.loads(text) if text else {}
-    except HTTPError as refused:
-        with refused:
-            raise _Failed(_reason(refused) or f"not a simulator's URL: {url}") from None
-    except OSError as problem:
-        why = getattr(problem, "reason", problem)
-        kind = _NobodyListens if isinstance(why, ConnectionRefusedError) else _Failed
-        raise kind(f"no simulator answers at {url}: {why}") from None
-    except (HTTPException, ValueError, RecursionError):
-        raise _Failed(f"not a simulator's URL: {url}") from None
-    if not isinstance(document, dict):
-        raise _Failed(f"not a simulator's URL: {url}")
-    return document
-
-
-def _reason(refused: HTTPError) -> str:
-    """Give what a simulator said no with, empty where it was none that said it."""
-    try:
-        document = json.loads(refused.read())
-    except (HTTPException, OSError, ValueError, RecursionError):
-        document = None
-    if not isinstance(document, dict):
-        return ""
-    code, message = document.get("error_code"), document.get("error_msg") or document.get("error")
-    return f"{message} ({code})" if code else str(message or "")
-
-
 # Output
 
 
@@ -400,7 +350,7 @@ def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) ->
         from rich.table import Table
         from rich.text import Text
     except ImportError as missing:
-        raise _Failed("tables need rich: install pulumi-cbr[simulator], or say --json") from missing
+        raise AdminError("tables need rich: install pulumi-cbr[simulator], or say --json") from missing
     if not rows:
         print(f"{title}: none")
         return
@@ -409,8 +359,14 @@ def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) ->
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*map(Text, row))  # a bare text is markup, and a path may have brackets
+        # Bare text would be read as markup, and a path may have brackets.
+        table.add_row(*(Text(_clean(cell)) for cell in row))
     Console().print(table)
+
+
+def _clean(text: str) -> str:
+    """Return text that a terminal shows and does not obey."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 def _port(text: str) -> int:

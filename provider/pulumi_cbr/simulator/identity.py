@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from pulumi_cbr.simulator.records import Account, Identifiers
+from pulumi_cbr.simulator.models import Account, Identifiers
 from pulumi_cbr.simulator.state import State
 
 __all__ = ["Identity", "SignInRefused", "Token"]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from pulumi_cbr.simulator.refusals import Refused
+from pulumi_cbr.simulator.errors import Refused
 
 __all__ = ["page", "sort"]
 

@@ -1,98 +1,120 @@
-"""Which simulators run on this machine: a small file each, put there and taken away by ``serve``.
+"""Announcements: one small file for each simulator that ``serve`` runs, by which the other commands find it.
 
-The folder is in ``XDG_RUNTIME_DIR``, or in the cache folder where there is none (``XDG_CACHE_HOME``, ``~/.cache``; on
-macOS ``~/Library/Caches``; on Windows ``LOCALAPPDATA``). A file may outlive its simulator, so whoever reads one asks
-the URL, and takes the file away where nobody listens.
+An announcement holds the URL and a random secret, in a folder that only this user can read. A file may outlive its
+simulator and another program may take the port. So a simulator proves with each response that it knows the secret: see
+`sign_response`. The secret itself is never sent.
 """
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
 import os
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from dataclasses import dataclass
 
-__all__ = ["FileLock", "announced", "announcements", "forget"]
+from pulumi_cbr.private_folder import PrivateFolder
+
+__all__ = [
+    "NONCE_HEADER",
+    "PROOF_HEADER",
+    "Announcement",
+    "announce",
+    "read_announcements",
+    "remove_announcement",
+    "sign_response",
+]
+
+#: A request has random text in this header if the response is to be signed.
+NONCE_HEADER = "X-Simulator-Nonce"
+#: The response has its signature in this one.
+PROOF_HEADER = "X-Simulator-Proof"
+
+_SUFFIX = ".json"
+
+
+@dataclass(frozen=True)
+class Announcement:
+    """A simulator that was announced: its URL, the secret it proves to know, and when it was started."""
+
+    url: str
+    secret: bytes
+    pid: int
+    started: float
+    #: Name of the file in the folder.
+    name: str
+
+
+def sign_response(secret: bytes, nonce: str, method: str, target: str, status: int, body: bytes) -> str:
+    """Return the signature of a response: HMAC-SHA256 in hex over the nonce, the request and the response."""
+    head = json.dumps([nonce, method, target, status]).encode()
+    return hmac.new(secret, head + b"\n" + body, hashlib.sha256).hexdigest()
 
 
 @contextmanager
-def announced(url: str) -> Iterator[None]:
-    """Announce a simulator while the context lasts. A folder that cannot be written is no error: then there is none."""
-    file = _folder() / f"{os.getpid()}-{url.rpartition(':')[2]}.json"
+def announce(url: str, secret: bytes) -> Iterator[None]:
+    """Announce a simulator while the context lasts.
+
+    Removes what killed simulators left behind. Raises OSError, before the context is entered, if the folder cannot be
+    used.
+    """
+    name = f"{os.getpid()}-{url.rpartition(':')[2]}{_SUFFIX}"
+    entry = {"url": url, "secret": secret.hex(), "pid": os.getpid(), "started": time.time()}
+    with _open_folder() as folder:
+        _read_all(folder)
+        folder.write(name, json.dumps(entry).encode())
     try:
-        with suppress(OSError):
-            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            file.write_text(json.dumps({"url": url, "started": time.time()}), encoding="utf-8")
         yield
     finally:
-        with suppress(OSError):
-            file.unlink()
+        with suppress(OSError), _open_folder() as folder:
+            folder.remove(name)
 
 
-def announcements() -> list[str]:
-    """Give the announced URLs, the latest first; not all of them need to answer."""
-    return [url for _started, url, _file in sorted(_announcements(), reverse=True)]
+def read_announcements() -> list[Announcement]:
+    """Return the announcements of processes that live, the latest first. Raises OSError for an unusable folder."""
+    with _open_folder() as folder:
+        return sorted(_read_all(folder), key=lambda found: found.started, reverse=True)
 
 
-def forget(url: str) -> None:
-    """Take away what announces a URL where nobody listens."""
-    for _started, announced_url, file in _announcements():
-        if announced_url == url:
-            with suppress(OSError):
-                file.unlink()
+def remove_announcement(announcement: Announcement) -> None:
+    """Remove the announcement of a simulator that is gone."""
+    with suppress(OSError), _open_folder() as folder:
+        folder.remove(announcement.name)
 
 
-def _announcements() -> list[tuple[float, str, Path]]:
-    found: list[tuple[float, str, Path]] = []
-    with suppress(OSError):
-        for file in _folder().glob("*.json"):
-            with suppress(OSError, ValueError, KeyError, TypeError):
-                entry = json.loads(file.read_text(encoding="utf-8"))
-                found.append((float(entry["started"]), str(entry["url"]), file))
+def _open_folder() -> PrivateFolder:
+    return PrivateFolder.in_runtime_folder("simulators")
+
+
+def _read_all(folder: PrivateFolder) -> list[Announcement]:
+    """Return the announcements; remove those of dead processes and pass over files that are none."""
+    found: list[Announcement] = []
+    for name in folder.names():
+        if not name.endswith(_SUFFIX):
+            continue
+        with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
+            if _is_dead(int(name.partition("-")[0])):
+                folder.remove(name)
+                continue
+            entry = json.loads(folder.read(name))
+            secret = bytes.fromhex(entry["secret"])
+            if secret:
+                found.append(Announcement(str(entry["url"]), secret, int(entry["pid"]), float(entry["started"]), name))
     return found
 
 
-class FileLock:
-    """Keep a state file for one simulator. Raises ValueError where another has it; on Windows nothing is kept.
-
-    An empty file beside it stays: to take it away would let two in.
-    """
-
-    def __init__(self, file: str | os.PathLike[str]) -> None:
-        path = Path(file)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._handle = open(path.with_name(f".{path.name}.lock"), "w")  # noqa: SIM115
-        if sys.platform != "win32":
-            import fcntl
-
-            try:
-                fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                self._handle.close()
-                raise ValueError(f"another simulator keeps its state in {file}") from None
-
-    def release(self) -> None:
-        """Let others have it."""
-        self._handle.close()
-
-
-def _folder() -> Path:
-    return _user_folder() / "pulumi-cbr" / "simulators"
-
-
-def _user_folder() -> Path:
-    for variable in ("XDG_RUNTIME_DIR", "XDG_CACHE_HOME"):
-        named = os.environ.get(variable)
-        if named and os.path.isabs(named):
-            # One that is not there yet is made: to pass over it would be to meet other people's simulators.
-            with suppress(OSError):
-                Path(named).mkdir(mode=0o700, parents=True, exist_ok=True)
-            if os.access(named, os.W_OK):
-                return Path(named)
-    home = Path(os.path.expanduser("~"))
+def _is_dead(pid: int) -> bool:
     if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
-    return home / "Library" / "Caches" if sys.platform == "darwin" else home / ".cache"
+        # There `os.kill` would end the process. Nobody listens at the URL of a dead one.
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return False

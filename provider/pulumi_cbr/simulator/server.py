@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import secrets
 import threading
 import time
 from collections.abc import Callable
@@ -16,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
 from pulumi_cbr.simulator.faults import Fault, Faults
+from pulumi_cbr.simulator.http_server import Answer, Drop, Listener, Request
 from pulumi_cbr.simulator.identity import Identity
-from pulumi_cbr.simulator.listener import Answer, Drop, Listener, Request
-from pulumi_cbr.simulator.records import Account, Backup, Identifiers, MemberRecord, Vault
-from pulumi_cbr.simulator.running import FileLock
+from pulumi_cbr.simulator.models import Account, Backup, Identifiers, MemberRecord, Vault
 from pulumi_cbr.simulator.state import State, Switches
+from pulumi_cbr.simulator.state_file import FileLock
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -119,6 +120,8 @@ class Simulator:
         self.identity: Identity = Identity(self.state)
         #: What goes wrong: `Faults.add`, `Faults.scripted`, `Faults.clear`.
         self.faults: Faults = Faults(self.state.seed)
+        #: Known to this simulator alone: the admin routes prove by it which simulator answers.
+        self.secret: bytes = secrets.token_bytes(32)
         #: Seconds before each answer; may be changed while it runs.
         self.latency = latency
         self._port = port
@@ -141,7 +144,7 @@ class Simulator:
                 self.state.take_up()
             if self._application is None:
                 from pulumi_cbr.simulator.admin import add_admin
-                from pulumi_cbr.simulator.wire import create_app
+                from pulumi_cbr.simulator.app import create_app
 
                 self._application = create_app(self.state, self.identity, lambda: self.url)
                 add_admin(self._application, self)

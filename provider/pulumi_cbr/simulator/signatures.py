@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
 from urllib.parse import quote, unquote, unquote_plus
 
-from pulumi_cbr.simulator.records import Account
+from pulumi_cbr.simulator.models import Account
 
 __all__ = ["SCHEME", "SKEW", "SignatureRefused", "check_signature"]
 

@@ -18,8 +18,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pulumi_cbr.simulator.records import SERVER, Account, Backup, Identifiers, MemberRecord, Vault
-from pulumi_cbr.simulator.refusals import Refused
+from pulumi_cbr.simulator.errors import Refused
+from pulumi_cbr.simulator.models import SERVER, Account, Backup, Identifiers, MemberRecord, Vault
 
 __all__ = ["MEMBER_LIMIT", "TRANSITIONS", "State", "Switches"]
 

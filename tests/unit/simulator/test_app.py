@@ -16,8 +16,8 @@ import pytest
 import requests
 
 from pulumi_cbr.simulator import Account, Simulator
-from pulumi_cbr.simulator.listener import Listener
-from pulumi_cbr.simulator.records import DISK
+from pulumi_cbr.simulator.http_server import Listener
+from pulumi_cbr.simulator.models import DISK
 
 NOW = 1_580_897_914.209782
 
@@ -574,6 +574,34 @@ def test_steering_from_this_machine(simulator: Simulator, session: requests.Sess
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "[::1", "x@localhost"])
 def test_steering_is_refused_to_other_hosts(simulator: Simulator, session: requests.Session, host: str) -> None:
     assert session.get(f"{simulator.url}/_simulator", headers={"Host": host}, timeout=5).status_code == 403
+
+
+#: Headers that a browser adds to a request of a page, and whether the page is the simulator's own.
+PAGES: list[tuple[dict[str, str], bool]] = [
+    ({"Origin": "https://evil.example"}, False),
+    ({"Origin": "null"}, False),
+    ({"Origin": "http://127.0.0.1:1"}, False),
+    ({"Origin": "{url}.evil.example"}, False),
+    ({"Sec-Fetch-Site": "cross-site"}, False),
+    ({"Sec-Fetch-Site": "same-site"}, False),
+    ({"Origin": "{url}", "Sec-Fetch-Site": "same-origin"}, True),
+    ({"Sec-Fetch-Site": "none"}, True),
+]
+
+
+@pytest.mark.parametrize(("headers", "allowed"), PAGES)
+def test_steering_is_refused_to_pages_of_others(
+    simulator: Simulator, owner: Caller, headers: dict[str, str], allowed: bool
+) -> None:
+    headers = {name: value.replace("{url}", simulator.url) for name, value in headers.items()}
+    # A form can be sent across sites without asking first, as plain text.
+    form = {"Content-Type": "text/plain", **headers}
+    denied = owner.session.post(
+        f"{simulator.url}/_simulator/deny", data='{"action": "cbr:backups:list"}', headers=form, timeout=5
+    )
+
+    assert denied.status_code == (200 if allowed else 403)
+    assert owner("GET", "/backups").status_code == (403 if allowed else 200)
 
 
 def test_steering(simulator: Simulator, session: requests.Session) -> None:

@@ -21,8 +21,8 @@ import requests
 
 from pulumi_cbr.simulator import Simulator
 from pulumi_cbr.simulator.cli import main
-from pulumi_cbr.simulator.records import DISK
-from pulumi_cbr.simulator.running import announced, announcements
+from pulumi_cbr.simulator.models import DISK
+from pulumi_cbr.simulator.registry import announce
 from pulumi_cbr.simulator.state import State
 
 COMMAND = [sys.executable, "-m", "pulumi_cbr.simulator"]
@@ -65,14 +65,6 @@ def test_serve_until_signalled(env: dict[str, str], tmp_path: Path, number: sign
         assert ended(process) == (0, "", "")
 
     assert list((tmp_path / "pulumi-cbr" / "simulators").iterdir()) == []
-
-
-def test_announced_in_a_cache_folder_that_is_not_there_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "new" / "cache"))
-    with announced("http://127.0.0.1:1"):
-        assert announcements() == ["http://127.0.0.1:1"]
-        assert len(list((tmp_path / "new" / "cache").rglob("*.json"))) == 1
 
 
 def test_help_names_each_fault_in_words() -> None:
@@ -288,7 +280,7 @@ def test_somebody_else_is_no_simulator(
             assert main([*command, "--url", url]) == 1
             assert capsys.readouterr() == ("", f"cbr simulator: not a simulator's URL: {url}\n")
 
-        with announced(cbr_simulator.url), announced(url):
+        with announce(cbr_simulator.url, cbr_simulator.secret), announce(url, b"x" * 32):
             assert main(["env"]) == 0
         assert f"{cbr_simulator.url}/v3" in capsys.readouterr().out
 

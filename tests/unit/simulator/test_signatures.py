@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 
 import pytest
 
-from pulumi_cbr.simulator.records import Account
+from pulumi_cbr.simulator.models import Account
 from pulumi_cbr.simulator.signatures import SKEW, SignatureRefused, check_signature
 from pulumi_cbr.simulator.state import State
 

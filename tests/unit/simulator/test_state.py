@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from pulumi_cbr.simulator.records import DISK, Identifiers
-from pulumi_cbr.simulator.refusals import REFUSALS, Refused
+from pulumi_cbr.simulator.errors import REFUSALS, Refused
+from pulumi_cbr.simulator.models import DISK, Identifiers
 from pulumi_cbr.simulator.state import MEMBER_LIMIT, TRANSITIONS, State, Switches
 
 NOBODY = "0" * 32
