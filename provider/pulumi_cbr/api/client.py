@@ -14,7 +14,7 @@ from pulumi_cbr.api.retry import Clock
 from pulumi_cbr.api.settings import Settings, load
 from pulumi_cbr.api.transport import Transport
 
-_PAGE = 100
+_PAGE_SIZE = 100
 _MAX_MEMBERS = 10
 
 T = TypeVar("T")
@@ -146,13 +146,15 @@ class CbrClient:
         answer = self._transport.call(operation, "GET", f"/backups/{backup}", action="cbr:backups:get")
         return _read(operation, answer, lambda data: Backup.from_dict(part(data, "backup", dict, "the answer")))
 
-    def list_backups(self, **filters: str | None) -> Iterator[Backup]:
-        """List backups, page by page as they are asked for: ``GET /backups``.
+    def list_backups(self, page_size: int = _PAGE_SIZE, /, **filters: str | None) -> Iterator[Backup]:
+        """List backups, page by page as they are asked for: ``GET /backups``. A page has 1000 backups at most.
 
         `filters` are the API's own, such as ``name, resource_id, resource_type, status, vault_id, member_status, own_type,
         sort``; None is no filter.
         """
-        return self._pages("listing the backups", "/backups", "cbr:backups:list", "backups", filters, Backup.from_dict)
+        return self._pages(
+            "listing the backups", "/backups", "cbr:backups:list", "backups", filters, Backup.from_dict, page_size
+        )
 
     def _pages(
         self,
@@ -162,6 +164,7 @@ class CbrClient:
         key: str,
         filters: Mapping[str, str | None],
         make: Callable[[Mapping[str, object]], T],
+        page_size: int = _PAGE_SIZE,
     ) -> Iterator[T]:
         def page(data: Mapping[str, object]) -> tuple[list[tuple[str, T]], int | None]:
             entries: list[tuple[str, T]] = []
@@ -179,14 +182,14 @@ class CbrClient:
         seen: set[str] = set()
         place: dict[str, str] = {}
         while True:
-            params = {**given, "limit": str(_PAGE), **place}
+            params = {**given, "limit": str(page_size), **place}
             answer = self._transport.call(operation, "GET", path, action=action, params=params)
             entries, count = _read(operation, answer, page)
             new = {id_: entry for id_, entry in entries if id_ not in seen}
             seen.update(new)
             yield from new.values()
             # A service may give less than was asked for, and tell how many there are; some tell how many are on the page.
-            if not entries or (len(entries) < _PAGE and (count is None or len(seen) >= count)):
+            if not entries or (len(entries) < min(page_size, _PAGE_SIZE) and (count is None or len(seen) >= count)):
                 return
             if not new and "marker" in place:
                 raise UnexpectedResponseError(
