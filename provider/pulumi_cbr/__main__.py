@@ -1,11 +1,14 @@
-"""``python -m pulumi_cbr doctor``: what stands between this machine and a working share."""
+"""The command line ``python -m pulumi_cbr``: its commands, and how they end."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 
 from pulumi_cbr import doctor
+from pulumi_cbr.api import CbrError
+from pulumi_cbr.shares import command as shares
 from pulumi_cbr.stdout import forget_stdout
 
 
@@ -19,14 +22,26 @@ def main() -> int:
     command.add_argument("--cloud", help="an entry of clouds.yaml, as a resource's `cloud`")
     command.add_argument("--stack", help="read the configuration of this stack (default: the one that is selected)")
     command.add_argument("--json", action="store_true", help="for scripts")
+    listing = commands.add_parser(
+        "shares", help=shares.SUMMARY, description=f"{shares.SUMMARY[0].upper()}{shares.SUMMARY[1:]}. Changes nothing."
+    )
+    shares.add_arguments(listing)
     given = parser.parse_args()
+    run: dict[str, Callable[[argparse.Namespace], int]] = {"doctor": _run_doctor, "shares": shares.run}
     try:
-        code = doctor.run(cloud=given.cloud, stack=given.stack, as_json=given.json)
+        code = run[given.command](given)
         sys.stdout.flush()
     except BrokenPipeError:
         forget_stdout()
         return 1
+    except CbrError as error:
+        print(f"cbr: {error}", file=sys.stderr)
+        return 1
     return code
+
+
+def _run_doctor(given: argparse.Namespace) -> int:
+    return doctor.run(cloud=given.cloud, stack=given.stack, as_json=given.json)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ imports nothing of the package, so that every other module may use it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 # Settings and signing in
 
 # Requests and responses
@@ -17,5 +19,54 @@ from __future__ import annotations
 # Acceptances and takeovers
 
 # Commands
+
+NO_PULUMI = "`pulumi` is not on PATH"
+
+
+def wrong_age(text: str) -> str:
+    """An age that cannot be read."""
+    return f"not an age: {text!r}. Write a number and a unit, such as 90m, 12h, 30d or 8w"
+
+
+def wrong_sort(key: str, keys: Iterable[str]) -> str:
+    """A key that shares cannot be sorted by."""
+    return f"not a sort key: {key!r}. Use {', '.join(keys)}, each with :asc or :desc"
+
+
+def wrong_column(name: str, names: Iterable[str]) -> str:
+    """A column that there is not."""
+    return f"not a column: {name!r}. Use {', '.join(names)}"
+
+
+def fail_on_unmanaged_needs_stack() -> str:
+    """`--fail-on-unmanaged` without a stack to compare with."""
+    return "--fail-on-unmanaged compares with stacks. Name them with --stack"
+
+
+def stack_unreadable(stack: str, reason: str) -> str:
+    """The state of a stack that cannot be read."""
+    return f"reading stack {stack} failed: {reason}. Check its name and the backend (`pulumi stack ls --all`)"
+
+
+def members_are_secret(urn: str) -> str:
+    """A set whose members the state has as a secret."""
+    return f"reading {urn} failed: its members are a secret. Leave its stack out"
+
+
+def import_of_several_clouds() -> str:
+    """An import file for shares of more than one cloud."""
+    return "--adopt import writes one file for one cloud: an import has no `cloud`. Give one --cloud at a time"
+
+
+def file_unwritable(file: str, reason: str) -> str:
+    """A file that cannot be written."""
+    return f"writing {file} failed: {reason}. Choose another file"
+
+
+def adoption_summary(count: int, left_out: Mapping[str, int]) -> str:
+    """How many shares an import file or a program has, and how many not, by reason."""
+    reasons = ", ".join(f"{number} {reason}" for reason, number in left_out.items())
+    return f"{count} {'share' if count == 1 else 'shares'} to adopt" + (f"; left out: {reasons}" if reasons else "")
+
 
 # The first-class provider

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from pulumi_cbr.lifecycle.controller import UNKNOWN
 
 from protocol.plugin import Plugin
+from pulumi_cbr.lifecycle.controller import UNKNOWN
 from pulumi_cbr.simulator import Simulator
 
 KIND = "BackupShareMember"

@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from pulumi_cbr.lifecycle.controller import UNKNOWN
 
 from protocol.conftest import PluginWith
 from protocol.plugin import Plugin
+from pulumi_cbr.lifecycle.controller import UNKNOWN
 from pulumi_cbr.simulator import Fault, Simulator
 
 KIND = "BackupShareMember"

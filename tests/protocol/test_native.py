@@ -21,11 +21,11 @@ from google.protobuf import empty_pb2
 from google.protobuf.json_format import MessageToDict, ParseDict
 from google.protobuf.struct_pb2 import Struct
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2, provider_pb2_grpc
-from pulumi_cbr.lifecycle.controller import UNKNOWN
 
 from protocol.conftest import Backups, PluginWith
 from protocol.plugin import HookFailed, Plugin
 from pulumi_cbr.api.settings import SETTINGS
+from pulumi_cbr.lifecycle.controller import UNKNOWN
 from pulumi_cbr.simulator import Fault, Simulator
 from waiting import wait_until
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from pulumi_cbr.lifecycle.controller import UNKNOWN
 
 from protocol.plugin import Plugin
+from pulumi_cbr.lifecycle.controller import UNKNOWN
 from pulumi_cbr.simulator import Simulator
 
 KIND = "BackupShare"

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from pulumi_cbr.lifecycle.controller import UNKNOWN
 
 from protocol.plugin import HookFailed, Plugin
+from pulumi_cbr.lifecycle.controller import UNKNOWN
 from pulumi_cbr.simulator import Fault, Simulator
 from waiting import wait_until
 

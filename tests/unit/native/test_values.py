@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pulumi.provider.experimental.property_value import PropertyValue
-from pulumi_cbr.lifecycle.controller import UNKNOWN
 
+from pulumi_cbr.lifecycle.controller import UNKNOWN
 from pulumi_cbr.native.names import camel, snake
 from pulumi_cbr.native.values import plain, wired
 

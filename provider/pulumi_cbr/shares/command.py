@@ -1,0 +1,191 @@
+"""The command line ``python -m pulumi_cbr shares``: read the arguments, ask, and print."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TypeVar
+
+from pulumi_cbr import messages
+from pulumi_cbr.api import CbrClient, CbrError, load
+from pulumi_cbr.shares import adopt, formats, known
+from pulumi_cbr.shares.collect import Listing, Source, list_own, list_received
+from pulumi_cbr.shares.model import STATUSES, Share
+from pulumi_cbr.shares.page import page
+from pulumi_cbr.shares.progress import Bar
+from pulumi_cbr.shares.select import DEFAULT_SORT, SORT_KEYS, Filters, duration, sort, sort_order
+
+SUMMARY = "list who can see the project's backups, or what is shared with it"
+
+#: Exit code if `--fail-on-unmanaged` finds a share that no stack has.
+UNMANAGED = 3
+
+#: Calls at a time, of all clouds together.
+PARALLEL = 32
+
+_EPILOG = f"""\
+Exit codes: 0 done, 1 failed, 2 wrong arguments, {UNMANAGED} --fail-on-unmanaged found a share that no stack has.
+Texts of filters are IDs or names, with * and ? as in file names. Each filter may be given several times.
+"""
+
+T = TypeVar("T")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = _EPILOG
+    what = parser.add_argument_group("what is listed")
+    what.add_argument("--received", action="store_true", help="what is shared with the project, not what it shares")
+    what.add_argument(
+        "--cloud",
+        action="append",
+        default=[],
+        help="an entry of clouds.yaml; several list several projects in one view",
+    )
+    what.add_argument("--project", action="append", default=[], help="shared with this project (received: by it)")
+    what.add_argument("--status", action="append", default=[], choices=STATUSES, help="in this status")
+    what.add_argument("--server", action="append", default=[], help="backups of this server or disk")
+    what.add_argument(
+        "--vault", action="append", default=[], help="backups in this vault, the owner's or the receiver's"
+    )
+    what.add_argument(
+        "--older-than",
+        type=_argument(duration),
+        metavar="AGE",
+        help="shared for at least so long, such as 12h, 30d, 8w",
+    )
+    what.add_argument(
+        "--sort",
+        type=_argument(sort_order),
+        default=sort_order(DEFAULT_SORT),
+        metavar="KEY[:desc],...",
+        help=f"the order, by {', '.join(SORT_KEYS)} (default: {DEFAULT_SORT})",
+    )
+    how = parser.add_argument_group("how it is shown").add_mutually_exclusive_group()
+    how.add_argument("--json", action="store_true", help="every field, for programs")
+    how.add_argument("--csv", action="store_true", help="every field, for spreadsheets")
+    how.add_argument(
+        "--columns", type=_argument(_columns), metavar="NAME,...", help=f"of the table: {', '.join(formats.COLUMNS)}"
+    )
+    how.add_argument("--html", metavar="FILE", help="write one page that draws them: a map, a search, and the table")
+    stacks = parser.add_argument_group("what Pulumi knows")
+    stacks.add_argument(
+        "--stack", action="append", default=[], help="mark what this stack manages, read by `pulumi stack export`"
+    )
+    stacks.add_argument("--cwd", metavar="FOLDER", help="the folder of the stacks' Pulumi project (default: this one)")
+    stacks.add_argument(
+        "--fail-on-unmanaged", action="store_true", help=f"exit with {UNMANAGED} if no --stack has one of the shares"
+    )
+    how.add_argument(
+        "--adopt",
+        choices=("import", "python"),
+        help="print what brings the unmanaged shares under management: the file for `pulumi import --file`, or a program",
+    )
+    stacks.add_argument(
+        "--adopt-as", choices=("members", "sets"), default="members", help="one resource a share, or one a backup"
+    )
+    stacks.add_argument(
+        "--flavor", choices=("dynamic", "native"), default="dynamic", help="of the program that --adopt python prints"
+    )
+
+
+def run(given: argparse.Namespace) -> int:
+    """List what the arguments ask for, print it, and return the exit code. Raises `CbrError`."""
+    if given.fail_on_unmanaged and not given.stack:
+        raise CbrError(messages.fail_on_unmanaged_needs_stack())
+    now = datetime.now(timezone.utc)
+    filters = Filters(
+        projects=tuple(given.project),
+        statuses=tuple(given.status),
+        servers=tuple(given.server),
+        vaults=tuple(given.vault),
+        older_than=given.older_than,
+    )
+    managed = [share for stack in given.stack for share in known.read_stack(stack, folder=given.cwd)]
+    listings = _listings(given, filters, now)
+    everything = known.mark(listings, managed) if given.stack else [s for each in listings for s in each.shares]
+    shares = sort((share for share in everything if filters.match(share, now)), given.sort)
+    _print(given, shares, everything, now)
+    if given.fail_on_unmanaged and any(share.known == "unmanaged" for share in shares):
+        return UNMANAGED
+    return 0
+
+
+def _listings(given: argparse.Namespace, filters: Filters, now: datetime) -> list[Listing]:
+    sources = [Source(cloud, CbrClient(load(cloud=cloud))) for cloud in dict.fromkeys(given.cloud or [None])]
+    whole = bool(given.stack)
+    # Programs name the vault that accepted; nothing else is worth a call for each share.
+    details = bool(given.vault) or given.adopt == "python"
+    with ThreadPoolExecutor(PARALLEL) as calls, ThreadPoolExecutor(len(sources)) as projects, Bar() as bar:
+
+        def one(source: Source) -> Listing:
+            if given.received:
+                return list_received(source, filters, calls, bar.part(), whole=whole, details=details)
+            return list_own(source, filters, now, calls, bar.part(), whole=whole)
+
+        listings = list(projects.map(one, sources))
+    # Two entries of clouds.yaml may sign in to one project.
+    return list({listing.project_id: listing for listing in reversed(listings)}.values())[::-1]
+
+
+def _print(given: argparse.Namespace, shares: list[Share], everything: list[Share], now: datetime) -> None:
+    if given.adopt:
+        _print_adoption(given, shares, everything)
+    elif given.html:
+        _write(Path(given.html), page(shares, now))
+        print(formats.summary(shares))
+    elif given.json:
+        print(formats.to_json(shares), end="")
+    elif given.csv:
+        print(formats.to_csv(shares), end="")
+    else:
+        terminal = sys.stdout.isatty()
+        width = shutil.get_terminal_size().columns if terminal else None
+        color = terminal and "NO_COLOR" not in os.environ
+        if shares:
+            print(formats.table(shares, now, columns=given.columns, width=width, color=color))
+        print(formats.summary(shares))
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise CbrError(messages.file_unwritable(str(file), error.strerror or str(error))) from error
+
+
+def _print_adoption(given: argparse.Namespace, shares: list[Share], everything: list[Share]) -> None:
+    found = adopt.adoptable(shares, needs_vault=given.adopt == "python")
+    as_sets = given.adopt_as == "sets"
+    if given.adopt == "import":
+        print(adopt.import_file(found.shares, everything, as_sets=as_sets), end="")
+    else:
+        print(adopt.program(found.shares, flavor=given.flavor, as_sets=as_sets), end="")
+    print(messages.adoption_summary(len(found.shares), found.left_out), file=sys.stderr)
+
+
+def _columns(text: str) -> tuple[str, ...]:
+    names = tuple(part.strip() for part in text.split(","))
+    for name in names:
+        if name not in formats.COLUMNS:
+            raise ValueError(messages.wrong_column(name, formats.COLUMNS))
+    return names
+
+
+def _argument(read: Callable[[str], T]) -> Callable[[str], T]:
+    """Have argparse show the text of a ValueError, which it otherwise replaces by its own."""
+
+    def argument(text: str) -> T:
+        try:
+            return read(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return argument

@@ -1,0 +1,253 @@
+"""`python -m pulumi_cbr shares` against the simulated service: each option, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pulumi_cbr import __main__ as command
+from pulumi_cbr.simulator import Simulator
+from unit.signing_in import sign_in
+
+#: Run the command: its exit code and what it wrote to standard output and to standard error.
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def simulator(cbr_simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> Simulator:
+    """Four shares of two backups: one of each status, and one more pending."""
+    sign_in(monkeypatch, cbr_simulator.env())
+    one, two = cbr_simulator.backups[0].id, cbr_simulator.backups[7].id
+    cbr_simulator.share(one, cbr_simulator.projects[0], "accepted")
+    cbr_simulator.share(one, cbr_simulator.projects[1], "rejected")
+    cbr_simulator.share(two, cbr_simulator.projects[0])
+    cbr_simulator.share(two, cbr_simulator.projects[2])
+    return cbr_simulator
+
+
+@pytest.fixture
+def run(simulator: Simulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    def shares(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["pulumi_cbr", "shares", *arguments])
+        try:
+            code = command.main()
+        except SystemExit as wrong:
+            code = int(wrong.code or 0)
+        told = capsys.readouterr()
+        return code, told.out, told.err
+
+    return shares
+
+
+def listed(told: str) -> list[dict[str, Any]]:
+    records: list[dict[str, Any]] = json.loads(told)["shares"]
+    return records
+
+
+def test_shares_prints_table_and_summary(simulator: Simulator, run: Run) -> None:
+    code, out, err = run()
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0].startswith("BACKUP")
+    assert len(lines) == 1 + 4 + 2
+    assert lines[-1] == "4 shares of 2 backups, 3 other projects: 2 pending, 1 accepted, 1 rejected"
+    assert sum(simulator.projects[0] in line for line in lines) == 2
+    # It looked, and changed nothing.
+    assert {call.method for call in simulator.calls if "auth/tokens" not in call.path} == {"GET"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "found"),
+    [
+        (("--project", "{project}"), 2),
+        (("--project", "{project}", "--status", "pending"), 1),
+        (("--status", "pending", "--status", "rejected"), 3),
+        (("--server", "{server}"), 2),
+        (("--server", "{server_name}"), 2),
+        (("--server", "{server}", "--server", "*"), 4),
+        (("--vault", "{vault}"), 4),
+        (("--vault", "{dest_vault}"), 1),
+        (("--older-than", "1h"), 0),
+        (("--older-than", "0m"), 4),
+    ],
+)
+def test_shares_filters(simulator: Simulator, run: Run, arguments: Sequence[str], found: int) -> None:
+    backup, project = simulator.backups[0], simulator.projects[0]
+    values = {
+        "project": project,
+        "server": backup.resource_id,
+        "server_name": backup.resource_name,
+        "vault": backup.vault_id,
+        "dest_vault": simulator.members(backup.id)[project].vault_id,
+    }
+    simulator.advance(-3600 * 24)
+    _, out, _ = run("--json", *(argument.format(**values) for argument in arguments))
+    assert len(listed(out)) == found
+
+
+def test_shares_sorts(run: Run) -> None:
+    statuses = [record["status"] for record in listed(run("--json", "--sort", "status:desc")[1])]
+    assert statuses == sorted(statuses, reverse=True)
+
+
+def test_shares_received_lists_for_the_receiver(
+    simulator: Simulator, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sign_in(monkeypatch, simulator.env("receiver"))
+    code, out, _ = run("--received", "--json")
+    assert code == 0
+    assert {(record["backup_id"], record["status"]) for record in listed(out)} == {
+        (simulator.backups[0].id, "accepted"),
+        (simulator.backups[7].id, "pending"),
+    }
+    assert "1 share of 1 backup, 1 other project: 1 pending" in run("--received", "--status", "pending")[1]
+
+
+@pytest.mark.parametrize("option", ["--csv", "--columns=backup_id,status"])
+def test_shares_prints_for_programs(run: Run, option: str) -> None:
+    assert len(run(option)[1].splitlines()) == (5 if option == "--csv" else 7)
+
+
+@pytest.fixture
+def clouds(simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    entries: dict[str, Any] = {}
+    for name, role in (("a", "owner"), ("same", "owner"), ("b", "receiver")):
+        env = simulator.env(role)
+        keys = ("auth_url", "username", "password", "user_domain_name", "project_id")
+        entries[name] = {"auth": {key: env[f"OS_{key.upper()}"] for key in keys}, "region_name": env["OS_REGION_NAME"]}
+    file = tmp_path / "clouds.yaml"
+    file.write_text(yaml.safe_dump({"clouds": entries}))
+    monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(file))
+    for name in simulator.env():
+        monkeypatch.delenv(name)
+
+
+@pytest.mark.filterwarnings("ignore:Support for InfluxDB")
+@pytest.mark.usefixtures("clouds")
+def test_shares_of_several_clouds_in_one_view(simulator: Simulator, run: Run) -> None:
+    code, out, err = run("--cloud", "a", "--cloud", "b", "--cloud", "a", "--json")
+    assert (code, err) == (0, "")
+    assert [record["cloud"] for record in listed(out)] == ["a"] * 4
+    # Two names of one project show its shares once.
+    assert len(listed(run("--cloud", "a", "--cloud", "same", "--json")[1])) == 4
+
+
+@pytest.fixture
+def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A stand-in for the engine's command line, which prints the file `state.json` of its folder."""
+    folder = tmp_path / "engine"
+    folder.mkdir()
+    script = f"""#!/bin/sh
+echo "$@" >>{folder}/asked
+pwd >>{folder}/asked
+[ -f {folder}/state.json ] || {{ echo "error: no such stack" >&2; exit 1; }}
+cat {folder}/state.json
+"""
+    (folder / "pulumi").write_text(script)
+    (folder / "pulumi").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    return folder
+
+
+def state(*pairs: tuple[str, str], project: str) -> str:
+    resources = [
+        {
+            "type": "cbr:index:BackupShareMember",
+            "urn": f"urn:pulumi:prod::p::cbr:index:BackupShareMember::r{number}",
+            "id": "/".join(pair),
+            "outputs": {"sourceProjectId": project},
+        }
+        for number, pair in enumerate(pairs)
+    ]
+    return json.dumps({"deployment": {"resources": resources}})
+
+
+def test_shares_marks_what_a_stack_knows(simulator: Simulator, run: Run, engine: Path, tmp_path: Path) -> None:
+    one, two = simulator.backups[0].id, simulator.backups[7].id
+    own = simulator.owner.project_id
+    (engine / "state.json").write_text(state((one, simulator.projects[0]), (two, simulator.projects[5]), project=own))
+    code, out, _ = run("--stack", "acme/p/prod", "--cwd", str(tmp_path), "--json", "--sort", "known")
+    assert code == 0
+    assert [record["known"] for record in listed(out)] == ["gone", "managed", "unmanaged", "unmanaged", "unmanaged"]
+    asked = (engine / "asked").read_text().splitlines()
+    assert asked == ["stack export --stack acme/p/prod --non-interactive", str(tmp_path)]
+    table = run("--stack", "prod", "--stack", "test")[1]
+    assert "prod/r0, test/r0" in table
+    assert "; 3 unmanaged" in table
+    assert len(listed(run("--stack", "prod", "--status", "gone", "--json")[1])) == 1
+
+
+def test_shares_fails_on_unmanaged_with_code_3(simulator: Simulator, run: Run, engine: Path) -> None:
+    one = simulator.backups[0].id
+    (engine / "state.json").write_text(state((one, simulator.projects[0]), project=simulator.owner.project_id))
+    code, out, _ = run("--stack", "prod", "--fail-on-unmanaged")
+    assert code == 3
+    assert "unmanaged" in out
+    assert run("--stack", "prod", "--fail-on-unmanaged", "--status", "accepted")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("--fail-on-unmanaged",), 1, "cbr: --fail-on-unmanaged compares with stacks. Name them with --stack\n"),
+        (("--stack", "prod"), 1, "cbr: reading stack prod failed: no such stack. Check its name and the backend"),
+        (("--sort", "size"), 2, "argument --sort: not a sort key: 'size'"),
+        (("--columns", "status,size"), 2, "argument --columns: not a column: 'size'"),
+        (("--older-than", "long"), 2, "argument --older-than: not an age: 'long'"),
+        (("--json", "--csv"), 2, "not allowed with argument"),
+        (("--html", "/nowhere/page.html"), 1, "cbr: writing /nowhere/page.html failed: No such file or directory"),
+    ],
+)
+@pytest.mark.usefixtures("engine")
+def test_shares_fails_with_one_line(run: Run, arguments: Sequence[str], code: int, message: str) -> None:
+    ended, out, err = run(*arguments)
+    assert (ended, out) == (code, "")
+    assert message in err.splitlines(keepends=True)[-1]
+
+
+def test_shares_without_pulumi_says_so(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert "reading stack prod failed: `pulumi` is not on PATH" in run("--stack", "prod")[2]
+
+
+@pytest.mark.parametrize("text", ["[]", "not JSON", '{"deployment": 1}'])
+def test_shares_refuses_what_is_no_state(run: Run, engine: Path, text: str) -> None:
+    (engine / "state.json").write_text(text)
+    code, _, err = run("--stack", "prod")
+    assert code == 1
+    assert "the export is not a stack's state" in err
+
+
+def test_shares_adopts_what_is_unmanaged(simulator: Simulator, run: Run, engine: Path) -> None:
+    one = simulator.backups[0].id
+    (engine / "state.json").write_text(state((one, simulator.projects[0]), project=simulator.owner.project_id))
+    code, out, err = run("--stack", "prod", "--adopt", "import")
+    assert code == 0
+    assert len(json.loads(out)["resources"]) == 3
+    assert err == "3 shares to adopt; left out: 1 managed\n"
+    _, out, _ = run("--stack", "prod", "--adopt", "python", "--adopt-as", "sets", "--flavor", "native")
+    assert "import pulumi_cbr.native as cbr" in out
+    assert out.count("BackupShare(") == 1
+
+
+def test_shares_writes_a_page(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "page.html"
+    code, out, _ = run("--html", str(file))
+    assert code == 0
+    assert out.startswith("4 shares of 2 backups")
+    assert file.read_text().count('<button type="button" class="dot') == 4
+
+
+def test_shares_ends_quietly_if_nobody_reads(simulator: Simulator) -> None:
+    environment: Mapping[str, str] = {**os.environ, **simulator.env()}
+    program = f"{sys.executable} -m pulumi_cbr shares --json | head -c 1"
+    told = subprocess.run(program, shell=True, env=environment, capture_output=True, text=True, check=False)
+    assert (told.stdout, told.stderr) == ("{", "")
