@@ -12,6 +12,27 @@ from collections.abc import Iterable, Mapping
 
 # Requests and responses
 
+
+def not_sent_in_time(operation: str) -> str:
+    """Return the error of a call that had no time left before it was sent."""
+    return f"{operation} failed: timed out before it was sent. Raise cbr:timeout or customTimeouts, then run again"
+
+
+def no_response_in_time(operation: str) -> str:
+    """Return the error of a call whose response did not come in time."""
+    return f"{operation} failed: no response in time. Check the network, then run again"
+
+
+def retry(reason: str, wait: float) -> str:
+    """Return the log line of a wait before a retry."""
+    return f"{reason}. Trying again in {wait:.1f} s"
+
+
+def outage(reason: str, wait: float) -> str:
+    """Return the warning at the start of an outage."""
+    return f"{retry(reason, wait)}. Further waits are not shown"
+
+
 # Inputs
 
 # Shares

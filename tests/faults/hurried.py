@@ -10,14 +10,19 @@ from __future__ import annotations
 import runpy
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import replace
+from typing import TypeVar
 
-from pulumi_cbr.api.retry import Clock
+from pulumi_cbr.api.retry import CallLimits, Clock
 from pulumi_cbr.api.settings import Settings
+from pulumi_cbr.api.single_flight import SingleFlight
 from pulumi_cbr.lifecycle.session import CloudSession
 
+T = TypeVar("T")
+
 _as_it_is = CloudSession.__init__
+_wait_for_call = SingleFlight.do
 
 
 class _FakeClock(threading.local):
@@ -33,16 +38,22 @@ class _FakeClock(threading.local):
         self.seconds += seconds
 
 
-def _hurried(self: CloudSession, settings: Settings, timing: Clock | None) -> None:
+def _hurried(self: CloudSession, settings: Settings, timing: Clock | None, limits: CallLimits) -> None:
     timing, clock = timing or Clock(), _FakeClock()
     sleep = timing.sleep
     hurried = replace(
         timing, clock=clock, sleep=lambda seconds: clock.wait(sleep, seconds), random_fraction=lambda: 0.5
     )
-    _as_it_is(self, settings, hurried)
+    _as_it_is(self, settings, hurried, limits)
+
+
+def _do(self: SingleFlight[T], key: Hashable, call: Callable[[], T], timeout: float) -> T:
+    # The clock of a caller that waits for another thread stands still.
+    return _wait_for_call(self, key, call, 600.0)
 
 
 if __name__ == "__main__":
+    SingleFlight.do = _do  # type: ignore[method-assign]
     CloudSession.__init__ = _hurried  # type: ignore[method-assign]
     del sys.argv[0]
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

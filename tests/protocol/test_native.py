@@ -423,7 +423,7 @@ def test_custom_timeouts_and_cancel_end_a_wait_for_anothers_sign_in(own_service:
         signing_in = in_the_background(lambda: plugin.create(KIND, {"backup_id": one, "dest_project_id": project}))
         assert met.wait(LONG)
         hurried = in_the_background(lambda: create_in(plugin, two, project, 0.5))
-        with pytest.raises(HookFailed, match=r"^cbr: signing in at \S+: no answer in time$"):
+        with pytest.raises(HookFailed, match=r"^cbr: signing in at \S+ failed: no response in time"):
             hurried.result(LONG / 4)
         waiting = in_the_background(lambda: plugin.create(KIND, {"backup_id": three, "dest_project_id": project}))
         plugin._call("Cancel", empty_pb2.Empty())
@@ -509,7 +509,9 @@ def test_log_goes_to_the_engine_by_severity_and_resource(own_service: Simulator,
     engine.stop(None)
     severity, urn, message = entries.pop()
     assert (severity, urn) == ("WARNING", URN)
-    assert re.fullmatch(rf"cbr: sharing backup {backup} .*\. Trying again in \d+\.0 s \(1 of 4\)", message)
+    assert re.fullmatch(
+        rf"cbr: sharing backup {backup} .*\. Trying again in \d+\.0 s\. Further waits are not shown", message
+    )
     # The calls themselves are told with -v=9 only.
     assert bool(entries) == ("--logtostderr" in options)
     assert own_service.owner.password not in str(entries)

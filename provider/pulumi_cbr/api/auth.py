@@ -15,6 +15,7 @@ from requests import PreparedRequest
 from requests.auth import AuthBase
 from urllib3.exceptions import HTTPError
 
+from pulumi_cbr import messages
 from pulumi_cbr.api import ids
 from pulumi_cbr.api.errors import (
     CbrError,
@@ -30,6 +31,7 @@ from pulumi_cbr.api.errors import (
 from pulumi_cbr.api.http import failure, hidden, is_network_error, new_session
 from pulumi_cbr.api.models import MalformedResponse
 from pulumi_cbr.api.responses import ApiResponse
+from pulumi_cbr.api.retry import Backoff, Deadline
 from pulumi_cbr.api.settings import SETTINGS, Settings, check_url
 from pulumi_cbr.api.signing import AccessKeyAuth
 from pulumi_cbr.api.single_flight import SingleFlight
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
     from keystoneauth1.access.access import AccessInfo
     from keystoneauth1.identity.base import BaseIdentityPlugin
 
-    from pulumi_cbr.api.retry import Clock, Patience
+    from pulumi_cbr.api.retry import CallLimits, Clock
 
 #: A token is renewed this long (seconds) before its end, or a tenth of its life where that is less.
 _RENEWED_BEFORE = 120.0
@@ -69,7 +71,7 @@ class Fetch(Protocol):
     """What signing in needs of the transport: one GET of the identity service, signed, with its retries."""
 
     def __call__(
-        self, operation: str, url: str, *, params: Mapping[str, str], signing_in: Authenticator, patience: Patience
+        self, operation: str, url: str, *, params: Mapping[str, str], authenticator: Authenticator
     ) -> ApiResponse: ...
 
 
@@ -79,16 +81,16 @@ class Authenticator(Protocol):
     #: What to do when the service does not accept the credentials.
     advice: str
 
-    def auth(self, patience: Patience) -> AuthBase:
+    def auth(self, deadline: Deadline) -> AuthBase:
         """Give what signs a request; signs in first where that needs a call."""
 
     def renew(self, refused: AuthBase) -> bool:
         """Forget what was refused; tell whether another sign-in may help."""
 
-    def project_id(self, patience: Patience) -> str:
+    def project_id(self, deadline: Deadline) -> str:
         """Give the own project's ID."""
 
-    def endpoint(self, patience: Patience) -> str:
+    def endpoint(self, deadline: Deadline) -> str:
         """Give the service's URL, with or without ``/v3/<project id>``."""
 
     def secrets(self) -> Iterable[str]:
@@ -115,11 +117,12 @@ class TokenAuthenticator:
     #: The credentials are right then: they gave the token.
     advice = "The identity service gave a new token, which is not accepted here: check the endpoint and the region"
 
-    def __init__(self, settings: Settings, timing: Clock) -> None:
+    def __init__(self, settings: Settings, timing: Clock, limits: CallLimits) -> None:
         from keystoneauth1.session import Session
 
         self._settings = settings
         self._timing = timing
+        self._limits = limits
         self._lock = threading.Lock()
         self._plugin = _plugin(settings)
         self._answers: list[ApiResponse] = []
@@ -131,21 +134,21 @@ class TokenAuthenticator:
         self._attempted = f"signing in at {settings.auth_url or f'the cloud `{settings.cloud}`'}"
         self._refusal: tuple[float, CbrError] | None = None
         self._check = f"Check {_CREDENTIALS[settings.method]}, and the project"
-        self._signing_in = SingleFlight[_Token](self._attempted)
+        self._flight = SingleFlight[_Token]()
+        self._token: _Token | None = None
 
-    def auth(self, patience: Patience) -> AuthBase:
-        return TokenAuth(self._signed_in(patience).token)
+    def auth(self, deadline: Deadline) -> AuthBase:
+        return TokenAuth(self._signed_in(deadline).token)
 
     def renew(self, refused: AuthBase) -> bool:
         with self._lock:
-            known = self._signing_in.known
             # Another thread may have renewed it already.
-            if isinstance(refused, TokenAuth) and known and refused.token == known.token:
-                self._signing_in = SingleFlight(self._attempted)
+            if isinstance(refused, TokenAuth) and self._token and refused.token == self._token.token:
+                self._token = None
         return True
 
-    def project_id(self, patience: Patience) -> str:
-        found = self._signed_in(patience).project_id
+    def project_id(self, deadline: Deadline) -> str:
+        found = self._signed_in(deadline).project_id
         wanted = self._settings.project_id
         if not found:
             raise SettingsError(
@@ -159,11 +162,11 @@ class TokenAuthenticator:
             )
         return found
 
-    def endpoint(self, patience: Patience) -> str:
+    def endpoint(self, deadline: Deadline) -> str:
         if self._settings.endpoint:
             return self._settings.endpoint
         try:
-            services = self._signed_in(patience).access.service_catalog.get_endpoints(interface="public")
+            services = self._signed_in(deadline).access.service_catalog.get_endpoints(interface="public")
             entries = [entry for entry in services.get("cbr", ()) if entry and entry.get("url")]
             by_region = {str(entry.get("region_id") or entry.get("region")): str(entry["url"]) for entry in entries}
             there = ", ".join(sorted(services)) or "nothing"
@@ -190,32 +193,50 @@ class TokenAuthenticator:
     def secrets(self) -> Iterable[str]:
         return list(self._tokens)
 
-    def _signed_in(self, patience: Patience) -> _Token:
-        with self._lock:
-            known = self._signing_in.known
-            if known and self._timing.clock() >= known.until:
-                self._signing_in = SingleFlight(self._attempted)
-            signing_in = self._signing_in
-        return signing_in.result(self._sign_in, patience)
+    def _signed_in(self, deadline: Deadline) -> _Token:
+        token = self._valid_token()
+        if token:
+            return token
+        deadline.check(self._attempted)
+        try:
+            return self._flight.do("token", self._sign_in, deadline.remaining)
+        except TimeoutError:
+            raise ServiceUnavailableError(messages.no_response_in_time(self._attempted)) from None
 
-    def _sign_in(self, patience: Patience) -> _Token:
+    def _valid_token(self) -> _Token | None:
+        with self._lock:
+            token = self._token
+        return token if token and self._timing.clock() < token.until else None
+
+    def _sign_in(self) -> _Token:
+        # Another sign-in may have ended between the caller's look at the token and this call.
+        token = self._valid_token()
+        if token:
+            return token
         if self._refusal and self._timing.clock() < self._refusal[0]:
             raise self._refusal[1]
+        deadline = Deadline(self._timing, self._settings.timeout)
+        backoff = Backoff(
+            self._timing, deadline, self._settings.max_retries, self._limits.notices, self._settings.auth_url or ""
+        )
         while True:
             self._answers.clear()
             # When a token is renewed is decided here, by how long it lives: keystoneauth1 goes by the time of day.
             self._plugin.invalidate()
-            self._session.timeout = patience.for_one_try(repeatable=True)
+            self._session.timeout = deadline.attempt_timeout(repeatable=True)
             try:
                 grant = self._granted(self._plugin.get_access(self._session))
             except Exception as error:  # keystoneauth1 leaks KeyError and the like where the answer is odd
                 problem, again, retry_after = self._problem(error)
-                if not (again and patience.again(str(problem), retry_after)):
+                throttled = isinstance(problem, Throttled)
+                if not (again and backoff.wait_before_retry(str(problem), retry_after, throttled=throttled)):
                     if isinstance(problem, (NotSignedIn, NotAllowed)) and not self._tokens:
                         self._refusal = self._timing.clock() + _REFUSED_FOR, problem
                     raise problem from error
             else:
-                self._tokens.add(grant.token)
+                with self._lock:
+                    self._tokens.add(grant.token)
+                    self._token = grant
                 return grant
 
     def _granted(self, access: AccessInfo) -> _Token:
@@ -274,16 +295,16 @@ class FixedTokenAuthenticator:
         self._settings = settings
         self.advice: str = f"The token is not valid (any more): give a new one by {SETTINGS['token'].how_to_set()}"
 
-    def auth(self, patience: Patience) -> AuthBase:
+    def auth(self, deadline: Deadline) -> AuthBase:
         return TokenAuth(self._settings.token or "")
 
     def renew(self, refused: AuthBase) -> bool:
         return False
 
-    def project_id(self, patience: Patience) -> str:
+    def project_id(self, deadline: Deadline) -> str:
         return self._settings.project_id or ""
 
-    def endpoint(self, patience: Patience) -> str:
+    def endpoint(self, deadline: Deadline) -> str:
         return self._settings.endpoint or ""
 
     def secrets(self) -> Iterable[str]:
@@ -301,13 +322,14 @@ class AccessKeyAuthenticator:
         self._timing = timing
         # Each region has a project of its own name, which is what is meant where none is named.
         self._name = settings.project_name or settings.region or ""
-        self._looking_up = SingleFlight[str](f"looking up the project `{self._name}`")
+        self._flight = SingleFlight[str]()
+        self._project_id = settings.project_id
 
-    def auth(self, patience: Patience) -> AuthBase:
+    def auth(self, deadline: Deadline) -> AuthBase:
         return AccessKeyAuth(
             self._settings.access_key or "",
             self._settings.secret_key or "",
-            project_id=self._settings.project_id or self._looking_up.known,
+            project_id=self._project_id,
             security_token=self._settings.security_token,
             now=self._timing.now,
         )
@@ -315,27 +337,35 @@ class AccessKeyAuthenticator:
     def renew(self, refused: AuthBase) -> bool:
         return False
 
-    def project_id(self, patience: Patience) -> str:
-        return self._settings.project_id or self._looking_up.result(self._look_up_project, patience)
+    def project_id(self, deadline: Deadline) -> str:
+        if self._project_id:
+            return self._project_id
+        operation = f"looking up the project `{self._name}`"
+        deadline.check(operation)
+        try:
+            return self._flight.do("project", self._look_up_project, deadline.remaining)
+        except TimeoutError:
+            raise ServiceUnavailableError(messages.no_response_in_time(operation)) from None
 
-    def endpoint(self, patience: Patience) -> str:
+    def endpoint(self, deadline: Deadline) -> str:
         return self._settings.endpoint or _well_known(self._settings, "cbr", "endpoint")
 
     def secrets(self) -> Iterable[str]:
         return []
 
-    def _look_up_project(self, patience: Patience) -> str:
+    def _look_up_project(self) -> str:
+        if self._project_id:
+            return self._project_id
         settings, name = self._settings, self._name
         identity = settings.auth_url or f"{_well_known(settings, 'iam', 'projectId')}/v3"
         operation = f"looking up the project `{name}` at {identity}"
-        answer = self._fetch(
-            operation, f"{v3(identity)}/projects", params={"name": name}, signing_in=self, patience=patience
-        )
+        answer = self._fetch(operation, f"{v3(identity)}/projects", params={"name": name}, authenticator=self)
         try:
             projects = answer.json_object().get("projects")
             found = [entry for entry in projects if entry.get("name") == name] if isinstance(projects, list) else []
             if found:
-                return _project("the project's ID", found[0]["id"])
+                self._project_id = _project("the project's ID", found[0]["id"])
+                return self._project_id
         except (MalformedResponse, AttributeError, KeyError) as error:
             raise UnexpectedResponseError(
                 operation,
@@ -401,13 +431,13 @@ def v3(url: str) -> str:
     return url if url.endswith("/v3") else f"{url}/v3"
 
 
-def sign_in(settings: Settings, fetch: Fetch, timing: Clock) -> Authenticator:
+def sign_in(settings: Settings, fetch: Fetch, timing: Clock, limits: CallLimits) -> Authenticator:
     """Choose the way to sign in that the settings ask for. Raises `SettingsError`."""
     if settings.method == "accessKey":
         return AccessKeyAuthenticator(settings, fetch, timing)
     if settings.method == "token" and settings.endpoint and settings.project_id:
         return FixedTokenAuthenticator(settings)
-    return TokenAuthenticator(settings, timing)
+    return TokenAuthenticator(settings, timing, limits)
 
 
 def _plugin(settings: Settings) -> BaseIdentityPlugin:

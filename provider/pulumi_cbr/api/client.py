@@ -10,9 +10,9 @@ from pulumi_cbr.api import ids
 from pulumi_cbr.api.errors import InvalidId, UnexpectedResponseError, UnknownOutcomeError, one_line
 from pulumi_cbr.api.models import Backup, MalformedResponse, Member, members_of, part
 from pulumi_cbr.api.responses import ApiResponse
-from pulumi_cbr.api.retry import Clock
+from pulumi_cbr.api.retry import CallLimits, Clock
 from pulumi_cbr.api.settings import Settings, load
-from pulumi_cbr.api.transport import Transport
+from pulumi_cbr.api.transport import Request, Transport
 
 _PAGE_SIZE = 100
 _MAX_MEMBERS = 10
@@ -30,8 +30,10 @@ class CbrClient:
     seconds at most, retries included.
     """
 
-    def __init__(self, settings: Settings | None = None, *, timing: Clock | None = None) -> None:
-        self._transport = Transport(settings or load(), timing)
+    def __init__(
+        self, settings: Settings | None = None, *, timing: Clock | None = None, limits: CallLimits | None = None
+    ) -> None:
+        self._transport = Transport(settings or load(), timing, limits)
 
     def __repr__(self) -> str:
         return f"CbrClient({self._transport.settings!r})"
@@ -72,12 +74,14 @@ class CbrClient:
         operation = f"sharing backup {backup} with {_projects(projects)}"
         profile = self._transport.settings.user_profile
         answer = self._transport.call(
-            operation,
-            "POST",
-            f"/backups/{backup}/members",
-            action="cbr:member:create",
-            body={"members": projects},
-            headers={"X-User-Profile": profile} if profile else None,
+            Request(
+                operation,
+                "POST",
+                f"/backups/{backup}/members",
+                action="cbr:member:create",
+                body={"members": projects},
+                headers={"X-User-Profile": profile} if profile else None,
+            )
         )
 
         def members(data: Mapping[str, object]) -> tuple[Member, ...]:
@@ -106,7 +110,7 @@ class CbrClient:
         """Show one member: ``GET /backups/{backup_id}/members/{dest_project_id}``. Raises `NotFound` and others."""
         path, pair = _member(backup_id, dest_project_id)
         operation = f"showing the share of {pair}"
-        answer = self._transport.call(operation, "GET", path, action="cbr:member:get")
+        answer = self._transport.call(Request(operation, "GET", path, action="cbr:member:get"))
         return _read(operation, answer, lambda data: Member.from_dict(part(data, "member", dict, "the answer")))
 
     def update_member(
@@ -123,7 +127,7 @@ class CbrClient:
         if vault_id is not None:
             body["vault_id"] = ids.uuid("vault_id", vault_id)
             operation += f" (vault {body['vault_id']})"
-        answer = self._transport.call(operation, "PUT", path, action="cbr:member:update", body=body)
+        answer = self._transport.call(Request(operation, "PUT", path, action="cbr:member:update", body=body))
         return _changed(operation, answer, lambda data: Member.from_dict(part(data, "member", dict, "the answer")))
 
     def delete_member(self, backup_id: str, dest_project_id: str) -> None:
@@ -134,7 +138,7 @@ class CbrClient:
         """
         path, pair = _member(backup_id, dest_project_id)
         operation = f"taking away the share of {pair}"
-        answer = self._transport.call(operation, "DELETE", path, action="cbr:member:delete")
+        answer = self._transport.call(Request(operation, "DELETE", path, action="cbr:member:delete"))
         if answer.body.strip():
             # The service sends none: a web page of something in between is no sign that the share is gone.
             _changed(operation, answer, lambda data: None)
@@ -143,7 +147,7 @@ class CbrClient:
         """Show a backup: ``GET /backups/{backup_id}``. Raises `NotFound` and others."""
         backup = ids.uuid("backup_id", backup_id)
         operation = f"showing backup {backup}"
-        answer = self._transport.call(operation, "GET", f"/backups/{backup}", action="cbr:backups:get")
+        answer = self._transport.call(Request(operation, "GET", f"/backups/{backup}", action="cbr:backups:get"))
         return _read(operation, answer, lambda data: Backup.from_dict(part(data, "backup", dict, "the answer")))
 
     def list_backups(self, page_size: int = _PAGE_SIZE, /, **filters: str | None) -> Iterator[Backup]:
@@ -183,7 +187,7 @@ class CbrClient:
         place: dict[str, str] = {}
         while True:
             params = {**given, "limit": str(page_size), **place}
-            answer = self._transport.call(operation, "GET", path, action=action, params=params)
+            answer = self._transport.call(Request(operation, "GET", path, action=action, params=params))
             entries, count = _read(operation, answer, page)
             new = {id_: entry for id_, entry in entries if id_ not in seen}
             seen.update(new)

@@ -25,11 +25,15 @@ from pulumi_cbr.api.errors import (
 )
 from pulumi_cbr.api.http import PROXY_ADVICE, hidden
 from pulumi_cbr.api.models import MalformedResponse
+from pulumi_cbr.api.retry import Outcome
 from pulumi_cbr.api.settings import SETTINGS
 
 #: The keys under which the service, its gateways and the identity service tell a code and a message.
 _CODE_KEYS = ("error_code", "errorCode", "code")
 _MESSAGE_KEYS = ("error_msg", "errorMsg", "message", "title")
+
+#: A response of these says that its call was not carried out, whoever gave it. Of others, only the service's own code does.
+_REFUSALS = frozenset({400, 401, 402, 403, 405, 406, 407, 411, 413, 414, 415, 417, 422, 428, 431, 451})
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,19 @@ class ApiResponse:
     def ok(self) -> bool:
         """Tell whether the call was carried out."""
         return 200 <= self.status < 300
+
+    def outcome(self) -> Outcome:
+        """Return what the response says of its call."""
+        if self.ok:
+            return Outcome.SUCCESS
+        if self.status in (408, 502, 503, 504):
+            return Outcome.UNAVAILABLE
+        if self.status == 429:
+            return Outcome.THROTTLED
+        if self.status == 401 and not self.is_malformed_url():
+            return Outcome.UNAUTHORIZED
+        own_code = 400 <= self.status < 500 and self._code_and_message()[0].startswith("BackupService.")
+        return Outcome.REFUSED if own_code or self.status in _REFUSALS else Outcome.UNCLEAR
 
     @property
     def request_id(self) -> str:

@@ -1,76 +1,68 @@
-"""One call for all who ask for the same at the same time."""
+"""One call for all callers that ask for the same thing at the same time."""
 
 from __future__ import annotations
 
 import contextvars
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from concurrent.futures import Future, wait
 from typing import Generic, TypeVar
-
-from pulumi_cbr.api.errors import CbrError, ServiceUnavailableError
-from pulumi_cbr.api.retry import Patience
 
 T = TypeVar("T")
 
 
 class SingleFlight(Generic[T]):
-    """A call that is made by the first who asks for its result, and whose result serves everybody else.
+    """Run a call once for all callers that ask for it while it is in flight. Thread-safe.
 
-    Who comes while it is on its way waits for it, for its own time at most (`ServiceUnavailableError` then). A failure is told to all
-    who wait; of failures, only those of the types `kept` serve who comes later.
-
-    The call itself has the whole time of a call, whoever makes it: who has less has it made aside, and waits as all others
-    do. So none fails with another's time, or sends anew what another was refused.
+    The call runs on a daemon thread and outside of its callers' contexts, so it has the whole time of a call. Nothing is
+    cached: a caller that comes after the end of a call starts the next one.
     """
 
-    def __init__(self, operation: str, *, kept: tuple[type[CbrError], ...] = ()) -> None:
-        self._attempted = operation
-        self._kept = kept
+    def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._result: Future[T] | None = None
+        self._in_flight: dict[Hashable, Future[T]] = {}
 
-    @property
-    def on_its_way(self) -> bool:
-        """Whether it is being made now."""
-        result = self._result
-        return result is not None and not result.done()
-
-    @property
-    def known(self) -> T | None:
-        """Its result, where that is there already."""
-        result = self._result
-        return result.result() if result and result.done() and not result.exception() else None
-
-    def result(self, call: Callable[[Patience], T], patience: Patience) -> T:
-        """Give the result of the call, which is made unless it has been already. Raises what it raises."""
+    def is_in_flight(self, key: Hashable) -> bool:
+        """Return whether the call of this key is running."""
         with self._lock:
-            result, mine = self._result, self._result is None
-            if result is None:
-                patience.begin(self._attempted)
-                result = self._result = Future()
-        if mine and (patience.whole or not self._made_aside(call, result, patience)):
-            self._make(call, result, patience)
-        if not (result.done() or wait([result], patience.left).done):
-            raise ServiceUnavailableError(f"{self._attempted}: no answer in time")
-        return result.result()
+            return key in self._in_flight
 
-    def _made_aside(self, call: Callable[[Patience], T], result: Future[T], patience: Patience) -> bool:
-        def make() -> None:
-            self._make(call, result, patience.anew())
+    def do(self, key: Hashable, call: Callable[[], T], timeout: float) -> T:
+        """Return the result of `call`, or of the running call of the same key.
 
+        Raises what the call raises, and `TimeoutError` if the result takes longer than `timeout` seconds.
+        """
+        with self._lock:
+            future = self._in_flight.get(key)
+            is_first = future is None
+            if future is None:
+                future = self._in_flight[key] = Future()
+        if is_first:
+            self._start(key, call, future)
+        if not (future.done() or wait([future], timeout).done):
+            raise TimeoutError
+        return future.result()
+
+    def _start(self, key: Hashable, call: Callable[[], T], future: Future[T]) -> None:
+        # A caller's context holds its own deadline, which is not the call's.
+        run = contextvars.Context().run
         try:
-            # In no context: the caller's knows of the caller's time.
-            threading.Thread(target=contextvars.Context().run, args=(make,), daemon=True).start()
-        except RuntimeError:  # there are as many threads as there can be
-            return False
-        return True
+            threading.Thread(
+                target=run, args=(self._run, key, call, future), name="pulumi-cbr-call", daemon=True
+            ).start()
+        except RuntimeError:  # the process has as many threads as it can have
+            run(self._run, key, call, future)
 
-    def _make(self, call: Callable[[Patience], T], result: Future[T], patience: Patience) -> None:
+    def _run(self, key: Hashable, call: Callable[[], T], future: Future[T]) -> None:
         try:
-            result.set_result(call(patience))
+            result = call()
         except BaseException as error:
-            if not isinstance(error, self._kept):
-                with self._lock:
-                    self._result = None
-            result.set_exception(error)
+            self._remove(key)
+            future.set_exception(error)
+        else:
+            self._remove(key)
+            future.set_result(result)
+
+    def _remove(self, key: Hashable) -> None:
+        with self._lock:
+            del self._in_flight[key]

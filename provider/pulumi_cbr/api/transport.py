@@ -1,35 +1,83 @@
-"""The only place that talks HTTP: sessions, sign-in, timeouts, retries, error translation, and a log without credentials."""
+"""Calls to the service: sign-in, attempts, retries, and what their outcomes mean."""
 
 from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 import requests
 from requests.auth import AuthBase
 
+from pulumi_cbr import messages
 from pulumi_cbr.api.auth import Authenticator, service_root, sign_in
-from pulumi_cbr.api.errors import CbrError, NotSignedIn, ServiceError, ServiceUnavailableError, UnknownOutcomeError
+from pulumi_cbr.api.errors import CbrError, ServiceError, ServiceUnavailableError, UnknownOutcomeError
 from pulumi_cbr.api.http import RequestNotSent, ResponseLost, failure, new_session
 from pulumi_cbr.api.responses import ApiResponse
-from pulumi_cbr.api.retry import Clock, Patience
+from pulumi_cbr.api.retry import (
+    Backoff,
+    CallLimits,
+    Clock,
+    Deadline,
+    Outcome,
+    is_repeatable,
+    is_retryable,
+    is_unknown,
+)
 from pulumi_cbr.api.settings import Settings
 
 
-class Transport:
-    """Send calls of one project to the service. Four threads and more may share it: each has its own connections."""
+@dataclass(frozen=True)
+class Request:
+    """One call: what is sent, and what its messages say.
 
-    def __init__(self, settings: Settings, timing: Clock | None = None) -> None:
+    `url` is a whole URL, or a path below the own project's. `operation` starts every message. `action` is the permission
+    (IAM action) that the call needs, `setting` the setting that gives its address.
+    """
+
+    operation: str
+    method: str
+    url: str
+    action: str = ""
+    setting: str = "endpoint"
+    params: Mapping[str, str] | None = None
+    body: object = None
+    headers: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """An attempt that is no success."""
+
+    outcome: Outcome
+    error: CbrError
+    #: The seconds that the service asks to wait.
+    retry_after: float | None = None
+
+    @property
+    def tells_outcome(self) -> bool:
+        """Whether the service itself refused, so that the outcome of the attempts before it is known too."""
+        error = self.error
+        is_own = isinstance(error, ServiceError) and error.code.startswith("BackupService.")
+        return is_own and isinstance(error, ServiceError) and error.status in (400, 404)
+
+
+class Transport:
+    """Send calls of one project to the service. Thread-safe: each attempt has a connection of its own."""
+
+    def __init__(self, settings: Settings, timing: Clock | None = None, limits: CallLimits | None = None) -> None:
         self._settings = settings
         self._timing = timing or Clock()
-        self._threads = threading.local()
-        self._sign_in_lock = threading.Lock()
-        self._sign_in: Authenticator | None = None
-        self._place: tuple[str, str] | None = None
-        self._ahead = timedelta()
+        self._limits = limits or CallLimits()
+        self._lock = threading.Lock()
+        self._idle: list[requests.Session] = []
+        self._authenticator: Authenticator | None = None
+        self._location: tuple[str, str] | None = None
+        self._clock_skew = timedelta()
 
     @property
     def settings(self) -> Settings:
@@ -38,193 +86,160 @@ class Transport:
 
     @property
     def timing(self) -> Clock:
-        """Its time and chance."""
+        """Its time and randomness."""
         return self._timing
 
     def project_id(self) -> str:
-        """Give the own project's ID; signs in first where it is known by its name only."""
-        return self._settings.project_id or self._signing_in().project_id(self._patience())
+        """Return the own project's ID; signs in first if only its name is known."""
+        return self._settings.project_id or self._sign_in().project_id(self.new_deadline())
 
     def endpoint(self) -> str:
-        """Give the URL that all paths are below; signs in first where only the catalogue knows it."""
-        return self._located(self._signing_in(), self._patience())[0]
+        """Return the URL that all paths are below; signs in first if only the service catalog knows it."""
+        return self._locate(self._sign_in(), self.new_deadline())[0]
 
     def service_now(self) -> datetime:
-        """Give the time by the service's own clock, as its last answer told it."""
-        return self._timing.now() + self._ahead
+        """Return the time by the service's own clock, as its last response told it."""
+        return self._timing.now() + self._clock_skew
 
-    def call(
-        self,
-        operation: str,
-        method: str,
-        path: str,
-        *,
-        action: str,
-        params: Mapping[str, str] | None = None,
-        body: object = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> ApiResponse:
-        """Send one call to ``/v3/<own project id>`` + `path`, and give its answer, which is a success.
+    def new_deadline(self) -> Deadline:
+        """Return the deadline of a call that starts now."""
+        return Deadline(self._timing, self._settings.timeout)
 
-        `operation` begins every message, `action` is the permission that the call needs. Raises `UnknownOutcomeError` where
-        something may have been changed, and another `CbrError` where nothing was. See `pulumi_cbr.api.retry` for what
-        is tried again.
+    def new_backoff(self, deadline: Deadline, url: str) -> Backoff:
+        """Return the waits of a call to `url` that starts now."""
+        host = urlsplit(url).netloc
+        return Backoff(self._timing, deadline, self._settings.max_retries, self._limits.notices, host)
+
+    def call(self, request: Request, deadline: Deadline | None = None) -> ApiResponse:
+        """Send a call to ``/v3/<own project id>`` + its path, and return its response, which is a success.
+
+        Raises `UnknownOutcomeError` if something may have been changed, and another `CbrError` if nothing was. See
+        `pulumi_cbr.api.retry` for what is sent again.
         """
-        signing_in = self._signing_in()
-        patience = self._patience()
-        root, own = self._located(signing_in, patience)
-        return self._tried(
-            f"{operation} (own project {own})",
-            method,
-            root + path,
-            patience=patience,
-            signing_in=signing_in,
-            action=action,
-            params=params,
-            body=body,
-            headers=headers,
-        )
+        authenticator = self._sign_in()
+        deadline = deadline or self.new_deadline()
+        root, own = self._locate(authenticator, deadline)
+        operation = f"{request.operation} (own project {own})"
+        return self._send(replace(request, operation=operation, url=root + request.url), authenticator, deadline)
 
-    def _located(self, signing_in: Authenticator, patience: Patience) -> tuple[str, str]:
-        if self._place is None:
-            own = signing_in.project_id(patience)
-            self._place = service_root(signing_in.endpoint(patience), own, self._settings), own
-        return self._place
+    def _locate(self, authenticator: Authenticator, deadline: Deadline) -> tuple[str, str]:
+        if self._location is None:
+            own = authenticator.project_id(deadline)
+            self._location = service_root(authenticator.endpoint(deadline), own, self._settings), own
+        return self._location
 
-    def _signing_in(self) -> Authenticator:
-        with self._sign_in_lock:
-            if self._sign_in is None:
-                self._sign_in = sign_in(self._settings, self._fetch, self._timing)
-            return self._sign_in
+    def _sign_in(self) -> Authenticator:
+        with self._lock:
+            if self._authenticator is None:
+                self._authenticator = sign_in(self._settings, self._fetch, self._timing, self._limits)
+            return self._authenticator
 
     def _fetch(
-        self, operation: str, url: str, *, params: Mapping[str, str], signing_in: Authenticator, patience: Patience
+        self, operation: str, url: str, *, params: Mapping[str, str], authenticator: Authenticator
     ) -> ApiResponse:
-        return self._tried(
-            operation, "GET", url, patience=patience, signing_in=signing_in, params=params, setting="authUrl"
-        )
+        request = Request(operation, "GET", url, setting="authUrl", params=params)
+        return self._send(request, authenticator, self.new_deadline())
 
-    def _patience(self) -> Patience:
-        return Patience(self._timing, self._settings.timeout, self._settings.max_retries)
-
-    def _tried(
-        self,
-        operation: str,
-        method: str,
-        url: str,
-        *,
-        patience: Patience,
-        signing_in: Authenticator,
-        setting: str = "endpoint",
-        action: str = "",
-        params: Mapping[str, str] | None = None,
-        body: object = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> ApiResponse:
-        repeatable = method in ("GET", "DELETE")
-        changes = method != "GET"
+    def _send(self, request: Request, authenticator: Authenticator, deadline: Deadline) -> ApiResponse:
+        """Return a call's response, after as many attempts as it takes."""
+        backoff = self.new_backoff(deadline, request.url)
         renewed = False
-        # Once an answer was lost, the call may have been carried out, whatever becomes of the tries after it.
-        lost = False
+        # Once an attempt may have been carried out, the outcome is unknown, whatever becomes of the ones after it.
+        unknown = False
         while True:
             try:
-                auth = signing_in.auth(patience)
-                patience.begin(operation)
+                auth = authenticator.auth(deadline)
+                deadline.check(request.operation)
+                result = self._attempt(request, auth, authenticator, deadline)
             except CbrError as error:
-                if lost:
-                    raise UnknownOutcomeError(f"{operation}: no answer, and then {error}") from error
+                if unknown:
+                    raise UnknownOutcomeError(f"{request.operation}: no answer, and then {error}") from error
                 raise
-            seconds = patience.for_one_try(repeatable=repeatable)
-            problem: CbrError
-            retry_after = None
-            secrets = [*self._settings.secrets(), *signing_in.secrets()]
-            try:
-                answer = self._send(
-                    method, url, auth, seconds, setting, secrets, params=params, body=body, headers=headers
-                )
-            except (RequestNotSent, ResponseLost) as error:
-                lost = lost or (changes and isinstance(error, ResponseLost))
-                again = error.again and (repeatable or not lost)
-                problem = ServiceUnavailableError(f"{operation}: {error}")
-                cause = error.__cause__
-            else:
-                if answer.ok:
-                    return answer
-                problem = answer.error(
-                    operation,
-                    sign_in=signing_in.advice,
-                    setting=setting,
-                    action=action,
-                )
-                refused = answer.status == 401 and isinstance(problem, NotSignedIn)
-                if refused and not renewed and signing_in.renew(auth):
-                    renewed = True
-                    continue
-                cause = None
-                again = answer.status == 429 or (repeatable and answer.status in (502, 503, 504))
-                retry_after = answer.retry_after(self.service_now())
-                lost = (
-                    lost or (changes and answer.status in (502, 503, 504)) or (answer.status >= 500 and not repeatable)
-                )
-                if answer.status in (502, 503, 504):
-                    problem, cause = ServiceUnavailableError(str(problem)), problem
-            if again and patience.again(str(problem), retry_after):
+            if isinstance(result, ApiResponse):
+                return result
+            if result.outcome is Outcome.UNAUTHORIZED and not renewed and authenticator.renew(auth):
+                renewed = True
                 continue
-            if lost and not _tells_the_outcome(problem):
-                raise UnknownOutcomeError(str(problem)) from cause or problem
-            raise problem from cause
+            unknown = unknown or is_unknown(request.method, result.outcome)
+            throttled = result.outcome is Outcome.THROTTLED
+            if is_retryable(request.method, result.outcome) and backoff.wait_before_retry(
+                str(result.error), result.retry_after, throttled=throttled
+            ):
+                continue
+            if unknown and not result.tells_outcome:
+                raise UnknownOutcomeError(str(result.error)) from result.error.__cause__ or result.error
+            raise result.error
 
-    def _send(
-        self,
-        method: str,
-        url: str,
-        auth: AuthBase,
-        seconds: float,
-        setting: str,
-        secrets: list[str],
-        *,
-        params: Mapping[str, str] | None,
-        body: object,
-        headers: Mapping[str, str] | None,
-    ) -> ApiResponse:
-        """Give the answer to one try, whatever its status. Raises `RequestNotSent` or `Lost`."""
-        data = None if body is None else json.dumps(body).encode()
-        kind = {} if data is None else {"Content-Type": "application/json"}
+    def _attempt(
+        self, request: Request, auth: AuthBase, authenticator: Authenticator, deadline: Deadline
+    ) -> ApiResponse | _Failure:
+        """Send a call once. Raises `ServiceUnavailableError` if there is no free slot in time."""
+        secrets = [*self._settings.secrets(), *authenticator.secrets()]
+        error: CbrError
+        with self._session(request.operation, deadline) as session:
+            seconds = deadline.attempt_timeout(repeatable=is_repeatable(request.method))
+            try:
+                response = ApiResponse.of(self._exchange(session, request, auth, seconds), secrets)
+            except Exception as cause:  # urllib3's, ssl's and http.client's own errors pass through requests
+                problem = failure(cause, request.url, request.setting, secrets)
+                error = ServiceUnavailableError(f"{request.operation}: {problem}")
+                error.__cause__ = cause
+                return _Failure(_outcome_without_response(problem), error)
+        if date := response.date():
+            self._clock_skew = date - self._timing.now()
+        outcome = response.outcome()
+        if outcome is Outcome.SUCCESS:
+            return response
+        error = response.error(
+            request.operation, sign_in=authenticator.advice, setting=request.setting, action=request.action
+        )
+        if outcome is Outcome.UNAVAILABLE:
+            refusal, error = error, ServiceUnavailableError(str(error))
+            error.__cause__ = refusal
+        return _Failure(outcome, error, response.retry_after(self.service_now()))
+
+    def _exchange(
+        self, session: requests.Session, request: Request, auth: AuthBase, seconds: float
+    ) -> requests.Response:
+        data = None if request.body is None else json.dumps(request.body).encode()
+        content_type = {} if data is None else {"Content-Type": "application/json"}
+        # A gateway may take the `+` that requests writes for a space for what it is.
+        query = f"?{urlencode(request.params, quote_via=quote)}" if request.params else ""
+        return session.request(
+            request.method,
+            request.url + query,
+            data=data,
+            # As bytes: a text that is not Latin-1 would be refused, and one that is would be signed as UTF-8.
+            headers={
+                "Accept": "application/json",
+                **content_type,
+                **{name: text.encode() for name, text in (request.headers or {}).items()},
+            },
+            auth=auth,
+            timeout=seconds,
+            allow_redirects=False,
+            # With each request, or the environment's REQUESTS_CA_BUNDLE would come before the setting.
+            verify=self._settings.verify,
+        )
+
+    @contextmanager
+    def _session(self, operation: str, deadline: Deadline) -> Iterator[requests.Session]:
+        """Lend a session, and with it one of the slots for calls in flight. Raises `ServiceUnavailableError`."""
+        if not self._limits.slots.acquire(timeout=deadline.remaining):
+            raise ServiceUnavailableError(messages.not_sent_in_time(operation))
         try:
-            # A gateway may take the `+` that requests writes for a space for what it is.
-            query = f"?{urlencode(params, quote_via=quote)}" if params else ""
-            response = self._session().request(
-                method,
-                url + query,
-                data=data,
-                # As bytes: a text that is not Latin-1 would be refused, and one that is would be signed as UTF-8.
-                headers={
-                    "Accept": "application/json",
-                    **kind,
-                    **{name: v.encode() for name, v in (headers or {}).items()},
-                },
-                auth=auth,
-                timeout=seconds,
-                allow_redirects=False,
-                # Given with each request, or the environment's REQUESTS_CA_BUNDLE would come before the setting.
-                verify=self._settings.verify,
-            )
-        except Exception as error:  # urllib3's, ssl's and http.client's own errors pass through requests
-            raise failure(error, url, setting, secrets) from error
-        answer = ApiResponse.of(response, secrets)
-        if date := answer.date():
-            self._ahead = date - self._timing.now()
-        return answer
-
-    def _session(self) -> requests.Session:
-        session: requests.Session | None = getattr(self._threads, "session", None)
-        if session is None:
-            session = self._threads.session = new_session(self._timing, insecure=self._settings.insecure)
-        return session
+            with self._lock:
+                # The last one used: its connection is the least likely to be closed by the service.
+                session = self._idle.pop() if self._idle else None
+            session = session or new_session(self._timing, insecure=self._settings.insecure)
+            yield session
+            with self._lock:
+                self._idle.append(session)
+        finally:
+            self._limits.slots.release()
 
 
-def _tells_the_outcome(problem: CbrError) -> bool:
-    """Tell whether the service itself refused: then all is known, also after a DELETE whose first answer was lost."""
-    return (
-        isinstance(problem, ServiceError) and problem.status in (400, 404) and problem.code.startswith("BackupService.")
-    )
+def _outcome_without_response(problem: RequestNotSent | ResponseLost) -> Outcome:
+    if isinstance(problem, ResponseLost):
+        return Outcome.LOST
+    return Outcome.NOT_SENT if problem.again else Outcome.NOT_SENDABLE

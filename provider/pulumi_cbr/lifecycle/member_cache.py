@@ -4,24 +4,34 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pulumi_cbr.api.errors import NotAllowed, NotFound
-from pulumi_cbr.api.retry import Clock, Patience
+from pulumi_cbr import messages
+from pulumi_cbr.api.errors import CbrError, NotAllowed, NotFound, ServiceUnavailableError
+from pulumi_cbr.api.retry import Clock, Deadline
 from pulumi_cbr.api.single_flight import SingleFlight
 
 if TYPE_CHECKING:
     from pulumi_cbr.api.models import Member
 
-#: Seconds that a list serves. A refresh of many members of one backup comes in one burst.
-_KEPT = 3.0
+#: Seconds that a list is used for. A refresh of many members of one backup reads it in one burst.
+_MAX_AGE = 3.0
+
+Members = Mapping[str, "Member"]
+
+
+@dataclass(frozen=True)
+class _Entry:
+    asked_at: float
+    result: Members | CbrError
 
 
 class MemberCache:
-    """Lists of members, asked for once a burst of reads; no read is older than a write that has ended.
+    """Lists of members, fetched once for a burst of reads. Thread-safe.
 
-    Who comes while a list is on its way waits for it; a list, or the service's refusal to give one, serves for seconds;
-    `drop` after a write makes the next read ask again, also where a list from before the write is still on its way.
+    A list, or the service's refusal to return it, is used for three seconds. `drop` after a write makes the next read ask
+    again, also if a list from before the write is still in flight.
     """
 
     def __init__(self, fetch: Callable[[str], tuple[Member, ...]], *, timing: Clock, timeout: float) -> None:
@@ -29,22 +39,57 @@ class MemberCache:
         self._timing = timing
         self._timeout = timeout
         self._lock = threading.Lock()
-        self._lists: dict[str, tuple[float, SingleFlight[Mapping[str, Member]]]] = {}
+        self._flight: SingleFlight[Members] = SingleFlight()
+        self._entries: dict[str, _Entry] = {}
+        self._generations: dict[str, int] = {}
 
-    def of(self, backup_id: str) -> Mapping[str, Member]:
-        """Give a backup's members by their project's ID. Raises what the call raises."""
+    def of(self, backup_id: str) -> Members:
+        """Return a backup's members by their project's ID. Raises what the call raises."""
         now = self._timing.clock()
         with self._lock:
-            asked_at, listing = self._lists.get(backup_id, (now, None))
-            if listing is None or (now - asked_at > _KEPT and not listing.on_its_way):
-                listing = SingleFlight(f"listing the members of backup {backup_id}", kept=(NotAllowed, NotFound))
-                self._lists[backup_id] = now, listing
-        return listing.result(
-            lambda _: {member.dest_project_id: member for member in self._fetch(backup_id)},
-            Patience(self._timing, self._timeout, 0),
-        )
+            generation = self._generations.get(backup_id, 0)
+            entry = self._entry(backup_id, now)
+        if entry:
+            return _members(entry)
+        deadline = Deadline(self._timing, self._timeout)
+        operation = f"listing the members of backup {backup_id}"
+        deadline.check(operation)
+        try:
+            return self._flight.do(
+                (backup_id, generation), lambda: self._list(backup_id, generation, now), deadline.remaining
+            )
+        except TimeoutError:
+            raise ServiceUnavailableError(messages.no_response_in_time(operation)) from None
 
     def drop(self, backup_id: str) -> None:
         """Forget a backup's list, after its members were changed."""
         with self._lock:
-            self._lists.pop(backup_id, None)
+            self._generations[backup_id] = self._generations.get(backup_id, 0) + 1
+            self._entries.pop(backup_id, None)
+
+    def _entry(self, backup_id: str, now: float) -> _Entry | None:
+        entry = self._entries.get(backup_id)
+        return entry if entry and now - entry.asked_at <= _MAX_AGE else None
+
+    def _list(self, backup_id: str, generation: int, asked_at: float) -> Members:
+        with self._lock:
+            # A list that ended between the caller's look into the cache and this call.
+            entry = self._entry(backup_id, asked_at) if generation == self._generations.get(backup_id, 0) else None
+        if entry:
+            return _members(entry)
+        result: Members | CbrError
+        try:
+            result = {member.dest_project_id: member for member in self._fetch(backup_id)}
+        except (NotAllowed, NotFound) as error:
+            result = error
+        entry = _Entry(asked_at, result)
+        with self._lock:
+            if generation == self._generations.get(backup_id, 0):
+                self._entries[backup_id] = entry
+        return _members(entry)
+
+
+def _members(entry: _Entry) -> Members:
+    if isinstance(entry.result, CbrError):
+        raise entry.result
+    return entry.result

@@ -6,8 +6,9 @@ import threading
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
-from pulumi_cbr.api.errors import CbrError, NotAllowed, NotFound
-from pulumi_cbr.api.retry import Clock, Patience
+from pulumi_cbr import messages
+from pulumi_cbr.api.errors import CbrError, NotAllowed, NotFound, ServiceUnavailableError
+from pulumi_cbr.api.retry import Clock, Deadline
 from pulumi_cbr.api.single_flight import SingleFlight
 from pulumi_cbr.lifecycle.failures import already_shared
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 _MAX_MEMBERS = 10
 _SERVER = "OS::Nova::Server"
 
+_Looked = tuple["Backup", dict[str, "Member"]]
 
 #: Backups whose members this process has changed.
 _changed: set[str] = set()
@@ -47,7 +49,8 @@ class Preflight:
         self._timing = timing
         self._timeout = timeout
         self._lock = threading.Lock()
-        self._asked: dict[str, SingleFlight[tuple[Backup, dict[str, Member]]]] = {}
+        self._flight: SingleFlight[_Looked] = SingleFlight()
+        self._results: dict[str, _Looked | CbrError] = {}
         # Who is to be a member by this program, in all its resources.
         self._planned: dict[str, set[str]] = {}
         self._declared: set[tuple[str, str]] = set()
@@ -118,24 +121,44 @@ class Preflight:
         looked = self._look(backup_id)
         return looked[1] if looked else ()
 
-    def _look(self, backup_id: str) -> tuple[Backup, dict[str, Member]] | None:
-        """Give the backup and its members, None once they were changed."""
+    def _look(self, backup_id: str) -> _Looked | None:
+        """Return the backup and its members, None once they were changed."""
         if backup_id in _changed:
             return None
-        with self._lock:
-            asked = self._asked.setdefault(
-                backup_id, SingleFlight(f"looking at backup {backup_id}", kept=(NotAllowed, NotFound))
-            )
-
-        def look(_: Patience) -> tuple[Backup, dict[str, Member]]:
-            backup = self._client().show_backup(backup_id)
-            return backup, {member.dest_project_id: member for member in self._client().list_members(backup_id)}
-
+        # Of two calls.
+        deadline = Deadline(self._timing, 2 * self._timeout)
         try:
-            # Of two calls.
-            looked = asked.result(look, Patience(self._timing, 2 * self._timeout, 0))
-        except CbrError:
-            if backup_id not in _changed:
+            looked = self._known(backup_id)
+            if looked is None:
+                deadline.check(f"looking at backup {backup_id}")
+                looked = self._flight.do(backup_id, lambda: self._fetch(backup_id), deadline.remaining)
+        except (CbrError, TimeoutError) as error:
+            if backup_id in _changed:
+                return None
+            if isinstance(error, CbrError):
                 raise
-            return None
+            raise ServiceUnavailableError(messages.no_response_in_time(f"looking at backup {backup_id}")) from None
         return None if backup_id in _changed else looked
+
+    def _known(self, backup_id: str) -> _Looked | None:
+        with self._lock:
+            result = self._results.get(backup_id)
+        if isinstance(result, CbrError):
+            raise result
+        return result
+
+    def _fetch(self, backup_id: str) -> _Looked:
+        known = self._known(backup_id)
+        if known is not None:
+            return known
+        result: _Looked | CbrError
+        try:
+            backup = self._client().show_backup(backup_id)
+            result = backup, {member.dest_project_id: member for member in self._client().list_members(backup_id)}
+        except (NotAllowed, NotFound) as error:
+            result = error
+        with self._lock:
+            self._results[backup_id] = result
+        if isinstance(result, CbrError):
+            raise result
+        return result

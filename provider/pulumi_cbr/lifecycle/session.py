@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from pulumi_cbr.api.errors import CbrError
-from pulumi_cbr.api.retry import Clock
+from pulumi_cbr.api.retry import CallLimits, Clock
 from pulumi_cbr.api.settings import ConfigLookup, Settings, load, option
 from pulumi_cbr.lifecycle.member_cache import MemberCache
 from pulumi_cbr.lifecycle.preflight import Preflight, mark_changed
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 class CloudSession:
     """One project to sign in to: its client, and the lists of members that its reads share."""
 
-    def __init__(self, settings: Settings, timing: Clock | None) -> None:
+    def __init__(self, settings: Settings, timing: Clock | None, limits: CallLimits) -> None:
         self._settings = settings
+        self._limits = limits
         self._timing = timing or Clock()
         self._client: CbrClient | None = None
         self.lists: MemberCache = MemberCache(
@@ -34,7 +35,7 @@ class CloudSession:
             if self._client is None:
                 from pulumi_cbr.api.client import CbrClient
 
-                self._client = CbrClient(self._settings, timing=self._timing)
+                self._client = CbrClient(self._settings, timing=self._timing, limits=self._limits)
             return self._client
 
     def changed(self, backup_id: str) -> None:
@@ -60,13 +61,16 @@ class CloudSession:
 
 _accounts: dict[tuple[Settings, Clock | None], CloudSession] = {}
 _lock = threading.Lock()
+#: Of all pools of a process, unless one has its own.
+_limits = CallLimits()
 
 
 class SessionPool:
     """The accounts of one stack, by the name of their cloud. Equal settings share one account in the whole process."""
 
-    def __init__(self, config: ConfigLookup, timing: Clock | None = None) -> None:
+    def __init__(self, config: ConfigLookup, timing: Clock | None = None, limits: CallLimits | None = None) -> None:
         self._config = config
+        self._limits = limits or _limits
         self._timing = timing
         self._settings: dict[str | None, Settings] = {}
         self._options: dict[str, object] = {}
@@ -78,7 +82,7 @@ class SessionPool:
                 self._settings[cloud] = load(self._config, cloud=cloud)
             key = (self._settings[cloud], self._timing)
             if key not in _accounts:
-                _accounts[key] = CloudSession(*key)
+                _accounts[key] = CloudSession(*key, self._limits)
             return _accounts[key]
 
     def flag(self, name: str) -> bool:

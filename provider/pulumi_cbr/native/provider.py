@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 from pulumi.provider.experimental import provider as engine
 
 from pulumi_cbr.api.errors import CbrError, SettingsError
-from pulumi_cbr.api.retry import Clock
+from pulumi_cbr.api.retry import CallLimits, Clock
 from pulumi_cbr.api.settings import SETTINGS, typed
 from pulumi_cbr.backup_share import BackupShareController
 from pulumi_cbr.backup_share_accepter import BackupShareAccepterController
@@ -64,7 +64,7 @@ class CbrProvider(engine.Provider):
 
     def _start(self, parallel: int) -> None:
         timing = Clock(sleep=self._wait, time_left=_time_left)
-        sessions = SessionPool(lambda name: self._config.get(name), timing)
+        sessions = SessionPool(lambda name: self._config.get(name), timing, CallLimits(parallel))
         self._accounts = sessions
         self._controllers = {token: controller(sessions) for token, controller in CONTROLLERS.items()}
         self._pool = ThreadPoolExecutor(parallel, thread_name_prefix="hook")

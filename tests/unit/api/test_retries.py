@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import logging
 import socket
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -22,10 +25,13 @@ from pulumi_cbr.api.errors import (
     UnexpectedResponseError,
     UnknownOutcomeError,
 )
-from pulumi_cbr.api.retry import Clock
+from pulumi_cbr.api.retry import CallLimits, Clock
 from unit.api.kit import (
     BACKUP,
+    BACKUP_OBJECT,
     CALLS,
+    MEMBER,
+    OTHER,
     FakeClock,
     Reply,
     Seen,
@@ -38,9 +44,11 @@ from unit.api.kit import (
     ticking,
     trickle,
 )
+from waiting import wait_until
 
 READS = ("list_members", "show_member", "show_backup", "list_backups")
 WRITES = ("add_members", "update_member")
+GOOD = Reply(200, {"member": MEMBER, "members": [MEMBER], "backup": BACKUP_OBJECT, "backups": []})
 GONE = Reply(404, {"error_code": "BackupService.6705", "error_msg": "gone"})
 
 
@@ -65,8 +73,8 @@ TABLE: dict[
     ),
     "cut short": (Reply(raw=cut), (ServiceUnavailableError, 3), (UnknownOutcomeError, 3), (UnknownOutcomeError, 1)),
     "no HTTP": (Reply(raw=nonsense), (ServiceUnavailableError, 3), (UnknownOutcomeError, 3), (UnknownOutcomeError, 1)),
-    "429": (Reply(429, b""), (Throttled, 3), (Throttled, 3), (Throttled, 3)),
-    "500": (Reply(500, b""), (UnexpectedResponseError, 1), (UnexpectedResponseError, 1), (UnknownOutcomeError, 1)),
+    "408": (Reply(408, b""), (ServiceUnavailableError, 3), (UnknownOutcomeError, 3), (UnknownOutcomeError, 1)),
+    "500": (Reply(500, b""), (UnexpectedResponseError, 1), (UnknownOutcomeError, 1), (UnknownOutcomeError, 1)),
     "502": (Reply(502, b""), (ServiceUnavailableError, 3), (UnknownOutcomeError, 3), (UnknownOutcomeError, 1)),
     "503": (Reply(503, b""), (ServiceUnavailableError, 3), (UnknownOutcomeError, 3), (UnknownOutcomeError, 1)),
     "504": (Reply(504, b""), (ServiceUnavailableError, 3), (UnknownOutcomeError, 3), (UnknownOutcomeError, 1)),
@@ -151,7 +159,7 @@ def test_waits_are_shortened_by_chance() -> None:
     ],
 )
 def test_retry_after_in_both_forms(status: int, text: str, expected: list[float]) -> None:
-    assert waits(Reply(status, b"", {"Retry-After": text}), maxRetries=2, timeout=1000) == expected
+    assert waits(Reply(status, b"", {"Retry-After": text}), maxRetries=2, timeout=1000)[:2] == expected
 
 
 def test_retry_after_as_a_date_goes_by_the_services_clock() -> None:
@@ -201,7 +209,7 @@ LOST_AT_FIRST = [None, Reply(raw=cut), Reply(503, b"")]
 def test_delete_that_was_lost_once_stays_lost(first: Reply | None, then: Reply) -> None:
     with Server(in_turn(first, then)) as server, pytest.raises(UnknownOutcomeError):
         calls(CbrClient(fixed_token(server.url, maxRetries=1), timing=FakeClock().timing))["delete_member"]()
-    assert len(server.seen) == 2
+    assert len(server.seen) == 2 or then.status == 429
 
 
 @pytest.mark.parametrize("first", LOST_AT_FIRST)
@@ -246,12 +254,112 @@ def test_a_read_that_was_lost_once_is_none_of_it() -> None:
         calls(CbrClient(fixed_token(server.url), timing=FakeClock().timing))["show_member"]()
 
 
-@pytest.mark.parametrize("status", [501, 505, 507, 520, 599])
-@pytest.mark.parametrize("call", WRITES)
-def test_a_write_may_have_been_carried_out_before_any_server_error(call: str, status: int) -> None:
+@pytest.mark.parametrize("status", [300, 302, 308, 404, 409, 410, 412, 423, 424, 425, 499, 501, 505, 520, 599, 999])
+@pytest.mark.parametrize("call", [*WRITES, "delete_member"])
+def test_status_that_is_no_refusal_is_an_unknown_outcome(call: str, status: int) -> None:
     with Server(in_turn(Reply(status))) as server, pytest.raises(UnknownOutcomeError):
         calls(CbrClient(fixed_token(server.url), timing=FakeClock().timing))[call]()
     assert len(server.seen) == 1
+
+
+@pytest.mark.parametrize("status", [404, 409, 423])
+@pytest.mark.parametrize("call", [*WRITES, "delete_member"])
+def test_status_with_the_services_own_code_is_a_refusal(call: str, status: int) -> None:
+    reply = Reply(status, {"error_code": "BackupService.6711", "error_msg": "no"})
+    with Server(in_turn(reply)) as server, pytest.raises(UnexpectedResponseError):
+        calls(CbrClient(fixed_token(server.url), timing=FakeClock().timing))[call]()
+    assert len(server.seen) == 1
+
+
+# Throttling
+
+
+def throttled_for(clock: FakeClock, seconds: float, headers: dict[str, str]) -> Callable[[Seen], Reply]:
+    """Answer with 429 for so many seconds, then well."""
+
+    def respond(seen: Seen) -> Reply:
+        if clock.seconds < seconds:
+            return Reply(429, b"", headers)
+        return Reply(204) if seen.method == "DELETE" else GOOD
+
+    return respond
+
+
+@pytest.mark.parametrize("headers", [{}, {"Retry-After": "12"}], ids=["backoff", "retry-after"])
+@pytest.mark.parametrize("call", ["add_members", "update_member", "delete_member", "show_member"])
+@pytest.mark.parametrize("retries", [0, 4])
+def test_throttling_for_30_seconds_is_waited_out(retries: int, call: str, headers: dict[str, str]) -> None:
+    clock = FakeClock()
+    with Server(throttled_for(clock, 30, headers)) as server:
+        calls(CbrClient(fixed_token(server.url, maxRetries=retries), timing=clock.timing))[call]()
+    assert 30 <= clock.seconds < 60
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_throttling_ends_with_the_timeout(call: str) -> None:
+    clock = FakeClock()
+    with Server(in_turn(Reply(429, b""))) as server, pytest.raises(Throttled):
+        calls(CbrClient(fixed_token(server.url, maxRetries=1, timeout=20), timing=clock.timing))[call]()
+    assert clock.waits == [0.5, 1, 2, 4, 8]
+
+
+def test_throttling_does_not_count_as_a_retry() -> None:
+    replies = [Reply(503, b""), Reply(429, b""), Reply(429, b""), Reply(503, b""), GOOD]
+    with Server(in_turn(*replies)) as server:
+        client = CbrClient(fixed_token(server.url, maxRetries=2), timing=FakeClock().timing)
+        calls(client)["show_member"]()
+    assert len(server.seen) == 5
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+
+
+def test_outage_is_announced_once_for_all_clients(caplog: pytest.LogCaptureFixture) -> None:
+    clock, limits = FakeClock(), CallLimits()
+    with Server(throttled_for(clock, 30, {"Retry-After": "5"})) as server:
+        clients = [CbrClient(fixed_token(server.url), timing=clock.timing, limits=limits) for _ in range(2)]
+        clients[0].show_member(BACKUP, OTHER)
+        clock.seconds = 10
+        clients[1].show_member(BACKUP, OTHER)
+        assert len(warnings(caplog)) == 1
+        server.respond = throttled_for(clock, 250, {"Retry-After": "50"})
+        clock.seconds = 200
+        clients[1].show_member(BACKUP, OTHER)
+    assert len(warnings(caplog)) == 2
+
+
+def test_slots_limit_the_calls_in_flight() -> None:
+    limits = CallLimits(2)
+    seconds = threading.Semaphore(0)
+    lock, now, most = threading.Lock(), 0, 0
+
+    def respond(seen: Seen) -> Reply:
+        nonlocal now, most
+        with lock:
+            now += 1
+            most = max(most, now)
+        seconds.acquire(timeout=30)
+        with lock:
+            now -= 1
+        return GOOD
+
+    with Server(respond) as server, ThreadPoolExecutor(6) as threads:
+        clients = [CbrClient(fixed_token(server.url), limits=limits) for _ in range(2)]
+        running = [threads.submit(clients[number % 2].show_member, BACKUP, OTHER) for number in range(6)]
+        for _ in range(6):
+            wait_until(lambda: now)
+            seconds.release()
+        assert all(call.result(30) for call in running)
+    assert most <= 2
+
+
+def test_no_free_slot_in_time_sends_nothing() -> None:
+    limits = CallLimits(1)
+    limits.slots.acquire()
+    with Server(in_turn(GOOD)) as server, pytest.raises(ServiceUnavailableError, match="timed out before it was sent"):
+        CbrClient(fixed_token(server.url, timeout=0.05), limits=limits).show_member(BACKUP, OTHER)
+    assert server.seen == []
 
 
 # How long a call and a try may take
@@ -351,7 +459,7 @@ def test_long_waits_are_told_as_warnings(caplog: pytest.LogCaptureFixture) -> No
         (record.levelname, record.getMessage()) for record in caplog.records if "Trying again" in record.getMessage()
     ]
     assert [level for level, _ in told] == ["DEBUG", "DEBUG", "DEBUG", "WARNING"]
-    assert told[-1][1].endswith("(HTTP 503). Run again later. Trying again in 4.0 s (4 of 4)")
+    assert told[-1][1].endswith("Trying again in 4.0 s. Further waits are not shown")
     assert f"showing backup {BACKUP}" in told[-1][1]
 
 

@@ -175,7 +175,7 @@ def test_who_waits_for_anothers_sign_in_does_so_for_its_own_time() -> None:
         try:
             assert asked.wait(LONG)
             left.set(0.01)
-            with pytest.raises(ServiceUnavailableError, match=r"^signing in at \S+: no answer in time$"):
+            with pytest.raises(ServiceUnavailableError, match=r"^signing in at \S+ failed: no response in time"):
                 client.add_members(BACKUP, [OTHER])
             assert not patient.done()
         finally:
@@ -194,9 +194,7 @@ def test_nothing_is_sent_after_a_sign_in_that_took_all_of_its_time(call: str) ->
 
     with Server(respond) as server:
         client = CbrClient(password(server.url), timing=clock.timing)
-        with pytest.raises(
-            ServiceUnavailableError, match=r": not sent, for its time \(cbr:timeout, customTimeouts\) was over$"
-        ):
+        with pytest.raises(ServiceUnavailableError, match="timed out before it was sent"):
             calls(client)[call]()
     assert server.paths() == ["POST /v3/auth/tokens"]
 
