@@ -43,6 +43,7 @@ def schema(simulator: Simulator) -> Any:
         "project_id": [simulator.owner.project_id, simulator.receiver.project_id],
         "backup_id": [backup.id for backup in simulator.backups[:2]],
         "member_id": simulator.projects[:2],
+        "vault_id": [vault.id for vault in simulator.vaults[:2]],
     }
     for name, values in known.items():
         parameter = document["components"]["parameters"][name]

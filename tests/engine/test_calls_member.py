@@ -12,7 +12,7 @@ from pulumi import automation as auto
 
 import pulumi_cbr as cbr
 from pulumi_cbr.simulator import Simulator
-from pulumi_cbr.simulator.http_server import Listener
+from pulumi_cbr.simulator.http_server import HttpServer
 
 from .conftest import NewStack
 
@@ -21,13 +21,13 @@ from .conftest import NewStack
 def connections(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """The connections that were made to the simulator."""
     made: list[object] = []
-    process = Listener.process_request
+    process = HttpServer.process_request
 
-    def note(self: Listener, connection: Any, client: Any) -> None:
+    def note(self: HttpServer, connection: Any, client: Any) -> None:
         made.append(connection)
         process(self, connection, client)
 
-    monkeypatch.setattr(Listener, "process_request", note)
+    monkeypatch.setattr(HttpServer, "process_request", note)
     return made
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -48,10 +47,9 @@ def accepted(receiver: Plugin, service: Simulator, shared: str, vault: str) -> d
 def second_vault(service: Simulator) -> Iterator[str]:
     """A second vault that fits: the locked one, which is opened for this test."""
     locked = service.vaults[2]
-    vaults = service.state._vaults
-    vaults[locked.id] = replace(locked, status="available")
+    service.state.set_vault(locked.id, status="available")
     yield locked.id
-    vaults[locked.id] = locked
+    service.state.set_vault(locked.id, status=locked.status)
 
 
 def status(service: Simulator, backup: str) -> tuple[str, str | None]:

@@ -1,4 +1,4 @@
-"""A local stand-in for the service: identity and the members API of CBR, on loopback, for tests and trials.
+"""A simulator of the service on loopback, for tests and trials: identity and the members API of CBR.
 
     from pulumi_cbr.simulator import Simulator
 
@@ -7,13 +7,13 @@
         ...
         assert simulator.count("POST", "/members$") == 1
 
-The same thing runs on its own as ``python -m pulumi_cbr.simulator serve``. Serving needs the extra
-``pulumi-cbr[simulator]``; importing does not.
+``python -m pulumi_cbr.simulator serve`` runs it as a program. Serving needs the extra ``pulumi-cbr[simulator]``;
+importing does not.
 """
 
 from pulumi_cbr.simulator.errors import Refused
 from pulumi_cbr.simulator.faults import Fault
-from pulumi_cbr.simulator.models import Account, Backup, MemberRecord, Vault
-from pulumi_cbr.simulator.server import Call, Simulator
+from pulumi_cbr.simulator.models import Account, Backup, Call, MemberRecord, Vault
+from pulumi_cbr.simulator.server import Simulator
 
 __all__ = ["Account", "Backup", "Call", "Fault", "MemberRecord", "Refused", "Simulator", "Vault"]

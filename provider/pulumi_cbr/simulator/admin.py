@@ -1,89 +1,58 @@
-"""The routes under ``/_simulator``, by which a simulator that runs is looked at and steered from outside.
+"""The admin routes under ``/_simulator``, by which other processes look at a running simulator and change it.
 
-They are the simulator's own, no part of the service. They answer with JSON, and refuse what a browser sends for a page
-of another site. A request with a nonce gets a response that proves which simulator answers.
+They are no part of the service. They respond with JSON, and refuse what a browser sends for a page of another site. A
+request with a nonce gets a response that proves which simulator answers.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from flask import Flask, Response, jsonify, request
 
+from pulumi_cbr.simulator.actions import find_actions
 from pulumi_cbr.simulator.app import json_body
-from pulumi_cbr.simulator.faults import Fault
+from pulumi_cbr.simulator.faults import Fault, Faults
+from pulumi_cbr.simulator.models import Call
 from pulumi_cbr.simulator.registry import NONCE_HEADER, PROOF_HEADER, sign_response
+from pulumi_cbr.simulator.state import State
 
-if TYPE_CHECKING:
-    from pulumi_cbr.simulator.server import Simulator
+__all__ = ["AdministeredSimulator", "add_admin"]
 
-__all__ = ["add_admin"]
-
+_ROOT = "/_simulator"
 _LOOPBACK = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d*)?", re.IGNORECASE)
 
 
-def add_admin(app: Flask, simulator: Simulator) -> None:
-    """Add the routes to an application."""
+class AdministeredSimulator(Protocol):
+    """What the routes need of a simulator, besides its actions."""
 
-    def add_fault(wanted: dict[str, Any]) -> dict[str, Any]:
-        if "script" in wanted:
-            return vars(simulator.faults.scripted(_text(wanted, "script")))
-        fault = Fault.from_dict(wanted)
-        simulator.faults.add(fault)
-        return vars(fault)
+    state: State
+    faults: Faults
+    secret: bytes
 
-    def pair(wanted: dict[str, Any]) -> tuple[str, str]:
-        return _text(wanted, "backup_id"), _text(wanted, "project_id")
+    @property
+    def url(self) -> str: ...
 
-    def share(wanted: dict[str, Any]) -> dict[str, Any]:
-        return asdict(simulator.share(*pair(wanted), _text(wanted, "status", "pending")))
+    @property
+    def calls(self) -> Sequence[Call]: ...
 
-    def withdraw(wanted: dict[str, Any]) -> dict[str, Any]:
-        simulator.withdraw(*pair(wanted))
-        return {}
+    def clear_calls(self) -> None: ...
 
-    def accept(wanted: dict[str, Any]) -> dict[str, Any]:
-        vault_id = _text(wanted, "vault_id") if wanted.get("vault_id") else None
-        return asdict(simulator.accept(*pair(wanted), vault_id))
+    def env(self, role: str = "owner") -> dict[str, str]: ...
 
-    def reject(wanted: dict[str, Any]) -> dict[str, Any]:
-        return asdict(simulator.reject(*pair(wanted)))
 
-    def register_image(wanted: dict[str, Any]) -> dict[str, Any]:
-        return {"image_id": simulator.register_image(*pair(wanted))}
+def add_admin(app: Flask, simulator: AdministeredSimulator) -> None:
+    """Add the admin routes to an application."""
+    _add_guards(app, simulator.secret)
+    _add_reading(app, simulator)
+    _add_faults(app, simulator.faults)
+    _add_actions(app, simulator)
 
-    def deny(wanted: dict[str, Any]) -> dict[str, Any]:
-        simulator.deny(_text(wanted, "action"), _text(wanted, "role", "owner"))
-        return {}
 
-    def allow_all(_wanted: dict[str, Any]) -> dict[str, Any]:
-        simulator.allow_all()
-        return {}
-
-    def advance(wanted: dict[str, Any]) -> dict[str, Any]:
-        simulator.advance(_seconds(wanted))
-        return {"now": simulator.state.now()}
-
-    def revoke_tokens(_wanted: dict[str, Any]) -> dict[str, Any]:
-        simulator.revoke_tokens()
-        return {}
-
-    steps: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
-        "faults": add_fault,
-        "share": share,
-        "withdraw": withdraw,
-        "accept": accept,
-        "reject": reject,
-        "register_image": register_image,
-        "deny": deny,
-        "allow_all": allow_all,
-        "advance": advance,
-        "revoke_tokens": revoke_tokens,
-    }
-
+def _add_guards(app: Flask, secret: bytes) -> None:
     @app.before_request
     def refuse_other_sites() -> Any:
         if _is_admin() and _is_from_other_site():
@@ -95,69 +64,91 @@ def add_admin(app: Flask, simulator: Simulator) -> None:
         nonce = request.headers.get(NONCE_HEADER)
         if nonce is not None and _is_admin():
             target, body = request.environ["REQUEST_URI"], response.get_data()
-            response.headers[PROOF_HEADER] = sign_response(
-                simulator.secret, nonce, request.method, target, response.status_code, body
-            )
+            proof = sign_response(secret, nonce, request.method, target, response.status_code, body)
+            response.headers[PROOF_HEADER] = proof
         return response
 
-    @app.get("/_simulator")
-    def status() -> Any:
-        state = simulator.state
-        return jsonify(
-            {
-                "seed": state.seed,
-                "url": simulator.url,
-                "owner": state.account("owner").project_id,
-                "receiver": state.account("receiver").project_id,
-                "projects": state.projects,
-                "backups": [
-                    {**asdict(backup), "members": [asdict(record) for record in state.members(backup.id).values()]}
-                    for backup in state.backups
-                ],
-                "vaults": [asdict(vault) for vault in state.vaults],
-            }
-        )
 
-    @app.get("/_simulator/env/<role>")
+def _add_reading(app: Flask, simulator: AdministeredSimulator) -> None:
+    @app.get(_ROOT)
+    def status() -> Any:
+        return jsonify(_describe(simulator))
+
+    @app.get(f"{_ROOT}/env/<role>")
     def env(role: str) -> Any:
         try:
             return jsonify(simulator.env(role))
-        except ValueError as no:
-            return jsonify({"error": str(no)}), 404
+        except ValueError as error:
+            return jsonify({"error": str(error)}), 404
 
-    @app.get("/_simulator/calls")
+    @app.get(f"{_ROOT}/calls")
     def calls() -> Any:
         return jsonify({"calls": [asdict(call) for call in simulator.calls]})
 
-    @app.delete("/_simulator/calls")
+    @app.delete(f"{_ROOT}/calls")
     def clear_calls() -> Any:
         simulator.clear_calls()
         return "", 204
 
-    @app.get("/_simulator/faults")
-    def faults() -> Any:
-        return jsonify({"faults": [vars(fault) for fault in simulator.faults.list()]})
 
-    @app.delete("/_simulator/faults")
+def _describe(simulator: AdministeredSimulator) -> dict[str, Any]:
+    state = simulator.state
+    backups = [
+        {**asdict(backup), "members": [asdict(record) for record in state.members(backup.id).values()]}
+        for backup in state.backups
+    ]
+    return {
+        "seed": state.seed,
+        "url": simulator.url,
+        "owner": state.account("owner").project_id,
+        "receiver": state.account("receiver").project_id,
+        "projects": state.projects,
+        "backups": backups,
+        "vaults": [asdict(vault) for vault in state.vaults],
+    }
+
+
+def _add_faults(app: Flask, faults: Faults) -> None:
+    @app.get(f"{_ROOT}/faults")
+    def list_faults() -> Any:
+        return jsonify({"faults": [vars(fault) for fault in faults.list()]})
+
+    @app.delete(f"{_ROOT}/faults")
     def clear_faults() -> Any:
-        simulator.faults.clear()
+        faults.clear()
         return "", 204
 
-    @app.post("/_simulator/<step>")
-    def act(step: str) -> Any:
-        if step not in steps:
-            return jsonify({"error": f"no such step: {step} (there are {', '.join(steps)})"}), 404
-        wanted = json_body() if request.get_data() else {}
-        if not isinstance(wanted, dict):
-            return jsonify({"error": "the body must be a JSON object"}), 400
+    @app.post(f"{_ROOT}/faults")
+    def add_fault() -> Any:
         try:
-            return jsonify(steps[step](wanted))
-        except ValueError as no:
-            return jsonify({"error": str(no)}), 400
+            wanted = _read_body()
+            if "script" not in wanted:
+                fault = Fault.from_dict(wanted)
+                faults.add(fault)
+            elif isinstance(wanted["script"], str):
+                fault = faults.scripted(wanted["script"])
+            else:
+                raise ValueError("script must be a text")
+        except ValueError as error:
+            return jsonify({"error": str(error)}), 400
+        return jsonify(vars(fault))
+
+
+def _add_actions(app: Flask, simulator: AdministeredSimulator) -> None:
+    actions = find_actions(type(simulator))
+
+    @app.post(f"{_ROOT}/<name>")
+    def act(name: str) -> Any:
+        if name not in actions:
+            return jsonify({"error": f"no such step: {name} (there are faults, {', '.join(actions)})"}), 404
+        try:
+            return jsonify(actions[name].run(simulator, _read_body()))
+        except ValueError as error:
+            return jsonify({"error": str(error)}), 400
 
 
 def _is_admin() -> bool:
-    return request.path == "/_simulator" or request.path.startswith("/_simulator/")
+    return request.path == _ROOT or request.path.startswith(f"{_ROOT}/")
 
 
 def _is_from_other_site() -> bool:
@@ -167,20 +158,14 @@ def _is_from_other_site() -> bool:
     """
     if not _LOOPBACK.fullmatch(request.host):
         return True
-    if request.headers.get("Origin", f"http://{request.host}") != f"http://{request.host}":
+    own = f"http://{request.host}"
+    if request.headers.get("Origin", own) != own:
         return True
     return request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin")
 
 
-def _text(wanted: dict[str, Any], name: str, default: str | None = None) -> str:
-    value = wanted.get(name, default)
-    if not isinstance(value, str):
-        raise ValueError(f"{name} must be a text")
-    return value
-
-
-def _seconds(wanted: dict[str, Any]) -> float:
-    value = wanted.get("seconds")
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1e9:
-        raise ValueError("seconds must be a number, at least 0")
-    return float(value)
+def _read_body() -> dict[str, Any]:
+    body = json_body() if request.get_data() else {}
+    if not isinstance(body, dict):
+        raise ValueError("the body must be a JSON object")
+    return body

@@ -1,14 +1,12 @@
-"""The wire: routes, headers and bodies of the identity service and the members API, as a Flask application.
+"""The HTTP API: routes of the identity service and of CBR, as a Flask application.
 
-What is asked is handed to `state` and `identity`; what they give, or refuse with, becomes an answer in the service's
-words.
+`state` and `identity` decide. This module reads requests and makes their results, or refusals, HTTP responses.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from datetime import datetime, timezone
+from collections.abc import Callable
 from typing import Any
 
 from flask import Flask, Response, jsonify, request
@@ -16,9 +14,17 @@ from werkzeug.exceptions import HTTPException
 
 from pulumi_cbr.simulator.errors import Refused
 from pulumi_cbr.simulator.identity import Identity, SignInRefused, Token
-from pulumi_cbr.simulator.models import Account, Backup, MemberRecord
+from pulumi_cbr.simulator.models import Account, Backup, MemberRecord, Vault
 from pulumi_cbr.simulator.openapi import openapi_document
-from pulumi_cbr.simulator.paging import page, sort
+from pulumi_cbr.simulator.paging import filter_equal, page, sort
+from pulumi_cbr.simulator.representations import (
+    format_microseconds,
+    format_milliseconds,
+    read_backup_field,
+    represent_backup,
+    represent_member,
+    represent_vault,
+)
 from pulumi_cbr.simulator.signatures import SCHEME, SignatureRefused, check_signature
 from pulumi_cbr.simulator.state import State
 
@@ -29,12 +35,30 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _MEMBERS = "/v3/<project_id>/backups/<backup_id>/members"
 _MEMBER = f"{_MEMBERS}/<member_id>"
 
-#: The gateway's code for a caller whom it does not believe.
+_MEMBER_FILTERS = ("dest_project_id", "image_id", "status", "vault_id")
+_MEMBER_SORT_KEYS = ("created_at", "updated_at", "status", "id", "dest_project_id")
+_BACKUP_FILTERS = (
+    "name",
+    "resource_id",
+    "resource_type",
+    "resource_name",
+    "status",
+    "vault_id",
+    "checkpoint_id",
+    "image_type",
+)
+_BACKUP_SORT_KEYS = ("created_at", "updated_at", "name", "status", "protected_at", "id")
+#: These are fields of a vault's ``billing``.
+_BILLING_FILTERS = ("cloud_type", "object_type", "protect_type", "status")
+#: For vaults without backups: 2020-01-01.
+_VAULTS_CREATED_AT = 1577836800.0
+
+#: The gateway's code for credentials that it does not accept.
 _NOT_SIGNED_IN = "APIGW.0301"
 
 
-class _Answered(Exception):
-    """The answer is known; the rest of the handler is not needed."""
+class _EarlyResponse(Exception):
+    """The response is known before the handler ends."""
 
     def __init__(self, status: int, body: dict[str, Any]) -> None:
         self.status = status
@@ -43,19 +67,24 @@ class _Answered(Exception):
 
 
 def create_app(state: State, identity: Identity, base_url: Callable[[], str]) -> Flask:
-    """Give the application. ``base_url`` says where it is served, for the catalogue."""
+    """Return the application. ``base_url`` returns the URL at which it is served, for the catalog."""
     app = Flask("pulumi_cbr.simulator")
-    # A path is taken as it is sent: no redirects that tidy it up.
+    # The service does not redirect a path with an extra slash.
     app.url_map.merge_slashes = False
     app.url_map.strict_slashes = False
     app.json.sort_keys = False  # type: ignore[attr-defined]
-    app.register_error_handler(Refused, lambda no: _answer(no.status, {"error_code": no.code, "error_msg": no.message}))
-    app.register_error_handler(_Answered, lambda known: _answer(known.status, known.body))
-    app.register_error_handler(SignInRefused, _sign_in_refused)
-    app.register_error_handler(HTTPException, _no_such_route)
+    app.register_error_handler(
+        Refused, lambda refused: _respond(refused.status, {"error_code": refused.code, "error_msg": refused.message})
+    )
+    app.register_error_handler(_EarlyResponse, lambda early: _respond(early.status, early.body))
+    app.register_error_handler(SignInRefused, _respond_sign_in_refused)
+    app.register_error_handler(HTTPException, _respond_no_route)
     _add_identity(app, state, identity, base_url)
-    _add_backups(app, state, identity)
-    app.get("/openapi.json")(lambda: _answer(200, openapi_document(base_url())))
+    access = _Access(state, identity)
+    _add_members(app, state, access)
+    _add_backups(app, state, access)
+    _add_vaults(app, state, access)
+    app.get("/openapi.json")(lambda: _respond(200, openapi_document(base_url())))
     return app
 
 
@@ -70,17 +99,17 @@ def _add_identity(app: Flask, state: State, identity: Identity, base_url: Callab
         return {"id": "v3.14", "status": "stable", "updated": stamp, "links": links, "media-types": types}
 
     def with_token(status: int, token: Token) -> Response:
-        answer = _answer(status, identity.describe(token, base_url()))
-        answer.headers["X-Subject-Token"] = token.text
-        return answer
+        response = _respond(status, identity.describe(token, base_url()))
+        response.headers["X-Subject-Token"] = token.text
+        return response
 
     @app.get("/")
     def versions() -> Response:
-        return _answer(200, {"versions": {"values": [version()]}})
+        return _respond(200, {"versions": {"values": [version()]}})
 
     @app.get("/v3")
     def version_three() -> Response:
-        return _answer(200, {"version": version()})
+        return _respond(200, {"version": version()})
 
     @app.post("/v3/auth/tokens")
     def sign_in() -> Response:
@@ -91,8 +120,8 @@ def _add_identity(app: Flask, state: State, identity: Identity, base_url: Callab
         identity.check(request.headers.get("X-Auth-Token"))
         try:
             return with_token(200, identity.check(request.headers.get("X-Subject-Token")))
-        except SignInRefused as no:
-            raise _Answered(404, _identity_error(404, str(no))) from None
+        except SignInRefused as refused:
+            raise _EarlyResponse(404, _identity_error(404, str(refused))) from None
 
     @app.delete("/v3/auth/tokens")
     def revoke() -> Response:
@@ -102,115 +131,156 @@ def _add_identity(app: Flask, state: State, identity: Identity, base_url: Callab
 
     @app.get("/v3/projects")
     def projects() -> Response:
-        account, _project = _caller(state, identity)
+        account, _project = _authenticate(state, identity)
         links = {"self": f"{base_url()}/v3/projects"}
-        return _answer(200, {"projects": identity.projects(account, request.args.get("name")), "links": links})
+        return _respond(200, {"projects": identity.projects(account, request.args.get("name")), "links": links})
 
     @app.get("/v3/auth/projects")
     def own_projects() -> Response:
-        account, _project = _caller(state, identity)
-        return _answer(
+        account, _project = _authenticate(state, identity)
+        return _respond(
             200, {"projects": identity.projects(account), "links": {"self": f"{base_url()}/v3/auth/projects"}}
         )
 
 
-# Members and backups
+# CBR
 
 
-def _add_backups(app: Flask, state: State, identity: Identity) -> None:
-    def enter(action: str, project_id: str, backup_id: str | None = None, member_id: str | None = None) -> None:
-        """Let the caller in, or answer: malformed path, not signed in, another's project, no permission."""
-        well_formed = (
+class _Access:
+    """Checks who calls the CBR API and whether they may."""
+
+    def __init__(self, state: State, identity: Identity) -> None:
+        self._state = state
+        self._identity = identity
+
+    def check(self, action: str, project_id: str, uuid: str | None = None, member_id: str | None = None) -> None:
+        """Raise the response to a malformed path, missing credentials, another's project or a missing permission."""
+        is_well_formed = (
             _PROJECT_ID.fullmatch(project_id)
-            and (backup_id is None or _UUID.fullmatch(backup_id))
+            and (uuid is None or _UUID.fullmatch(uuid))
             and (member_id is None or _PROJECT_ID.fullmatch(member_id))
         )
-        if not well_formed:
-            raise _Answered(401, {"unauthorized": {"code": "401", "message": "Malformed request url"}})
-        account, own_project = _caller(state, identity)
+        if not is_well_formed:
+            raise _EarlyResponse(401, {"unauthorized": {"code": "401", "message": "Malformed request url"}})
+        account, own_project = _authenticate(self._state, self._identity)
         if own_project != project_id or request.headers.get("X-Project-Id", project_id) != project_id:
-            raise _Answered(401, _gateway_error(_NOT_SIGNED_IN, "the project in the url is not the caller's"))
-        if not state.allowed(action, account.role):
+            raise _EarlyResponse(401, _gateway_error(_NOT_SIGNED_IN, "the project in the url is not the caller's"))
+        if not self._state.is_allowed(action, account.role):
             message = f"Policy doesn't allow {action} to be performed."
-            raise _Answered(403, {"error": {"code": "403", "message": message, "title": "Forbidden"}})
+            raise _EarlyResponse(403, {"error": {"code": "403", "message": message, "title": "Forbidden"}})
 
+
+def _add_members(app: Flask, state: State, access: _Access) -> None:
     @app.post(_MEMBERS)
     def add(project_id: str, backup_id: str) -> Response:
-        enter("cbr:member:create", project_id, backup_id)
-        body = json_body()
-        if not isinstance(body, dict):
-            raise Refused(9900, "The body must be an object with members.")
-        added = [
-            _member(record, _microseconds)
-            for record in state.add_members(project_id, backup_id.lower(), body.get("members"))
-        ]
-        return _answer(200, added[0] if state.switches.bare_add_answer else {"members": added, "count": len(added)})
+        access.check("cbr:member:create", project_id, backup_id)
+        wanted = _read_object("The body must be an object with members.").get("members")
+        records = state.add_members(project_id, backup_id.lower(), wanted)
+        added = [represent_member(record, format_microseconds) for record in records]
+        return _respond(200, added[0] if state.switches.bare_add_answer else {"members": added, "count": len(added)})
 
     @app.get(_MEMBERS)
     def members(project_id: str, backup_id: str) -> Response:
-        enter("cbr:member:list", project_id, backup_id)
-        found = [_member(record) for record in state.list_members(project_id, backup_id.lower())]
-        found = _filtered(found, ("dest_project_id", "image_id", "status", "vault_id"))
-        found = sort(found, request.args.get("sort"), ("created_at", "updated_at", "status", "id", "dest_project_id"))
-        return _answer(200, {"members": page(found, request.args, state.switches.page_size), "count": len(found)})
+        access.check("cbr:member:list", project_id, backup_id)
+        records = state.list_members(project_id, backup_id.lower())
+        found = [represent_member(record, format_milliseconds) for record in records]
+        return _respond_with_page(state, "members", found, _MEMBER_FILTERS, _MEMBER_SORT_KEYS)
 
     @app.get(_MEMBER)
     def member(project_id: str, backup_id: str, member_id: str) -> Response:
-        enter("cbr:member:get", project_id, backup_id, member_id)
-        return _answer(200, {"member": _member(state.show_member(project_id, backup_id.lower(), member_id))})
+        access.check("cbr:member:get", project_id, backup_id, member_id)
+        return _respond_with_member(state.show_member(project_id, backup_id.lower(), member_id))
 
     @app.put(_MEMBER)
     def update(project_id: str, backup_id: str, member_id: str) -> Response:
-        enter("cbr:member:update", project_id, backup_id, member_id)
-        body = json_body()
-        if not isinstance(body, dict):
-            raise Refused(9900, "The body must be an object with status.")
-        record = state.update_member(project_id, backup_id.lower(), member_id, body.get("status"), body.get("vault_id"))
-        return _answer(200, {"member": _member(record)})
+        access.check("cbr:member:update", project_id, backup_id, member_id)
+        body = _read_object("The body must be an object with status.")
+        status, vault_id = body.get("status"), body.get("vault_id")
+        return _respond_with_member(state.update_member(project_id, backup_id.lower(), member_id, status, vault_id))
 
     @app.delete(_MEMBER)
     def delete(project_id: str, backup_id: str, member_id: str) -> Response:
-        enter("cbr:member:delete", project_id, backup_id, member_id)
+        access.check("cbr:member:delete", project_id, backup_id, member_id)
         state.delete_member(project_id, backup_id.lower(), member_id)
         return Response(status=204)
 
+
+def _add_backups(app: Flask, state: State, access: _Access) -> None:
     @app.get("/v3/<project_id>/backups/<backup_id>")
     def backup(project_id: str, backup_id: str) -> Response:
-        enter("cbr:backups:get", project_id, backup_id)
-        return _answer(200, {"backup": _backup(state.show_backup(project_id, backup_id.lower()))})
+        access.check("cbr:backups:get", project_id, backup_id)
+        return _respond(200, {"backup": represent_backup(state.show_backup(project_id, backup_id.lower()))})
 
     @app.get("/v3/<project_id>/backups")
     def backups(project_id: str) -> Response:
-        enter("cbr:backups:list", project_id)
+        access.check("cbr:backups:list", project_id)
         own_type = request.args.get("own_type", "private")
         if own_type not in ("private", "shared", "all_granted"):
             raise Refused(9900, "own_type must be private, shared or all_granted.")
         member_status = request.args.get("member_status")
-        seen = [
+        found = [
             backup
             for backup, status in state.visible_backups(project_id)
             if own_type in ("all_granted", "private" if status is None else "shared")
             and member_status in (None, status)
         ]
-        equal = (
-            "name",
-            "resource_id",
-            "resource_type",
-            "resource_name",
-            "status",
-            "vault_id",
-            "checkpoint_id",
-            "image_type",
-        )
-        found = _filtered([_backup(backup) for backup in seen], equal)
-        keys = ("created_at", "updated_at", "name", "status", "protected_at", "id")
-        found = sort(found, request.args.get("sort", "created_at:desc"), keys)
-        shown = page(found, request.args, state.switches.page_size)
-        return _answer(200, {"backups": shown, "count": len(found)})
+        # Represented last: there can be many thousands.
+        found = filter_equal(found, request.args, _BACKUP_FILTERS, read_backup_field)
+        order = request.args.get("sort", "created_at:desc")
+        found = sort(found, order, _BACKUP_SORT_KEYS, read_backup_field)
+        shown = page(found, request.args, state.switches.page_size, read_backup_field)
+        return _respond(200, {"backups": [represent(backup, project_id) for backup in shown], "count": len(found)})
+
+    def represent(backup: Backup, project_id: str) -> dict[str, Any]:
+        if not state.switches.backups_with_members:
+            return represent_backup(backup)
+        members = state.members(backup.id).values()
+        is_own = backup.project_id == project_id
+        return represent_backup(backup, [m for m in members if is_own or m.dest_project_id == project_id])
 
 
-def _caller(state: State, identity: Identity) -> tuple[Account, str | None]:
-    """Give who calls, by signature or by token, and for which project."""
+def _add_vaults(app: Flask, state: State, access: _Access) -> None:
+    @app.get("/v3/<project_id>/vaults/<vault_id>")
+    def vault(project_id: str, vault_id: str) -> Response:
+        access.check("cbr:vaults:get", project_id, vault_id)
+        for vault in state.visible_vaults(project_id):
+            if vault.id == vault_id.lower():
+                return _respond(200, {"vault": represent(vault)})
+        raise Refused(6105)
+
+    @app.get("/v3/<project_id>/vaults")
+    def vaults(project_id: str) -> Response:
+        access.check("cbr:vaults:list", project_id)
+        found = [represent(vault) for vault in state.visible_vaults(project_id)]
+        found = [
+            entry
+            for entry in found
+            if all(
+                request.args.get(name, entry["billing"][name]) == entry["billing"][name] for name in _BILLING_FILTERS
+            )
+        ]
+        return _respond_with_page(state, "vaults", found, ("id", "name"), ())
+
+    def represent(vault: Vault) -> dict[str, Any]:
+        stored = state.stored_backups(vault.id)
+        created_at = min((backup.created_at for backup in stored), default=_VAULTS_CREATED_AT)
+        return represent_vault(vault, stored, created_at)
+
+
+def _respond_with_member(record: MemberRecord) -> Response:
+    return _respond(200, {"member": represent_member(record, format_milliseconds)})
+
+
+def _respond_with_page(
+    state: State, kind: str, found: list[dict[str, Any]], filters: tuple[str, ...], sort_keys: tuple[str, ...]
+) -> Response:
+    found = filter_equal(found, request.args, filters, dict.get)
+    found = sort(found, request.args.get("sort"), sort_keys, dict.get)
+    return _respond(200, {kind: page(found, request.args, state.switches.page_size, dict.get), "count": len(found)})
+
+
+def _authenticate(state: State, identity: Identity) -> tuple[Account, str | None]:
+    """Return the account that calls, by signature or token, and its project."""
     if request.headers.get("Authorization", "").startswith(SCHEME):
         headers = {
             name.lower(): value.encode("latin-1", "replace").decode("utf-8", "replace")
@@ -219,16 +289,16 @@ def _caller(state: State, identity: Identity) -> tuple[Account, str | None]:
         target = request.environ["REQUEST_URI"]
         try:
             account = check_signature(state.accounts, request.method, target, headers, request.get_data(), state.now())
-        except SignatureRefused as no:
-            raise _Answered(
-                401, _gateway_error(_NOT_SIGNED_IN, f"Incorrect IAM authentication information: {no}")
+        except SignatureRefused as refused:
+            raise _EarlyResponse(
+                401, _gateway_error(_NOT_SIGNED_IN, f"Incorrect IAM authentication information: {refused}")
             ) from None
         return account, account.project_id
     try:
         token = identity.check(request.headers.get("X-Auth-Token"))
-    except SignInRefused as no:
-        raise _Answered(
-            401, _gateway_error(_NOT_SIGNED_IN, f"Incorrect IAM authentication information: {no}")
+    except SignInRefused as refused:
+        raise _EarlyResponse(
+            401, _gateway_error(_NOT_SIGNED_IN, f"Incorrect IAM authentication information: {refused}")
         ) from None
     return token.account, token.project_id
 
@@ -236,83 +306,30 @@ def _caller(state: State, identity: Identity) -> tuple[Account, str | None]:
 # Bodies
 
 
-def _member(record: MemberRecord, stamp: Callable[[float], str] | None = None) -> dict[str, Any]:
-    """Give a member as the service writes it: what has no value yet is not there."""
-    stamp = stamp or _milliseconds
-    fields = {
-        "status": record.status,
-        "created_at": stamp(record.created_at),
-        "updated_at": None if record.updated_at is None else stamp(record.updated_at),
-        "backup_id": record.backup_id,
-        "image_id": record.image_id,
-        "dest_project_id": record.dest_project_id,
-        "vault_id": record.vault_id,
-        "id": record.id,
-    }
-    return {name: value for name, value in fields.items() if value is not None}
-
-
-def _backup(backup: Backup) -> dict[str, Any]:
-    stamp = _microseconds(backup.created_at)
-    return {
-        "id": backup.id,
-        "name": backup.name,
-        "description": "",
-        "status": backup.status,
-        "resource_type": backup.resource_type,
-        "resource_id": backup.resource_id,
-        "resource_name": backup.resource_name,
-        "resource_size": backup.resource_size,
-        "resource_az": "",
-        "vault_id": backup.vault_id,
-        "checkpoint_id": backup.id,
-        "project_id": backup.project_id,
-        "provider_id": "0daac4c5-6707-4851-97ba-169e36266b66",
-        "image_type": "backup",
-        "created_at": stamp,
-        "updated_at": stamp,
-        "protected_at": stamp,
-        "expired_at": None,
-        "parent_id": None,
-        "children": [],
-        "replication_records": [],
-        "extend_info": {
-            "auto_trigger": False,
-            "bootable": True,
-            "contain_system_disk": True,
-            "encrypted": backup.encrypted,
-            "support_lld": True,
-            "supported_restore_mode": "backup",
-            "system_disk": True,
-        },
-    }
-
-
-def _microseconds(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%f")
-
-
-def _milliseconds(seconds: float) -> str:
-    return f"{_microseconds(seconds)[:-3]}+00:00"
-
-
-def _filtered(entries: Sequence[dict[str, Any]], names: Sequence[str]) -> list[dict[str, Any]]:
-    wanted = {name: request.args[name] for name in names if name in request.args}
-    return [entry for entry in entries if all(entry.get(name) == value for name, value in wanted.items())]
-
-
 def json_body() -> object:
-    """Give the JSON body whatever its declared type, None for one that is none or is nested too deep."""
+    """Return the JSON body whatever its declared type, None if it is malformed or nested too deep."""
     try:
         return request.get_json(force=True, silent=True)
     except RecursionError:
         return None
 
 
-def _answer(status: int, body: dict[str, Any]) -> Response:
-    answer: Response = jsonify(body)
-    answer.status_code = status
-    return answer
+def _read_object(message: str) -> dict[str, Any]:
+    """Return the JSON object in the body. Raises `Refused` with 9900 and the message for any other body."""
+    body = json_body()
+    if not isinstance(body, dict):
+        raise Refused(9900, message)
+    return body
+
+
+def _respond(status: int, body: dict[str, Any]) -> Response:
+    response: Response = jsonify(body)
+    response.status_code = status
+    return response
+
+
+def _respond_refused(refused: Refused) -> Response:
+    return _respond(refused.status, _gateway_error(refused.code, refused.message))
 
 
 def _gateway_error(code: str, message: str) -> dict[str, Any]:
@@ -324,12 +341,12 @@ def _identity_error(status: int, message: str) -> dict[str, Any]:
     return {"error": {"code": status, "message": message, "title": title}}
 
 
-def _sign_in_refused(no: SignInRefused) -> Response:
-    return _answer(no.status, _identity_error(no.status, str(no)))
+def _respond_sign_in_refused(refused: SignInRefused) -> Response:
+    return _respond(refused.status, _identity_error(refused.status, str(refused)))
 
 
-def _no_such_route(problem: HTTPException) -> Response:
+def _respond_no_route(problem: HTTPException) -> Response:
     if problem.code in (404, 405):
         message = "The API does not exist or has not been published in the environment"
-        return _answer(404, _gateway_error("APIGW.0101", message))
-    return _answer(problem.code or 500, _gateway_error("APIGW.0106", problem.name))
+        return _respond(404, _gateway_error("APIGW.0101", message))
+    return _respond(problem.code or 500, _gateway_error("APIGW.0106", problem.name))

@@ -1,9 +1,9 @@
-"""The command line: ``serve`` runs a simulator, the other commands look at and steer one that runs.
+"""The command line: ``serve`` runs a simulator, the other commands look at a running one and change it.
 
     python -m pulumi_cbr.simulator serve --port 0 --state shares.json
     eval "$(python -m pulumi_cbr.simulator env)"
 
-Exit codes: 0 done, 1 it did not work (one line on standard error says why), 2 wrong usage.
+Exit codes: 0 for success, 1 for a failure (one line on standard error has the reason), 2 for wrong usage.
 """
 
 from __future__ import annotations
@@ -15,22 +15,59 @@ import shlex
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import Field, fields
 from typing import Any, NoReturn
 
+from pulumi_cbr.simulator.actions import Action, find_actions
 from pulumi_cbr.simulator.admin_client import AdminError, find_simulator
-from pulumi_cbr.simulator.faults import FORMS
+from pulumi_cbr.simulator.faults import FORM_HELP
 from pulumi_cbr.simulator.models import DISK, SERVER
+from pulumi_cbr.simulator.options import Options
 from pulumi_cbr.simulator.registry import announce
+from pulumi_cbr.simulator.server import Simulator
 from pulumi_cbr.stdout import forget_stdout
 
 __all__ = ["main"]
 
+#: Parameters of actions that take a name in place of an ID, with what their argument is called and its help.
+_RESOURCES = {
+    "backup_id": ("backup", "the backup's UUID or name, such as backup-000"),
+    "project_id": ("project", "ID of the project that it is shared with (receiver)"),
+    "vault_id": ("vault", "the vault's UUID or name, such as servers"),
+}
+
+#: Variables of a shell that are used before a user's password or beside it.
+_CONFLICTING = (
+    "OS_CLOUD",
+    "OS_TOKEN",
+    "OS_AUTH_TOKEN",
+    "OS_APPLICATION_CREDENTIAL_ID",
+    "OS_USER_ID",
+    "OS_USER_DOMAIN_ID",
+    "OS_SYSTEM_SCOPE",
+    "OS_CACERT",
+    "CBR_ENDPOINT",
+)
+_PROXIES = ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")
+_NO_PROXIES = ("no_proxy", "NO_PROXY")
+
+#: The variables that `env` prints of a simulator's response: a shell evaluates the names.
+_SIGN_IN = (
+    "OS_AUTH_URL",
+    "OS_USERNAME",
+    "OS_PASSWORD",
+    "OS_USER_DOMAIN_NAME",
+    "OS_PROJECT_ID",
+    "OS_REGION_NAME",
+    "OS_IDENTITY_API_VERSION",
+)
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and give its exit code."""
-    options = _parser().parse_args(arguments)
+    """Run a command and return its exit code."""
+    options = _make_parser().parse_args(arguments)
     try:
         code: int = options.run(options)
         sys.stdout.flush()
@@ -45,66 +82,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
+def _make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m pulumi_cbr.simulator",
-        description="A local stand-in for the CBR service: identity and the members API, on loopback.",
+        description="A simulator of the CBR service on loopback: identity and the members API.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-
     serve = commands.add_parser("serve", help="serve until interrupted; the first line of output is the URL")
-    serve.set_defaults(run=_serve)
-    serve.add_argument("--port", type=_port, default=0, help="port on 127.0.0.1; 0 (the default) takes a free one")
-    serve.add_argument("--state", metavar="FILE", help="keep the state in this file, and go on from it when it exists")
-    serve.add_argument("--seed", type=int, default=1, help="where all IDs and secrets come from (1)")
-    serve.add_argument("--backups", type=_count, default=12, help="how many server backups the owner has (12)")
-    serve.add_argument("--bare-add-answer", action="store_true", help="answer an add with one bare member object")
-    serve.add_argument(
-        "--visible-after-reads", type=_count, default=0, metavar="N", help="hide a new member from N reads"
-    )
-    serve.add_argument(
-        "--accept-after-reads", type=_count, metavar="N", help="receivers accept after N reads of the owner"
-    )
-    serve.add_argument(
-        "--token-life", type=_seconds, default=86400.0, metavar="SECONDS", help="life of a token (86400)"
-    )
-    serve.add_argument("--latency", type=_seconds, default=0.0, metavar="SECONDS", help="wait before each answer (0)")
-    serve.add_argument("--plain-catalogue", action="store_true", help="catalogue URLs without /v3/<project ID>")
-    serve.add_argument("--region", action="append", help="region in the catalogue (eu-de); may be given again")
-    serve.add_argument("--encrypted-allowed", action="store_true", help="encrypted backups can be shared")
-    serve.add_argument("--disk-allowed", action="store_true", help="disk backups can be shared")
-    serve.add_argument("--page-size", type=_count, default=1000, metavar="N", help="most entries on one page (1000)")
-    serve.add_argument("--fault", action="append", default=[], metavar="LINE", help="a fault to begin with; see faults")
+    _add_serve_options(serve)
 
     env = commands.add_parser("env", help="print the export lines that sign a shell in to a running simulator")
     env.set_defaults(run=_env)
-    env.add_argument("--as", dest="role", choices=("owner", "receiver"), default="owner", help="who to be (owner)")
+    env.add_argument("--as", dest="role", choices=("owner", "receiver"), default="owner", help="the account (owner)")
 
-    steps = {
-        "share": ("share a backup behind everybody's back", _share),
-        "accept": ("accept a share, as its receiver", _accept),
-        "reject": ("reject a share, as its receiver", _reject),
-        "withdraw": ("take a share away, as the owner", _withdraw),
-    }
-    for name, (text, run) in steps.items():
-        step = commands.add_parser(name, help=text)
-        step.set_defaults(run=run)
-        step.add_argument("backup", help="the backup's UUID or name, such as backup-000")
-        step.add_argument(
-            "project", nargs="?", default="receiver", help="ID of the project it is shared with (receiver)"
-        )
-        if name == "accept":
-            step.add_argument("--vault", help="the vault's UUID or name, such as servers (the first that fits)")
+    for action in find_actions(Simulator).values():
+        _add_action(commands.add_parser(_to_flag(action.name), help=_to_help(action.help)), action)
 
-    listing = commands.add_parser("list", help="show backups, who they are shared with, projects and vaults")
+    listing = commands.add_parser("list", help="show backups and their members, projects and vaults")
     listing.set_defaults(run=_list)
 
+    forms = (f"  {form}\n      {text}" for form, text in FORM_HELP.items())
     faults = commands.add_parser(
         "faults",
         help="show, add or clear faults",
-        description="Without an argument: show the faults in force. Each line adds one, such as "
-        "'the 3rd POST to /members: reset after commit', 'every GET to /members/.*: slow 2 s' or "
-        f"'10% of * to /v3/.*: status 503 before commit'. What can happen: {FORMS}.",
+        description="Without an argument: show the active faults. Each line adds one, such as\n"
+        "'the 3rd POST to /members: reset after commit', 'every GET to /members/.*: slow 2 s' or\n"
+        "'10% of * to /v3/.*: status 503 before commit'.",
+        epilog="\n".join(
+            ["what can happen (before commit: nothing is done; after commit: the change is made):", *forms]
+        ),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     faults.set_defaults(run=_faults)
     faults.add_argument("lines", nargs="*", metavar="LINE", help="a fault to add")
@@ -121,90 +128,77 @@ def _parser() -> argparse.ArgumentParser:
 # serve
 
 
+def _add_serve_options(serve: argparse.ArgumentParser) -> None:
+    serve.set_defaults(run=_serve)
+    for option in fields(Options):
+        if option.metadata["flag"] != "":
+            _add_option(serve, option)
+    serve.add_argument("--fault", action="append", default=[], metavar="LINE", help="a fault to begin with; see faults")
+
+
+def _add_option(serve: argparse.ArgumentParser, option: Field[Any]) -> None:
+    """Add the flag of an option; one that is on by default is switched off by its flag."""
+    flag = option.metadata["flag"] or f"--{_to_flag(option.name)}"
+    help, default, metavar = option.metadata["help"], option.default, option.metadata["metavar"]
+    if isinstance(default, bool):
+        text = f"switch off: {help}" if default else help
+        serve.add_argument(flag, dest=option.name, action="store_false" if default else "store_true", help=text)
+    elif isinstance(default, tuple):
+        text = f"{help} ({', '.join(default)})"
+        serve.add_argument(flag, dest=option.name, action="append", metavar=metavar, help=text)
+    else:
+        text = help if default is None else f"{help} ({default:g})"
+        convert = _CONVERTERS.get(option.name) or _CONVERTERS.get(str(option.type), str)
+        serve.add_argument(flag, dest=option.name, type=convert, default=default, metavar=metavar or "N", help=text)
+
+
 def _serve(options: argparse.Namespace) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _leave)
+        signal.signal(number, _exit)
+    values = {option.name: getattr(options, option.name, None) for option in fields(Options)}
     try:
-        from pulumi_cbr.simulator.server import Simulator
-
-        simulator = Simulator(
-            options.seed,
-            port=options.port,
-            state_file=options.state,
-            bare_add_answer=options.bare_add_answer,
-            visible_after_reads=options.visible_after_reads,
-            accept_after_reads=options.accept_after_reads,
-            token_life=options.token_life,
-            latency=options.latency,
-            backups=options.backups,
-            catalogue_with_project=not options.plain_catalogue,
-            regions=tuple(options.region or ["eu-de"]),
-            encrypted_allowed=options.encrypted_allowed,
-            disk_allowed=options.disk_allowed,
-            page_size=options.page_size,
-        )
+        simulator = Simulator(**{name: value for name, value in values.items() if value is not None})
         for line in options.fault:
             simulator.faults.scripted(line)
         simulator.start()
-    except ImportError as missing:
-        raise AdminError(f"{missing}; install pulumi-cbr[simulator]") from missing
-    except OSError as problem:
-        raise AdminError(f"cannot serve: {problem.strerror or problem}") from problem
-    except ValueError as wrong:
-        raise AdminError(str(wrong)) from wrong
+    except ImportError as error:
+        raise AdminError(f"{error}; install pulumi-cbr[simulator]") from error
+    except OSError as error:
+        raise AdminError(f"cannot serve: {error.strerror or error}") from error
+    except ValueError as error:
+        raise AdminError(str(error)) from error
     try:
-        with ExitStack() as stack:
-            try:
-                stack.enter_context(announce(simulator.url, simulator.secret))
-            except OSError as error:
-                print(f"cbr simulator: not announced: {error}. Name it with --url", file=sys.stderr)
-            try:
-                print(simulator.url, flush=True)
-                if sys.stderr.isatty():
-                    print('sign a shell in: eval "$(python -m pulumi_cbr.simulator env)"', file=sys.stderr)
-            except BrokenPipeError:
-                forget_stdout()
-            threading.Event().wait()
+        _wait_for_signal(simulator)
     finally:
         simulator.stop()
     return 0
 
 
-def _leave(_number: int, _frame: object) -> NoReturn:
-    """End at once, and let a second signal not disturb the end."""
+def _wait_for_signal(simulator: Simulator) -> NoReturn:
+    """Announce the simulator, print its URL and wait for a signal, which exits."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(announce(simulator.url, simulator.secret))
+        except OSError as error:
+            print(f"cbr simulator: not announced: {error}. Name it with --url", file=sys.stderr)
+        try:
+            print(simulator.url, flush=True)
+            if sys.stderr.isatty():
+                print('sign a shell in: eval "$(python -m pulumi_cbr.simulator env)"', file=sys.stderr)
+        except BrokenPipeError:
+            forget_stdout()
+        while True:
+            threading.Event().wait()
+
+
+def _exit(_number: int, _frame: object) -> NoReturn:
+    """Exit, and ignore further signals meanwhile."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     raise SystemExit(0)
 
 
-# The commands that talk to a running one
-
-
-#: What a shell may have that is taken before, in place of, or beside a user's sign-in.
-_OF_OTHERS = (
-    "OS_CLOUD",
-    "OS_TOKEN",
-    "OS_AUTH_TOKEN",
-    "OS_APPLICATION_CREDENTIAL_ID",
-    "OS_USER_ID",
-    "OS_USER_DOMAIN_ID",
-    "OS_SYSTEM_SCOPE",
-    "OS_CACERT",
-    "CBR_ENDPOINT",
-)
-_PROXIES = ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")
-_NO_PROXIES = ("no_proxy", "NO_PROXY")
-
-#: What `env` prints of a simulator's answer: a shell evaluates the names.
-_SIGN_IN = (
-    "OS_AUTH_URL",
-    "OS_USERNAME",
-    "OS_PASSWORD",
-    "OS_USER_DOMAIN_NAME",
-    "OS_PROJECT_ID",
-    "OS_REGION_NAME",
-    "OS_IDENTITY_API_VERSION",
-)
+# Commands for a running simulator
 
 
 def _env(options: argparse.Namespace) -> int:
@@ -216,71 +210,71 @@ def _env(options: argparse.Namespace) -> int:
         if not isinstance(value, str) or not value.isprintable():
             raise AdminError(f"not a simulator's URL: {simulator.url}")
         variables[name] = value
-    # What this shell has for a real cloud would come before the simulator: empty counts as not set.
-    others = [name for name in _OF_OTHERS if os.environ.get(name)]
-    before = dict.fromkeys(others, "")
+    # An empty variable counts as not set.
+    cleared = dict.fromkeys((name for name in _CONFLICTING if os.environ.get(name)), "")
     if os.environ.get("OS_AUTH_TYPE"):
-        before["OS_AUTH_TYPE"] = "password"  # an empty one would mean not to sign in at all
-    for name, value in {**before, **variables, **dict(_past_proxies())}.items():
+        # An empty one would mean no authentication.
+        cleared["OS_AUTH_TYPE"] = "password"
+    for name, value in {**cleared, **variables, **dict(_bypass_proxies())}.items():
         print(f"export {name}={shlex.quote(value)}")
     return 0
 
 
-def _past_proxies() -> Iterator[tuple[str, str]]:
-    """Give what keeps calls to this machine away from the shell's proxy, where it has one."""
+def _bypass_proxies() -> Iterator[tuple[str, str]]:
+    """Yield the variables that keep calls to this machine away from the shell's proxy, if it has one."""
     if any(os.environ.get(name) for name in _PROXIES):
         present = next((hosts for name in _NO_PROXIES if (hosts := os.environ.get(name))), "")
-        covered = {"*", "127.0.0.1"} & {host.strip() for host in present.split(",")}
+        is_covered = {"*", "127.0.0.1"} & {host.strip() for host in present.split(",")}
         for name in _NO_PROXIES:
-            yield name, present if covered else ",".join(filter(None, [present, "127.0.0.1"]))
+            yield name, present if is_covered else ",".join(filter(None, [present, "127.0.0.1"]))
 
 
-def _share(options: argparse.Namespace) -> int:
-    return _step(options, "share")
+def _add_action(command: argparse.ArgumentParser, action: Action) -> None:
+    """Add the arguments of an action: required ones by position, others as flags."""
+    command.set_defaults(run=lambda options: _act(options, action))
+    for parameter in action.parameters:
+        label, help = _RESOURCES.get(parameter.name, (_to_flag(parameter.name), ""))
+        kind = _seconds if parameter.type is float else _boolean if parameter.type is bool else str
+        if parameter.name == "project_id":
+            command.add_argument(parameter.name, metavar=label, nargs="?", default="receiver", help=help)
+        elif parameter.is_required:
+            command.add_argument(parameter.name, metavar=label, type=kind, help=help)
+        else:
+            command.add_argument(f"--{label}", dest=parameter.name, type=kind, metavar="VALUE", help=help)
 
 
-def _accept(options: argparse.Namespace) -> int:
-    return _step(options, "accept", vault_id=options.vault)
-
-
-def _reject(options: argparse.Namespace) -> int:
-    return _step(options, "reject")
-
-
-def _withdraw(options: argparse.Namespace) -> int:
-    return _step(options, "withdraw")
-
-
-def _step(options: argparse.Namespace, step: str, **more: str | None) -> int:
+def _act(options: argparse.Namespace, action: Action) -> int:
     simulator = find_simulator(options.url)
-    there = simulator.read_status()
-    ids = {name: id_ for id_, name in _names(there).items()}
-    wanted = {"backup_id": options.backup, "project_id": options.project, **more}
-    member = simulator.send("POST", f"/{step}", {name: ids.get(str(value), value) for name, value in wanted.items()})
+    status = simulator.read_status()
+    ids = {name: id for id, name in _names(status).items()}
+    wanted = {parameter.name: getattr(options, parameter.name) for parameter in action.parameters}
+    for name in _RESOURCES.keys() & wanted.keys():
+        wanted[name] = ids.get(wanted[name], wanted[name])
+    result = simulator.send("POST", f"/{action.name}", wanted)
     if _wants_json(options):
-        _print_json(member)
-    elif member:
-        _members([member], _names(there))
+        _print_json(result)
+    elif "dest_project_id" in result:
+        _print_members([result], _names(status))
     else:
-        print(f"withdrawn: {options.backup} from {options.project}")
+        lines = [f"{name}: {value}" for name, value in result.items()] or [f"{action.name}: done"]
+        print(*map(_clean, lines), sep="\n")
     return 0
 
 
 def _list(options: argparse.Namespace) -> int:
-    there = find_simulator(options.url).read_status()
+    status = find_simulator(options.url).read_status()
     if _wants_json(options):
-        _print_json(there)
+        _print_json(status)
         return 0
-    backups = there["backups"]
+    backups = status["backups"]
     rows = [[b["id"], b["name"], b["status"], _object(b["resource_type"]), str(len(b["members"]))] for b in backups]
-    _table("Backups", ["ID", "Name", "Status", "Of", "Members"], rows)
-    names = _names(there)
-    _members([member for backup in backups for member in backup["members"]], names)
-    _table(
-        "Projects to share with", ["ID", "Name"], [[project, names.get(project, "")] for project in there["projects"]]
-    )
-    vaults = [[vault["id"], vault["name"], vault["object_type"], vault["status"]] for vault in there["vaults"]]
-    _table("The receiver's vaults", ["ID", "Name", "For", "Status"], vaults)
+    _print_table("Backups", ["ID", "Name", "Status", "Of", "Members"], rows)
+    names = _names(status)
+    _print_members([member for backup in backups for member in backup["members"]], names)
+    projects = [[project, names.get(project, "")] for project in status["projects"]]
+    _print_table("Projects to share with", ["ID", "Name"], projects)
+    vaults = [[vault["id"], vault["name"], vault["object_type"], vault["status"]] for vault in status["vaults"]]
+    _print_table("The receiver's vaults", ["ID", "Name", "For", "Status"], vaults)
     return 0
 
 
@@ -290,16 +284,16 @@ def _faults(options: argparse.Namespace) -> int:
         simulator.send("DELETE", "/faults")
     for line in options.lines:
         simulator.send("POST", "/faults", {"script": line})
-    there = simulator.send("GET", "/faults")
+    active = simulator.send("GET", "/faults")
     if _wants_json(options):
-        _print_json(there)
+        _print_json(active)
         return 0
-    rows = [[fault["kind"], fault["method"], fault["path"], _when(fault)] for fault in there["faults"]]
-    _table("Faults", ["What", "Method", "Path", "When"], rows)
+    rows = [[fault["kind"], fault["method"], fault["path"], _when(fault)] for fault in active["faults"]]
+    _print_table("Faults", ["What", "Method", "Path", "When"], rows)
     return 0
 
 
-def _when(fault: dict[str, Any]) -> str:
+def _when(fault: Mapping[str, Any]) -> str:
     if fault["probability"] is not None:
         return f"{100 * fault['probability']:g}% from the {fault['nth']}."
     if fault["times"] == 1:
@@ -312,13 +306,25 @@ def _object(resource_type: str) -> str:
     return {SERVER: "server", DISK: "disk"}.get(resource_type, resource_type)
 
 
-def _names(there: dict[str, Any]) -> dict[str, str]:
-    """Give the names of what has one, by ID: they are accepted for IDs."""
-    named = {entry["id"]: entry["name"] for kind in ("backups", "vaults") for entry in there[kind]}
-    return {**named, there["receiver"]: "receiver"}
+def _names(status: Mapping[str, Any]) -> dict[str, str]:
+    """Return the names that commands accept in place of IDs, by ID."""
+    named = {entry["id"]: entry["name"] for kind in ("backups", "vaults") for entry in status[kind]}
+    return {**named, status["receiver"]: "receiver"}
 
 
-def _members(members: Sequence[dict[str, Any]], names: dict[str, str]) -> None:
+# Output
+
+
+def _wants_json(options: argparse.Namespace) -> bool:
+    """Return whether to print JSON: if it is asked for, or if standard output is no terminal."""
+    return bool(options.json) or not sys.stdout.isatty()
+
+
+def _print_json(document: Mapping[str, Any]) -> None:
+    print(json.dumps(document, indent=2))
+
+
+def _print_members(members: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> None:
     rows = [
         [
             names.get(member["backup_id"], member["backup_id"]),
@@ -328,29 +334,17 @@ def _members(members: Sequence[dict[str, Any]], names: dict[str, str]) -> None:
         ]
         for member in members
     ]
-    _table("Members", ["Backup", "Project", "Status", "Vault"], rows)
+    _print_table("Members", ["Backup", "Project", "Status", "Vault"], rows)
 
 
-# Output
-
-
-def _wants_json(options: argparse.Namespace) -> bool:
-    """JSON when asked, and when it goes to a program rather than to a terminal."""
-    return bool(options.json) or not sys.stdout.isatty()
-
-
-def _print_json(document: dict[str, Any]) -> None:
-    print(json.dumps(document, indent=2))
-
-
-def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def _print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     try:
         from rich.box import SIMPLE_HEAD
         from rich.console import Console
         from rich.table import Table
         from rich.text import Text
-    except ImportError as missing:
-        raise AdminError("tables need rich: install pulumi-cbr[simulator], or say --json") from missing
+    except ImportError as error:
+        raise AdminError("tables need rich: install pulumi-cbr[simulator], or use --json") from error
     if not rows:
         print(f"{title}: none")
         return
@@ -365,20 +359,28 @@ def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) ->
 
 
 def _clean(text: str) -> str:
-    """Return text that a terminal shows and does not obey."""
+    """Return text without characters that a terminal obeys."""
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
-def _port(text: str) -> int:
-    if not (text.isascii() and text.isdigit()) or int(text) > 65535:
-        raise argparse.ArgumentTypeError("a port is 0 to 65535")
-    return int(text)
+def _to_flag(name: str) -> str:
+    return name.replace("_", "-")
 
 
-def _count(text: str) -> int:
-    if not (text.isascii() and text.isdigit()):
-        raise argparse.ArgumentTypeError("must be a number, at least 0")
-    return int(text)
+def _to_help(sentence: str) -> str:
+    return sentence[:1].lower() + sentence[1:].rstrip(".").replace("``", "")
+
+
+# Values of arguments
+
+
+def _number(most: int, message: str) -> Callable[[str], int]:
+    def convert(text: str) -> int:
+        if not (text.isascii() and text.isdigit()) or int(text) > most:
+            raise argparse.ArgumentTypeError(message)
+        return int(text)
+
+    return convert
 
 
 def _seconds(text: str) -> float:
@@ -389,3 +391,21 @@ def _seconds(text: str) -> float:
     if not 0 <= seconds < 1e9:
         raise argparse.ArgumentTypeError("must be seconds, at least 0")
     return seconds
+
+
+def _boolean(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise argparse.ArgumentTypeError("must be true or false")
+    return text == "true"
+
+
+_COUNT = _number(10**9, "must be a number, at least 0")
+
+#: By the name of an option, or by its type as it is written.
+_CONVERTERS: dict[str, Callable[[str], Any]] = {
+    "port": _number(65535, "a port is 0 to 65535"),
+    "seed": int,
+    "int": _COUNT,
+    "int | None": _COUNT,
+    "float": _seconds,
+}

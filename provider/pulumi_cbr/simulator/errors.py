@@ -1,4 +1,4 @@
-"""What the service says no with: every documented error code, its HTTP status and its text, in one table.
+"""The documented error codes of the service, with HTTP status and text, and the exception for them.
 
 Source: the public API references of CBR (shared list of error codes, "BackupService.*").
 """
@@ -34,19 +34,18 @@ REFUSALS: dict[int, tuple[int, str]] = {
 
 
 class Refused(Exception):
-    """The service refused what was asked; nothing was changed.
+    """The service refuses a request; nothing was changed.
 
-    Raised by the rules in `state` and turned into an HTTP answer by `wire`; tests that talk to the simulator from
-    Python see it as it is.
+    `state` raises it and `app` makes it an HTTP response. Tests that call the simulator from Python catch it.
     """
 
     #: Number of the documented code, such as 6703.
     number: int
-    #: HTTP status of the answer.
+    #: HTTP status of the response.
     status: int
     #: Code as the service writes it, such as ``BackupService.6703``.
     code: str
-    #: The documented text, with the detail appended where there is one.
+    #: The documented text, followed by the detail if there is one.
     message: str
 
     def __init__(self, number: int, detail: str = "") -> None:

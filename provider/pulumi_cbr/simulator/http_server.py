@@ -1,7 +1,6 @@
-"""A small HTTP/1.1 server for an application whose answers can also be cut short, withheld or torn off.
+"""A small HTTP/1.1 server on loopback whose responses can be cut short, withheld or reset.
 
-The request comes in whole (body included, so that a kept connection stays in step), the application answers with an
-`Answer` or a `Drop`, and that is written as told. Loopback only.
+It reads each request whole, body included, so that the next one on the connection starts where it should.
 """
 
 from __future__ import annotations
@@ -19,16 +18,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
 from typing import Any
 
-__all__ = ["Answer", "Drop", "Listener", "Request"]
+__all__ = ["Disconnect", "HttpRequest", "HttpResponse", "HttpServer"]
 
-_MOST_BYTES = 1_000_000
+_MAX_BYTES = 1_000_000
 #: SO_LINGER on, zero seconds: closing sends RST in place of FIN.
 _NO_LINGER = struct.pack("ii", 1, 0)
 
 
 @dataclass(frozen=True)
-class Request:
-    """One request as it was sent; ``target`` is path and query."""
+class HttpRequest:
+    """A request as it was sent; ``target`` is the path and the query."""
 
     method: str
     target: str
@@ -41,35 +40,43 @@ class Request:
         return self.target.partition("?")[0]
 
     def header(self, name: str) -> str:
-        """Give a header's value, empty if it is not there."""
+        """Return the value of a header, empty if it is missing."""
         return next((value for key, value in self.headers if key.lower() == name.lower()), "")
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What is sent back; ``missing`` bytes of the promised length never come, and the connection ends."""
+class HttpResponse:
+    """A response.
+
+    ``missing`` bytes of the announced length are never sent, and the connection ends. The statuses in ``interim`` are
+    sent before it, each as a response of its own.
+    """
 
     status: int
     headers: list[tuple[str, str]] = field(default_factory=list)
     body: bytes = b""
     missing: int = 0
+    interim: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
-class Drop:
-    """No answer: the connection ends with a reset, or in silence after it was `held` for so many seconds."""
+class Disconnect:
+    """No response: the connection is reset, or is closed after so many seconds."""
 
     reset: bool = True
-    held: float = 0.0
+    after: float = 0.0
 
 
-class Listener(ThreadingHTTPServer):
-    """Serves ``respond`` on loopback from the moment it is made; `stop` ends it and every connection."""
+class HttpServer(ThreadingHTTPServer):
+    """A server on loopback that runs from its creation to `stop`.
+
+    ``respond`` is called for each request, from a thread for each connection.
+    """
 
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, port: int, respond: Callable[[Request], Answer | Drop]) -> None:
+    def __init__(self, port: int, respond: Callable[[HttpRequest], HttpResponse | Disconnect]) -> None:
         self.respond = respond
         self._open: dict[socket.socket, threading.Thread] = {}
         self._open_lock = threading.Lock()
@@ -79,11 +86,11 @@ class Listener(ThreadingHTTPServer):
 
     @property
     def port(self) -> int:
-        """The port that it listens on."""
+        """The port on which it listens."""
         return int(self.server_address[1])
 
     def stop(self) -> None:
-        """Take no more connections and end those there are."""
+        """Close the port and all connections."""
         self.shutdown()
         self.server_close()
         with self._open_lock:
@@ -96,13 +103,13 @@ class Listener(ThreadingHTTPServer):
         self._thread.join(5)
 
     def server_bind(self) -> None:
-        # The base class asks the name service for this machine's name, which can take seconds, and nobody reads it.
+        # The base class looks up the name of this machine, which can take seconds and is not needed.
         TCPServer.server_bind(self)
         self.server_name: str = "127.0.0.1"
         self.server_port: int = self.port
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        # Known before its thread runs, so that `stop` overlooks none.
+        # Recorded before its thread runs, or `stop` could miss it.
         thread = threading.Thread(target=self.process_request_thread, args=(request, client_address), daemon=True)
         with self._open_lock:
             self._open[request] = thread
@@ -118,7 +125,7 @@ class Listener(ThreadingHTTPServer):
             super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of a client that went away: that is no error of the server's."""
+        """Print nothing for a client that closed its connection."""
         if not isinstance(sys.exc_info()[1], OSError):
             super().handle_error(request, client_address)
 
@@ -127,10 +134,10 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server_version = "api-gateway"
     sys_version = ""
-    # Headers and body leave in one piece, and at once.
+    # Headers and body are sent together and at once.
     disable_nagle_algorithm = True
     wbufsize = -1
-    server: Listener
+    server: HttpServer
 
     def finish(self) -> None:
         with contextlib.suppress(OSError):
@@ -141,9 +148,9 @@ class _Handler(BaseHTTPRequestHandler):
             super().handle()
 
     def handle_expect_100(self) -> bool:
-        go_on = super().handle_expect_100()
+        is_expected = super().handle_expect_100()
         self.wfile.flush()
-        return go_on
+        return is_expected
 
     def __getattr__(self, name: str) -> Callable[[], None]:
         if name.startswith("do_"):
@@ -154,31 +161,31 @@ class _Handler(BaseHTTPRequestHandler):
         body = self._read_body()
         if body is None:
             self.close_connection = True
-            self._write(Answer(413, [("Content-Type", "text/plain")], b"Request Entity Too Large"))
+            self._write(HttpResponse(413, [("Content-Type", "text/plain")], b"Request Entity Too Large"))
             return
-        answer = self.server.respond(Request(self.command, self.path, list(self.headers.items()), body))
-        if isinstance(answer, Drop):
+        response = self.server.respond(HttpRequest(self.command, self.path, list(self.headers.items()), body))
+        if isinstance(response, Disconnect):
             self.close_connection = True
-            if answer.reset:
+            if response.reset:
                 self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
             else:
-                self._hold(time.monotonic() + answer.held)
+                self._hold(time.monotonic() + response.after)
             return
-        self._write(answer)
+        self._write(response)
 
     def _hold(self, until: float) -> None:
-        """Read what comes, and answer nothing, until the time or until the client hangs up or `stop` ends it."""
+        """Read without a response until the time, or until the client or `stop` closes the connection."""
         while (left := until - time.monotonic()) > 0:
             self.connection.settimeout(left)
             if not self.connection.recv(65536):
                 return
 
     def _read_body(self) -> bytes | None:
-        """Give the whole body; None for one that is too long or whose length cannot be told."""
+        """Return the body, None if it is too long or its length cannot be read."""
         if "chunked" in self.headers.get("Transfer-Encoding", "").lower():
             return self._read_chunks()
         length = self.headers.get("Content-Length", "0")
-        if not (length.isascii() and length.isdigit()) or len(length) > 9 or int(length) > _MOST_BYTES:
+        if not (length.isascii() and length.isdigit()) or len(length) > 9 or int(length) > _MAX_BYTES:
             return None
         return self._read(int(length))
 
@@ -189,38 +196,45 @@ class _Handler(BaseHTTPRequestHandler):
                 size = int(self.rfile.readline(100).split(b";")[0], 16)
             except ValueError:
                 return None
-            if not 0 <= size <= _MOST_BYTES - len(body):
+            if not 0 <= size <= _MAX_BYTES - len(body):
                 return None
             if size == 0:
                 while self.rfile.readline(1000).strip():
-                    pass  # trailers, to the empty line
+                    pass  # trailers end with an empty line
                 return body
             body += self._read(size)
             self.rfile.readline(100)
 
     def _read(self, size: int) -> bytes:
-        """Read so many bytes. Raises ConnectionError where the client ends before: half a request is not carried out."""
+        """Read so many bytes. Raises ConnectionError if the client sends fewer: half a request has no effect."""
         read = self.rfile.read(size)
         if len(read) < size:
             raise ConnectionError("the request ends within its body")
         return read
 
-    def _write(self, answer: Answer) -> None:
-        bodiless = self.command == "HEAD" or answer.status in (204, 304)
-        if answer.missing:
+    def _write(self, response: HttpResponse) -> None:
+        bodiless = self.command == "HEAD" or response.status in (204, 304)
+        if response.missing:
             self.close_connection = True
-        phrase = HTTPStatus(answer.status).phrase if answer.status in HTTPStatus._value2member_map_ else "Unknown"
-        self.send_response_only(answer.status, phrase)
-        for name, value in answer.headers:
+        for status in response.interim:
+            self._send_status(status)
+            self.end_headers()
+            self.wfile.flush()
+        self._send_status(response.status)
+        for name, value in response.headers:
             self.send_header(name, value)
-        if answer.status not in (204, 304):
-            self.send_header("Content-Length", str(len(answer.body) + answer.missing))
+        if response.status not in (204, 304):
+            self.send_header("Content-Length", str(len(response.body) + response.missing))
         if self.close_connection:
             self.send_header("Connection", "close")
         self.end_headers()
         if not bodiless:
-            self.wfile.write(answer.body)
+            self.wfile.write(response.body)
         self.wfile.flush()
 
+    def _send_status(self, status: int) -> None:
+        phrase = HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else "Unknown"
+        self.send_response_only(status, phrase)
+
     def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing: the simulator keeps its own record of calls."""
+        """Print nothing: the simulator records its calls itself."""

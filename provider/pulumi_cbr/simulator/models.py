@@ -1,6 +1,6 @@
-"""The things the simulated service keeps: accounts, backups, vaults and share members, as frozen records.
+"""The records of the simulated service: accounts, backups, vaults, share members and calls.
 
-A record never changes: a change puts a new record in its place, so whoever holds one holds a snapshot.
+A record never changes. A change replaces it by a new one, so a record in hand is a snapshot.
 """
 
 from __future__ import annotations
@@ -9,15 +9,36 @@ import uuid
 from dataclasses import dataclass, field
 from random import Random
 
-__all__ = ["DISK", "SERVER", "Account", "Backup", "Identifiers", "MemberRecord", "Vault"]
+__all__ = [
+    "DISK",
+    "MEMBER_LIMIT",
+    "SERVER",
+    "TRANSITIONS",
+    "Account",
+    "Backup",
+    "Call",
+    "Identifiers",
+    "MemberRecord",
+    "Vault",
+]
 
 SERVER = "OS::Nova::Server"
 DISK = "OS::Cinder::Volume"
 
+#: A backup can be shared with this many projects, and one call to add takes as many.
+MEMBER_LIMIT = 10
+
+#: From each status of a member, the statuses that its receiver can give it. Repeating the present one changes nothing.
+TRANSITIONS: dict[str, frozenset[str]] = {
+    "pending": frozenset({"pending", "accepted", "rejected"}),
+    "accepted": frozenset({"accepted", "rejected"}),
+    "rejected": frozenset({"pending", "accepted", "rejected"}),
+}
+
 
 @dataclass(frozen=True)
 class Account:
-    """Somebody who can sign in: a user with one project, a password, an application credential and access keys."""
+    """A user with one project, a password, an application credential and access keys."""
 
     #: ``owner`` or ``receiver``.
     role: str
@@ -32,7 +53,7 @@ class Account:
     application_credential_secret: str = field(repr=False)
     access_key: str
     secret_key: str = field(repr=False)
-    #: Temporary keys sign like the lasting ones, but need `security_token` in the header X-Security-Token.
+    #: Temporary keys sign like permanent ones, but need `security_token` in the header X-Security-Token.
     temporary_access_key: str
     temporary_secret_key: str = field(repr=False)
     security_token: str = field(repr=False)
@@ -40,7 +61,7 @@ class Account:
 
 @dataclass(frozen=True)
 class Backup:
-    """A restore point. `created_at` is epoch seconds; `resource_size` is in GB."""
+    """A backup. `created_at` is in epoch seconds, `resource_size` in GB."""
 
     id: str
     name: str
@@ -57,7 +78,7 @@ class Backup:
 
 @dataclass(frozen=True)
 class Vault:
-    """A receiver's vault. `object_type` is ``server`` or ``disk``; `size` is in GB."""
+    """A vault. `object_type` is ``server`` or ``disk``; `size` is in GB."""
 
     id: str
     name: str
@@ -69,7 +90,7 @@ class Vault:
 
 @dataclass(frozen=True)
 class MemberRecord:
-    """One project that one backup is shared with. Times are epoch seconds; a field that is None is left out."""
+    """One project that one backup is shared with. Times are in epoch seconds; None is left out of responses."""
 
     id: str
     backup_id: str
@@ -81,16 +102,35 @@ class MemberRecord:
     vault_id: str | None = None
 
 
+@dataclass(frozen=True)
+class Call:
+    """One request to the simulator.
+
+    ``path`` is without the query. ``status`` is 0 if no response was sent. ``started`` and ``finished`` are seconds of
+    `time.monotonic`, for durations and overlaps. ``fault`` is the kind of the fault that it met, None for most. A call
+    that meets a timeout is finished when the timeout begins.
+    """
+
+    method: str
+    path: str
+    status: int
+    started: float
+    finished: float
+    user_agent: str
+    query: str = ""
+    fault: str | None = None
+
+
 class Identifiers:
-    """Identifiers that depend on nothing but a seed and what they are for, so that a run can be repeated."""
+    """Identifiers that follow from a seed and a purpose, so that a run can be repeated."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
 
     def hexadecimal(self, purpose: str, digits: int = 32) -> str:
-        """Give lower-case hex digits: 32 of them are how projects, users and domains are named."""
+        """Return lower-case hex digits; an ID of a project, user or domain has 32."""
         return f"{Random(f'{self._seed}/{purpose}').getrandbits(4 * digits):0{digits}x}"  # noqa: S311
 
     def uuid(self, purpose: str) -> str:
-        """Give a UUID with dashes: how backups, vaults, images and share records are named."""
+        """Return a UUID with dashes, as backups, vaults, images and share records have."""
         return str(uuid.UUID(self.hexadecimal(purpose), version=4))

@@ -1,82 +1,49 @@
-"""State and rules of the simulated service: who may share what with whom, and what the service says no to.
+"""The rules of the simulated service: who may share which backup with whom, and what is refused.
 
-Nothing here knows HTTP. The rules are those of the public API references; a refusal is `Refused` with the documented
-code. Every method may be called from any thread. With a state file, accounts, backups, vaults, members and their reads
-are written (atomically) before a change is answered; the clock's advance and denied actions are not kept.
+Nothing here knows HTTP. The rules are those of the public API references; `Refused` has the documented error code.
+Every method may be called from any thread. With a state file, each change is written before it is answered. Denied
+actions and the advance of the clock are not kept.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pulumi_cbr.simulator.errors import Refused
-from pulumi_cbr.simulator.models import SERVER, Account, Backup, Identifiers, MemberRecord, Vault
+from pulumi_cbr.simulator.models import (
+    MEMBER_LIMIT,
+    SERVER,
+    TRANSITIONS,
+    Account,
+    Backup,
+    Identifiers,
+    MemberRecord,
+    Vault,
+)
+from pulumi_cbr.simulator.options import Switches
+from pulumi_cbr.simulator.population import populate
+from pulumi_cbr.simulator.state_file import Contents, read_state_file, write_state_file
 
-__all__ = ["MEMBER_LIMIT", "TRANSITIONS", "State", "Switches"]
-
-#: A backup can be shared with this many projects, and one call to add takes as many.
-MEMBER_LIMIT = 10
-
-#: From each status of a member, the statuses that its receiver can give it. Repeating the present one changes nothing.
-TRANSITIONS: dict[str, frozenset[str]] = {
-    "pending": frozenset({"pending", "accepted", "rejected"}),
-    "accepted": frozenset({"accepted", "rejected"}),
-    "rejected": frozenset({"pending", "accepted", "rejected"}),
-}
+__all__ = ["State"]
 
 _PROJECT_ID = re.compile(r"[0-9a-f]{32}")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _REGION = "eu-de"
-_PROJECTS = 16
-_FORMAT = 1
-
-
-@dataclass(frozen=True)
-class Switches:
-    """In which ways this service differs from the plain one. The clouds do differ in all of these."""
-
-    #: The second documented answer to add: one bare member object instead of ``{"members": [...], "count": n}``.
-    bare_add_answer: bool = False
-    #: A new member is left out of this many answers to the owner before it shows.
-    visible_after_reads: int = 0
-    #: The receivers accept by themselves once the owner has read a member this often; None: never.
-    accept_after_reads: int | None = None
-    #: Seconds until a token expires.
-    token_life: float = 86400.0
-    #: How many server backups the owner has.
-    backups: int = 12
-    #: The URL in the catalogue ends in ``/v3/<project ID>``; else it is the plain host.
-    catalogue_with_project: bool = True
-    #: Regions in which the catalogue lists the service; an empty one leaves the service out.
-    regions: tuple[str, ...] = (_REGION,)
-    #: Encrypted backups can be shared.
-    encrypted_allowed: bool = False
-    #: Disk backups can be shared.
-    disk_allowed: bool = False
-    #: The receiver can show the member of its own project; else only the owner can.
-    receiver_sees_member: bool = True
-    #: Most entries on one page, and how many there are when no limit is asked for.
-    page_size: int = 1000
-
-    def __post_init__(self) -> None:
-        if self.page_size < 1:
-            raise ValueError("page_size must be at least 1")
 
 
 class State:
-    """The simulated service without its wire.
+    """The simulated service without HTTP.
 
-    ``now`` gives epoch seconds; `advance` moves the service's clock on top of it. ``state_file`` is read when it
-    exists, and then says what there is, the seed too; the switches are still those given here.
+    ``now`` returns epoch seconds; `advance` moves the service's clock ahead of it. If ``state_file`` exists, everything
+    but the switches is read from it, the seed too.
     """
 
     def __init__(
@@ -89,73 +56,71 @@ class State:
     ) -> None:
         self.switches: Switches = switches or Switches()
         self.region: str = self.switches.regions[0] if self.switches.regions else _REGION
-        self.seed: int = seed
         self.lock: threading.RLock = threading.RLock()
         self._file = Path(state_file) if state_file is not None else None
         self._now = now
         self._ahead = 0.0
-        #: How often this state was begun or taken up from its file.
-        self.runs: int = 0
-        self._issued = 0
-        self._accounts: dict[str, Account] = {}
-        self._projects: list[str] = []
-        self._backups: dict[str, Backup] = {}
-        self._vaults: dict[str, Vault] = {}
-        self._members: dict[tuple[str, str], MemberRecord] = {}
-        self._reads: dict[tuple[str, str], int] = {}
-        #: How many more reads a member is hidden from.
-        self._hidden: dict[tuple[str, str], int] = {}
         self._denied: set[tuple[str, str]] = set()
-        self._populate()
-        self.take_up()
+        self._contents: Contents = populate(seed, self.switches, self.region, self.now())
+        self.load()
 
-    def take_up(self) -> None:
-        """Read the state file, where there is one, and begin a run. Raises ValueError for a file that is none."""
+    def load(self) -> None:
+        """Read the state file if there is one, and count a run. Raises ValueError for a broken file."""
         with self.lock:
             if self._file is not None and self._file.exists():
-                self._load(self._file)
-            self.runs += 1
+                self._contents = read_state_file(self._file)
+            self._contents.runs += 1
             self._save()
 
-    # Who and what there is
+    # Accounts and resources
+
+    @property
+    def seed(self) -> int:
+        return self._contents.seed
+
+    @property
+    def runs(self) -> int:
+        """How often a simulator has begun with this state."""
+        return self._contents.runs
 
     @property
     def accounts(self) -> list[Account]:
         with self.lock:
-            return list(self._accounts.values())
+            return list(self._contents.accounts.values())
 
     @property
     def projects(self) -> list[str]:
         """IDs of the projects that a backup can be shared with, the receiver's first."""
         with self.lock:
-            return list(self._projects)
+            return list(self._contents.projects)
 
     @property
     def backups(self) -> list[Backup]:
         with self.lock:
-            return list(self._backups.values())
+            return list(self._contents.backups.values())
 
     @property
     def vaults(self) -> list[Vault]:
         with self.lock:
-            return list(self._vaults.values())
+            return list(self._contents.vaults.values())
 
     def account(self, role: str) -> Account:
-        """Give the account of a role, ``owner`` or ``receiver``. Raises ValueError for any other."""
+        """Return the account of a role, ``owner`` or ``receiver``. Raises ValueError for any other."""
         with self.lock:
-            if role not in self._accounts:
-                raise ValueError(f"no such role: {role!r} (there are {', '.join(self._accounts)})")
-            return self._accounts[role]
+            accounts = self._contents.accounts
+            if role not in accounts:
+                raise ValueError(f"no such role: {role!r} (there are {', '.join(accounts)})")
+            return accounts[role]
 
     def members(self, backup_id: str) -> dict[str, MemberRecord]:
-        """Give the members of a backup by project ID: the truth, whatever readers are shown."""
+        """Return the members of a backup by project ID, also those that readers do not see yet."""
         with self.lock:
-            return {project: record for (backup, project), record in self._members.items() if backup == backup_id}
+            return dict(self._contents.members.get(backup_id, {}))
 
     # The clock
 
     def now(self) -> float:
-        """Give the service's time in epoch seconds."""
+        """Return the service's time in epoch seconds."""
         return self._now() + self._ahead
 
     def advance(self, seconds: float) -> None:
@@ -166,26 +131,26 @@ class State:
     # Permissions
 
     def deny(self, action: str, role: str = "owner") -> None:
-        """Take an IAM action, such as ``cbr:member:list``, away from a role."""
+        """Deny an IAM action, such as ``cbr:member:list``, to a role."""
         with self.lock:
             self._denied.add((self.account(role).role, action))
 
     def allow_all(self) -> None:
-        """Give every denied action back."""
+        """Allow every denied action again."""
         with self.lock:
             self._denied.clear()
 
-    def allowed(self, action: str, role: str) -> bool:
+    def is_allowed(self, action: str, role: str) -> bool:
         with self.lock:
             return (role, action) not in self._denied
 
     # The members API
 
     def add_members(self, project_id: str, backup_id: str, wanted: object) -> list[MemberRecord]:
-        """Share a backup with 1 to 10 projects: all of them, or none when one is refused.
+        """Share a backup with 1 to 10 projects: with all of them, or with none if one is refused.
 
         Raises `Refused` with 9900 (not a list of 1 to 10 texts), 6200, 6700, 6702, 6709, 6704 (no such project, or the
-        owner itself), 6714 (named twice), 6703 (already shared; the message names the project), 6701 (more than ten).
+        owner's), 6714 (listed twice), 6703 (already shared; the message has the project), 6701 (more than ten).
         """
         with self._change():
             backup = self._own_backup(project_id, backup_id)
@@ -195,7 +160,7 @@ class State:
                 raise Refused(9900, f"members must have 1 to {MEMBER_LIMIT} entries.")
             self._check_shareable(backup)
             for number, entry in enumerate(wanted):
-                if not _PROJECT_ID.fullmatch(entry) or entry == project_id or entry not in self._projects:
+                if not _PROJECT_ID.fullmatch(entry) or entry == project_id or entry not in self._contents.projects:
                     raise Refused(6704, f"Project: {entry[:64]}.")
                 if entry in wanted[:number]:
                     raise Refused(6714, f"Project: {entry}.")
@@ -205,22 +170,26 @@ class State:
                     raise Refused(6703, f"Project: {entry}.")
             if len(present) + len(wanted) > MEMBER_LIMIT:
                 raise Refused(6701, f"Shared with {len(present)} projects already; at most {MEMBER_LIMIT}.")
-            return [self._put_new(backup_id, entry) for entry in wanted]
+            return [self._add_member(backup_id, entry) for entry in wanted]
 
     def list_members(self, project_id: str, backup_id: str) -> list[MemberRecord]:
-        """Give what the owner is shown, oldest first; counts as a read of each. Raises `Refused` with 6200."""
+        """Return the members that the owner sees, oldest first, and count a read of each.
+
+        Raises `Refused` with 6200.
+        """
         with self._change():
             self._own_backup(project_id, backup_id)
-            return [seen for record in self.members(backup_id).values() if (seen := self._read(record)) is not None]
+            members = self.members(backup_id).values()
+            return [seen for record in members if (seen := self._count_read(record)) is not None]
 
     def show_member(self, project_id: str, backup_id: str, member_id: str) -> MemberRecord:
-        """Give one member to the owner, or to its own project. Raises `Refused` with 6200 or 6705."""
+        """Return one member to the owner, or to its own project. Raises `Refused` with 6200 or 6705."""
         with self._change():
-            record = self._members.get((backup_id, member_id))
+            record = self.members(backup_id).get(member_id)
             if record is not None and member_id == project_id and self.switches.receiver_sees_member:
                 return record
             self._own_backup(project_id, backup_id)
-            seen = None if record is None else self._read(record)
+            seen = None if record is None else self._count_read(record)
             if seen is None:
                 raise Refused(6705)
             return seen
@@ -228,101 +197,115 @@ class State:
     def update_member(
         self, project_id: str, backup_id: str, member_id: str, status: object, vault_id: object
     ) -> MemberRecord:
-        """Accept or reject, as the receiver.
+        """Accept or reject a share as the receiver.
 
-        Raises `Refused` with 6200 (nothing of the kind is shared with this project), 6705, 6706 (status or vault_id is
-        missing or not one), 6105, 6712, 6713, 6708 (no such transition, another vault, no room), 6710 (an image was
-        made).
+        Raises `Refused` with 6200 (no such backup is shared with this project), 6705, 6706 (status or vault_id is
+        missing or malformed), 6105, 6712, 6713, 6708 (no such transition, another vault, no room), 6710 (an image
+        exists).
         """
         with self._change():
-            if member_id != project_id or backup_id not in self._backups:
+            if member_id != project_id:
                 raise Refused(6200)
-            record = self._members.get((backup_id, member_id))
+            backup = self._backup(backup_id)
+            record = self.members(backup_id).get(member_id)
             if record is None:
                 raise Refused(6705)
             if not isinstance(status, str) or status not in TRANSITIONS:
                 raise Refused(6706, f"status must be one of {', '.join(TRANSITIONS)}.")
             if status != "accepted":
-                return self._move(record, status, None)
+                return self._set_status(record, status, None)
             if not isinstance(vault_id, str) or not _UUID.fullmatch(vault_id):
                 raise Refused(6706, "vault_id must be the UUID of the vault that takes the backup.")
             vault_id = vault_id.lower()
-            self._check_vault(self._backups[backup_id], project_id, vault_id)
-            return self._move(record, status, vault_id)
+            self._check_vault(backup, project_id, vault_id)
+            return self._set_status(record, status, vault_id)
 
     def delete_member(self, project_id: str, backup_id: str, member_id: str) -> None:
-        """Take a share away, as the owner. Raises `Refused` with 6200, 6705, or 6710 (an image was made of it)."""
+        """Delete a share as the owner. Raises `Refused` with 6200, 6705, or 6710 (an image was made of it)."""
         with self._change():
             self._own_backup(project_id, backup_id)
-            record = self._members.get((backup_id, member_id))
-            if record is None:
-                raise Refused(6705)
+            record = self._member(backup_id, member_id)
             if record.image_id is not None:
                 raise Refused(6710, f"Image: {record.image_id}.")
-            self._forget(record)
+            self._delete_member(record)
 
     def show_backup(self, project_id: str, backup_id: str) -> Backup:
-        """Give a backup to its owner, or to a project that it is shared with. Raises `Refused` with 6200."""
+        """Return a backup to its owner, or to a project that it is shared with. Raises `Refused` with 6200."""
         with self.lock:
-            for backup, _status in self.visible_backups(project_id):
-                if backup.id == backup_id:
-                    return backup
-            raise Refused(6200)
+            backup = self._backup(backup_id)
+            if not self._is_visible(backup, project_id):
+                raise Refused(6200)
+            return backup
 
     def visible_backups(self, project_id: str) -> list[tuple[Backup, str | None]]:
-        """Give the backups that a project sees, each with its member status (None: an own one); no rejected ones."""
-        with self.lock:
-            seen: list[tuple[Backup, str | None]] = []
-            for backup in self._backups.values():
-                record = self._members.get((backup.id, project_id))
-                if backup.project_id == project_id:
-                    seen.append((backup, None))
-                elif record is not None and record.status != "rejected":
-                    seen.append((backup, record.status))
-            return seen
+        """Return the backups that a project sees, each with its member status (None: the project owns it).
 
-    # What happens at the other end, without a call to the API
+        A project does not see what it rejected.
+        """
+        with self.lock:
+            visible = [backup for backup in self._contents.backups.values() if self._is_visible(backup, project_id)]
+            return [(backup, self._member_status(backup, project_id)) for backup in visible]
+
+    def visible_vaults(self, project_id: str) -> list[Vault]:
+        """Return the vaults of a project: the stored ones and those that its backups are in."""
+        with self.lock:
+            own = [vault for vault in self._contents.vaults.values() if vault.project_id == project_id]
+            stored = {vault.id for vault in own}
+            backups = [backup for backup in self._contents.backups.values() if backup.project_id == project_id]
+            # Format 1 of the state file has no vaults of the owner.
+            implied = {backup.vault_id: backup for backup in backups if backup.vault_id not in stored}
+            return [*own, *(Vault(vault_id, "nightly", project_id, "server") for vault_id in implied)]
+
+    def stored_backups(self, vault_id: str) -> list[Backup]:
+        """Return the backups that take up room in a vault: own ones, and accepted ones of others."""
+        with self.lock:
+            backups = self._contents.backups
+            accepted = [r.backup_id for r in self._contents.all_members() if r.vault_id == vault_id]
+            own = [backup for backup in backups.values() if backup.vault_id == vault_id]
+            return [*own, *(backups[backup_id] for backup_id in accepted)]
+
+    # Actions without a call to the API
 
     def share(self, backup_id: str, project_id: str, status: str = "pending") -> MemberRecord:
-        """Share a backup behind everybody's back, at once visible. The rules of `add_members` hold; 6706: no status."""
+        """Share a backup, visible at once. Raises `Refused` as `add_members` does, and with 6706 for no status."""
         with self._change():
             backup = self._backup(backup_id)
             if status not in TRANSITIONS:
                 raise Refused(6706, f"status must be one of {', '.join(TRANSITIONS)}.")
             record = self.add_members(backup.project_id, backup_id, [project_id])[0]
-            del self._hidden[backup_id, project_id]
-            return record if status == "pending" else self._settle(record, status, None)
+            del self._contents.hidden[backup_id, project_id]
+            return record if status == "pending" else self._answer_share(record, status, None)
 
     def withdraw(self, backup_id: str, project_id: str) -> None:
-        """Take a share away behind everybody's back. The rules of `delete_member` hold."""
+        """Delete a share. Raises `Refused` as `delete_member` does."""
         with self._change():
             self.delete_member(self._backup(backup_id).project_id, backup_id, project_id)
 
     def accept(self, backup_id: str, project_id: str, vault_id: str | None = None) -> MemberRecord:
-        """Accept for a receiver; without a vault, into its first fitting one (or one made up, where it has none)."""
+        """Accept a share for its receiver; without a vault, in its first one that fits, or in a new one."""
         with self._change():
-            return self._settle(self._member(backup_id, project_id), "accepted", vault_id)
+            return self._answer_share(self._member(backup_id, project_id), "accepted", vault_id)
 
     def reject(self, backup_id: str, project_id: str) -> MemberRecord:
-        """Reject for a receiver."""
+        """Reject a share for its receiver."""
         with self._change():
-            return self._settle(self._member(backup_id, project_id), "rejected", None)
+            return self._answer_share(self._member(backup_id, project_id), "rejected", None)
 
     def register_image(self, backup_id: str, project_id: str) -> str:
-        """Make an image of a shared backup, accepting it first if need be; give the image's ID."""
+        """Make an image of a shared backup, accept the share first if needed, and return the ID of the image."""
         with self._change():
             record = self._member(backup_id, project_id)
             if record.status != "accepted":
-                record = self._settle(record, "accepted", None)
-            image_id = self._issue("image")
-            self._members[backup_id, project_id] = replace(record, image_id=image_id, updated_at=self.now())
+                record = self._answer_share(record, "accepted", None)
+            image_id = self._issue_id("image")
+            self._contents.put_member(replace(record, image_id=image_id, updated_at=self.now()))
             return image_id
 
     def delete_image(self, backup_id: str, project_id: str) -> None:
         """Delete the image that `register_image` made."""
         with self._change():
             record = self._member(backup_id, project_id)
-            self._members[backup_id, project_id] = replace(record, image_id=None, updated_at=self.now())
+            self._contents.put_member(replace(record, image_id=None, updated_at=self.now()))
 
     def set_backup(
         self,
@@ -332,27 +315,37 @@ class State:
         encrypted: bool | None = None,
         resource_type: str | None = None,
     ) -> Backup:
-        """Change what a backup is. Raises `Refused` with 6200."""
+        """Change a backup and return it. Raises `Refused` with 6200."""
         wanted = {"status": status, "encrypted": encrypted, "resource_type": resource_type}
         changes: dict[str, Any] = {name: value for name, value in wanted.items() if value is not None}
         with self._change():
-            self._backups[backup_id] = replace(self._backup(backup_id), **changes)
-            return self._backups[backup_id]
+            changed = replace(self._backup(backup_id), **changes)
+            self._contents.backups[backup_id] = changed
+            return changed
+
+    def set_vault(self, vault_id: str, *, status: str) -> Vault:
+        """Change the status of a vault and return it. Raises `Refused` with 6105."""
+        with self._change():
+            if vault_id not in self._contents.vaults:
+                raise Refused(6105)
+            changed = replace(self._contents.vaults[vault_id], status=status)
+            self._contents.vaults[vault_id] = changed
+            return changed
 
     def delete_backup(self, backup_id: str) -> None:
-        """Delete a backup, and with it its shares. Raises `Refused` with 6200."""
+        """Delete a backup with its shares. Raises `Refused` with 6200."""
         with self._change():
             self._backup(backup_id)
             for record in self.members(backup_id).values():
-                self._forget(record)
-            del self._backups[backup_id]
+                self._delete_member(record)
+            del self._contents.backups[backup_id]
 
     # Rules
 
     def _backup(self, backup_id: str) -> Backup:
-        if backup_id not in self._backups:
+        if backup_id not in self._contents.backups:
             raise Refused(6200)
-        return self._backups[backup_id]
+        return self._contents.backups[backup_id]
 
     def _own_backup(self, project_id: str, backup_id: str) -> Backup:
         backup = self._backup(backup_id)
@@ -362,9 +355,18 @@ class State:
 
     def _member(self, backup_id: str, project_id: str) -> MemberRecord:
         self._backup(backup_id)
-        if (backup_id, project_id) not in self._members:
+        record = self._contents.members.get(backup_id, {}).get(project_id)
+        if record is None:
             raise Refused(6705)
-        return self._members[backup_id, project_id]
+        return record
+
+    def _member_status(self, backup: Backup, project_id: str) -> str | None:
+        record = self._contents.members.get(backup.id, {}).get(project_id)
+        return None if record is None else record.status
+
+    def _is_visible(self, backup: Backup, project_id: str) -> bool:
+        status = self._member_status(backup, project_id)
+        return backup.project_id == project_id or status not in (None, "rejected")
 
     def _check_shareable(self, backup: Backup) -> None:
         if backup.status != "available":
@@ -375,52 +377,51 @@ class State:
             raise Refused(6709)
 
     def _check_vault(self, backup: Backup, project_id: str, vault_id: str) -> None:
-        vault = self._vaults.get(vault_id)
+        vault = self._contents.vaults.get(vault_id)
         if vault is None or vault.project_id != project_id:
             raise Refused(6105)
         if vault.status != "available":
             raise Refused(6712, f"Status: {vault.status}.")
         if vault.object_type != _object_type(backup):
             raise Refused(6713)
-        others = (r for r in self._members.values() if r.vault_id == vault_id and r.backup_id != backup.id)
-        used = sum(self._backups[record.backup_id].resource_size for record in others)
+        used = sum(other.resource_size for other in self.stored_backups(vault_id) if other.id != backup.id)
         if used + backup.resource_size > vault.size:
             raise Refused(6708, "The vault has no room for the backup.")
 
-    def _put_new(self, backup_id: str, project_id: str) -> MemberRecord:
-        record = MemberRecord(self._issue("member"), backup_id, project_id, created_at=self.now())
-        self._members[backup_id, project_id] = record
-        self._reads[backup_id, project_id] = 0
-        self._hidden[backup_id, project_id] = self.switches.visible_after_reads
+    def _add_member(self, backup_id: str, project_id: str) -> MemberRecord:
+        record = MemberRecord(self._issue_id("member"), backup_id, project_id, created_at=self.now())
+        self._contents.put_member(record)
+        self._contents.reads[backup_id, project_id] = 0
+        self._contents.hidden[backup_id, project_id] = self.switches.visible_after_reads
         return record
 
-    def _read(self, record: MemberRecord) -> MemberRecord | None:
-        """Count one read by the owner; give what it shows, None while the member is not visible yet."""
+    def _count_read(self, record: MemberRecord) -> MemberRecord | None:
+        """Count a read by the owner and return the member as it is then, None while it is hidden."""
         key = record.backup_id, record.dest_project_id
-        before = self._reads.get(key, 0)
-        self._reads[key] = before + 1
+        before = self._contents.reads.get(key, 0)
+        self._contents.reads[key] = before + 1
         accepts = self.switches.accept_after_reads
         if accepts is not None and before >= accepts and record.status == "pending":
-            record = self._settle(record, "accepted", None)
-        hidden = self._hidden.pop(key, 0)
+            record = self._answer_share(record, "accepted", None)
+        hidden = self._contents.hidden.pop(key, 0)
         if hidden > 0:
-            self._hidden[key] = hidden - 1
+            self._contents.hidden[key] = hidden - 1
         return record if hidden <= 0 else None
 
-    def _settle(self, record: MemberRecord, status: str, vault_id: str | None) -> MemberRecord:
-        """Move a member as its receiver would, who finds a vault by itself."""
+    def _answer_share(self, record: MemberRecord, status: str, vault_id: str | None) -> MemberRecord:
+        """Give a member the status that its receiver would, who finds a vault without help."""
         if status != "accepted":
-            return self._move(record, status, None)
+            return self._set_status(record, status, None)
         backup, project = self._backup(record.backup_id), record.dest_project_id
         if vault_id is not None:
             self._check_vault(backup, project, vault_id)
-            return self._move(record, status, vault_id)
-        own = (v for v in self._vaults.values() if v.project_id == project and v.object_type == _object_type(backup))
-        found = next((v.id for v in own if v.status == "available"), None)
-        made_up = Identifiers(self.seed).uuid(f"vault of {project}")
-        return self._move(record, status, record.vault_id or found or made_up)
+            return self._set_status(record, status, vault_id)
+        own = (vault for vault in self._contents.vaults.values() if vault.project_id == project)
+        fitting = (v.id for v in own if (v.object_type, v.status) == (_object_type(backup), "available"))
+        new = Identifiers(self.seed).uuid(f"vault of {project}")
+        return self._set_status(record, status, record.vault_id or next(fitting, new))
 
-    def _move(self, record: MemberRecord, status: str, vault_id: str | None) -> MemberRecord:
+    def _set_status(self, record: MemberRecord, status: str, vault_id: str | None) -> MemberRecord:
         if status not in TRANSITIONS[record.status]:
             raise Refused(6708, f"From {record.status} to {status}.")
         if status == record.status:
@@ -429,50 +430,21 @@ class State:
             return record
         if record.image_id is not None:
             raise Refused(6710, f"Image: {record.image_id}.")
-        moved = replace(record, status=status, vault_id=vault_id, updated_at=self.now())
-        self._members[record.backup_id, record.dest_project_id] = moved
-        return moved
+        changed = replace(record, status=status, vault_id=vault_id, updated_at=self.now())
+        self._contents.put_member(changed)
+        return changed
 
-    def _forget(self, record: MemberRecord) -> None:
+    def _delete_member(self, record: MemberRecord) -> None:
         key = record.backup_id, record.dest_project_id
-        del self._members[key]
-        self._reads.pop(key, None)
-        self._hidden.pop(key, None)
+        del self._contents.members[record.backup_id][record.dest_project_id]
+        self._contents.reads.pop(key, None)
+        self._contents.hidden.pop(key, None)
 
-    def _issue(self, kind: str) -> str:
-        self._issued += 1
-        return Identifiers(self.seed).uuid(f"{kind} {self._issued}")
+    def _issue_id(self, kind: str) -> str:
+        self._contents.issued += 1
+        return Identifiers(self.seed).uuid(f"{kind} {self._contents.issued}")
 
-    # The beginning, and the file
-
-    def _populate(self) -> None:
-        names = Identifiers(self.seed)
-        self._projects = [names.hexadecimal(f"project {number}") for number in range(_PROJECTS)]
-        for role in ("owner", "receiver"):
-            self._accounts[role] = _new_account(names, role, self.region)
-        owner, receiver = self._accounts["owner"], self._accounts["receiver"]
-        self._projects[0] = receiver.project_id
-        now = self.now()
-        for number in range(self.switches.backups):
-            backup = Backup(
-                id=names.uuid(f"backup {number}"),
-                name=f"backup-{number:03}",
-                project_id=owner.project_id,
-                resource_id=names.uuid(f"server {number}"),
-                resource_name=f"server-{number:03}",
-                resource_size=40,
-                vault_id=names.uuid("owner's vault"),
-                created_at=now - 3600.0 * (self.switches.backups - number),
-            )
-            self._backups[backup.id] = backup
-        for name, object_type, status, size in (
-            ("servers", "server", "available", 1_000_000),
-            ("disks", "disk", "available", 1_000_000),
-            ("locked", "server", "lock", 1_000_000),
-            ("full", "server", "available", 10),
-        ):
-            vault = Vault(names.uuid(f"vault {name}"), name, receiver.project_id, object_type, status, size)
-            self._vaults[vault.id] = vault
+    # The state file
 
     @contextmanager
     def _change(self) -> Iterator[None]:
@@ -480,77 +452,13 @@ class State:
             try:
                 yield
             finally:
-                self._save()  # a refused read has counted too
+                # A refused read has counted too.
+                self._save()
 
     def _save(self) -> None:
-        if self._file is None:
-            return
-        document = {
-            "format": _FORMAT,
-            "seed": self.seed,
-            "runs": self.runs,
-            "issued": self._issued,
-            "accounts": _dump(self._accounts.values()),
-            "projects": self._projects,
-            "backups": _dump(self._backups.values()),
-            "vaults": _dump(self._vaults.values()),
-            "members": _dump(self._members.values()),
-            "reads": [[*key, reads] for key, reads in self._reads.items()],
-            "hidden": [[*key, reads] for key, reads in self._hidden.items()],
-        }
-        text = json.dumps(document, indent=1)
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        beside = self._file.with_name(f".{self._file.name}.{os.getpid()}")
-        beside.write_text(text, encoding="utf-8")
-        os.replace(beside, self._file)
-
-    def _load(self, file: Path) -> None:
-        try:
-            document = json.loads(file.read_text(encoding="utf-8"))
-            if document["format"] != _FORMAT:
-                raise ValueError(f"format {document['format']!r}, not {_FORMAT}")
-            self.seed = int(document["seed"])
-            self.runs = int(document.get("runs", 0))
-            self._issued = int(document["issued"])
-            self._projects = [str(project) for project in document["projects"]]
-            self._accounts = {entry["role"]: Account(**entry) for entry in document["accounts"]}
-            self._backups = {entry["id"]: Backup(**entry) for entry in document["backups"]}
-            self._vaults = {entry["id"]: Vault(**entry) for entry in document["vaults"]}
-            members = [MemberRecord(**entry) for entry in document["members"]]
-            self._members = {(record.backup_id, record.dest_project_id): record for record in members}
-            self._reads = {(backup, project): int(reads) for backup, project, reads in document["reads"]}
-            self._hidden = {(backup, project): int(reads) for backup, project, reads in document.get("hidden", [])}
-            if not {"owner", "receiver"} <= set(self._accounts):
-                raise ValueError("it has no owner or no receiver")
-            if not all(record.backup_id in self._backups and record.status in TRANSITIONS for record in members):
-                raise ValueError("it has members of no backup or of no status")
-        except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as broken:
-            raise ValueError(f"{file} is not a simulator's state file: {broken}") from broken
-
-
-def _dump(records: Iterable[Account | Backup | Vault | MemberRecord]) -> list[Mapping[str, object]]:
-    return [asdict(record) for record in records]
+        if self._file is not None:
+            write_state_file(self._file, self._contents)
 
 
 def _object_type(backup: Backup) -> str:
     return "server" if backup.resource_type == SERVER else "disk"
-
-
-def _new_account(names: Identifiers, role: str, region: str) -> Account:
-    return Account(
-        role=role,
-        domain_id=names.hexadecimal(f"{role}'s domain"),
-        domain_name=f"{role}-domain",
-        project_id=names.hexadecimal(f"{role}'s project"),
-        project_name=region,
-        user_id=names.hexadecimal(f"{role}'s user"),
-        username=role,
-        password=f"{role}-{names.hexadecimal(f'{role} password', 16)}",
-        application_credential_id=names.hexadecimal(f"{role}'s application credential"),
-        application_credential_secret=names.hexadecimal(f"{role}'s application secret", 64),
-        access_key=names.hexadecimal(f"{role}'s access key", 20).upper(),
-        secret_key=names.hexadecimal(f"{role}'s secret key", 40),
-        temporary_access_key=names.hexadecimal(f"{role}'s temporary access key", 20).upper(),
-        temporary_secret_key=names.hexadecimal(f"{role}'s temporary secret key", 40),
-        security_token=names.hexadecimal(f"{role}'s security token", 128),
-    )

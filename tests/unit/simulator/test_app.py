@@ -16,7 +16,7 @@ import pytest
 import requests
 
 from pulumi_cbr.simulator import Account, Simulator
-from pulumi_cbr.simulator.http_server import Listener
+from pulumi_cbr.simulator.http_server import HttpServer
 from pulumi_cbr.simulator.models import DISK
 
 NOW = 1_580_897_914.209782
@@ -264,6 +264,8 @@ ACTIONS: dict[str, tuple[str, str]] = {
     "cbr:member:get": ("GET", "/backups/{b}/members/{p}"),
     "cbr:member:update": ("PUT", "/backups/{b}/members/{p}"),
     "cbr:member:delete": ("DELETE", "/backups/{b}/members/{p}"),
+    "cbr:vaults:list": ("GET", "/vaults"),
+    "cbr:vaults:get": ("GET", "/vaults/{b}"),
 }
 
 
@@ -467,6 +469,59 @@ def test_list_members_filters_and_pages(session: requests.Session) -> None:
         assert found(f"dest_project_id={simulator.projects[5]}") == (1, [5])
 
 
+VAULTS: list[tuple[str, list[str]]] = [
+    ("", ["servers", "disks", "locked", "full"]),
+    ("name=disks", ["disks"]),
+    ("object_type=server", ["servers", "locked", "full"]),
+    ("object_type=server&status=available&limit=1", ["servers"]),
+    ("limit=2&offset=1", ["disks", "locked"]),
+    ("protect_type=replication", []),
+]
+
+
+@pytest.mark.parametrize(("query", "names"), VAULTS)
+def test_list_vaults(simulator: Simulator, receiver: Caller, query: str, names: list[str]) -> None:
+    assert [vault["name"] for vault in receiver("GET", f"/vaults?{query}").json()["vaults"]] == names
+
+
+def test_list_vaults_refuses_wrong_limit(receiver: Caller) -> None:
+    assert receiver("GET", "/vaults?limit=0").json()["error_code"] == "BackupService.9900"
+
+
+def test_vault_has_what_is_stored_in_it(simulator: Simulator, owner: Caller, receiver: Caller) -> None:
+    backup = simulator.backups[0]
+    simulator.share(backup.id, simulator.receiver.project_id, "accepted")
+
+    vault = receiver("GET", f"/vaults/{simulator.vaults[0].id.upper()}").json()["vault"]
+    (own,) = owner("GET", "/vaults").json()["vaults"]
+
+    assert (vault["name"], vault["project_id"]) == ("servers", simulator.receiver.project_id)
+    assert (vault["billing"]["used"], vault["billing"]["size"]) == (40, 1_000_000)
+    assert [resource["name"] for resource in vault["resources"]] == [backup.resource_name]
+    assert (own["id"], own["billing"]["used"], len(own["resources"])) == (backup.vault_id, 480, 12)
+
+
+@pytest.mark.parametrize("whose", ["nobody's", "another's"])
+def test_vault_of_others_does_not_exist(simulator: Simulator, owner: Caller, whose: str) -> None:
+    vault = simulator.vaults[0].id if whose == "another's" else "0" * 8 + "-0000" * 3 + "-" + "0" * 12
+
+    answer = owner("GET", f"/vaults/{vault}")
+
+    assert (answer.status_code, answer.json()["error_code"]) == (404, "BackupService.6105")
+
+
+def test_backups_with_members_lists_them(session: requests.Session) -> None:
+    with Simulator(backups=2, backups_with_members=True) as simulator:
+        for project in simulator.projects[:2]:
+            simulator.share(simulator.backups[0].id, project)
+        owner = Caller(simulator, simulator.owner, session)("GET", "/backups?sort=name:asc").json()
+        receiver = Caller(simulator, simulator.receiver, session)("GET", "/backups?own_type=shared").json()
+
+    projects = [[member["dest_project_id"] for member in backup["members"]] for backup in owner["backups"]]
+    assert projects == [simulator.projects[:2], []]
+    assert [member["dest_project_id"] for member in receiver["backups"][0]["members"]] == simulator.projects[:1]
+
+
 def test_receiver_lists_what_is_shared(simulator: Simulator, receiver: Caller) -> None:
     for number in (1, 2):
         simulator.share(simulator.backups[number].id, simulator.receiver.project_id)
@@ -529,9 +584,9 @@ def test_stop_ends_a_connection_whose_thread_does_not_run_yet(
     simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     accepted, go_on = threading.Event(), threading.Event()
-    serve = Listener.process_request_thread
+    serve = HttpServer.process_request_thread
 
-    def late(self: Listener, *arguments: Any) -> None:
+    def late(self: HttpServer, *arguments: Any) -> None:
         accepted.set()
         go_on.wait(5)
         serve(self, *arguments)
@@ -541,7 +596,7 @@ def test_stop_ends_a_connection_whose_thread_does_not_run_yet(
         wait(self, timeout)
 
     wait = threading.Thread.join
-    monkeypatch.setattr(Listener, "process_request_thread", late)
+    monkeypatch.setattr(HttpServer, "process_request_thread", late)
     monkeypatch.setattr(threading.Thread, "join", join)
     with raw_connection(simulator) as raw:
         accepted.wait(5)

@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict, fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,11 @@ import pytest
 import requests
 
 from pulumi_cbr.simulator import Simulator
+from pulumi_cbr.simulator.actions import Action, find_actions
 from pulumi_cbr.simulator.cli import main
+from pulumi_cbr.simulator.faults import FORM_HELP
 from pulumi_cbr.simulator.models import DISK
+from pulumi_cbr.simulator.options import Options
 from pulumi_cbr.simulator.registry import announce
 from pulumi_cbr.simulator.state import State
 
@@ -67,10 +71,59 @@ def test_serve_until_signalled(env: dict[str, str], tmp_path: Path, number: sign
     assert list((tmp_path / "pulumi-cbr" / "simulators").iterdir()) == []
 
 
-def test_help_names_each_fault_in_words() -> None:
-    told = subprocess.run([*COMMAND, "faults", "--help"], capture_output=True, text=True, timeout=_PATIENCE, check=True)
-    assert "html NNN before|after commit" in " ".join(told.stdout.split())
-    assert "10% of *" in " ".join(told.stdout.split())
+def help_of(command: str, capsys: pytest.CaptureFixture[str]) -> str:
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    return " ".join(capsys.readouterr().out.split())
+
+
+def test_help_of_faults_has_every_form(capsys: pytest.CaptureFixture[str]) -> None:
+    text = help_of("faults", capsys)
+
+    assert "10% of *" in text
+    for form, help in FORM_HELP.items():
+        assert f"{form} {help}" in text
+
+
+def test_help_of_serve_has_every_option(capsys: pytest.CaptureFixture[str]) -> None:
+    text = help_of("serve", capsys)
+
+    for option in fields(Options):
+        assert option.metadata["help"] in text or option.metadata["flag"] == ""
+
+
+@pytest.mark.parametrize("action", find_actions(Simulator).values(), ids=lambda action: str(action.name))
+def test_every_action_is_a_command_with_its_help(action: Action, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    everything = " ".join(capsys.readouterr().out.split())
+    text = help_of(action.name.replace("_", "-"), capsys)
+
+    assert action.help[1:].rstrip(".").replace("``", "") in everything
+    labels = {"backup_id": "backup", "project_id": "project", "vault_id": "vault"}
+    for parameter in action.parameters:
+        assert labels.get(parameter.name, parameter.name.replace("_", "-")) in text
+
+
+def test_actions_as_commands(cbr_simulator: Simulator, capsys: pytest.CaptureFixture[str]) -> None:
+    def run(*arguments: str) -> object:
+        assert main([*arguments, "--url", cbr_simulator.url]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    before = cbr_simulator.state.now()
+    changed = run("set-backup", "backup-001", "--encrypted", "true", "--status", "error")
+    assert changed == asdict(cbr_simulator.backups[1])
+    assert (cbr_simulator.backups[1].encrypted, cbr_simulator.backups[1].status) == (True, "error")
+    assert run("deny", "cbr:member:list", "--role", "receiver") == {}
+    assert not cbr_simulator.state.is_allowed("cbr:member:list", "receiver")
+    assert run("allow-all") == {}
+    assert cbr_simulator.state.is_allowed("cbr:member:list", "receiver")
+    assert run("advance", "60.5") == {"now": pytest.approx(before + 60.5, abs=30)}
+    run("share", "backup-000", "--status", "accepted")
+    image = run("register-image", "backup-000")
+    assert image == {"image_id": cbr_simulator.members(cbr_simulator.backups[0].id)[cbr_simulator.projects[0]].image_id}
+    run("delete-backup", "backup-002")
+    assert len(cbr_simulator.backups) == 11
 
 
 def test_serve_into_a_pipe_that_is_closed(env: dict[str, str]) -> None:
@@ -155,6 +208,7 @@ SWITCHES = [
     "--token-life=60",
     "--disk-allowed",
     "--page-size=2",
+    "--backups-with-members",
 ]
 
 
@@ -191,6 +245,7 @@ def test_each_switch_changes_what_it_says_and_nothing_else(
             "--token-life=60": life.total_seconds() == 60,
             "--disk-allowed": "error_code" not in ask("POST", disk, json={"members": [receiver]}),
             "--page-size=2": len(ask("GET", "")["backups"]) == 2,
+            "--backups-with-members": "members" in ask("GET", "")["backups"][0],
         }
 
     assert seen == {name: name == switch for name in SWITCHES}
@@ -216,7 +271,7 @@ def test_tables_on_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     assert "The receiver's vaults" in out
     assert f" {backup} " in out
     assert "from the 1., all that follow" in out
-    assert f"withdrawn: {backup}" in out
+    assert "withdraw: done\n" in out
 
 
 def test_tables_show_a_path_as_it_is(

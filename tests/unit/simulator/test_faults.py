@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import requests
 
 from pulumi_cbr.simulator import Fault, Simulator
 from pulumi_cbr.simulator.faults import KINDS, Faults
+from pulumi_cbr.simulator.options import Switches
 from waiting import wait_until
 
 
@@ -109,6 +111,20 @@ SCRIPTS: list[tuple[str, Fault]] = [
     ("the 1st POST to /x: proxy 407", Fault("proxy_407", "POST", "/x$")),
     ("the 1st POST to /x: expire token", Fault("expire_token", "POST", "/x$")),
     ("the 1st POST to /x: throttle", Fault("throttle", "POST", "/x$")),
+    ("the 1st DELETE to /x: empty 202 before commit", Fault("empty_before", "DELETE", "/x$", status=202)),
+    ("the 1st GET to /x: refuse 6705", Fault("refuse", "GET", "/x$", code=6705)),
+    ("the 1st DELETE to /x: refuse 6711, status 200", Fault("refuse", "DELETE", "/x$", code=6711, status=200)),
+    ("the 1st GET to /x: malformed url", Fault("malformed_url", "GET", "/x$")),
+    ("the 1st GET to /x: interim 102", Fault("interim", "GET", "/x$", status=102)),
+    ("the 1st GET to /x: short list", Fault("short_list", "GET", "/x$")),
+    ("the 1st GET to /x: short list, 3 left", Fault("short_list", "GET", "/x$", left=3)),
+    ("the 1st GET to /x: empty list", Fault("empty_list", "GET", "/x$")),
+    ('the 1st GET to /x: field status is "\\ud800"', Fault("field_value", "GET", "/x$", field="status", body="\ud800")),
+    ("the 1st GET to /x: field updated_at is 0", Fault("field_value", "GET", "/x$", field="updated_at", body=0)),
+    ("the 1st GET to /x: field a is null", Fault("field_value", "GET", "/x$", field="a")),
+    ("the 1st GET to /x: field created_at missing", Fault("field_missing", "GET", "/x$", field="created_at")),
+    ("the 1st GET to /x: field a upper", Fault("field_upper", "GET", "/x$", field="a")),
+    ("the 1st GET to /x: field a dashed", Fault("field_dashed", "GET", "/x$", field="a")),
     ("every * to /members|/tokens: truncated", Fault("truncated", "*", "(?:/members|/tokens)$", times=None)),
 ]  # fmt: skip
 
@@ -130,10 +146,16 @@ def test_script(line: str, fault: Fault) -> None:
         "the 0th POST to /x: truncated",
         "every GET to [: malformed",
         "every GET to /x: throttle, retry after 1\u00b2",
+        "every GET to /x: refuse 1234",
+        "every GET to /x: interim 200",
+        "every GET to /x: field status is pending",
+        'every GET to /x: field status is "pending',
     ],
 )
 def test_script_not_understood(line: str) -> None:
-    with pytest.raises(ValueError, match=r"not understood|no such fault|count from 1|not a regular expression|ASCII"):
+    with pytest.raises(
+        ValueError, match=r"not understood|no such fault|count from 1|not a regular expression|ASCII|must be"
+    ):
         Faults().scripted(line)
 
 
@@ -175,6 +197,13 @@ WRONG: list[dict[str, Any]] = [
     {"kind": {}},
     {"kind": "slow", "path": "(" * 10_000},
     {"kind": "slow", "what": 1},
+    {"kind": "refuse"},
+    {"kind": "refuse", "code": 1},
+    {"kind": "field_value", "body": 1},
+    {"kind": "field_missing", "field": 1},
+    {"kind": "short_list", "left": -1},
+    {"kind": "interim", "status": 200},
+    {"kind": "status_before", "status": 103},
     {},
 ]
 
@@ -203,6 +232,18 @@ OUTCOMES: list[tuple[Fault, int | type[Exception], bool]] = [
     (Fault("truncated"), requests.exceptions.ChunkedEncodingError, True),
     (Fault("malformed"), 200, True),
     (Fault("proxy_407"), 407, False),
+    (Fault("empty_before", status=202), 202, False),
+    (Fault("empty_after"), 200, True),
+    (Fault("refuse", code=6704), 400, False),
+    (Fault("refuse", code=6704, status=200), 200, False),
+    (Fault("malformed_url"), 401, False),
+    (Fault("interim", status=100), 200, True),
+    (Fault("short_list"), 200, True),
+    (Fault("empty_list"), 200, True),
+    (Fault("field_value", field="status", body="\x1b[2J"), 200, True),
+    (Fault("field_missing", field="created_at"), 200, True),
+    (Fault("field_upper", field="dest_project_id"), 200, True),
+    (Fault("field_dashed", field="dest_project_id"), 200, True),
     (Fault("expire_token"), 401, False),
 ]
 
@@ -231,6 +272,109 @@ def test_what_happens(
         (call,) = cbr_simulator.calls
         assert (call.method, call.fault) == ("POST", fault.kind)
         assert call.finished >= call.started
+
+
+def edited(simulator: Simulator, ask: Ask, line: str, path: str = "") -> Any:
+    """Return the response to a GET that meets a fault, for a backup with two members."""
+    for project in simulator.projects[:2]:
+        simulator.share(simulator.backups[0].id, project)
+    simulator.faults.scripted(f"the 1st GET to /members.*: {line}")
+    return ask("GET", path).json()
+
+
+def test_short_list_contradicts_its_count(cbr_simulator: Simulator, ask: Ask) -> None:
+    assert edited(cbr_simulator, ask, "short list") == {"members": [], "count": 2}
+
+    cbr_simulator.faults.scripted("the 1st GET to /members: short list, 1 left")
+    short = ask("GET").json()
+    assert (len(short["members"]), short["count"]) == (1, 2)
+    assert len(ask("GET").json()["members"]) == 2
+
+
+def test_empty_list_has_count_zero(cbr_simulator: Simulator, ask: Ask) -> None:
+    assert edited(cbr_simulator, ask, "empty list") == {"members": [], "count": 0}
+
+
+FIELDS: list[tuple[str, str, Any]] = [
+    ('status is "\\ud800"', "status", "\ud800"),
+    ('status is "\\u001b[2J"', "status", "\x1b[2J"),
+    ("updated_at is 0", "updated_at", 0),
+    ("created_at missing", "created_at", None),
+    ("absent missing", "absent", None),
+]
+
+
+@pytest.mark.parametrize(("what", "name", "value"), FIELDS)
+@pytest.mark.parametrize("single", [True, False])
+def test_field_of_every_member_is_changed(
+    cbr_simulator: Simulator, ask: Ask, what: str, name: str, value: Any, single: bool
+) -> None:
+    document = edited(cbr_simulator, ask, f"field {what}", f"/{cbr_simulator.projects[0]}" if single else "")
+
+    members = [document["member"]] if single else document["members"]
+    assert [member.get(name) for member in members] == [value] * (1 if single else 2)
+
+
+def test_field_of_a_bare_member_is_changed(ask: Ask, cbr_simulator: Simulator) -> None:
+    cbr_simulator.state.switches = Switches(bare_add_answer=True)
+    cbr_simulator.faults.scripted("the 1st POST to /members: field created_at missing")
+
+    assert "created_at" not in ask().json()
+
+
+def test_ids_in_other_forms(cbr_simulator: Simulator, ask: Ask) -> None:
+    project = cbr_simulator.projects[0]
+    upper = edited(cbr_simulator, ask, "field dest_project_id upper")
+    cbr_simulator.faults.scripted("the 1st GET to /members: field dest_project_id dashed")
+    dashed = ask("GET").json()
+
+    assert upper["members"][0]["dest_project_id"] == project.upper()
+    assert dashed["members"][0]["dest_project_id"] == str(uuid.UUID(project))
+
+
+def test_field_fault_leaves_an_error_alone(cbr_simulator: Simulator, ask: Ask) -> None:
+    cbr_simulator.faults.scripted("the 1st GET to /members.*: field error_code missing")
+
+    assert ask("GET", f"/{cbr_simulator.projects[0]}").json()["error_code"] == "BackupService.6705"
+
+
+@pytest.mark.parametrize("status", [100, 102, 103])
+def test_interim_response_comes_before_the_right_one(cbr_simulator: Simulator, status: int) -> None:
+    cbr_simulator.faults.scripted(f"the 1st GET to /v3: interim {status}")
+    with raw_connection(cbr_simulator) as raw:
+        raw.sendall(b"GET /v3 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        interim, _, rest = raw.makefile("rb").read().partition(b"\r\n\r\n")
+
+    assert interim.startswith(f"HTTP/1.1 {status} ".encode())
+    assert b"\r\n" not in interim
+    assert rest.startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+@pytest.mark.parametrize("status", [200, 202, 204])
+def test_empty_response_has_no_body(cbr_simulator: Simulator, ask: Ask, status: int) -> None:
+    project = cbr_simulator.projects[0]
+    cbr_simulator.share(cbr_simulator.backups[0].id, project)
+    cbr_simulator.faults.scripted(f"the 1st DELETE to /members/.*: empty {status} before commit")
+
+    answer = ask("DELETE", f"/{project}")
+
+    assert (answer.status_code, answer.content) == (status, b"")
+    assert list(cbr_simulator.members(cbr_simulator.backups[0].id)) == [project]
+
+
+def test_refusal_has_the_documented_error(cbr_simulator: Simulator, ask: Ask) -> None:
+    project = cbr_simulator.projects[0]
+    cbr_simulator.share(cbr_simulator.backups[0].id, project)
+    cbr_simulator.faults.scripted("the 1st GET to /members/.*: refuse 6200")
+    cbr_simulator.faults.scripted("the 1st DELETE to /members/.*: refuse 6711, status 200")
+    cbr_simulator.faults.scripted("the 2nd GET to /members/.*: malformed url")
+
+    shown, deleted, malformed, again = (ask(method, f"/{project}") for method in ("GET", "DELETE", "GET", "GET"))
+
+    assert (shown.status_code, shown.json()["error_code"]) == (404, "BackupService.6200")
+    assert (deleted.status_code, deleted.json()["error_code"]) == (200, "BackupService.6711")
+    assert malformed.json() == {"unauthorized": {"code": "401", "message": "Malformed request url"}}
+    assert again.json()["member"]["dest_project_id"] == project
 
 
 def test_details_of_the_gateways_answers(cbr_simulator: Simulator, ask: Ask) -> None:

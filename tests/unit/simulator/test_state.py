@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from pulumi_cbr.simulator.errors import REFUSALS, Refused
-from pulumi_cbr.simulator.models import DISK, Identifiers
-from pulumi_cbr.simulator.state import MEMBER_LIMIT, TRANSITIONS, State, Switches
+from pulumi_cbr.simulator.models import DISK, MEMBER_LIMIT, TRANSITIONS, Identifiers
+from pulumi_cbr.simulator.options import Switches
+from pulumi_cbr.simulator.state import State
 
 NOBODY = "0" * 32
 NOTHING = "00000000-0000-4000-8000-000000000000"
@@ -353,6 +354,42 @@ def test_a_member_shared_again_is_a_new_one() -> None:
         assert state.members(backup)[project].status == "pending"
         assert state.list_members(owner, backup)[0].status == "accepted"
         state.withdraw(backup, project)
+
+
+def test_share_made_again_has_another_id(state: State) -> None:
+    backup, project = state.backups[0].id, state.projects[0]
+    first = shared(state).members(backup)[project]
+    state.withdraw(backup, project)
+
+    again = state.share(backup, project)
+
+    assert again.id != first.id
+    assert (again.backup_id, again.dest_project_id) == (first.backup_id, first.dest_project_id)
+
+
+def test_vault_status_is_changed(state: State) -> None:
+    state.set_vault(vault(state, "locked"), status="available")
+
+    put(shared(state), "accepted", vault(state, "locked"))
+    with pytest.raises(Refused, match="6105"):
+        state.set_vault(NOTHING, status="available")
+
+
+@pytest.mark.parametrize(("backups", "shares"), [(12, 25), (3, 30), (100, 7)])
+def test_shares_at_the_start_are_spread(backups: int, shares: int) -> None:
+    state = State(switches=Switches(backups=backups, shares=shares))
+    members = [record for backup in state.backups for record in state.members(backup.id).values()]
+
+    assert len(members) == shares
+    assert {record.status for record in members} == set(TRANSITIONS)
+    assert all((record.vault_id is not None) == (record.status == "accepted") for record in members)
+    most = max(len(state.members(backup.id)) for backup in state.backups)
+    assert most == -(-shares // backups)
+
+
+def test_more_shares_than_backups_can_have_are_refused() -> None:
+    with pytest.raises(ValueError, match="3 backups can have 30 shares, not 31"):
+        State(switches=Switches(backups=3, shares=31))
 
 
 def test_a_member_that_is_gone_leaves_nothing_in_the_file(tmp_path: Path) -> None:

@@ -1,0 +1,101 @@
+"""The options of a simulator, each declared once.
+
+A field here is an argument of `Simulator`, an option of ``serve`` and an entry in the documentation of both.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import time
+from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass, field, fields
+from typing import Any, Concatenate, ParamSpec
+
+__all__ = ["Options", "Switches", "with_arguments_of"]
+
+P = ParamSpec("P")
+
+
+def describe(help: str, *, flag: str | None = None, metavar: str | None = None) -> dict[str, str | None]:
+    """Return the metadata of an option; its flag follows from the field's name if None, and it has none if empty."""
+    return {"help": help, "flag": flag, "metavar": metavar}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Switches:
+    """In which ways the simulated service differs from the plain one. The clouds differ in all of these."""
+
+    bare_add_answer: bool = field(
+        default=False, metadata=describe("answer an add with one bare member object, the other documented shape")
+    )
+    visible_after_reads: int = field(default=0, metadata=describe("hide a new member from the owner's first N reads"))
+    accept_after_reads: int | None = field(
+        default=None, metadata=describe("receivers accept by themselves after N reads of the owner")
+    )
+    token_life: float = field(default=86400.0, metadata=describe("seconds until a token expires"))
+    backups: int = field(default=12, metadata=describe("how many server backups the owner has"))
+    catalogue_with_project: bool = field(
+        default=True,
+        metadata=describe(
+            "catalog URLs end in /v3/<project ID>; else they are the plain host", flag="--plain-catalogue"
+        ),
+    )
+    regions: tuple[str, ...] = field(
+        default=("eu-de",),
+        metadata=describe(
+            "region in which the catalog has the service; may be given again", flag="--region", metavar="REGION"
+        ),
+    )
+    encrypted_allowed: bool = field(default=False, metadata=describe("encrypted backups can be shared"))
+    disk_allowed: bool = field(default=False, metadata=describe("disk backups can be shared"))
+    receiver_sees_member: bool = field(
+        default=True,
+        metadata=describe("the receiver can show the member of its own project", flag="--receiver-sees-no-member"),
+    )
+    page_size: int = field(
+        default=1000, metadata=describe("most entries on one page, and how many there are without a limit")
+    )
+    shares: int = field(default=0, metadata=describe("how many shares there are at the start, in all statuses"))
+    backups_with_members: bool = field(
+        default=False, metadata=describe("the list of backups has the members of each backup")
+    )
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "regions", tuple(self.regions))
+        if self.page_size < 1:
+            raise ValueError("page_size must be at least 1")
+
+
+@dataclass(frozen=True)
+class Options(Switches):
+    """Everything that a simulator is made with."""
+
+    seed: int = field(default=1, metadata=describe("where all IDs, names and secrets come from"))
+    _: KW_ONLY
+    port: int = field(default=0, metadata=describe("port on 127.0.0.1; 0 takes a free one"))
+    state_file: str | os.PathLike[str] | None = field(
+        default=None,
+        metadata=describe(
+            "keep the state in this file, and continue from it if it exists", flag="--state", metavar="FILE"
+        ),
+    )
+    now: Callable[[], float] = field(default=time.time, metadata=describe("the clock, in epoch seconds", flag=""))
+    latency: float = field(default=0.0, metadata=describe("seconds before each response"))
+
+
+def with_arguments_of(
+    options: Callable[P, Options],
+) -> Callable[[Callable[..., None]], Callable[Concatenate[Any, P], None]]:
+    """Give an initializer the signature of the options, and a list of them as its documentation."""
+
+    def decorate(initializer: Callable[..., None]) -> Callable[Concatenate[Any, P], None]:
+        own = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        parameters = inspect.signature(options).parameters.values()
+        # The documentation tool and `help` read this attribute.
+        initializer.__signature__ = inspect.Signature([own, *parameters])  # type: ignore[attr-defined]
+        lines = (f"- ``{option.name}``: {option.metadata['help']}." for option in fields(Options))
+        initializer.__doc__ = "\n".join(["Make a simulator; `start` serves it.", "", *lines])
+        return initializer
+
+    return decorate
