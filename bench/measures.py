@@ -12,6 +12,7 @@ from statistics import median
 from typing import Any
 
 from bench.floor import LATENCY
+from bench.listing import listings
 from bench.stacks import NO_CHECKPOINTS, Run, Shares, Simulator, Stack, environment, simulator, without_ours
 
 #: Seconds that the simulated service takes for a call, where it takes any.
@@ -252,10 +253,21 @@ def _stacks(folder: Path, service: Simulator, kinds: Sequence[str]) -> dict[str,
     }
 
 
+def shares_command(folder: Path, rounds: int) -> Figures:
+    """Listing 2,000 shares of 10,000 backups at 100 ms a call: seconds, calls, memory."""
+    figures = Figures()
+    for listing in listings(min(rounds, 3)):
+        figures.add("shares: seconds", "s", listing.seconds)
+        figures.add("shares: calls", "calls", listing.calls)
+        figures.add("shares: memory", "MB", listing.memory)
+    return figures
+
+
 PARTS: dict[str, Callable[[Path, int], Figures]] = {
     "import": import_cost,
     "no-latency": no_latency,
     "twelve-backups": twelve_backups,
     "where-it-goes": where_it_goes,
     "growth": growth,
+    "shares-command": shares_command,
 }

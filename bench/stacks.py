@@ -92,6 +92,12 @@ class Simulator:
         """Give some backups, from the `first` on, each to be shared with the first projects."""
         return [(backup, self._projects[:projects]) for backup in self._backups[first : first + backups]]
 
+    def share(self, shares: Shares) -> None:
+        """Share them all, without a call to the API."""
+        for backup, projects in shares:
+            for project in projects:
+                self._ask("POST", "/share", {"backup_id": backup, "project_id": project})
+
     def accept(self, shares: Shares) -> None:
         """Accept them all, as their receivers."""
         for backup, projects in shares:
