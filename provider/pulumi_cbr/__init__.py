@@ -2,12 +2,14 @@
 
 `BackupShareMember` shares a backup with one project, `BackupShare` with a set of them, and `BackupShareAccepter` accepts a
 shared backup on the receiver's side. `get_backup`, `get_backups` and `get_backup_share_members` look things up.
+`NewestBackupShares` and `AcceptPendingShares` are components made of them.
 """
 
 from pulumi_cbr.api.models import Backup, Member
 from pulumi_cbr.backup_share import BackupShare
 from pulumi_cbr.backup_share_accepter import BackupShareAccepter
 from pulumi_cbr.backup_share_member import BackupShareMember
+from pulumi_cbr.components import AcceptPendingShares, NewestBackupShares
 from pulumi_cbr.lookups import (
     get_backup,
     get_backup_output,
@@ -18,11 +20,13 @@ from pulumi_cbr.lookups import (
 )
 
 __all__ = [
+    "AcceptPendingShares",
     "Backup",
     "BackupShare",
     "BackupShareAccepter",
     "BackupShareMember",
     "Member",
+    "NewestBackupShares",
     "get_backup",
     "get_backup_output",
     "get_backup_share_members",

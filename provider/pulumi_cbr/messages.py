@@ -90,4 +90,42 @@ def adoption_summary(count: int, left_out: Mapping[str, int]) -> str:
     return f"{count} {'share' if count == 1 else 'shares'} to adopt" + (f"; left out: {reasons}" if reasons else "")
 
 
+# Components
+
+
+def window_needs_backups() -> str:
+    """A window of no server and no vault."""
+    return "NewestBackupShares needs servers (a list of IDs), or vault_id, or both"
+
+
+def window_needs_limit() -> str:
+    """A window without an end."""
+    return "NewestBackupShares needs count or max_age, or both"
+
+
+def wrong_window_count(count: object) -> str:
+    """A count that is none."""
+    return f"NewestBackupShares: count must be a whole number from 1 on, not {count!r:.40}"
+
+
+def wrong_max_age(max_age: object) -> str:
+    """An age that cannot be read."""
+    return f"NewestBackupShares: max_age must be seconds, or a text such as 14d or 36h, not {max_age!r:.40}"
+
+
+def window_accepts_for_one_project() -> str:
+    """A vault that would have to accept for several projects."""
+    return "NewestBackupShares: accept_into is one project's vault, so dest_project_ids must have exactly one"
+
+
+def window_without_backups(server: str | None, vault_id: str | None) -> str:
+    """A server or vault without a backup: nobody wants a mistyped ID to withdraw every share."""
+    return f"there is no backup of {server or vault_id}: check servers and vault_id. Nothing was changed"
+
+
+def accepter_needs_owners() -> str:
+    """An acceptance of shares of nobody."""
+    return "AcceptPendingShares needs source_project_ids: a list of the owners' project IDs"
+
+
 # The first-class provider

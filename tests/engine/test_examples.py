@@ -154,7 +154,7 @@ def test_share_newest_backups_moves_its_window(example: Example, simulator: Simu
 def test_share_newest_backups_asks_for_what_is_missing(example: Example, simulator: Simulator) -> None:
     project = example("share_newest_backups", simulator.env(), dr_project_id=simulator.projects[3])
     told = project.refused("preview")
-    assert "say whose backups: set server_ids, or vault_id, or both" in told
+    assert "cbr: NewestBackupShares needs servers (a list of IDs), or vault_id, or both" in told
     assert "Traceback" not in told
 
 
@@ -173,7 +173,7 @@ def test_share_newest_backups_withdraws_nothing_for_a_mistyped_id(
     project("up", "--yes", "--skip-preview")
     mistyped = f"{backup.resource_id[:-1]}z"
     project("config", "set", "--path", setting, mistyped)
-    assert ": check server_ids and vault_id" in project.refused("up", "--yes", "--skip-preview")
+    assert ": check servers and vault_id" in project.refused("up", "--yes", "--skip-preview")
     assert project_id in simulator.members(backup.id)
 
 

@@ -5,6 +5,7 @@ a time. Names and arguments are the same: ``import pulumi_cbr.native as cbr``.
 """
 
 from pulumi_cbr.api.models import Backup, Member
+from pulumi_cbr.native.components import AcceptPendingShares, NewestBackupShares
 from pulumi_cbr.native.lookups import (
     get_backup,
     get_backup_output,
@@ -16,11 +17,13 @@ from pulumi_cbr.native.lookups import (
 from pulumi_cbr.native.resources import BackupShare, BackupShareAccepter, BackupShareMember, Provider
 
 __all__ = [
+    "AcceptPendingShares",
     "Backup",
     "BackupShare",
     "BackupShareAccepter",
     "BackupShareMember",
     "Member",
+    "NewestBackupShares",
     "Provider",
     "get_backup",
     "get_backup_output",

@@ -10,9 +10,9 @@ from fnmatch import fnmatchcase
 
 from pulumi_cbr import messages
 from pulumi_cbr.api import Backup
+from pulumi_cbr.durations import to_seconds
 from pulumi_cbr.shares.model import Share
 
-_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
@@ -62,11 +62,11 @@ def _is_older(since: datetime | None, age: timedelta, now: datetime) -> bool:
 
 
 def duration(text: str) -> timedelta:
-    """Read an age such as ``30d``, ``12h``, ``90m`` or ``2w``. Raises ValueError."""
-    match = re.fullmatch(r"([0-9]{1,5})([mhdw])", text.strip().lower())
-    if not match:
-        raise ValueError(messages.wrong_age(text))
-    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+    """Read an age such as ``30d``, ``12h`` or ``2w``. Raises ValueError."""
+    try:
+        return timedelta(seconds=to_seconds(text))
+    except (ValueError, OverflowError):
+        raise ValueError(messages.wrong_age(text)) from None
 
 
 def _text(value: str | None) -> str:

@@ -63,7 +63,7 @@ def test_duration_reads_number_and_unit(text: str, expected: timedelta) -> None:
     assert duration(text) == expected
 
 
-@pytest.mark.parametrize("text", ["", "5", "d", "-5d", "1.5d", "5y", "999999d", "٣d"])
+@pytest.mark.parametrize("text", ["", "d", "-5d", "1.5d", "5y", "999999999w", "٣d"])
 def test_duration_refuses_what_is_no_age(text: str) -> None:
     with pytest.raises(ValueError, match="not an age"):
         duration(text)

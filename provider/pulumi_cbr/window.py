@@ -1,0 +1,87 @@
+"""Which backups are in a rolling window, and which received shares are to be accepted: decisions over plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
+from itertools import takewhile
+
+from pulumi_cbr import messages
+from pulumi_cbr.api.errors import CbrError
+from pulumi_cbr.api.models import Backup
+from pulumi_cbr.durations import to_seconds
+
+#: Return backups that match filters of the API, the newest first.
+FindBackups = Callable[..., Iterable[Backup]]
+
+
+def check_window(
+    servers: Sequence[str] | None,
+    vault_id: str | None,
+    count: int | None,
+    max_age: str | float | None,
+    dest_project_ids: Sequence[object],
+    accept_into: object,
+) -> None:
+    """Refuse a window that says too little or too much. Raises `CbrError`."""
+    if isinstance(servers, str) or (not servers and not vault_id):
+        raise CbrError(messages.window_needs_backups())
+    if count is None and max_age is None:
+        raise CbrError(messages.window_needs_limit())
+    if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
+        raise CbrError(messages.wrong_window_count(count))
+    if accept_into is not None and len(dest_project_ids) != 1:
+        raise CbrError(messages.window_accepts_for_one_project())
+    _age(max_age)
+
+
+def find_window(
+    find: FindBackups,
+    servers: Sequence[str] | None,
+    vault_id: str | None,
+    count: int | None,
+    max_age: str | float | None,
+    now: datetime,
+) -> list[Backup]:
+    """Return the newest available backups, of each server or of the vault alone.
+
+    `count` is how many of each, `max_age` how old they may be. Raises `CbrError` if a server or the vault has no backup at
+    all: its ID may be mistyped, and every share would be deleted.
+    """
+    age = _age(max_age)
+    chosen: dict[str, Backup] = {}
+    each: Sequence[str | None] = servers or [None]
+    for server in each:
+        if not any(True for _ in find(resource_id=server, vault_id=vault_id, limit=1)):
+            raise CbrError(messages.window_without_backups(server, vault_id))
+        newest = find(resource_id=server, vault_id=vault_id, status="available", newest_first=True, limit=count)
+        # The first that is too old ends the look-up: no further page is asked for.
+        young = takewhile(lambda backup: age is None or now - backup.created_at <= age, newest)
+        chosen.update((backup.id, backup) for backup in young)
+    return list(chosen.values())
+
+
+def _age(max_age: str | float | None) -> timedelta | None:
+    if max_age is None:
+        return None
+    try:
+        return timedelta(seconds=to_seconds(max_age))
+    except (ValueError, OverflowError):
+        raise CbrError(messages.wrong_max_age(max_age)) from None
+
+
+def find_acceptable(find: FindBackups, vault_id: str, source_project_ids: Sequence[str]) -> list[Backup]:
+    """Return the backups of these owners that are pending, or were accepted before.
+
+    A share that was accepted into another vault is left out, if the service tells its vault.
+    """
+    if isinstance(source_project_ids, str) or not source_project_ids:
+        raise CbrError(messages.accepter_needs_owners())
+    owners = {project.lower() for project in source_project_ids}
+    found: dict[str, Backup] = {}
+    for status in ("accepted", "pending"):
+        for backup in find(own_type="shared", member_status=status):
+            vaults = {member.vault_id for member in backup.members if member.status == "accepted"} - {None}
+            if (backup.project_id or "").lower() in owners and vaults <= {vault_id.lower()}:
+                found[backup.id] = backup
+    return list(found.values())
