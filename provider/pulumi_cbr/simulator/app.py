@@ -113,7 +113,7 @@ def _add_identity(app: Flask, state: State, identity: Identity, base_url: Callab
 
     @app.post("/v3/auth/tokens")
     def sign_in() -> Response:
-        return with_token(201, identity.sign_in(json_body()))
+        return with_token(201, identity.sign_in(json_body(), lambda: _authenticate(state, identity)[0]))
 
     @app.get("/v3/auth/tokens")
     def validate() -> Response:
@@ -337,7 +337,7 @@ def _gateway_error(code: str, message: str) -> dict[str, Any]:
 
 
 def _identity_error(status: int, message: str) -> dict[str, Any]:
-    title = {400: "Bad Request", 401: "Unauthorized", 404: "Not Found"}[status]
+    title = {400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found"}[status]
     return {"error": {"code": status, "message": message, "title": title}}
 
 

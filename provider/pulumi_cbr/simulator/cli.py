@@ -139,7 +139,8 @@ def _add_serve_options(serve: argparse.ArgumentParser) -> None:
 def _add_option(serve: argparse.ArgumentParser, option: Field[Any]) -> None:
     """Add the flag of an option; one that is on by default is switched off by its flag."""
     flag = option.metadata["flag"] or f"--{_to_flag(option.name)}"
-    help, default, metavar = option.metadata["help"], option.default, option.metadata["metavar"]
+    default, metavar = option.default, option.metadata["metavar"]
+    help = option.metadata["help"].replace("%", "%%")
     if isinstance(default, bool):
         text = f"switch off: {help}" if default else help
         serve.add_argument(flag, dest=option.name, action="store_false" if default else "store_true", help=text)

@@ -12,9 +12,12 @@ from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field, fields
 from typing import Any, Concatenate, ParamSpec
 
-__all__ = ["Options", "Switches", "with_arguments_of"]
+__all__ = ["INTERFACES", "Options", "Switches", "with_arguments_of"]
 
 P = ParamSpec("P")
+
+#: The interfaces of endpoints. Those that are not public have the name as the first part of their path.
+INTERFACES = ("public", "internal", "admin")
 
 
 def describe(help: str, *, flag: str | None = None, metavar: str | None = None) -> dict[str, str | None]:
@@ -47,6 +50,22 @@ class Switches:
             "region in which the catalog has the service; may be given again", flag="--region", metavar="REGION"
         ),
     )
+    interfaces: tuple[str, ...] = field(
+        default=("public",),
+        metadata=describe(
+            "interface in the catalog, public, internal or admin; may be given again",
+            flag="--interface",
+            metavar="INTERFACE",
+        ),
+    )
+    catalog_template: str | None = field(
+        default=None,
+        metadata=describe("text in place of the project ID in the catalog, such as %(project_id)s", metavar="TEXT"),
+    )
+    project_domains: bool = field(
+        default=False, metadata=describe("projects are in another domain (<role>-projects) than users")
+    )
+    passcode_required: bool = field(default=False, metadata=describe("a password needs a passcode (totp) beside it"))
     encrypted_allowed: bool = field(default=False, metadata=describe("encrypted backups can be shared"))
     disk_allowed: bool = field(default=False, metadata=describe("disk backups can be shared"))
     receiver_sees_member: bool = field(
@@ -63,6 +82,10 @@ class Switches:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "regions", tuple(self.regions))
+        object.__setattr__(self, "interfaces", tuple(self.interfaces))
+        unknown = set(self.interfaces) - set(INTERFACES)
+        if unknown:
+            raise ValueError(f"no such interface: {', '.join(sorted(unknown))} (there are {', '.join(INTERFACES)})")
         if self.page_size < 1:
             raise ValueError("page_size must be at least 1")
 

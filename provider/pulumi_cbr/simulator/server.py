@@ -16,9 +16,9 @@ from pulumi_cbr.simulator.actions import action
 from pulumi_cbr.simulator.fault_responses import Exchange, respond
 from pulumi_cbr.simulator.faults import Faults
 from pulumi_cbr.simulator.http_server import Disconnect, HttpRequest, HttpResponse, HttpServer
-from pulumi_cbr.simulator.identity import Identity
+from pulumi_cbr.simulator.identity import AGENCY, Identity
 from pulumi_cbr.simulator.models import Account, Backup, Call, Identifiers, MemberRecord, Vault
-from pulumi_cbr.simulator.options import Options, with_arguments_of
+from pulumi_cbr.simulator.options import INTERFACES, Options, with_arguments_of
 from pulumi_cbr.simulator.state import State
 from pulumi_cbr.simulator.state_file import FileLock
 
@@ -181,6 +181,11 @@ class Simulator:
         }
         return {**env, "HW_SECURITY_TOKEN": account.security_token} if temporary else env
 
+    @property
+    def agency(self) -> str:
+        """Name of the agency by which each account lets the other act for it (method ``assume_role``)."""
+        return AGENCY
+
     # Calls
 
     @property
@@ -286,6 +291,11 @@ class Simulator:
         """
         self.identity.revoke_all()
 
+    @action(result="passcode")
+    def passcode(self, role: str = "owner") -> str:
+        """Return the passcode (TOTP) that a role signs in with now."""
+        return self.identity.passcode(self.state.account(role))
+
     @action(result="now")
     def advance(self, seconds: float) -> float:
         """Move the service's clock forward.
@@ -347,10 +357,11 @@ class Simulator:
 def _environ(request: HttpRequest, port: int) -> dict[str, Any]:
     """Return the WSGI environment of a request."""
     path, _, query = request.target.partition("?")
+    prefix = next((f"/{name}" for name in INTERFACES[1:] if path.startswith(f"/{name}/")), "")
     environ: dict[str, Any] = {
         "REQUEST_METHOD": request.method,
-        "SCRIPT_NAME": "",
-        "PATH_INFO": unquote_to_bytes(path.encode("latin-1")).decode("latin-1"),
+        "SCRIPT_NAME": prefix,
+        "PATH_INFO": unquote_to_bytes(path[len(prefix) :].encode("latin-1")).decode("latin-1"),
         "QUERY_STRING": query,
         "REQUEST_URI": request.target,
         "SERVER_NAME": "127.0.0.1",

@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
@@ -199,6 +200,43 @@ def test_add_answers_with_microseconds_and_show_with_milliseconds(simulator: Sim
     assert set(shown) == {"status", "created_at", "backup_id", "dest_project_id", "id"}
     assert added["members"][0]["created_at"] == "2020-02-05T10:18:34.209782"
     assert shown["created_at"] == "2020-02-05T10:18:34.209+00:00"
+
+
+SWITCHES: dict[str, dict[str, Any]] = {
+    "bare": {"bare_add_answer": True},
+    "accepted": {"accept_after_reads": 1},
+    "plain": {"catalogue_with_project": False},
+    "life": {"token_life": 60.0},
+    "disk": {"disk_allowed": True},
+    "page": {"page_size": 2},
+    "members": {"backups_with_members": True},
+}
+
+
+@pytest.mark.parametrize("switch", [None, *SWITCHES])
+def test_switch_changes_its_effect_and_no_other(session: requests.Session, switch: str | None) -> None:
+    with Simulator(**SWITCHES.get(switch or "", {})) as simulator:
+        owner, receiver, backups = simulator.owner, simulator.projects[0], simulator.backups
+        simulator.set_backup(backups[1].id, resource_type=DISK)
+        scope = {"project": {"id": owner.project_id}}
+        body = sign_in(simulator, session, password(owner), scope).json()["token"]
+        life = datetime.fromisoformat(body["expires_at"][:-1]) - datetime.fromisoformat(body["issued_at"][:-1])
+        ask = Caller(simulator, owner, session)
+        first, disk = (f"/backups/{backup.id}/members" for backup in backups[:2])
+        added = ask("POST", first, json={"members": [receiver]}).json()
+        ask("GET", first)
+        listed = ask("GET", "/backups").json()["backups"]
+        seen = {
+            "bare": "members" not in added,
+            "accepted": ask("GET", first).json()["members"][0]["status"] == "accepted",
+            "plain": body["catalog"][1]["endpoints"][0]["url"] == simulator.url,
+            "life": life.total_seconds() == 60,
+            "disk": "error_code" not in ask("POST", disk, json={"members": [receiver]}).json(),
+            "page": len(listed) == 2,
+            "members": "members" in listed[0],
+        }
+
+    assert seen == {name: name == switch for name in SWITCHES}
 
 
 def test_bare_add_answer(session: requests.Session) -> None:

@@ -13,21 +13,18 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, fields
-from datetime import datetime
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 
-from pulumi_cbr.simulator import Simulator
+from pulumi_cbr.simulator import Simulator, cli
 from pulumi_cbr.simulator.actions import Action, find_actions
 from pulumi_cbr.simulator.cli import main
 from pulumi_cbr.simulator.faults import FORM_HELP
-from pulumi_cbr.simulator.models import DISK
 from pulumi_cbr.simulator.options import Options
 from pulumi_cbr.simulator.registry import announce
-from pulumi_cbr.simulator.state import State
 
 COMMAND = [sys.executable, "-m", "pulumi_cbr.simulator"]
 _PATIENCE = 30
@@ -201,54 +198,58 @@ def test_errors_are_said_in_one_line(env: dict[str, str], arguments: list[str], 
     assert code == 2 or len(ended.stderr.splitlines()) == 1
 
 
-SWITCHES = [
-    "--bare-add-answer",
-    "--accept-after-reads=1",
-    "--plain-catalogue",
-    "--token-life=60",
-    "--disk-allowed",
-    "--page-size=2",
-    "--backups-with-members",
+def parse_serve(monkeypatch: pytest.MonkeyPatch, *flags: str) -> dict[str, Any]:
+    """Return the arguments with which ``serve`` makes its simulator."""
+    made: list[dict[str, Any]] = []
+
+    def refuse(**arguments: Any) -> Simulator:
+        made.append(arguments)
+        raise ValueError("not made")
+
+    monkeypatch.setattr(cli, "Simulator", refuse)
+    assert main(["serve", *flags]) == 1
+    monkeypatch.undo()
+    return made[0]
+
+
+FLAGS: list[tuple[str, str, Any]] = [
+    ("--bare-add-answer", "bare_add_answer", True),
+    ("--visible-after-reads=2", "visible_after_reads", 2),
+    ("--accept-after-reads=1", "accept_after_reads", 1),
+    ("--token-life=60", "token_life", 60.0),
+    ("--backups=3", "backups", 3),
+    ("--plain-catalogue", "catalogue_with_project", False),
+    ("--region=eu-nl", "regions", ("eu-nl",)),
+    ("--interface=internal", "interfaces", ("internal",)),
+    ("--catalog-template=%(project_id)s", "catalog_template", "%(project_id)s"),
+    ("--project-domains", "project_domains", True),
+    ("--passcode-required", "passcode_required", True),
+    ("--encrypted-allowed", "encrypted_allowed", True),
+    ("--disk-allowed", "disk_allowed", True),
+    ("--receiver-sees-no-member", "receiver_sees_member", False),
+    ("--page-size=2", "page_size", 2),
+    ("--shares=5", "shares", 5),
+    ("--backups-with-members", "backups_with_members", True),
+    ("--seed=-7", "seed", -7),
+    ("--port=80", "port", 80),
+    ("--state=x.json", "state_file", "x.json"),
+    ("--latency=0.5", "latency", 0.5),
 ]
 
 
-@pytest.mark.usefixtures("cbr_simulator")
-@pytest.mark.parametrize("switch", [None, *SWITCHES])
-def test_each_switch_changes_what_it_says_and_nothing_else(
-    env: dict[str, str], tmp_path: Path, switch: str | None
-) -> None:
-    file = tmp_path / "state.json"
-    state = State(state_file=file)
-    state.set_backup(state.backups[1].id, resource_type=DISK)
-    owner, receiver = state.account("owner"), state.projects[0]
-    user = {"id": owner.user_id, "password": owner.password}
-    identity = {"methods": ["password"], "password": {"user": user}}
-    auth = {"identity": identity, "scope": {"project": {"id": owner.project_id}}}
+@pytest.mark.parametrize(("flag", "name", "value"), FLAGS)
+def test_flag_sets_its_option_and_no_other(monkeypatch: pytest.MonkeyPatch, flag: str, name: str, value: Any) -> None:
+    assert Options(**parse_serve(monkeypatch, flag)) == Options(**{name: value})
 
-    arguments = [] if switch is None else [switch]
-    with serving(env, "--state", str(file), *arguments) as (url, _), requests.Session() as session:
 
-        def ask(method: str, path: str, **more: Any) -> Any:
-            return session.request(method, f"{url}/v3/{owner.project_id}/backups{path}", timeout=5, **more).json()
+def test_every_option_has_a_flag() -> None:
+    assert {name for _flag, name, _value in FLAGS} == {option.name for option in fields(Options)} - {"now"}
 
-        token = session.post(f"{url}/v3/auth/tokens", json={"auth": auth}, timeout=5)
-        session.headers["X-Auth-Token"] = token.headers["X-Subject-Token"]
-        body = token.json()["token"]
-        life = datetime.fromisoformat(body["expires_at"][:-1]) - datetime.fromisoformat(body["issued_at"][:-1])
-        first, disk = (f"/{backup.id}/members" for backup in state.backups[:2])
-        added = ask("POST", first, json={"members": [receiver]})
-        ask("GET", first)
-        seen = {
-            "--bare-add-answer": "members" not in added,
-            "--accept-after-reads=1": ask("GET", first)["members"][0]["status"] == "accepted",
-            "--plain-catalogue": body["catalog"][1]["endpoints"][0]["url"] == url,
-            "--token-life=60": life.total_seconds() == 60,
-            "--disk-allowed": "error_code" not in ask("POST", disk, json={"members": [receiver]}),
-            "--page-size=2": len(ask("GET", "")["backups"]) == 2,
-            "--backups-with-members": "members" in ask("GET", "")["backups"][0],
-        }
 
-    assert seen == {name: name == switch for name in SWITCHES}
+def test_arguments_of_a_simulator_are_the_options() -> None:
+    assert list(signature(Simulator).parameters) == list(signature(Options).parameters)
+    for option in fields(Options):
+        assert f"``{option.name}``: {option.metadata['help']}" in (Simulator.__init__.__doc__ or "")
 
 
 def test_state_file_that_is_none(env: dict[str, str], tmp_path: Path) -> None:
