@@ -129,3 +129,65 @@ def accepter_needs_owners() -> str:
 
 
 # The first-class provider
+
+
+def unknown_setting(name: str, closest: str | None) -> str:
+    """Refuse a setting that does not exist."""
+    return f"unknown setting cbr:{name}{_did_you_mean(closest and f'cbr:{closest}')}"
+
+
+def invalid_parallel(value: object) -> str:
+    """Refuse a number of calls at once."""
+    return f"cbr:parallel must be a whole number from 1 to 256, not {value!r}"
+
+
+def unknown_property(name: str, closest: str | None) -> str:
+    """Refuse an input that the resource does not have."""
+    return f"unknown property {name}{_did_you_mean(closest)}"
+
+
+def unknown_argument(function: str, name: str, closest: str | None) -> str:
+    """Refuse an argument that the function does not have."""
+    return f"{function} failed: unknown argument {name}{_did_you_mean(closest)}"
+
+
+def missing_argument(function: str, name: str) -> str:
+    """Ask for an argument that the function requires."""
+    return f"{function} failed: {name} is missing. Set it"
+
+
+def invalid_argument_type(function: str, name: str, kind: str, value: object) -> str:
+    """Refuse an argument of the wrong type."""
+    return f"{function} failed: {name} must be of type {kind}, not {value!r}"
+
+
+def unknown_token(kind: str, token: str, closest: str | None) -> str:
+    """Refuse a resource or a function that the package does not have."""
+    return f"unknown {kind} {token}{_did_you_mean(closest)}. Check that program and provider have the same version"
+
+
+def method_not_supported(method: str) -> str:
+    """Refuse a request that this provider does not serve."""
+    return f"{method} is not supported by this provider"
+
+
+def wait_cancelled() -> str:
+    """Report a wait that the engine has ended."""
+    return "cancelled while waiting to try again. Run again to finish"
+
+
+def custom_timeout_exceeded() -> str:
+    """Report a resource whose own time has ended."""
+    return "timed out (customTimeouts). Run again, or give the resource more time"
+
+
+def provider_moves(provider: str, changes: str) -> str:
+    """Warn that an explicit provider will sign in elsewhere than its resources were made."""
+    return (
+        f"Provider {provider!r} changes {changes}: refresh and destroy of its existing resources will fail. "
+        "Declare a second Provider for another project or region"
+    )
+
+
+def _did_you_mean(closest: str | None) -> str:
+    return f" (did you mean {closest}?)" if closest else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -23,7 +24,8 @@ from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 from pulumi_cbr.backup_share import BackupShareProvider
 from pulumi_cbr.backup_share_accepter import BackupShareAccepterProvider
 from pulumi_cbr.backup_share_member import BackupShareMemberProvider
-from pulumi_cbr.native.names import camel, snake
+from pulumi_cbr.native.names import to_camel, to_snake
+from pulumi_cbr.native.schema import python_names
 
 PROVIDERS = {
     "BackupShareMember": BackupShareMemberProvider,
@@ -41,7 +43,21 @@ Properties = dict[str, Any]
 
 
 class HookFailed(Exception):
-    """A hook failed; the text is what the engine shows to the user."""
+    """A hook failed; the text is what the engine shows to the user, with arguments by their Python names."""
+
+    def __init__(self, details: str, error: grpc.RpcError | None = None) -> None:
+        super().__init__(to_python_terms(details))
+        #: What the engine shows.
+        self.details = details
+        self.error = error
+
+
+def to_python_terms(text: str) -> str:
+    """Return a message of the first-class provider with arguments by their Python names, as the dynamic ones have them."""
+    text = re.sub(r"\b\w+=true \(Python: (\w+=True)\)", r"\1", text)
+    names = {to_camel(name): name for name in python_names()}
+    text = re.sub(rf"(?<!cbr:)\b({'|'.join(names)})=true\b", lambda match: f"{names[match[1]]}=True", text)
+    return re.sub(rf"(?<!cbr:)\b({'|'.join(names)})\b", lambda match: names[match[1]], text)
 
 
 @dataclass
@@ -120,7 +136,7 @@ class Plugin:
         until = time.monotonic() + 1
         while not self._said and time.monotonic() < until:
             time.sleep(0.01)
-        return "".join(self._said)
+        return to_python_terms("".join(self._said))
 
     def check(
         self, kind: str, news: Properties, olds: Properties | None = None
@@ -132,7 +148,7 @@ class Plugin:
         answer = self._call("Check", request)
         failures: dict[str, list[str]] = {}
         for failure in answer.failures:
-            failures.setdefault(snake(failure.property), []).append(failure.reason)
+            failures.setdefault(to_snake(failure.property), []).append(to_python_terms(failure.reason))
         return self._out(answer.inputs), failures
 
     def diff(
@@ -150,7 +166,7 @@ class Plugin:
         return Diff(
             # The unknown: inputs differ, and the engine is left to find out in which.
             answer.changes != provider_pb2.DiffResponse.DIFF_NONE,
-            [snake(name) for name in answer.replaces],
+            [to_snake(name) for name in answer.replaces],
             answer.deleteBeforeReplace,
         )
 
@@ -191,20 +207,20 @@ class Plugin:
         try:
             return getattr(self._stub, method)(request, timeout=120)
         except grpc.RpcError as error:
-            raise HookFailed(error.details()) from None
+            raise HookFailed(error.details() or "", error) from None
 
     def _urn(self, kind: str) -> str:
         return f"urn:pulumi:test::test::{self.prefix}{kind}::r"
 
     def _in(self, kind: str, properties: Properties) -> Struct:
         if self.flavour == "native":
-            return _struct(_renamed(properties, camel))
+            return _struct(_renamed(properties, to_camel))
         return _struct({**properties, "__provider": _serialized(kind)})
 
     def _out(self, properties: Struct) -> Properties:
         found = MessageToDict(properties)
         found.pop("__provider", None)
-        return _renamed(found, snake) if self.flavour == "native" else found
+        return _renamed(found, to_snake) if self.flavour == "native" else found
 
 
 @cache

@@ -7,14 +7,31 @@ import tempfile
 import traceback
 from collections.abc import Iterable
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from pulumi_cbr.api.errors import CbrError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pulumi_cbr.api.models import Member
 
 
 class HookError(Exception):
     """A failed hook, in the words for its user."""
+
+
+class UnverifiedCreateError(CbrError):
+    """A create whose outcome is unknown: it was sent, and the service could not be asked whether it was carried out.
+
+    `outputs` are what the resource has if it was. A flavour that can keeps them in the state, for its next run to verify.
+    """
+
+    def __init__(self, text: str, id_: str, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> None:
+        super().__init__(text)
+        self.id = id_
+        self.inputs = inputs
+        self.outputs = outputs
 
 
 def report(error: Exception) -> str:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import pulumi
 
 from pulumi_cbr.api.models import Backup, Member
-from pulumi_cbr.native.names import camel, snake
+from pulumi_cbr.native.names import to_camel, to_snake
 
 T = TypeVar("T")
 
@@ -102,8 +102,8 @@ def _invoke(function: str, args: Mapping[str, Any], opts: pulumi.InvokeOptions |
         raise pulumi.RunError(str(error).rpartition(" returned an error: ")[2]) from error
     if not result:
         raise pulumi.RunError(
-            f"cbr: {snake(function)} is not known in this preview, as its arguments or its provider's settings are not: use "
-            f"{snake(function)}_output"
+            f"cbr: {to_snake(function)} is not known in this preview, as its arguments or its provider's settings are not: use "
+            f"{to_snake(function)}_output"
         )
     return result
 
@@ -123,7 +123,7 @@ def _invoke_output(
 
 
 def _wired(args: Mapping[str, Any]) -> dict[str, Any]:
-    return {camel(name): value for name, value in args.items() if value is not None}
+    return {to_camel(name): value for name, value in args.items() if value is not None}
 
 
 def _backup(result: Mapping[str, Any]) -> Backup:
@@ -144,6 +144,6 @@ def _members(result: Mapping[str, Any]) -> tuple[Member, ...]:
 
 
 def _fields(result: Mapping[str, Any]) -> dict[str, Any]:
-    fields = {snake(name): value for name, value in result.items()}
+    fields = {to_snake(name): value for name, value in result.items()}
     times = {name: datetime.fromisoformat(fields[name]) for name in ("created_at", "updated_at") if fields.get(name)}
     return {**fields, **times}

@@ -1,24 +1,29 @@
-"""The provider process `pulumi-resource-cbr`: the same controllers as the dynamic providers', for every language.
+"""The provider of the package `cbr`: turns each request of the engine into a call of a controller.
 
-It is asynchronous, and runs hooks in a pool of threads that is as large as the engine's own parallelism asks for.
+It is asynchronous, and runs controllers in a pool of threads that is as large as `cbr:parallel` asks for.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
+import logging
 import math
+import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import datetime
+from importlib.metadata import version
 from itertools import islice
 from typing import Any, TypeVar
 
-from pulumi.provider.experimental import provider as engine
+from google.protobuf import empty_pb2
+from pulumi.runtime.proto import plugin_pb2, provider_pb2
 
+from pulumi_cbr import messages
 from pulumi_cbr.api.errors import CbrError, SettingsError
 from pulumi_cbr.api.retry import CallLimits, Clock
 from pulumi_cbr.api.settings import SETTINGS, typed
@@ -28,9 +33,11 @@ from pulumi_cbr.backup_share_member import BackupShareMemberController
 from pulumi_cbr.lifecycle.controller import UNKNOWN, Controller, Diff, Properties
 from pulumi_cbr.lifecycle.session import SessionPool
 from pulumi_cbr.lookups import check_order
-from pulumi_cbr.native.names import camel
-from pulumi_cbr.native.schema import check_arguments, schema
-from pulumi_cbr.native.values import plain, wired
+from pulumi_cbr.native.convert import from_struct, from_wire, to_secret, to_wire
+from pulumi_cbr.native.names import find_closest, to_camel
+from pulumi_cbr.native.previews import preview_create, preview_update
+from pulumi_cbr.native.schema import check_arguments, schema, unknown_inputs
+from pulumi_cbr.native.wording import explicit_provider, to_native_terms
 
 CONTROLLERS: dict[str, type[Controller]] = {
     "cbr:index:BackupShareMember": BackupShareMemberController,
@@ -41,140 +48,163 @@ CONTROLLERS: dict[str, type[Controller]] = {
 _PARALLEL = 32
 
 #: What the engine keeps among a provider's settings.
-_ENGINES_OWN = ("version", "pluginDownloadURL", "__internal")
+_ENGINE_INPUTS = ("version", "pluginDownloadURL", "pluginChecksums", "parameterization", "__internal")
 
-#: Updates of these make no call: outputs stay as they are.
-_QUIET = ("cloud", "adopt_existing", "reshare_if_rejected")
+#: Settings that say which project or region a provider signs in to.
+_PLACE = ("cloud", "authUrl", "region", "projectId", "projectName", "endpoint")
+
+_NUMBER = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?")
 
 T = TypeVar("T")
 
-#: When the call of the engine that is served here must have ended (`customTimeouts`), by the clock that only grows.
+#: When the request that is served must have ended (`customTimeouts`), by the monotonic clock.
 deadline: contextvars.ContextVar[float] = contextvars.ContextVar("deadline", default=math.inf)
-#: The resource that the call of the engine that is served here is about.
+#: The resource that the request is about.
 current_urn: contextvars.ContextVar[str] = contextvars.ContextVar("urn", default="")
 
+_log = logging.getLogger("pulumi_cbr")
 
-class CbrProvider(engine.Provider):
-    """What the engine calls: turns each of its requests into a call of a controller."""
+
+class CbrProvider:
+    """Serve the requests of the engine; each method has the name of its RPC."""
 
     def __init__(self) -> None:
         self._cancelled = threading.Event()
         self._config: dict[str, Any] = {}
+        #: The name of the `Provider` that this process serves; None for a default provider.
+        self.name: str | None = None
         self._start(_PARALLEL)
 
     def _start(self, parallel: int) -> None:
+        self._cancelled.clear()
         timing = Clock(sleep=self._wait, time_left=_time_left)
-        sessions = SessionPool(lambda name: self._config.get(name), timing, CallLimits(parallel))
-        self._accounts = sessions
-        self._controllers = {token: controller(sessions) for token, controller in CONTROLLERS.items()}
-        self._pool = ThreadPoolExecutor(parallel, thread_name_prefix="hook")
+        self._sessions = SessionPool(lambda name: self._config.get(name), timing, CallLimits(parallel))
+        self._controllers = {token: controller(self._sessions) for token, controller in CONTROLLERS.items()}
+        self._pool = ThreadPoolExecutor(parallel, thread_name_prefix="controller")
 
-    async def get_schema(self, request: engine.GetSchemaRequest) -> engine.GetSchemaResponse:
-        return engine.GetSchemaResponse(schema())
+    async def get_plugin_info(self, request: empty_pb2.Empty) -> plugin_pb2.PluginInfo:
+        return plugin_pb2.PluginInfo(version=version("pulumi-cbr"))
 
-    async def check_config(self, request: engine.CheckRequest) -> engine.CheckResponse:
-        failures = []
-        for name, value in request.new_inputs.items():
-            given = value.value
-            if name in _ENGINES_OWN or given in (None, "", UNKNOWN):
-                continue
-            try:
-                if name == "parallel":
-                    _parallel(given)
-                elif name in SETTINGS:
-                    typed(name, given, f"cbr:{name}")
-                else:
-                    known = ", ".join([*SETTINGS, "parallel"])
-                    raise SettingsError(f"there is no setting cbr:{name}; the settings are: {known}")
-            except SettingsError as error:
-                failures.append(engine.CheckFailure(name, str(error)))
+    async def get_schema(self, request: provider_pb2.GetSchemaRequest) -> provider_pb2.GetSchemaResponse:
+        return provider_pb2.GetSchemaResponse(schema=schema())
+
+    async def check_config(self, request: provider_pb2.CheckRequest) -> provider_pb2.CheckResponse:
+        self.name = explicit_provider(request.urn)
+        problems = {name: _check_setting(name, value) for name, value in from_struct(request.news).items()}
+        failures = [
+            provider_pb2.CheckFailure(property=name, reason=to_native_terms(why, self.name))
+            for name, why in problems.items()
+            if why
+        ]
+        response = provider_pb2.CheckResponse(inputs=request.news, failures=failures)
         # Whatever a program says: no credential is in the state in plain.
-        inputs = {
-            name: value.with_secret(True) if name in SETTINGS and SETTINGS[name].secret else value
-            for name, value in request.new_inputs.items()
-        }
-        return engine.CheckResponse(inputs, failures)
+        for name in request.news.fields:
+            if name in SETTINGS and SETTINGS[name].secret:
+                response.inputs.fields[name].CopyFrom(to_secret(request.news.fields[name]))
+        return response
 
-    async def configure(self, request: engine.ConfigureRequest) -> engine.ConfigureResponse:
-        given = {name: value.value for name, value in request.args.items() if value.value != UNKNOWN}
-        self._config = {name: value for name, value in given.items() if name in SETTINGS}
+    async def diff_config(self, request: provider_pb2.DiffRequest) -> provider_pb2.DiffResponse:
+        self.name = explicit_provider(request.urn)
+        changes = provider_pb2.DiffResponse.DIFF_SOME if request.olds != request.news else None
+        olds, news = from_struct(request.olds), from_struct(request.news)
+        moves = [name for name in _PLACE if _moves(olds.get(name), news.get(name))]
+        if self.name and moves:
+            changed = ", ".join(f"{name} from {olds[name]} to {news[name]}" for name in moves)
+            _log.warning("%s", messages.provider_moves(self.name, changed))
+        return provider_pb2.DiffResponse(changes=changes or provider_pb2.DiffResponse.DIFF_NONE)
+
+    async def configure(self, request: provider_pb2.ConfigureRequest) -> provider_pb2.ConfigureResponse:
+        if request.urn:
+            self.name = explicit_provider(request.urn)
+        given = {name: value for name, value in from_struct(request.args).items() if value != UNKNOWN}
+        self._config = {name: _whole(name, value) for name, value in given.items() if name in SETTINGS}
         self._start(_parallel(given.get("parallel") or _PARALLEL))
         # Secrets are the engine's to keep: it marks again in outputs what was secret among the inputs.
-        return engine.ConfigureResponse(accept_secrets=False, supports_preview=True, accept_resources=False)
+        return provider_pb2.ConfigureResponse(supportsPreview=True)
 
-    async def check(self, request: engine.CheckRequest) -> engine.CheckResponse:
-        hooks = self._hooks(request.urn)
-        olds, news = plain(request.old_inputs), plain(request.new_inputs)
-        checked = await self._run(lambda: hooks.check(olds, news))
-        failures = [engine.CheckFailure(camel(problem.property), problem.reason) for problem in checked.problems]
-        return engine.CheckResponse(wired(checked.inputs), failures)
+    async def check(self, request: provider_pb2.CheckRequest) -> provider_pb2.CheckResponse:
+        kind, controller = self._controller(request.urn)
+        unknown = unknown_inputs(kind, from_struct(request.news))
+        olds, news = from_wire(request.olds), from_wire(request.news)
+        checked = await self._run(lambda: controller.check(olds, news))
+        problems = [
+            (to_camel(problem.property), to_native_terms(problem.reason, self.name)) for problem in checked.problems
+        ]
+        failures = [provider_pb2.CheckFailure(property=name, reason=why) for name, why in (*unknown.items(), *problems)]
+        return provider_pb2.CheckResponse(inputs=to_wire(checked.inputs), failures=failures)
 
-    async def diff(self, request: engine.DiffRequest) -> engine.DiffResponse:
-        hooks = self._hooks(request.urn)
-        olds, news = plain(request.old_state), plain(request.new_inputs)
-        diff = await self._run(lambda: hooks.diff(request.resource_id, olds, news))
-        await self._run(lambda: hooks.warn_before_change(olds, news))
-        changed = [camel(name) for name in (*diff.updates, *diff.replaces)]
-        return engine.DiffResponse(
-            changes=bool(changed),
-            replaces=[camel(name) for name in diff.replaces],
-            delete_before_replace=diff.delete_first,
+    async def diff(self, request: provider_pb2.DiffRequest) -> provider_pb2.DiffResponse:
+        _, controller = self._controller(request.urn)
+        olds, news = from_wire(request.olds), from_wire(request.news)
+        diff = await self._run(lambda: controller.diff(request.id, olds, news))
+        await self._run(lambda: controller.warn_before_change(olds, news))
+        changed = [to_camel(name) for name in (*diff.updates, *diff.replaces)]
+        kinds = provider_pb2.DiffResponse
+        return provider_pb2.DiffResponse(
+            changes=kinds.DIFF_SOME if changed else kinds.DIFF_NONE,
+            replaces=[to_camel(name) for name in diff.replaces],
+            deleteBeforeReplace=diff.delete_first,
             diffs=changed,
-            detailed_diff=_detailed(diff, olds, news, hooks.outputs),
+            detailedDiff=_detailed(diff, olds, news, controller.outputs),
+            hasDetailedDiff=True,
         )
 
-    async def create(self, request: engine.CreateRequest) -> engine.CreateResponse:
-        hooks = self._hooks(request.urn)
-        inputs = plain(request.properties)
+    async def create(self, request: provider_pb2.CreateRequest) -> provider_pb2.CreateResponse:
+        _, controller = self._controller(request.urn)
+        inputs = from_wire(request.properties)
         if request.preview:
-            # An ID and outputs of the service are not known before they are made.
-            return engine.CreateResponse("", wired({**dict.fromkeys(hooks.outputs, UNKNOWN), **inputs}))
-        id_, outputs = await self._run(lambda: hooks.create(inputs))
-        return engine.CreateResponse(id_, wired(outputs))
+            return provider_pb2.CreateResponse(properties=to_wire(preview_create(controller.outputs, inputs)))
+        id_, outputs = await self._run(lambda: controller.create(inputs))
+        return provider_pb2.CreateResponse(id=id_, properties=to_wire(outputs))
 
-    async def read(self, request: engine.ReadRequest) -> engine.ReadResponse:
-        hooks = self._hooks(request.urn)
+    async def read(self, request: provider_pb2.ReadRequest) -> provider_pb2.ReadResponse:
+        _, controller = self._controller(request.urn)
         # An import knows nothing but the ID.
-        known = {**plain(request.inputs), **plain(request.properties)}
-        reading = await self._run(lambda: hooks.read(request.resource_id, known))
-        if reading is None:
-            return engine.ReadResponse("")
-        return engine.ReadResponse(reading.id, wired(reading.outputs), wired(reading.inputs))
+        known = {**from_wire(request.inputs), **from_wire(request.properties)}
+        state = await self._run(lambda: controller.read(request.id, known))
+        if state is None:
+            # Properties that are there, though empty, would be an import of something that is not.
+            return provider_pb2.ReadResponse()
+        return provider_pb2.ReadResponse(id=state.id, properties=to_wire(state.outputs), inputs=to_wire(state.inputs))
 
-    async def update(self, request: engine.UpdateRequest) -> engine.UpdateResponse:
-        hooks = self._hooks(request.urn)
-        olds, news = plain(request.olds), plain(request.news)
+    async def update(self, request: provider_pb2.UpdateRequest) -> provider_pb2.UpdateResponse:
+        kind, controller = self._controller(request.urn)
+        olds, news = from_wire(request.olds), from_wire(request.news)
         if request.preview:
-            diff = hooks.diff(request.resource_id, olds, news)
-            quiet = set(diff.updates) <= set(_QUIET)
-            kept = {name: olds[name] if quiet else UNKNOWN for name in hooks.outputs if name in olds}
-            return engine.UpdateResponse(wired({**kept, **news}))
-        outputs = await self._run(lambda: hooks.update(request.resource_id, olds, news))
-        return engine.UpdateResponse(wired(outputs))
+            outputs = preview_update(kind.rpartition(":")[2], controller.outputs, olds, news)
+        else:
+            outputs = await self._run(lambda: controller.update(request.id, olds, news))
+        return provider_pb2.UpdateResponse(properties=to_wire(outputs))
 
-    async def delete(self, request: engine.DeleteRequest) -> None:
-        hooks = self._hooks(request.urn)
-        outputs = plain(request.properties)
-        await self._run(lambda: hooks.delete(request.resource_id, outputs))
+    async def delete(self, request: provider_pb2.DeleteRequest) -> empty_pb2.Empty:
+        _, controller = self._controller(request.urn)
+        outputs = from_wire(request.properties)
+        await self._run(lambda: controller.delete(request.id, outputs))
+        return empty_pb2.Empty()
 
-    async def invoke(self, request: engine.InvokeRequest) -> engine.InvokeResponse:
-        look_ups: dict[str, Callable[..., dict[str, Any]]] = {
+    async def invoke(self, request: provider_pb2.InvokeRequest) -> provider_pb2.InvokeResponse:
+        functions: dict[str, Callable[..., dict[str, Any]]] = {
             "cbr:index:getBackup": self._get_backup,
             "cbr:index:getBackups": self._get_backups,
             "cbr:index:getBackupShareMembers": self._get_backup_share_members,
         }
-        if request.tok not in look_ups:
-            raise CbrError(f"there is no function {request.tok}; there are: {', '.join(look_ups)}")
-        args = plain(request.args)
+        if request.tok not in functions:
+            raise CbrError(messages.unknown_token("function", request.tok, find_closest(request.tok, functions)))
+        args = from_wire(request.args)
         check_arguments(request.tok, args)
-        return engine.InvokeResponse(wired(await self._run(lambda: look_ups[request.tok](**args))))
+        result = await self._run(lambda: functions[request.tok](**args))
+        response = provider_pb2.InvokeResponse()
+        # A name that Python keeps for itself.
+        getattr(response, "return").CopyFrom(to_wire(result))
+        return response
 
-    async def cancel(self) -> None:
-        # Calls that are on their way end and are recorded; waits end at once.
+    async def cancel(self, request: empty_pb2.Empty) -> empty_pb2.Empty:
+        # Requests in flight end and are recorded; waits end at once.
         self._cancelled.set()
+        return empty_pb2.Empty()
 
     def _get_backup(self, backup_id: str, cloud: str | None = None) -> dict[str, Any]:
-        return _result(self._accounts.of(cloud).client.show_backup(backup_id))
+        return _result(self._sessions.of(cloud).client.show_backup(backup_id))
 
     def _get_backups(
         self, cloud: str | None = None, limit: float | None = None, newest_first: bool = False, **filters: str
@@ -182,68 +212,95 @@ class CbrProvider(engine.Provider):
         check_order(filters.get("sort"), newest_first, limit)
         if newest_first:
             filters["sort"] = "created_at:desc"
-        backups = self._accounts.of(cloud).client.list_backups(**filters)
+        backups = self._sessions.of(cloud).client.list_backups(**filters)
         return {"backups": [_result(backup) for backup in islice(backups, None if limit is None else int(limit))]}
 
     def _get_backup_share_members(self, backup_id: str, cloud: str | None = None) -> dict[str, Any]:
-        return {"members": [_result(member) for member in self._accounts.of(cloud).client.list_members(backup_id)]}
+        return {"members": [_result(member) for member in self._sessions.of(cloud).client.list_members(backup_id)]}
 
-    def _hooks(self, urn: str) -> Controller:
-        # The SDK's own `request.type` has the types of a component around it too, and is wrong for names with `::`.
+    def _controller(self, urn: str) -> tuple[str, Controller]:
+        # The type within a component has the component's in front; a name may have `::` in it too.
         kind = urn.split("::")[2].rpartition("$")[2]
         if kind not in self._controllers:
-            raise CbrError(f"there is no resource {kind}; there are: {', '.join(self._controllers)}")
-        return self._controllers[kind]
+            raise CbrError(messages.unknown_token("resource", kind, find_closest(kind, self._controllers)))
+        return kind, self._controllers[kind]
 
-    async def _run(self, hook: Callable[[], T]) -> T:
+    async def _run(self, function: Callable[[], T]) -> T:
         context = contextvars.copy_context()
-        return await asyncio.get_running_loop().run_in_executor(self._pool, lambda: context.run(hook))
+        return await asyncio.get_running_loop().run_in_executor(self._pool, lambda: context.run(function))
 
     def _wait(self, seconds: float) -> None:
         left = _time_left()
         if self._cancelled.wait(min(seconds, left)):
-            raise CbrError("cancelled while waiting to try again: run again to finish")
+            raise CbrError(messages.wait_cancelled())
         if left < seconds:
-            raise CbrError("the resource's customTimeouts are over: run again, or give it more time")
+            raise CbrError(messages.custom_timeout_exceeded())
 
 
 def _time_left() -> float:
     return deadline.get() - time.monotonic()
 
 
-def _parallel(given: Any) -> int:
+def _moves(old: Any, new: Any) -> bool:
+    return None not in (old, new) and UNKNOWN not in (old, new) and old != new
+
+
+def _check_setting(name: str, value: Any) -> str | None:
+    """Return what is wrong with a setting of a provider, or None."""
+    if name in _ENGINE_INPUTS or value in ("", UNKNOWN):
+        return None
     try:
-        count = float(given)
-    except (TypeError, ValueError):
-        count = 0
-    if isinstance(given, bool) or count not in range(1, 257):
-        raise SettingsError(f"cbr:parallel must be a whole number from 1 to 256, not {given!r}")
-    return int(count)
+        if name == "parallel":
+            _parallel(value)
+        elif name in SETTINGS:
+            typed(name, _whole(name, value), f"cbr:{name}")
+        else:
+            return messages.unknown_setting(name, find_closest(name, (*SETTINGS, "parallel")))
+    except SettingsError as error:
+        return str(error)
+    return None
+
+
+def _whole(name: str, value: Any) -> Any:
+    """Return a setting that is a whole number as an int: SDKs send ``3``, ``3.0``, ``"3"`` or ``"3.0"``."""
+    if name != "parallel" and SETTINGS[name].kind is not int:
+        return value
+    if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
+        value = float(value)
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _parallel(value: Any) -> int:
+    count = _whole("parallel", value)
+    if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= 256:
+        raise SettingsError(messages.invalid_parallel(value))
+    return count
 
 
 def _result(record: Any) -> dict[str, Any]:
-    return {name: _told(value) for name, value in asdict(record).items()}
+    return {name: _to_plain(value) for name, value in asdict(record).items()}
 
 
-def _told(value: Any) -> Any:
+def _to_plain(value: Any) -> Any:
     if isinstance(value, datetime):
-        return value.isoformat()
+        # As in the outputs of resources.
+        return value.isoformat(timespec="seconds")
     if isinstance(value, (list, tuple)):
-        return [_told(entry) for entry in value]
+        return [_to_plain(entry) for entry in value]
     if isinstance(value, dict):
-        return {name: _told(entry) for name, entry in value.items()}
+        return {name: _to_plain(entry) for name, entry in value.items()}
     return value
 
 
 def _detailed(
     diff: Diff, olds: Properties, news: Properties, outputs: tuple[str, ...]
-) -> dict[str, engine.PropertyDiff]:
-    """Tell the engine of each property what happens to it, and whether that is the program's doing or drift."""
-    kinds = engine.PropertyDiffKind
+) -> Mapping[str, provider_pb2.PropertyDiff]:
+    """Return for each property how it changes, and whether by the program or by drift."""
     detailed = {}
     for name in (*diff.updates, *diff.replaces):
         kind = "ADD" if name not in olds else "UPDATE" if name in news or name in outputs else "DELETE"
-        detailed[camel(name)] = engine.PropertyDiff(
-            kinds[f"{kind}_REPLACE" if name in diff.replaces else kind], input_diff=name not in outputs
+        detailed[to_camel(name)] = provider_pb2.PropertyDiff(
+            kind=provider_pb2.PropertyDiff.Kind.Value(f"{kind}_REPLACE" if name in diff.replaces else kind),
+            inputDiff=name not in outputs,
         )
     return detailed

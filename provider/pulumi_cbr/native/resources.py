@@ -12,15 +12,15 @@ from pulumi_cbr.api.settings import SETTINGS
 from pulumi_cbr.backup_share import BackupShareController, BackupShareProperties
 from pulumi_cbr.backup_share_accepter import BackupShareAccepterController, BackupShareAccepterProperties
 from pulumi_cbr.backup_share_member import BackupShareMemberController, BackupShareMemberProperties
-from pulumi_cbr.native.names import camel, snake
+from pulumi_cbr.native.names import to_camel, to_snake
 
 
 class _CbrResource(pulumi.CustomResource):
     def translate_output_property(self, prop: str) -> str:
-        return snake(prop)
+        return to_snake(prop)
 
     def translate_input_property(self, prop: str) -> str:
-        return camel(prop)
+        return to_camel(prop)
 
 
 class BackupShareMember(BackupShareMemberProperties, _CbrResource):
@@ -167,7 +167,7 @@ class Provider(pulumi.ProviderResource):
     ) -> None:
         """Declare the provider, to be given to resources as `opts.provider`."""
         given = {**locals()}
-        props = {name: _as_text(name, given[snake(name)]) for name in (*SETTINGS, "parallel")}
+        props = {name: _as_text(name, given[to_snake(name)]) for name in (*SETTINGS, "parallel")}
         super().__init__("cbr", resource_name, props, opts)
 
 

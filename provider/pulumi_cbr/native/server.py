@@ -11,110 +11,122 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from importlib.metadata import version
-from typing import Any, TypeVar
+from typing import Any
 
 import grpc
 import grpc.aio
-from google.protobuf import empty_pb2
-from pulumi.provider.experimental.server import ProviderServicer
+from google.protobuf import any_pb2, empty_pb2
 from pulumi.runtime._grpc_settings import _GRPC_CHANNEL_OPTIONS
-from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2, provider_pb2_grpc
+from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2, provider_pb2_grpc, status_pb2
 
+from pulumi_cbr import messages
 from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.lifecycle import ownership
-from pulumi_cbr.lifecycle.failures import is_verbose, report
+from pulumi_cbr.lifecycle.failures import UnverifiedCreateError, is_verbose, report
+from pulumi_cbr.native.convert import to_wire
+from pulumi_cbr.native.names import to_snake
 from pulumi_cbr.native.provider import CbrProvider, current_urn, deadline
+from pulumi_cbr.native.wording import to_native_terms
 
-#: Seconds between looks whether the engine is still there.
+#: Seconds between checks whether the engine still runs.
 _HEARTBEAT = 1.0
 
-#: Seconds that calls on their way have left when the engine ends its plugins: it kills them after five.
+#: Seconds that requests in flight have left when the engine ends its plugins: it kills them after five.
 _GRACE = 4.0
 
-T = TypeVar("T")
+_METHODS = [method.name for method in provider_pb2.DESCRIPTOR.services_by_name["ResourceProvider"].methods]
 
 
-class Servicer(ProviderServicer):
-    """The SDK's servicer, with failed calls as one line: the SDK would add a traceback."""
+class Servicer(provider_pb2_grpc.ResourceProviderServicer):
+    """Serve every RPC of the protocol: by the provider's method of that name, or as not implemented."""
 
-    def __init__(self, address: str) -> None:
-        super().__init__([], version("pulumi-cbr"), CbrProvider(), engine_address=address)
+    def __init__(self, provider: CbrProvider, log: EngineLog | None = None) -> None:
+        self._provider = provider
+        self._log = log
         #: Set when the engine ends its plugins.
         self.ended: asyncio.Event = asyncio.Event()
+        for method in _METHODS:
+            handler = getattr(self, f"_{_handler_name(method)}", None) or getattr(provider, _handler_name(method), None)
+            setattr(self, method, self._serve(method, handler))
 
-    async def Cancel(self, request: Any, context: Any) -> Any:
-        # Older versions of the SDK have none.
-        await self._provider.cancel()
+    def _serve(self, method: str, handler: Callable[[Any], Awaitable[Any]] | None) -> Callable[[Any, Any], Any]:
+        async def refuse(request: Any, context: Any) -> None:
+            await context.abort(grpc.StatusCode.UNIMPLEMENTED, f"cbr: {messages.method_not_supported(method)}")
+
+        if handler is None:
+            return refuse
+
+        async def serve(request: Any, context: Any) -> Any:
+            current_urn.set(getattr(request, "urn", ""))
+            if seconds := getattr(request, "timeout", 0):
+                deadline.set(time.monotonic() + seconds)
+            try:
+                return await handler(request)
+            except Exception as error:
+                await self._abort(error, context)
+
+        return serve
+
+    async def _abort(self, error: Exception, context: Any) -> None:
+        line = (
+            f"cbr: {to_native_terms(str(error) if isinstance(error, CbrError) else report(error), self._provider.name)}"
+        )
+        details = _init_failed(error, line) if isinstance(error, UnverifiedCreateError) else None
+        metadata = (("grpc-status-details-bin", details.SerializeToString()),) if details else ()
+        await context.abort(grpc.StatusCode.UNKNOWN, line, trailing_metadata=metadata)
+
+    async def _cancel(self, request: empty_pb2.Empty) -> empty_pb2.Empty:
+        response = await self._provider.cancel(request)
         # From now on, this signal is how the engine ends its plugins.
         loop = asyncio.get_running_loop()
         signal.signal(signal.SIGINT, lambda *_: loop.call_soon_threadsafe(self.ended.set))
+        return response
+
+    async def _attach(self, request: Any) -> empty_pb2.Empty:
+        # An engine that did not start this process: PULUMI_DEBUG_PROVIDERS.
+        if self._log:
+            self._log.attach(request.address)
+        ownership.join(request.address)
         return empty_pb2.Empty()
 
-    async def Check(self, request: Any, context: Any) -> Any:
-        return await _told(super().Check, request, context)
 
-    async def CheckConfig(self, request: Any, context: Any) -> Any:
-        return await _told(super().CheckConfig, request, context)
+def _handler_name(method: str) -> str:
+    return to_snake(method).lstrip("_")
 
-    async def Configure(self, request: Any, context: Any) -> Any:
-        return await _told(super().Configure, request, context)
 
-    async def Create(self, request: Any, context: Any) -> Any:
-        return await _told(super().Create, request, context)
-
-    async def Delete(self, request: Any, context: Any) -> Any:
-        return await _told(super().Delete, request, context)
-
-    async def Diff(self, request: Any, context: Any) -> Any:
-        return await _told(super().Diff, request, context)
-
-    async def DiffConfig(self, request: Any, context: Any) -> Any:
-        # The SDK's own answers with a field that its type has not. Nothing of the settings replaces a provider.
-        changed = request.olds != request.news
-        return provider_pb2.DiffResponse(
-            changes=provider_pb2.DiffResponse.DIFF_SOME if changed else provider_pb2.DiffResponse.DIFF_NONE
+def _init_failed(error: UnverifiedCreateError, line: str) -> Any:
+    """Return the status by which the engine keeps a resource in the state, to be updated by its next run."""
+    detail = any_pb2.Any()
+    detail.Pack(
+        provider_pb2.ErrorResourceInitFailed(
+            id=error.id, properties=to_wire(error.outputs), inputs=to_wire(error.inputs), reasons=[line]
         )
-
-    async def GetSchema(self, request: Any, context: Any) -> Any:
-        return await _told(super().GetSchema, request, context)
-
-    async def Invoke(self, request: Any, context: Any) -> Any:
-        return await _told(super().Invoke, request, context)
-
-    async def Read(self, request: Any, context: Any) -> Any:
-        answer = await _told(super().Read, request, context)
-        # Properties that are there, though empty, would be an import of something that is not.
-        return answer if answer.id else provider_pb2.ReadResponse()
-
-    async def Update(self, request: Any, context: Any) -> Any:
-        return await _told(super().Update, request, context)
-
-
-async def _told(serve: Callable[[Any, Any], Awaitable[T]], request: Any, context: Any) -> T:
-    """Serve one call, in a context that knows what it is about and when it must have ended."""
-    current_urn.set(getattr(request, "urn", ""))
-    if seconds := getattr(request, "timeout", 0):
-        deadline.set(time.monotonic() + seconds)
-    try:
-        return await serve(request, context)
-    except Exception as error:
-        # Newer versions of the SDK raise a bare Exception in place of the one that says it.
-        cause = error.__context__ if type(error) is Exception and isinstance(error.__context__, Exception) else error
-        line = str(cause) if isinstance(cause, CbrError) else report(cause)
-        await context.abort(grpc.StatusCode.UNKNOWN, f"cbr: {line}")
-        raise AssertionError("abort raises") from error
+    )
+    return status_pb2.Status(code=grpc.StatusCode.UNKNOWN.value[0], message=line, details=[detail])
 
 
 class EngineLog(logging.StreamHandler[Any]):
-    """Write what we log to the engine's own log, by severity, at the resource that it is about; else to standard error."""
+    """Write what is logged to the engine, by severity, at the resource that it is about; else to standard error."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, provider: CbrProvider, address: str | None) -> None:
         super().__init__()
         self.setFormatter(logging.Formatter("cbr: %(message)s"))
+        self._provider = provider
+        self._engine: engine_pb2_grpc.EngineStub | None = None
+        if address:
+            self.attach(address)
+
+    def attach(self, address: str) -> None:
+        """Write to the engine at this address from now on."""
         self._engine = engine_pb2_grpc.EngineStub(grpc.insecure_channel(address, options=_GRPC_CHANNEL_OPTIONS))
 
+    def format(self, record: logging.LogRecord) -> str:
+        return to_native_terms(super().format(record), self._provider.name)
+
     def emit(self, record: logging.LogRecord) -> None:
+        if self._engine is None:
+            super().emit(record)
+            return
         severities = ((logging.ERROR, "ERROR"), (logging.WARNING, "WARNING"), (logging.INFO, "INFO"))
         severity = next((name for level, name in severities if record.levelno >= level), "DEBUG")
         request = engine_pb2.LogRequest(
@@ -128,16 +140,16 @@ class EngineLog(logging.StreamHandler[Any]):
             super().emit(record)
 
 
-async def _serve(address: str) -> None:
+async def _serve(provider: CbrProvider, log: EngineLog) -> None:
     server = grpc.aio.server(options=_GRPC_CHANNEL_OPTIONS)
-    servicer = Servicer(address)
+    servicer = Servicer(provider, log)
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
-    engine = os.getppid()
+    parent = os.getppid()
     await server.start()
     print(port, flush=True)
-    # The engine ends its plugins when it is done with them. Where it was killed itself, nobody would.
-    while os.getppid() == engine and not servicer.ended.is_set():
+    # The engine ends its plugins when it is done with them, unless it was killed itself.
+    while os.getppid() == parent and not servicer.ended.is_set():
         with suppress(asyncio.TimeoutError):
             await asyncio.wait_for(servicer.ended.wait(), _HEARTBEAT)
     if servicer.ended.is_set():
@@ -153,18 +165,27 @@ def main() -> None:
         prog="pulumi-resource-cbr",
         description="Pulumi's provider plugin for the package `cbr`: started by `pulumi` itself.",
     )
-    parser.add_argument("engine", help="the engine's address")
+    parser.add_argument(
+        "engine",
+        nargs="?",
+        help="the engine's address; without it, an engine attaches itself (PULUMI_DEBUG_PROVIDERS=cbr:PORT)",
+    )
     parser.add_argument("--tracing", help="ignored")
     known, _ = parser.parse_known_args()
-    # Ctrl-C is for the engine, which then says by a call of its own that waits are to end.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if known.engine:
+        # Ctrl-C is for the engine, which then says by a call of its own that waits are to end.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    provider = CbrProvider()
+    log = EngineLog(provider, known.engine)
     logger = logging.getLogger("pulumi_cbr")
-    logger.addHandler(EngineLog(known.engine))
+    logger.addHandler(log)
     # Every call is shown with the engine's own `--logflow -v=9`.
     logger.setLevel(logging.DEBUG if is_verbose(sys.argv) else logging.INFO)
     logger.propagate = False
-    ownership.join(known.engine)
-    asyncio.run(_serve(known.engine))
+    if known.engine:
+        ownership.join(known.engine)
+    with suppress(KeyboardInterrupt):
+        asyncio.run(_serve(provider, log))
 
 
 if __name__ == "__main__":

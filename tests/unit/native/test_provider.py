@@ -10,11 +10,12 @@ from collections.abc import Callable
 from contextlib import closing
 
 import pytest
+from google.protobuf import empty_pb2
 from pulumi.runtime.proto import provider_pb2
 
 from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.native.provider import CbrProvider, deadline
-from pulumi_cbr.native.server import _told
+from pulumi_cbr.native.server import Servicer
 
 
 def waited(provider: CbrProvider, until: float) -> str:
@@ -31,7 +32,7 @@ def waited(provider: CbrProvider, until: float) -> str:
 
 
 def test_custom_timeouts_end_a_wait() -> None:
-    over = "the resource's customTimeouts are over: run again, or give it more time"
+    over = "timed out (customTimeouts). Run again, or give the resource more time"
     assert waited(CbrProvider(), time.monotonic()) == over
 
 
@@ -43,24 +44,31 @@ def test_a_wait_ends_with_the_time_of_the_resource(monkeypatch: pytest.MonkeyPat
     assert 0 < asked[0] <= 30
 
 
-def test_a_call_has_the_time_that_the_engine_gives_it() -> None:
-    async def time_left(request: object, context: object) -> float:
-        return deadline.get() - time.monotonic()
+class ReportsDeadline(CbrProvider):
+    """A provider whose creates report how much time they have."""
 
-    async def serve(seconds: float) -> float:
-        return await _told(time_left, provider_pb2.CreateRequest(timeout=seconds), None)
+    left: float
 
+    async def create(self, request: provider_pb2.CreateRequest) -> provider_pb2.CreateResponse:
+        self.left = deadline.get() - time.monotonic()
+        return provider_pb2.CreateResponse()
+
+
+@pytest.mark.parametrize(("timeout", "shortest", "longest"), [(100, 50, 100), (0, math.inf, math.inf)])
+def test_request_has_the_time_that_the_engine_gives_it(timeout: float, shortest: float, longest: float) -> None:
+    provider = ReportsDeadline()
     with closing(asyncio.new_event_loop()) as loop:
-        assert 50 < loop.run_until_complete(loop.create_task(serve(100))) <= 100
-        assert loop.run_until_complete(loop.create_task(serve(0))) == math.inf
+        serve = getattr(Servicer(provider), "Create")  # noqa: B009
+        loop.run_until_complete(loop.create_task(serve(provider_pb2.CreateRequest(timeout=timeout), None)))
+    assert shortest <= provider.left <= longest
 
 
 def test_cancel_ends_a_wait() -> None:
     provider = CbrProvider()
     # `asyncio.run` would leave this thread without the loop that Pulumi's mocks run on.
     with closing(asyncio.new_event_loop()) as loop:
-        loop.run_until_complete(provider.cancel())
-    assert waited(provider, math.inf) == "cancelled while waiting to try again: run again to finish"
+        loop.run_until_complete(provider.cancel(empty_pb2.Empty()))
+    assert waited(provider, math.inf) == "cancelled while waiting to try again. Run again to finish"
 
 
 def test_a_wait_that_is_over_ends() -> None:

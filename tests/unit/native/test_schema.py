@@ -15,7 +15,7 @@ import pulumi_cbr.native as native
 from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.api.models import Backup, Member
 from pulumi_cbr.api.settings import SETTINGS
-from pulumi_cbr.native.names import camel, snake
+from pulumi_cbr.native.names import to_camel, to_snake
 from pulumi_cbr.native.provider import CONTROLLERS
 from pulumi_cbr.native.schema import check_arguments, schema
 
@@ -44,21 +44,21 @@ def test_arguments_of_a_resource_are_the_same_everywhere(name: str) -> None:
     inputs, needed = RESOURCES[name]["inputProperties"], RESOURCES[name]["requiredInputs"]
     for flavour in (native, dynamic):
         constructor = getattr(flavour, name).__init__
-        assert [snake(entry) for entry in inputs] == list(parameters(constructor)) or flavour is dynamic
-        assert {snake(entry) for entry in inputs} == set(parameters(constructor))
-        assert [snake(entry) for entry in needed] == required(constructor)
+        assert [to_snake(entry) for entry in inputs] == list(parameters(constructor)) or flavour is dynamic
+        assert {to_snake(entry) for entry in inputs} == set(parameters(constructor))
+        assert [to_snake(entry) for entry in needed] == required(constructor)
 
 
 @pytest.mark.parametrize("name", RESOURCES)
 def test_properties_of_a_resource_are_those_of_its_class(name: str) -> None:
     annotated = inspect.get_annotations(getattr(native, name).__mro__[1])
     properties = RESOURCES[name]["properties"]
-    assert {snake(entry) for entry in properties} == set(annotated)
-    outputs = {camel(entry) for entry in CONTROLLERS[f"cbr:index:{name}"].outputs}
+    assert {to_snake(entry) for entry in properties} == set(annotated)
+    outputs = {to_camel(entry) for entry in CONTROLLERS[f"cbr:index:{name}"].outputs}
     assert set(properties) == {*RESOURCES[name]["inputProperties"], *outputs}
     # What is always there is not `... | None` in Python either.
     optional = {entry for entry, kind in annotated.items() if "None" in kind}
-    assert {snake(entry) for entry in RESOURCES[name]["required"]} == set(annotated) - optional
+    assert {to_snake(entry) for entry in RESOURCES[name]["required"]} == set(annotated) - optional
 
 
 def test_changes_that_replace() -> None:
@@ -67,10 +67,10 @@ def test_changes_that_replace() -> None:
     for name, entry in RESOURCES.items():
         hooks = CONTROLLERS[f"cbr:index:{name}"](None)  # type: ignore[arg-type]
         for place in "inputProperties", "properties":
-            told = {snake(one) for one, kind in entry[place].items() if kind.get("willReplaceOnChanges")}
+            told = {to_snake(one) for one, kind in entry[place].items() if kind.get("willReplaceOnChanges")}
             replaced = {
                 one
-                for one in map(snake, entry["inputProperties"])
+                for one in map(to_snake, entry["inputProperties"])
                 if one
                 in hooks.diff("i", {**ids, "status": "accepted"}, {**ids, "status": "accepted", one: "b"}).replaces
             }
@@ -88,32 +88,34 @@ def test_arguments_are_of_their_types(value: object, name: str, kind: type) -> N
     if isinstance(value, kind):
         check_arguments("cbr:index:getBackups", {name: value})
     else:
-        with pytest.raises(CbrError, match=f"{name} must be of type "):
+        with pytest.raises(CbrError, match=f"getBackups failed: {name} must be of type "):
             check_arguments("cbr:index:getBackups", {name: value})
 
 
-@pytest.mark.parametrize(("name", "function"), [(camel(name), name) for name in native.__all__ if "get_" in name])
+@pytest.mark.parametrize(("name", "function"), [(to_camel(name), name) for name in native.__all__ if "get_" in name])
 def test_look_ups(name: str, function: str) -> None:
     own, others = getattr(native, function), getattr(dynamic, function)
     assert list(parameters(own)) == list(parameters(others))
     entry = FUNCTIONS[name.removesuffix("Output")]
-    assert {snake(argument) for argument in entry["inputs"]["properties"]} == set(parameters(own))
-    assert [snake(argument) for argument in entry["inputs"]["required"]] == required(own)
+    assert {to_snake(argument) for argument in entry["inputs"]["properties"]} == set(parameters(own))
+    assert [to_snake(argument) for argument in entry["inputs"]["required"]] == required(own)
 
 
 @pytest.mark.parametrize(("kind", "model"), [("Backup", Backup), ("Member", Member)])
 def test_records(kind: str, model: Any) -> None:
     entry = SCHEMA["types"][f"cbr:index:{kind}"]
     annotated = inspect.get_annotations(model)
-    assert {snake(name) for name in entry["properties"]} == set(annotated)
-    assert {snake(name) for name in entry["required"]} <= {name for name in annotated if "None" not in annotated[name]}
+    assert {to_snake(name) for name in entry["properties"]} == set(annotated)
+    assert {to_snake(name) for name in entry["required"]} <= {
+        name for name in annotated if "None" not in annotated[name]
+    }
 
 
 def test_settings() -> None:
     expected = [*SETTINGS, "parallel"]
     assert list(SCHEMA["config"]["variables"]) == expected
     assert list(SCHEMA["provider"]["inputProperties"]) == expected
-    assert [camel(name) for name in parameters(native.Provider.__init__)] == expected
+    assert [to_camel(name) for name in parameters(native.Provider.__init__)] == expected
     for name, setting in SETTINGS.items():
         for place in (SCHEMA["config"]["variables"], SCHEMA["provider"]["inputProperties"]):
             assert place[name].get("secret", False) == setting.secret
