@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import json
+import re
+import subprocess
+import sys
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import pulumi
@@ -12,6 +17,7 @@ import pytest
 
 import pulumi_cbr as dynamic
 import pulumi_cbr.native as native
+import pulumi_cbr_native
 from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.api.models import Backup, Member
 from pulumi_cbr.api.settings import SETTINGS
@@ -79,7 +85,59 @@ def test_changes_that_replace() -> None:
 
 def test_the_package() -> None:
     assert SCHEMA["version"] == version("pulumi-cbr")
-    assert SCHEMA["language"]["python"]["packageName"] == native.__name__
+    # A dot would be no name for the package that `pulumi package add` writes.
+    name = SCHEMA["language"]["python"]["packageName"]
+    assert name == pulumi_cbr_native.__name__
+    assert all(getattr(pulumi_cbr_native, entry) is getattr(native, entry) for entry in native.__all__)
+    assert pulumi_cbr_native.__all__ == native.__all__
+
+
+def test_schema_file_is_what_the_tool_writes(tmp_path: Path) -> None:
+    """Settings or texts were changed: run `python tools/schema/schema.py`."""
+    tool = Path(__file__).parents[3] / "tools" / "schema" / "schema.py"
+    written = tmp_path / "schema.json"
+    subprocess.run([sys.executable, str(tool), str(written)], check=True)
+    assert written.read_text() == schema()
+
+
+def test_every_resource_has_examples_and_an_import() -> None:
+    for name, entry in RESOURCES.items():
+        text = entry["description"]
+        assert re.findall(r"```(\w+)\n", text) == ["typescript", "python", "go", "yaml", "sh"], name
+        assert f"pulumi import cbr:index:{name} " in text
+
+
+def test_examples_in_python_use_arguments_that_exist() -> None:
+    for name, entry in RESOURCES.items():
+        (code,) = re.findall(r"```python\n(.*?)```", entry["description"], re.DOTALL)
+        (call,) = (
+            node
+            for node in ast.walk(ast.parse(code))
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == f"cbr.{name}"
+        )
+        assert {argument.arg for argument in call.keywords} <= set(parameters(getattr(native, name).__init__))
+
+
+def test_no_credential_has_a_default_of_the_environment() -> None:
+    """A default would be written into the state by every SDK."""
+    for place in (SCHEMA["config"]["variables"], SCHEMA["provider"]["inputProperties"]):
+        assert not any("defaultInfo" in entry for entry in place.values())
+
+
+def test_settings_name_their_environment_variables() -> None:
+    for name, setting in SETTINGS.items():
+        text = SCHEMA["provider"]["inputProperties"][name]["description"]
+        assert all(f"`{variable}`" in text for variable in setting.variables)
+
+
+def test_texts_are_of_no_one_language() -> None:
+    described = _texts({**SCHEMA, "resources": {}})
+    found = {text for text in described if re.search(r"\bNone\b|=True|\b[a-z]+_existing\b", text)}
+    assert found == set()
+
+
+def test_state_inputs_name_the_cloud() -> None:
+    assert {tuple(entry["stateInputs"]["properties"]) for entry in RESOURCES.values()} == {("cloud",)}
 
 
 @pytest.mark.parametrize(("name", "kind"), [("status", str), ("newestFirst", bool), ("limit", float)])
@@ -98,7 +156,7 @@ def test_look_ups(name: str, function: str) -> None:
     assert list(parameters(own)) == list(parameters(others))
     entry = FUNCTIONS[name.removesuffix("Output")]
     assert {to_snake(argument) for argument in entry["inputs"]["properties"]} == set(parameters(own))
-    assert [to_snake(argument) for argument in entry["inputs"]["required"]] == required(own)
+    assert [to_snake(argument) for argument in entry["inputs"].get("required", ())] == required(own)
 
 
 @pytest.mark.parametrize(("kind", "model"), [("Backup", Backup), ("Member", Member)])
