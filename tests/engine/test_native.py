@@ -263,8 +263,8 @@ def test_drift(new_stack: NewStack, simulator: Simulator) -> None:
 @pytest.mark.parametrize(
     ("explicit", "line"),
     [
-        (False, "there is no setting cbr:authURL; the settings are: cloud, authUrl, "),
-        (True, "cbr:timeout must be a number of seconds above 0, not 'soon'"),
+        (False, "unknown setting cbr:authURL (did you mean cbr:authUrl?)"),
+        (True, "timeout of Provider 'p' must be a number of seconds above 0, not 'soon'"),
     ],
 )
 def test_wrong_settings(project: Path, cli: Cli, simulator: Simulator, explicit: bool, line: str) -> None:
@@ -357,7 +357,7 @@ def test_interrupted_while_it_waits(
     waiting_up.send_signal(signal.SIGINT)
     output, _ = waiting_up.communicate(timeout=40)
     assert waiting_up.returncode != 0
-    assert "cancelled while waiting to try again: run again to finish" in output
+    assert "cancelled while waiting to try again. Run again to finish" in output
     assert [entry["id"].partition("/")[0] for entry in resources(project.parent) if "::first" in entry["urn"]] == [one]
 
     run("up", "--yes", "--skip-preview")
