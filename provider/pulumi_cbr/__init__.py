@@ -1,11 +1,12 @@
 """Pulumi resources that manage who a CBR backup is shared with.
 
 `BackupShareMember` shares a backup with one project, `BackupShare` with a set of them, and `BackupShareAccepter` accepts a
-shared backup on the receiver's side. `get_backup`, `get_backups` and `get_backup_share_members` look things up.
+shared backup on the receiver's side. `get_backup`, `get_backups`, `get_backup_share_members`,
+`get_vault`, `get_vaults` and `get_projects` look things up.
 `NewestBackupShares` and `AcceptPendingShares` are components made of them.
 """
 
-from pulumi_cbr.api.models import Backup, Member
+from pulumi_cbr.api.models import Backup, Member, Project, Vault
 from pulumi_cbr.backup_share import BackupShare
 from pulumi_cbr.backup_share_accepter import BackupShareAccepter
 from pulumi_cbr.backup_share_member import BackupShareMember
@@ -17,6 +18,12 @@ from pulumi_cbr.lookups import (
     get_backup_share_members_output,
     get_backups,
     get_backups_output,
+    get_projects,
+    get_projects_output,
+    get_vault,
+    get_vault_output,
+    get_vaults,
+    get_vaults_output,
 )
 
 __all__ = [
@@ -27,10 +34,18 @@ __all__ = [
     "BackupShareMember",
     "Member",
     "NewestBackupShares",
+    "Project",
+    "Vault",
     "get_backup",
     "get_backup_output",
     "get_backup_share_members",
     "get_backup_share_members_output",
     "get_backups",
     "get_backups_output",
+    "get_projects",
+    "get_projects_output",
+    "get_vault",
+    "get_vault_output",
+    "get_vaults",
+    "get_vaults_output",
 ]

@@ -1,7 +1,8 @@
-"""Looking up backups and shares from a program, with the same settings as the resources.
+"""Looking up backups, shares, vaults and projects from a program, with the same settings as the resources.
 
 Plain functions call the service from the program's own process, in previews too; the ``…_output`` forms take Outputs.
-Calls: ``GET /backups/{backup_id}``, ``GET /backups``, ``GET /backups/{backup_id}/members``.
+Calls: ``GET /backups/{backup_id}``, ``GET /backups``, ``GET /backups/{backup_id}/members``, ``GET /vaults``,
+``GET /vaults/{vault_id}``, and ``GET /v3/auth/projects`` of the identity service.
 """
 
 from __future__ import annotations
@@ -9,14 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pulumi
 
+from pulumi_cbr import messages
 from pulumi_cbr.api.errors import CbrError
-from pulumi_cbr.api.models import Backup, Member
+from pulumi_cbr.api.models import Backup, Member, Project, Vault
 from pulumi_cbr.lifecycle.inputs import shown
 from pulumi_cbr.lifecycle.session import CloudSession, SessionPool
+
+if TYPE_CHECKING:
+    from pulumi_cbr.api.client import CbrClient
 
 T = TypeVar("T")
 
@@ -110,6 +115,64 @@ def get_backup_share_members(backup_id: str, *, cloud: str | None = None) -> tup
         return _account(cloud).client.list_members(backup_id)
 
 
+def get_vaults(
+    *,
+    name: str | None = None,
+    object_type: str | None = None,
+    protect_type: str | None = None,
+    status: str | None = None,
+    cloud: str | None = None,
+) -> tuple[Vault, ...]:
+    """Look up the project's own vaults: ``GET /vaults``.
+
+    All that is given must fit: the `name`, the `object_type` (such as ``server`` or ``disk``), the `protect_type`
+    (``backup`` or ``replication``) and the `status` (such as ``available``).
+
+    :param cloud: The entry of clouds.yaml to sign in with; the stack's settings without it.
+    :raises pulumi.RunError: with one line that says why; its cause is the client's error.
+    """
+    filters = {"name": name, "object_type": object_type, "protect_type": protect_type, "status": status}
+    with _clean():
+        return tuple(_account(cloud).client.list_vaults(**filters))
+
+
+def get_vault(vault_id: str | None = None, *, name: str | None = None, cloud: str | None = None) -> Vault:
+    """Look up one vault of the project, by its ID or its name: ``GET /vaults/{vault_id}`` or ``GET /vaults``.
+
+    :param vault_id: A UUID with dashes.
+    :param name: Its name, which no other vault of the project has.
+    :param cloud: The entry of clouds.yaml to sign in with; the stack's settings without it.
+    :raises pulumi.RunError: with one line that says why; its cause is the client's error.
+    """
+    with _clean():
+        return find_vault(_account(cloud).client, vault_id, name)
+
+
+def find_vault(client: CbrClient, vault_id: str | None, name: str | None) -> Vault:
+    """Return one vault by its ID or its name, in every flavor. Raises `CbrError`."""
+    if (vault_id is None) == (name is None):
+        raise CbrError(messages.vault_needs_id_or_name())
+    if vault_id is not None:
+        return client.show_vault(vault_id)
+    # The service may find parts of names.
+    found = [vault for vault in client.list_vaults(name=name) if vault.name == name]
+    if len(found) != 1:
+        raise CbrError(messages.no_single_vault(str(name), [vault.id for vault in found]))
+    return found[0]
+
+
+def get_projects(*, name: str | None = None, cloud: str | None = None) -> tuple[Project, ...]:
+    """Look up the projects that the credentials may sign in to: ``GET /v3/auth/projects`` of the identity service.
+
+    :param name: Only those of this name.
+    :param cloud: The entry of clouds.yaml to sign in with; the stack's settings without it.
+    :raises pulumi.RunError: with one line that says why; its cause is the client's error.
+    """
+    with _clean():
+        projects = _account(cloud).client.list_projects()
+        return tuple(project for project in projects if name in (None, project.name))
+
+
 def get_backup_output(backup_id: pulumi.Input[str], *, cloud: pulumi.Input[str] | None = None) -> pulumi.Output[Backup]:
     """Do as `get_backup`, with values that may be outputs of resources."""
     return _applied(get_backup, {"backup_id": backup_id, "cloud": cloud})
@@ -147,6 +210,35 @@ def get_backup_share_members_output(
 ) -> pulumi.Output[Sequence[Member]]:
     """Do as `get_backup_share_members`, with values that may be outputs of resources."""
     return _applied(get_backup_share_members, {"backup_id": backup_id, "cloud": cloud})
+
+
+def get_vaults_output(
+    *,
+    name: pulumi.Input[str] | None = None,
+    object_type: pulumi.Input[str] | None = None,
+    protect_type: pulumi.Input[str] | None = None,
+    status: pulumi.Input[str] | None = None,
+    cloud: pulumi.Input[str] | None = None,
+) -> pulumi.Output[Sequence[Vault]]:
+    """Do as `get_vaults`, with values that may be outputs of resources."""
+    return _applied(get_vaults, {**locals()})
+
+
+def get_vault_output(
+    vault_id: pulumi.Input[str] | None = None,
+    *,
+    name: pulumi.Input[str] | None = None,
+    cloud: pulumi.Input[str] | None = None,
+) -> pulumi.Output[Vault]:
+    """Do as `get_vault`, with values that may be outputs of resources."""
+    return _applied(get_vault, {"vault_id": vault_id, "name": name, "cloud": cloud})
+
+
+def get_projects_output(
+    *, name: pulumi.Input[str] | None = None, cloud: pulumi.Input[str] | None = None
+) -> pulumi.Output[Sequence[Project]]:
+    """Do as `get_projects`, with values that may be outputs of resources."""
+    return _applied(get_projects, {"name": name, "cloud": cloud})
 
 
 def _applied(look_up: Callable[..., T], given: dict[str, Any]) -> pulumi.Output[T]:

@@ -6,7 +6,7 @@ imports nothing of the package, so that every other module may use it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 # Settings and signing in
 
@@ -88,6 +88,21 @@ def adoption_summary(count: int, left_out: Mapping[str, int]) -> str:
     """How many shares an import file or a program has, and how many not, by reason."""
     reasons = ", ".join(f"{number} {reason}" for reason, number in left_out.items())
     return f"{count} {'share' if count == 1 else 'shares'} to adopt" + (f"; left out: {reasons}" if reasons else "")
+
+
+# Look-ups
+
+
+def vault_needs_id_or_name() -> str:
+    """A vault that is looked up by nothing, or by two things."""
+    return "get_vault takes vault_id or name, one of both"
+
+
+def no_single_vault(name: str, ids: Sequence[str]) -> str:
+    """A vault's name that none has, or several have."""
+    if not ids:
+        return f"no vault of this project has the name {name!r:.80}. Check the name and the project"
+    return f"{len(ids)} vaults have the name {name!r:.80}: {', '.join(ids[:5])}. Look one up by its ID"
 
 
 # Components

@@ -15,6 +15,7 @@ import pytest
 
 import pulumi_cbr as cbr
 from pulumi_cbr.api.errors import CbrError
+from pulumi_cbr.lookups import find_vault
 from pulumi_cbr.simulator import Simulator
 from unit.signing_in import sign_in
 
@@ -287,6 +288,9 @@ def test_output_forms(cbr_simulator: Simulator, preview: bool) -> None:
         # Numbers among outputs are floats.
         several = cbr.get_backups_output(newest_first=True, limit=pulumi.Output.from_input(2.0))  # type: ignore[arg-type]
         seen["several"] = await several.future()
+        seen["vault"] = await cbr.get_vault_output(name=pulumi.Output.from_input("nightly")).future()
+        seen["vaults"] = await cbr.get_vaults_output().future()
+        seen["projects"] = await cbr.get_projects_output(name=pulumi.Output.from_input("eu-de")).future()
         # A secret stays one.
         secret = cbr.get_backup_output(pulumi.Output.secret(backup))
         assert await secret.is_secret()
@@ -300,6 +304,9 @@ def test_output_forms(cbr_simulator: Simulator, preview: bool) -> None:
             cbr.get_backup_output(unknown),
             cbr.get_backups_output(name=unknown),
             cbr.get_backup_share_members_output(unknown),
+            cbr.get_vault_output(unknown),
+            cbr.get_vaults_output(name=unknown),
+            cbr.get_projects_output(name=unknown),
         ):
             assert not await later.is_known()
         assert cbr_simulator.calls == []
@@ -307,6 +314,9 @@ def test_output_forms(cbr_simulator: Simulator, preview: bool) -> None:
     program()
     assert seen["name"] == cbr_simulator.backups[0].name
     assert [member.dest_project_id for member in seen["members"]] == [project]
+    assert seen["vaults"] == (seen["vault"],)
+    assert seen["vault"].id == cbr_simulator.backups[0].vault_id
+    assert [entry.id for entry in seen["projects"]] == [cbr_simulator.owner.project_id]
     assert [found.id for found in seen["several"]] == [backup.id for backup in cbr_simulator.backups[:-3:-1]]
 
 
@@ -316,3 +326,60 @@ def _done(value: Any) -> Any:
     future: asyncio.Future[Any] = asyncio.Future()
     future.set_result(value)
     return future
+
+
+def test_get_vaults_filters_by_name_and_kind(cbr_simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    sign_in(monkeypatch, cbr_simulator.env("receiver"))
+    there = {vault.name: vault for vault in cbr_simulator.vaults}
+    assert {vault.id for vault in cbr.get_vaults()} == {vault.id for vault in there.values()}
+    (disks,) = cbr.get_vaults(object_type="disk")
+    assert (disks.id, disks.name, disks.object_type, disks.size) == (there["disks"].id, "disks", "disk", 1_000_000)
+    assert [vault.status for vault in cbr.get_vaults(name="locked")] == ["lock"]
+    assert cbr.get_vaults(name="nothing") == ()
+
+
+def test_get_vault_by_id_or_name(cbr_simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    sign_in(monkeypatch, cbr_simulator.env("receiver"))
+    vault = cbr_simulator.vaults[1]
+    assert cbr.get_vault(vault.id) == cbr.get_vault(name=vault.name)
+    assert cbr.get_vault(vault.id.upper()).project_id == cbr_simulator.receiver.project_id
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({}, "cbr: get_vault takes vault_id or name, one of both"),
+        ({"vault_id": "x", "name": "y"}, "cbr: get_vault takes vault_id or name, one of both"),
+        ({"name": "nothing"}, "cbr: no vault of this project has the name 'nothing'. Check the name and the project"),
+        ({"vault_id": "x"}, "cbr: vault_id must be a UUID"),
+        ({"vault_id": "00000000-0000-4000-8000-000000000000"}, "BackupService.6105"),
+    ],
+)
+def test_get_vault_fails_with_one_line(arguments: dict[str, str], message: str) -> None:
+    with pytest.raises(pulumi.RunError, match=message):
+        cbr.get_vault(**arguments)
+
+
+def test_get_vault_refuses_a_name_of_several() -> None:
+    class Client:
+        def list_vaults(self, **filters: str | None) -> list[cbr.Vault]:
+            return [cbr.Vault("a", "nightly"), cbr.Vault("b", "nightly"), cbr.Vault("c", "nightly-old")]
+
+    client: Any = Client()
+    assert find_vault(client, None, "nightly-old").id == "c"
+    with pytest.raises(CbrError, match="2 vaults have the name 'nightly': a, b"):
+        find_vault(client, None, "nightly")
+
+
+@pytest.mark.parametrize("by", ["password", "access key"])
+def test_get_projects_asks_the_identity_service(
+    cbr_simulator: Simulator, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    if by == "access key":
+        for variable in cbr_simulator.env():
+            monkeypatch.delenv(variable)
+        sign_in(monkeypatch, {**cbr_simulator.access_key_env(), "OS_AUTH_URL": f"{cbr_simulator.url}/v3"})
+    (project,) = cbr.get_projects()
+    assert (project.id, project.name) == (cbr_simulator.owner.project_id, cbr_simulator.owner.project_name)
+    assert cbr_simulator.count("GET", "/v3/auth/projects$") == 1
+    assert cbr.get_projects(name="other") == ()

@@ -23,7 +23,7 @@ from pulumi_cbr.api.errors import (
     Unreachable,
     VaultRefused,
 )
-from pulumi_cbr.api.models import Backup, Member
+from pulumi_cbr.api.models import Backup, Member, Project, Vault
 from pulumi_cbr.api.settings import Settings, load
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ __all__ = [
     "NotFound",
     "NotShareable",
     "NotSignedIn",
+    "Project",
     "ServiceError",
     "ServiceUnavailableError",
     "Settings",
@@ -52,6 +53,7 @@ __all__ = [
     "UnexpectedResponseError",
     "UnknownOutcomeError",
     "Unreachable",
+    "Vault",
     "VaultRefused",
     "load",
 ]

@@ -96,6 +96,9 @@ class Authenticator(Protocol):
     def secrets(self) -> Iterable[str]:
         """Give what was handed out and must not be shown."""
 
+    def identity_url(self) -> str:
+        """Return the identity service's URL, with ``/v3``. Raises `SettingsError` if no setting tells it."""
+
 
 @dataclass(frozen=True)
 class _Token:
@@ -192,6 +195,9 @@ class TokenAuthenticator:
 
     def secrets(self) -> Iterable[str]:
         return list(self._tokens)
+
+    def identity_url(self) -> str:
+        return _identity_url(self._settings.auth_url or getattr(self._plugin, "auth_url", None))
 
     def _signed_in(self, deadline: Deadline) -> _Token:
         token = self._valid_token()
@@ -310,6 +316,9 @@ class FixedTokenAuthenticator:
     def secrets(self) -> Iterable[str]:
         return []
 
+    def identity_url(self) -> str:
+        return _identity_url(self._settings.auth_url)
+
 
 class AccessKeyAuthenticator:
     """Sign every request with an access key. A project given by its name is looked up once (``GET /v3/projects``)."""
@@ -352,6 +361,9 @@ class AccessKeyAuthenticator:
 
     def secrets(self) -> Iterable[str]:
         return []
+
+    def identity_url(self) -> str:
+        return _identity_url(self._settings.auth_url or _well_known(self._settings, "iam", "authUrl"))
 
     def _look_up_project(self) -> str:
         if self._project_id:
@@ -423,6 +435,12 @@ def _well_known(settings: Settings, service: str, setting: str) -> str:
         )
     domain = "otc.t-systems.com" if settings.region in ("eu-de", "eu-nl") else "myhuaweicloud.com"
     return f"https://{service}.{settings.region}.{domain}"
+
+
+def _identity_url(url: object) -> str:
+    if not url:
+        raise SettingsError(f"no setting tells the identity service's address: set {SETTINGS['authUrl'].how_to_set()}")
+    return v3(str(url))
 
 
 def v3(url: str) -> str:

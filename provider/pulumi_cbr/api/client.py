@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from pulumi_cbr.api import ids
 from pulumi_cbr.api.errors import InvalidId, UnexpectedResponseError, UnknownOutcomeError, one_line
-from pulumi_cbr.api.models import Backup, MalformedResponse, Member, members_of, part
+from pulumi_cbr.api.models import Backup, MalformedResponse, Member, Project, Vault, members_of, part
 from pulumi_cbr.api.responses import ApiResponse
 from pulumi_cbr.api.retry import CallLimits, Clock
 from pulumi_cbr.api.settings import Settings, load
@@ -159,6 +159,34 @@ class CbrClient:
         return self._pages(
             "listing the backups", "/backups", "cbr:backups:list", "backups", filters, Backup.from_dict, page_size
         )
+
+    def list_vaults(self, **filters: str | None) -> Iterator[Vault]:
+        """Yield the own project's vaults, page by page as they are asked for: ``GET /vaults``.
+
+        `filters` are the API's own, such as ``name, object_type, protect_type, status``; None is no filter.
+        """
+        return self._pages("listing the vaults", "/vaults", "cbr:vaults:list", "vaults", filters, Vault.from_dict)
+
+    def show_vault(self, vault_id: str) -> Vault:
+        """Return a vault: ``GET /vaults/{vault_id}``. Raises `VaultRefused` if there is none, and others."""
+        vault = ids.uuid("vault_id", vault_id)
+        operation = f"showing vault {vault}"
+        answer = self._transport.call(Request(operation, "GET", f"/vaults/{vault}", action="cbr:vaults:get"))
+        return _read(operation, answer, lambda data: Vault.from_dict(part(data, "vault", dict, "the answer")))
+
+    def list_projects(self) -> tuple[Project, ...]:
+        """Return the projects that the credentials may sign in to: ``GET /v3/auth/projects`` of the identity service.
+
+        Raises `SettingsError` if no setting tells where that is, and others.
+        """
+        operation = "listing the projects"
+        answer = self._transport.call_identity(operation, "/auth/projects")
+
+        def projects(data: Mapping[str, object]) -> tuple[Project, ...]:
+            entries = part(data, "projects", list, "the answer")
+            return tuple(Project.from_dict(entry) for entry in entries if isinstance(entry, dict))
+
+        return _read(operation, answer, projects)
 
     def _pages(
         self,

@@ -129,3 +129,57 @@ def members_of(entries: list[object]) -> tuple[Member, ...]:
         if not isinstance(entry, dict):
             raise MalformedResponse("an entry of `members` is not an object")
     return tuple(Member.from_dict(entry) for entry in entries if isinstance(entry, dict))
+
+
+@dataclass(frozen=True)
+class Vault:
+    """A vault of a project.
+
+    `object_type` is such as ``server`` or ``disk``, `protect_type` ``backup`` or ``replication``; `size` is in GB.
+    """
+
+    id: str
+    name: str
+    status: str | None = None
+    object_type: str | None = None
+    protect_type: str | None = None
+    size: int | None = None
+    project_id: str | None = None
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, object]) -> Vault:
+        """Read the service's vault object. Raises `MalformedResponse` when a required field is missing."""
+        what = "the vault"
+        billing = data.get("billing")
+        billing = billing if isinstance(billing, dict) else {}
+        size = billing.get("size")
+        return cls(
+            id=part(data, "id", str, what),
+            name=part(data, "name", str, what),
+            status=_optional_text(billing, "status", what),
+            object_type=_optional_text(billing, "object_type", what),
+            protect_type=_optional_text(billing, "protect_type", what),
+            size=size if isinstance(size, int) else None,
+            project_id=_optional_text(data, "project_id", what),
+        )
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project that the credentials may sign in to."""
+
+    id: str
+    name: str
+    domain_id: str | None = None
+    enabled: bool = True
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, object]) -> Project:
+        """Read the identity service's project object. Raises `MalformedResponse` when a required field is missing."""
+        what = "the project"
+        return cls(
+            id=part(data, "id", str, what),
+            name=part(data, "name", str, what),
+            domain_id=_optional_text(data, "domain_id", what),
+            enabled=data.get("enabled") is not False,
+        )

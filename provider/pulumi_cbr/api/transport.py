@@ -122,6 +122,12 @@ class Transport:
         operation = f"{request.operation} (own project {own})"
         return self._send(replace(request, operation=operation, url=root + request.url), authenticator, deadline)
 
+    def call_identity(self, operation: str, path: str) -> ApiResponse:
+        """Send a GET to the identity service, and return its response, which is a success. Raises `CbrError`."""
+        authenticator = self._sign_in()
+        url = f"{authenticator.identity_url()}{path}"
+        return self._send(Request(operation, "GET", url, setting="authUrl"), authenticator, self.new_deadline())
+
     def _locate(self, authenticator: Authenticator, deadline: Deadline) -> tuple[str, str]:
         if self._location is None:
             own = authenticator.project_id(deadline)

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from pulumi_cbr import messages
 from pulumi_cbr.api import CbrClient, CbrError, load
-from pulumi_cbr.shares import adopt, formats, known
+from pulumi_cbr.shares import adopt, formats, known, names
 from pulumi_cbr.shares.collect import Listing, Source, list_own, list_received
 from pulumi_cbr.shares.model import STATUSES, Share
 from pulumi_cbr.shares.page import page
@@ -109,8 +109,9 @@ def run(given: argparse.Namespace) -> int:
         older_than=given.older_than,
     )
     managed = [share for stack in given.stack for share in known.read_stack(stack, folder=given.cwd)]
-    listings = _listings(given, filters, now)
-    everything = known.mark(listings, managed) if given.stack else [s for each in listings for s in each.shares]
+    listings, known_names = _listings(given, filters, now)
+    marked = known.mark(listings, managed) if given.stack else [share for each in listings for share in each.shares]
+    everything = [known_names.add_to(share) for share in marked]
     shares = sort((share for share in everything if filters.match(share, now)), given.sort)
     _print(given, shares, everything, now)
     if given.fail_on_unmanaged and any(share.known == "unmanaged" for share in shares):
@@ -118,21 +119,24 @@ def run(given: argparse.Namespace) -> int:
     return 0
 
 
-def _listings(given: argparse.Namespace, filters: Filters, now: datetime) -> list[Listing]:
+def _listings(given: argparse.Namespace, filters: Filters, now: datetime) -> tuple[list[Listing], names.Names]:
     sources = [Source(cloud, CbrClient(load(cloud=cloud))) for cloud in dict.fromkeys(given.cloud or [None])]
     whole = bool(given.stack)
     # Programs name the vault that accepted; nothing else is worth a call for each share.
     details = bool(given.vault) or given.adopt == "python"
     with ThreadPoolExecutor(PARALLEL) as calls, ThreadPoolExecutor(len(sources)) as projects, Bar() as bar:
 
-        def one(source: Source) -> Listing:
+        def one(source: Source) -> tuple[Listing, names.Names]:
             if given.received:
-                return list_received(source, filters, calls, bar.part(), whole=whole, details=details)
-            return list_own(source, filters, now, calls, bar.part(), whole=whole)
+                listing = list_received(source, filters, calls, bar.part(), whole=whole, details=details)
+            else:
+                listing = list_own(source, filters, now, calls, bar.part(), whole=whole)
+            return listing, names.look_up(source.client, calls)
 
-        listings = list(projects.map(one, sources))
+        results = list(projects.map(one, sources))
     # Two entries of clouds.yaml may sign in to one project.
-    return list({listing.project_id: listing for listing in reversed(listings)}.values())[::-1]
+    listings = {listing.project_id: listing for listing, _ in reversed(results)}
+    return list(listings.values())[::-1], names.merge(found for _, found in results)
 
 
 def _print(given: argparse.Namespace, shares: list[Share], everything: list[Share], now: datetime) -> None:

@@ -251,3 +251,24 @@ def test_shares_ends_quietly_if_nobody_reads(simulator: Simulator) -> None:
     program = f"{sys.executable} -m pulumi_cbr shares --json | head -c 1"
     told = subprocess.run(program, shell=True, env=environment, capture_output=True, text=True, check=False)
     assert (told.stdout, told.stderr) == ("{", "")
+
+
+def test_shares_shows_names_next_to_ids(simulator: Simulator, run: Run) -> None:
+    record = listed(run("--json", "--vault", "nightly", "--status", "accepted")[1])[0]
+    assert (record["vault_name"], record["source_project_name"]) == ("nightly", simulator.owner.project_name)
+    assert record["dest_vault_name"] is None
+    assert " nightly " in run()[1]
+
+
+def test_shares_without_permission_for_names_shows_ids(simulator: Simulator, run: Run) -> None:
+    simulator.deny("cbr:vaults:list")
+    code, out, err = run()
+    assert (code, err) == (0, "")
+    assert simulator.backups[0].vault_id in out
+
+
+def test_shares_received_names_the_own_vaults(simulator: Simulator, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    sign_in(monkeypatch, simulator.env("receiver"))
+    assert [record["dest_vault_name"] for record in listed(run("--received", "--vault", "serv*", "--json")[1])] == [
+        "servers"
+    ]
