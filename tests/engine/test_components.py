@@ -38,12 +38,18 @@ def test_window_of_native_flavor_shares_and_accepts(new_stack: NewStack, simulat
 
     def program() -> None:
         owner, receiver = (sign_in_by_settings(simulator, role) for role in ("owner", "receiver"))
+        vault = native.get_vault(name="servers", opts=pulumi.InvokeOptions(provider=receiver))
+        vaults = native.get_vaults_output(
+            object_type="server", status="available", opts=pulumi.InvokeOutputOptions(provider=receiver)
+        )
+        projects = native.get_projects(opts=pulumi.InvokeOptions(provider=receiver))
+        pulumi.export("found", [vaults.apply(lambda found: found[0].size), projects[0].id])
         window = native.NewestBackupShares(
             "dr",
             dest_project_ids=[simulator.receiver.project_id],
             vault_id=last.vault_id,
             count=2,
-            accept_into=simulator.vaults[0].id,
+            accept_into=vault.id,
             accept_opts=opts(provider=receiver),
             opts=opts(providers=[owner]),
         )
@@ -56,6 +62,7 @@ def test_window_of_native_flavor_shares_and_accepts(new_stack: NewStack, simulat
     changes = stack.up().summary.resource_changes or {}
     assert {str(kind): count for kind, count in changes.items() if kind != "same"} == {"create": 2, "delete": 2}
     assert shared(simulator) == {last.id: "accepted", older[-1].id: "accepted"}
+    assert stack.outputs()["found"].value == [1_000_000, simulator.receiver.project_id]
     assert stack.outputs()["backups"].value == [last.id, older[-1].id]
     stack.destroy()
     assert shared(simulator) == {}

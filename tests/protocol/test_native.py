@@ -177,6 +177,24 @@ def test_look_ups_and_resources_write_times_alike(plugin: Plugin, backup: str, p
     assert member["createdAt"] == outputs["created_at"]
 
 
+@pytest.mark.parametrize(
+    ("function", "args", "found"),
+    [
+        ("getVault", {"name": "nightly"}, {"name": "nightly", "objectType": "server", "size": 1_000_000.0}),
+        ("getVaults", {"objectType": "server"}, {"vaults": 1}),
+        ("getVaults", {"objectType": "disk"}, {"vaults": 0}),
+        ("getProjects", {}, {"projects": 1}),
+        ("getProjects", {"name": "nothing"}, {"projects": 0}),
+    ],
+)
+def test_look_ups_of_vaults_and_projects(
+    plugin: Plugin, function: str, args: dict[str, str], found: dict[str, object]
+) -> None:
+    request = provider_pb2.InvokeRequest(tok=f"cbr:index:{function}", args=ParseDict(args, Struct()))
+    result = MessageToDict(getattr(plugin._call("Invoke", request), "return"))
+    assert found == {name: len(result[name]) if isinstance(result[name], list) else result[name] for name in found}
+
+
 def test_plugin_info_and_schema_have_one_version(plugin: Plugin) -> None:
     info = plugin._call("GetPluginInfo", empty_pb2.Empty())
     schema = json.loads(plugin._call("GetSchema", provider_pb2.GetSchemaRequest()).schema)

@@ -109,6 +109,35 @@ FILTERS = {
     **CLOUD,
 }
 
+VAULT = {
+    "id": (TEXT, "The vault's ID: a UUID."),
+    "name": (TEXT, "The vault's name."),
+    "status": (TEXT, "The vault's status, such as `available` or `lock`."),
+    "object_type": (TEXT, "What its backups are of: `server` or `disk`, among others."),
+    "protect_type": (TEXT, "`backup` or `replication`."),
+    "size": (NUMBER, "The vault's capacity in GB."),
+    "project_id": (TEXT, "The vault's project: 32 hex digits."),
+}
+VAULT_FILTERS = {
+    "name": (TEXT, "Only vaults with this name."),
+    "object_type": (TEXT, "Only vaults for backups of this, such as `server` or `disk`."),
+    "protect_type": (TEXT, "Only vaults for this: `backup` or `replication`."),
+    "status": (TEXT, "Only vaults in this status, such as `available`."),
+    **CLOUD,
+}
+VAULT_KEY = {
+    "vault_id": (TEXT, "The vault: a UUID. Either this or the name."),
+    "name": (TEXT, "The vault's name, which no other vault of the project has."),
+    **CLOUD,
+}
+PROJECT_FILTERS = {"name": (TEXT, "Only projects with this name."), **CLOUD}
+PROJECT = {
+    "id": (TEXT, "The project's ID: 32 hex digits."),
+    "name": (TEXT, "The project's name."),
+    "domain_id": (TEXT, "The domain (account) of the project."),
+    "enabled": (FLAG, "Whether the project can be used."),
+}
+
 RESOURCES: dict[str, Spec] = {
     "BackupShareMember": {
         "inputs": {
@@ -255,6 +284,8 @@ def _types() -> Spec:
             ("id", "status", "backup_id", "dest_project_id", "created_at"),
         ),
         "Backup": _object("One backup of a server or disk.", BACKUP, BACKUP_ALWAYS),
+        "Vault": _object("One vault of a project.", VAULT, ("id", "name")),
+        "Project": _object("One project that the credentials may sign in to.", PROJECT, ("id", "name", "enabled")),
         **enums,
     }
 
@@ -269,12 +300,17 @@ def to_name(value: str) -> str:
 def _functions() -> Spec:
     members = {"members": (list_of("Member"), "The shares of the backup.")}
     backups = {"backups": (list_of("Backup"), "The backups that were found.")}
+    vaults = {"vaults": (list_of("Vault"), "The vaults that were found.")}
+    projects = {"projects": (list_of("Project"), "The projects that were found.")}
     return {
         "getBackup": _function("getBackup", {**BACKUP_ID, **CLOUD}, ("backup_id",), BACKUP, BACKUP_ALWAYS),
         "getBackups": _function("getBackups", FILTERS, (), backups, ("backups",)),
         "getBackupShareMembers": _function(
             "getBackupShareMembers", {**BACKUP_ID, **CLOUD}, ("backup_id",), members, ("members",)
         ),
+        "getVault": _function("getVault", VAULT_KEY, (), VAULT, ("id", "name")),
+        "getVaults": _function("getVaults", VAULT_FILTERS, (), vaults, ("vaults",)),
+        "getProjects": _function("getProjects", PROJECT_FILTERS, (), projects, ("projects",)),
     }
 
 

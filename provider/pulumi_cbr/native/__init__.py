@@ -4,7 +4,7 @@ Against the dynamic ones of `pulumi_cbr`, these can be imported, serve every lan
 a time. Names and arguments are the same: ``import pulumi_cbr.native as cbr``.
 """
 
-from pulumi_cbr.api.models import Backup, Member
+from pulumi_cbr.api.models import Backup, Member, Project, Vault
 from pulumi_cbr.native.components import AcceptPendingShares, NewestBackupShares
 from pulumi_cbr.native.lookups import (
     get_backup,
@@ -13,6 +13,12 @@ from pulumi_cbr.native.lookups import (
     get_backup_share_members_output,
     get_backups,
     get_backups_output,
+    get_projects,
+    get_projects_output,
+    get_vault,
+    get_vault_output,
+    get_vaults,
+    get_vaults_output,
 )
 from pulumi_cbr.native.resources import BackupShare, BackupShareAccepter, BackupShareMember, Provider
 
@@ -24,11 +30,19 @@ __all__ = [
     "BackupShareMember",
     "Member",
     "NewestBackupShares",
+    "Project",
     "Provider",
+    "Vault",
     "get_backup",
     "get_backup_output",
     "get_backup_share_members",
     "get_backup_share_members_output",
     "get_backups",
     "get_backups_output",
+    "get_projects",
+    "get_projects_output",
+    "get_vault",
+    "get_vault_output",
+    "get_vaults",
+    "get_vaults_output",
 ]

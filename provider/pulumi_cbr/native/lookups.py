@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import pulumi
 
-from pulumi_cbr.api.models import Backup, Member
+from pulumi_cbr.api.models import Backup, Member, Project, Vault
 from pulumi_cbr.native.names import to_camel, to_snake
 
 T = TypeVar("T")
@@ -48,6 +48,38 @@ def get_backup_share_members(
 ) -> tuple[Member, ...]:
     """Do as `pulumi_cbr.get_backup_share_members`."""
     return _members(_invoke("getBackupShareMembers", {"backup_id": backup_id, "cloud": cloud}, opts))
+
+
+def get_vault(
+    vault_id: str | None = None,
+    *,
+    name: str | None = None,
+    cloud: str | None = None,
+    opts: pulumi.InvokeOptions | None = None,
+) -> Vault:
+    """Do as `pulumi_cbr.get_vault`."""
+    return _vault(_invoke("getVault", {"vault_id": vault_id, "name": name, "cloud": cloud}, opts))
+
+
+def get_vaults(
+    *,
+    name: str | None = None,
+    object_type: str | None = None,
+    protect_type: str | None = None,
+    status: str | None = None,
+    cloud: str | None = None,
+    opts: pulumi.InvokeOptions | None = None,
+) -> tuple[Vault, ...]:
+    """Do as `pulumi_cbr.get_vaults`."""
+    args = {**locals()}
+    return _vaults(_invoke("getVaults", {name: args[name] for name in args if name != "opts"}, opts))
+
+
+def get_projects(
+    *, name: str | None = None, cloud: str | None = None, opts: pulumi.InvokeOptions | None = None
+) -> tuple[Project, ...]:
+    """Do as `pulumi_cbr.get_projects`."""
+    return _projects(_invoke("getProjects", {"name": name, "cloud": cloud}, opts))
 
 
 def get_backup_output(
@@ -92,6 +124,41 @@ def get_backup_share_members_output(
 ) -> pulumi.Output[Sequence[Member]]:
     """Do as `get_backup_share_members`, with values that may be outputs of resources."""
     return _invoke_output("getBackupShareMembers", {"backup_id": backup_id, "cloud": cloud}, opts, _members)
+
+
+def get_vault_output(
+    vault_id: pulumi.Input[str] | None = None,
+    *,
+    name: pulumi.Input[str] | None = None,
+    cloud: pulumi.Input[str] | None = None,
+    opts: pulumi.InvokeOutputOptions | pulumi.InvokeOptions | None = None,
+) -> pulumi.Output[Vault]:
+    """Do as `get_vault`, with values that may be outputs of resources."""
+    return _invoke_output("getVault", {"vault_id": vault_id, "name": name, "cloud": cloud}, opts, _vault)
+
+
+def get_vaults_output(
+    *,
+    name: pulumi.Input[str] | None = None,
+    object_type: pulumi.Input[str] | None = None,
+    protect_type: pulumi.Input[str] | None = None,
+    status: pulumi.Input[str] | None = None,
+    cloud: pulumi.Input[str] | None = None,
+    opts: pulumi.InvokeOutputOptions | pulumi.InvokeOptions | None = None,
+) -> pulumi.Output[Sequence[Vault]]:
+    """Do as `get_vaults`, with values that may be outputs of resources."""
+    args = {**locals()}
+    return _invoke_output("getVaults", {name: args[name] for name in args if name != "opts"}, opts, _vaults)
+
+
+def get_projects_output(
+    *,
+    name: pulumi.Input[str] | None = None,
+    cloud: pulumi.Input[str] | None = None,
+    opts: pulumi.InvokeOutputOptions | pulumi.InvokeOptions | None = None,
+) -> pulumi.Output[Sequence[Project]]:
+    """Do as `get_projects`, with values that may be outputs of resources."""
+    return _invoke_output("getProjects", {"name": name, "cloud": cloud}, opts, _projects)
 
 
 def _invoke(function: str, args: Mapping[str, Any], opts: pulumi.InvokeOptions | None) -> Mapping[str, Any]:
@@ -141,6 +208,21 @@ def _member(result: Mapping[str, Any]) -> Member:
 
 def _members(result: Mapping[str, Any]) -> tuple[Member, ...]:
     return tuple(_member(entry) for entry in result.get("members", ()))
+
+
+def _vault(result: Mapping[str, Any]) -> Vault:
+    fields = _fields(result)
+    size = fields.get("size")
+    # Numbers come over the wire as floats.
+    return Vault(**{**fields, "size": None if size is None else int(size)})
+
+
+def _vaults(result: Mapping[str, Any]) -> tuple[Vault, ...]:
+    return tuple(_vault(entry) for entry in result.get("vaults", ()))
+
+
+def _projects(result: Mapping[str, Any]) -> tuple[Project, ...]:
+    return tuple(Project(**_fields(entry)) for entry in result.get("projects", ()))
 
 
 def _fields(result: Mapping[str, Any]) -> dict[str, Any]:

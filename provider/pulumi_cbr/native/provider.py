@@ -32,7 +32,7 @@ from pulumi_cbr.backup_share_accepter import BackupShareAccepterController
 from pulumi_cbr.backup_share_member import BackupShareMemberController
 from pulumi_cbr.lifecycle.controller import UNKNOWN, Controller, Diff, Properties
 from pulumi_cbr.lifecycle.session import SessionPool
-from pulumi_cbr.lookups import check_order
+from pulumi_cbr.lookups import check_order, find_vault
 from pulumi_cbr.native.convert import from_struct, from_wire, to_secret, to_wire
 from pulumi_cbr.native.names import find_closest, to_camel
 from pulumi_cbr.native.previews import preview_create, preview_update
@@ -187,6 +187,9 @@ class CbrProvider:
             "cbr:index:getBackup": self._get_backup,
             "cbr:index:getBackups": self._get_backups,
             "cbr:index:getBackupShareMembers": self._get_backup_share_members,
+            "cbr:index:getVault": self._get_vault,
+            "cbr:index:getVaults": self._get_vaults,
+            "cbr:index:getProjects": self._get_projects,
         }
         if request.tok not in functions:
             raise CbrError(messages.unknown_token("function", request.tok, find_closest(request.tok, functions)))
@@ -217,6 +220,18 @@ class CbrProvider:
 
     def _get_backup_share_members(self, backup_id: str, cloud: str | None = None) -> dict[str, Any]:
         return {"members": [_result(member) for member in self._sessions.of(cloud).client.list_members(backup_id)]}
+
+    def _get_vault(
+        self, vault_id: str | None = None, name: str | None = None, cloud: str | None = None
+    ) -> dict[str, Any]:
+        return _result(find_vault(self._sessions.of(cloud).client, vault_id, name))
+
+    def _get_vaults(self, cloud: str | None = None, **filters: str) -> dict[str, Any]:
+        return {"vaults": [_result(vault) for vault in self._sessions.of(cloud).client.list_vaults(**filters)]}
+
+    def _get_projects(self, name: str | None = None, cloud: str | None = None) -> dict[str, Any]:
+        projects = self._sessions.of(cloud).client.list_projects()
+        return {"projects": [_result(project) for project in projects if name in (None, project.name)]}
 
     def _controller(self, urn: str) -> tuple[str, Controller]:
         # The type within a component has the component's in front; a name may have `::` in it too.
