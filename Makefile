@@ -27,8 +27,9 @@ lint: $(READY) ## ruff and mypy
 docs: $(READY) ## the API reference, into build/docs
 	$(PYTHON) tools/docs.py build/docs
 
-dist: $(READY) ## sdist and wheel, into dist/
+dist: $(READY) ## sdist, wheel and archives of the plugin, into dist/
 	$(PYTHON) -m build
+	$(PYTHON) tools/release.py dist
 
 bench: $(READY) ## what the package costs above the engine's own floor; wants a machine with nothing else to do
 	@$(PYTHON) -m bench

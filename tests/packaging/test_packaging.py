@@ -61,6 +61,7 @@ def test_wheel_and_sdist_have_what_they_should(dist: Path) -> None:
         metadata = next(archive.read(name).decode() for name in names if name.endswith("METADATA"))
     sources = {str(path.relative_to(ROOT / "provider")) for path in (ROOT / "provider/pulumi_cbr").rglob("*.py")}
     assert sources <= names
+    assert {"pulumi_cbr/native/schema.json", "pulumi_cbr_native.py"} <= names
     assert {"pulumi_cbr/py.typed", "pulumi_cbr/simulator/openapi.json"} <= names
     # Without this, Pulumi takes the package for one whose provider it must download before any program runs.
     assert "pulumi_cbr/pulumi-plugin.json" in names
@@ -69,6 +70,28 @@ def test_wheel_and_sdist_have_what_they_should(dist: Path) -> None:
     assert "Requires-Python: >=3.10" in metadata
     with tarfile.open(sdist) as archive:
         assert {"LICENSE", "README.md", "pyproject.toml"} <= {Path(name).name for name in archive.getnames()}
+
+
+def test_plugin_archive_has_what_the_engine_installs(dist: Path) -> None:
+    """The engine unpacks an archive, installs requirements.txt into an environment, and runs `__main__.py`."""
+    (wheel,) = dist.glob("*.whl")
+    written = run(sys.executable, ROOT / "tools" / "release.py", dist).split()
+    names = [
+        f"pulumi-resource-cbr-v{version('pulumi-cbr')}-{system}.tar.gz" for system in ("linux-amd64", "windows-amd64")
+    ]
+    assert {dist / name for name in names} <= {Path(path) for path in written}
+    with tarfile.open(dist / names[0]) as archive:
+        files = {entry.name: archive.extractfile(entry).read() for entry in archive.getmembers()}  # type: ignore[union-attr]
+    assert files.keys() == {"PulumiPlugin.yaml", "__main__.py", "requirements.txt", wheel.name}
+    assert files["requirements.txt"].decode() == f"./{wheel.name}\n"
+    assert files[wheel.name] == wheel.read_bytes()
+    for path in map(Path, written):
+        path.unlink()
+
+
+def test_plugin_folder_requires_this_version() -> None:
+    requirements = (ROOT / "provider" / "plugin" / "requirements.txt").read_text()
+    assert requirements == f"pulumi-cbr=={version('pulumi-cbr')}\n"
 
 
 def test_without_extras_it_imports_and_says_which_extra_is_missing(dist: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
@@ -10,8 +11,11 @@ import pulumi
 
 from pulumi_cbr.api.models import Backup, Member, Project, Vault
 from pulumi_cbr.native.names import to_camel, to_snake
+from pulumi_cbr.native.schema import plugin_options
 
 T = TypeVar("T")
+
+Options = pulumi.InvokeOptions | pulumi.InvokeOutputOptions | None
 
 
 def get_backup(backup_id: str, *, cloud: str | None = None, opts: pulumi.InvokeOptions | None = None) -> Backup:
@@ -163,7 +167,9 @@ def get_projects_output(
 
 def _invoke(function: str, args: Mapping[str, Any], opts: pulumi.InvokeOptions | None) -> Mapping[str, Any]:
     try:
-        result: Mapping[str, Any] | None = pulumi.runtime.invoke(f"cbr:index:{function}", _wired(args), opts).value
+        result: Mapping[str, Any] | None = pulumi.runtime.invoke(
+            f"cbr:index:{function}", _wired(args), with_plugin(opts)
+        ).value
     except Exception as error:  # the SDK raises the provider's message as a plain Exception
         # Of a RunError, the language host shows the message alone: without what the SDK puts before the provider's own.
         raise pulumi.RunError(str(error).rpartition(" returned an error: ")[2]) from error
@@ -186,7 +192,16 @@ def _invoke_output(
         return make(result) if result else pulumi.Output.from_input(unknown)
 
     unknown: Any = pulumi.output.UNKNOWN
-    return pulumi.runtime.invoke_output(f"cbr:index:{function}", _wired(args), opts).apply(known)
+    return pulumi.runtime.invoke_output(f"cbr:index:{function}", _wired(args), with_plugin(opts)).apply(known)
+
+
+def with_plugin(opts: Options) -> Any:
+    """Return options by which the engine finds the plugin, as those of resources, so that both share a default provider."""
+    merged = pulumi.InvokeOptions() if opts is None else copy.copy(opts)
+    for name, value in plugin_options().items():
+        # What the program says wins.
+        setattr(merged, name, getattr(merged, name) or value)
+    return merged
 
 
 def _wired(args: Mapping[str, Any]) -> dict[str, Any]:

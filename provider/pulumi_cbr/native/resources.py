@@ -13,6 +13,12 @@ from pulumi_cbr.backup_share import BackupShareController, BackupShareProperties
 from pulumi_cbr.backup_share_accepter import BackupShareAccepterController, BackupShareAccepterProperties
 from pulumi_cbr.backup_share_member import BackupShareMemberController, BackupShareMemberProperties
 from pulumi_cbr.native.names import to_camel, to_snake
+from pulumi_cbr.native.schema import plugin_options
+
+
+def _with_plugin(opts: pulumi.ResourceOptions | None) -> pulumi.ResourceOptions:
+    # What the program says wins.
+    return pulumi.ResourceOptions.merge(pulumi.ResourceOptions(**plugin_options()), opts)
 
 
 class _CbrResource(pulumi.CustomResource):
@@ -49,7 +55,7 @@ class BackupShareMember(BackupShareMemberProperties, _CbrResource):
                 "reshare_if_rejected": reshare_if_rejected,
                 **dict.fromkeys(BackupShareMemberController.outputs),
             },
-            opts,
+            _with_plugin(opts),
         )
 
     @classmethod
@@ -96,7 +102,7 @@ class BackupShare(BackupShareProperties, _CbrResource):
                 "cloud": cloud,
                 **dict.fromkeys(BackupShareController.outputs),
             },
-            opts,
+            _with_plugin(opts),
         )
 
 
@@ -122,7 +128,7 @@ class BackupShareAccepter(BackupShareAccepterProperties, _CbrResource):
                 "cloud": cloud,
                 **dict.fromkeys(BackupShareAccepterController.outputs),
             },
-            opts,
+            _with_plugin(opts),
         )
 
 
@@ -168,7 +174,7 @@ class Provider(pulumi.ProviderResource):
         """Declare the provider, to be given to resources as `opts.provider`."""
         given = {**locals()}
         props = {name: _as_text(name, given[to_snake(name)]) for name in (*SETTINGS, "parallel")}
-        super().__init__("cbr", resource_name, props, opts)
+        super().__init__("cbr", resource_name, props, _with_plugin(opts))
 
 
 def _as_text(name: str, value: pulumi.Input[Any]) -> pulumi.Output[Any] | None:

@@ -30,6 +30,12 @@ def _schema() -> Any:
 
 
 @cache
+def plugin_options() -> dict[str, Any]:
+    """Return the options of resources and invokes by which the engine finds the plugin of this version."""
+    return {"version": _schema()["version"], "plugin_download_url": _schema()["pluginDownloadURL"]}
+
+
+@cache
 def python_names() -> frozenset[str]:
     """Return the Python names that read differently on the wire: of flags, functions and what has an underscore."""
     properties = {

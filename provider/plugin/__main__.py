@@ -1,0 +1,3 @@
+from pulumi_cbr.native.server import main
+
+main()
