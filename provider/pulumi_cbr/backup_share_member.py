@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pulumi
 from pulumi.dynamic import Resource
 
-from pulumi_cbr.api.errors import AlreadyShared, CbrError, ImageRegistered, NotAllowed, NotFound
+from pulumi_cbr import messages
+from pulumi_cbr.api.errors import AlreadyShared, CbrError, NotAllowed, NotFound
 from pulumi_cbr.dynamic import DynamicProvider, given
 from pulumi_cbr.lifecycle.controller import (
     UNKNOWN,
@@ -23,14 +24,14 @@ from pulumi_cbr.lifecycle.controller import (
     ResourceState,
     split_share_id,
 )
-from pulumi_cbr.lifecycle.failures import already_shared
 from pulumi_cbr.lifecycle.inputs import Inputs
 from pulumi_cbr.lifecycle.preflight import mark_managed
-from pulumi_cbr.lifecycle.session import CloudSession
 from pulumi_cbr.lifecycle.shares import (
-    add_image_id,
+    already_shared,
     create_shares,
-    find_recent_member,
+    delete_share,
+    find_unlisted,
+    is_replaced,
     log_drift,
     managed_elsewhere,
     record_owner,
@@ -40,6 +41,7 @@ from pulumi_cbr.lifecycle.shares import (
 
 if TYPE_CHECKING:
     from pulumi_cbr.api.models import Member
+    from pulumi_cbr.lifecycle.session import CloudSession
 
 _log = logging.getLogger("pulumi_cbr")
 
@@ -139,7 +141,7 @@ _OUTPUTS = ("share_id", "status", "created_at", "updated_at", "vault_id", "image
 
 
 class BackupShareMemberController(Controller):
-    """What becomes of a share when it is declared, changed, looked at and taken away."""
+    """Decides what the engine's hooks do with a share."""
 
     outputs: ClassVar[tuple[str, ...]] = _OUTPUTS
 
@@ -180,44 +182,42 @@ class BackupShareMemberController(Controller):
         # refused one leaves the old share alone.
         return Diff(updates=tuple(updates), replaces=tuple(replaces), delete_first=same_pair)
 
-    def create(self, inputs: Properties) -> tuple[str, dict[str, Any]]:
-        account = self.sessions.of(inputs.get("cloud"))
-        backup_id, project = inputs["backup_id"], inputs["dest_project_id"]
-        source = account.client.project_id()
-        if project == source:
-            raise CbrError(f"project {project} is the backup's own project: a backup is shared with another one")
-        adopts, before = self._adopts(inputs), False
-        try:
-            member = create_shares(account, backup_id, [project], adopt=adopts)[project]
-        except AlreadyShared as error:
-            member, before = self._existing(account, backup_id, project, error), True
-            if not adopts:
-                raise CbrError(already_shared(backup_id, [member], account.client.service_now())) from error
-        record_owner(member, adopted=before)
-        return f"{backup_id}/{project}", {**inputs, **share_outputs(member), "source_project_id": source}
+    def warn_before_change(self, olds: Properties, news: Properties) -> None:
+        is_same = all(olds.get(name) == news.get(name) for name in ("backup_id", "dest_project_id"))
+        if is_same and olds.get("status") == "rejected" and not news.get("reshare_if_rejected"):
+            _log.warning(messages.rejected(str(news["backup_id"]), str(news["dest_project_id"])))
 
-    @staticmethod
-    def _existing(account: CloudSession, backup_id: str, project: str, error: AlreadyShared) -> Member:
+    def create(self, inputs: Properties) -> tuple[str, dict[str, Any]]:
+        session = self.sessions.of(inputs.get("cloud"))
+        backup_id, project = inputs["backup_id"], inputs["dest_project_id"]
+        source = session.client.project_id()
+        if project == source:
+            raise CbrError(messages.own_project(project))
+        adopt = self._adopts(inputs)
         try:
-            return wait_for_members(account, backup_id, [project])[project]
-        except KeyError:
-            raise CbrError(f"{error}. The service does not show that share: run again in a minute") from error
-        except CbrError as failed:
-            raise CbrError(f"{error}. Looking at that share failed: {failed}") from failed
+            result = create_shares(session, backup_id, [project], adopt=adopt)
+            is_new = project in result.created
+            member = (result.created if is_new else result.existing)[project]
+        except AlreadyShared as error:
+            member, is_new = _read_existing(session, backup_id, project, error), False
+            if not adopt:
+                raise CbrError(already_shared(session, backup_id, [member])) from error
+        record_owner(member, adopted=not is_new)
+        return f"{backup_id}/{project}", {**inputs, **share_outputs(member), "source_project_id": source}
 
     def read(self, id_: str, properties: Properties) -> ResourceState | None:
         backup_id, project = split_share_id(id_, "dest_project_id")
-        account = self.sessions.of(properties.get("cloud"))
-        account.require_source_project(properties.get("source_project_id"))
-        member = self._find(account, backup_id, project, properties)
-        if member is None:
+        session = self.sessions.of(properties.get("cloud"))
+        session.require_source_project(properties.get("source_project_id"))
+        member = _find(session, backup_id, project, properties.get("created_at"))
+        if member is None or is_replaced(backup_id, project, properties, member):
             return None
         kept = {name: properties[name] for name in _INPUTS[2:] if properties.get(name)}
         inputs = {"backup_id": backup_id, "dest_project_id": project, **kept}
         outputs = {**inputs, **share_outputs(member, dict(properties))}
         log_drift(backup_id, project, properties, outputs)
         # A receiver may see its own share, and is not where the backup comes from.
-        if (source := account.client.project_id()) != project:
+        if (source := session.client.project_id()) != project:
             outputs["source_project_id"] = source
         return ResourceState(f"{backup_id}/{project}", outputs, inputs)
 
@@ -228,40 +228,40 @@ class BackupShareMemberController(Controller):
 
     def delete(self, id_: str, outputs: Properties) -> None:
         backup_id, project = split_share_id(id_, "dest_project_id")
-        account = self.sessions.of(outputs.get("cloud"))
-        account.require_source_project(outputs.get("source_project_id"))
+        session = self.sessions.of(outputs.get("cloud"))
+        session.require_source_project(outputs.get("source_project_id"))
         if managed_elsewhere(backup_id, project, outputs.get("share_id")):
-            _log.warning(
-                "the share of backup %s with project %s stays: another resource of this stack has it now",
-                backup_id,
-                project,
-            )
+            _log.warning(messages.managed_elsewhere(backup_id, [project]))
             return
-        try:
-            account.client.delete_member(backup_id, project)
-        except NotFound:
-            # The service's own word, in the share's own project: somebody was faster.
-            pass
-        except ImageRegistered as error:
-            raise add_image_id(account, backup_id, project, error, outputs.get("image_id")) from error
-        finally:
-            account.changed(backup_id)
+        error = delete_share(session, backup_id, project, outputs, adopt=self._adopts(outputs))
+        if error:
+            raise error
 
     def _adopts(self, inputs: Properties) -> bool:
         return inputs.get("adopt_existing") is True or self.sessions.flag("adoptExisting")
 
-    def _find(self, account: CloudSession, backup_id: str, project: str, properties: Properties) -> Member | None:
-        try:
-            # One list serves all members of a backup that are read together. Who may not list may perhaps show.
-            found = account.lists.of(backup_id).get(project)
-        except (NotAllowed, NotFound):
-            found = None
-        if found is None:
-            try:
-                found = account.client.show_member(backup_id, project)
-            except NotFound:
-                found = find_recent_member(account, backup_id, project, properties.get("created_at"))
-        return found
+
+def _read_existing(session: CloudSession, backup_id: str, project: str, error: AlreadyShared) -> Member:
+    """Return the share that the service has just named."""
+    try:
+        return wait_for_members(session, backup_id, [project])[project]
+    except KeyError:
+        raise CbrError(messages.existing_share_hidden(str(error))) from error
+    except CbrError as failed:
+        raise CbrError(messages.existing_share_unreadable(str(error), str(failed))) from failed
+
+
+def _find(session: CloudSession, backup_id: str, project: str, created_at: object) -> Member | None:
+    """Return a share. One list serves all members of a backup that are read together; a user who may not list may show."""
+    is_gone = False
+    try:
+        if listed := session.lists.of(backup_id).get(project):
+            return listed
+    except NotFound:
+        is_gone = True
+    except NotAllowed:
+        pass
+    return find_unlisted(session, backup_id, {project: created_at}, list_says_gone=is_gone).get(project)
 
 
 class BackupShareMemberProvider(DynamicProvider):

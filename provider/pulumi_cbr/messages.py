@@ -37,6 +37,193 @@ def outage(reason: str, wait: float) -> str:
 
 # Shares
 
+_ADOPT = "To manage it here, set adopt_existing=True or run `pulumi config set cbr:adoptExisting true`"
+#: How many shares a message describes; it counts the others.
+_MAX_DESCRIBED = 2
+
+
+def share(project: str, share_id: str, status: str, age: str) -> str:
+    """Return the description of an existing share."""
+    return f"project {project} (share {share_id}, {status}, {age} old)"
+
+
+def already_shared(backup_id: str, shares: Sequence[str]) -> str:
+    """Return the error of a create for shares that exist and are not of this stack's state."""
+    return f"sharing backup {backup_id} failed: already shared with {_first(shares)}. {_ADOPT}"
+
+
+def refused_beside_shares(error: str, shares: Sequence[str]) -> str:
+    """Return the error of a refused create that may have made, or met, shares of its projects."""
+    return f"{_sentence(error)} The backup is shared with {_first(shares)}. {_ADOPT}"
+
+
+def own_project(project: str) -> str:
+    """Return the error of sharing a backup with its own project."""
+    return f"sharing the backup failed: {project} is the backup's own project. Name another project"
+
+
+def too_many_members(backup_id: str, existing: int, new: int, limit: int) -> str:
+    """Return the error of a change that would exceed the limit of members."""
+    return (
+        f"sharing backup {backup_id} failed: it would have {existing + new} members ({existing} existing, {new} new) and the "
+        f"limit is {limit}. Nothing was changed. Remove a project first"
+    )
+
+
+def not_all_shared(backup_id: str, projects: Sequence[str]) -> str:
+    """Return the error of a create that succeeded, but whose shares do not show up."""
+    return (
+        f"sharing backup {backup_id} with {_listed(projects)} failed: the service accepted the request, but does not show "
+        f"{'the share' if len(projects) == 1 else 'all shares'}. Run again. {if_adopting()}"
+    )
+
+
+def cannot_look(error: str, look: str) -> str:
+    """Return the error of a lost response whose outcome could not be found out."""
+    return f"{_sentence(error)} The result is unknown, because looking failed too: {_sentence(look)} {if_adopting()}"
+
+
+def not_shown_after(error: str, attempts: int) -> str:
+    """Return the error of a create that no attempt could finish."""
+    tries = f"{attempts} attempts" if attempts > 1 else "one attempt"
+    return f"{_sentence(error)} After {tries} the service shows no such share. {if_adopting()}"
+
+
+def if_adopting() -> str:
+    """Return how to go on if the share exists by the next run."""
+    return "Run again; if it says `already shared`, run `pulumi config set cbr:adoptExisting true` first"
+
+
+def existing_share_hidden(error: str) -> str:
+    """Return the error of a share that exists, but is not shown."""
+    return f"{_sentence(error)} The service does not show that share. Run again in a minute"
+
+
+def existing_share_unreadable(error: str, look: str) -> str:
+    """Return the error of a share that exists, but cannot be read."""
+    return f"{_sentence(error)} Reading that share failed: {look}"
+
+
+def rolled_back(error: str, projects: Sequence[str]) -> str:
+    """Return the error of a failed change whose new shares were deleted again."""
+    return f"{_sentence(error)} Rolled back {_listed(projects)}. Fix the cause, then run again"
+
+
+def not_rolled_back(error: str, projects: Sequence[str], rollback: str) -> str:
+    """Return the error of a failed change whose new shares could not all be deleted again."""
+    return f"{_sentence(error)} Rolling back {_listed(projects)} failed: {_sentence(rollback)} {if_adopting()}"
+
+
+def deleted_to_make_room(error: str, projects: Sequence[str]) -> str:
+    """Return the error of a failed change that had deleted shares first."""
+    return f"{_sentence(error)} Deleted before, to make room: {_listed(projects)}"
+
+
+def also_not_deleted(error: str, projects: Sequence[str]) -> str:
+    """Return the error of several shares that could not be deleted."""
+    return f"{_sentence(error)} Also not deleted: {_listed(projects)}"
+
+
+def image_of_share(error: str, image_id: str) -> str:
+    """Return the error of a share that an image holds."""
+    return f"{_sentence(error)} The image is {image_id}"
+
+
+def still_there(backup_id: str, project: str) -> str:
+    """Return the error of a share that a delete did not find, but a read does."""
+    return (
+        f"deleting the share of backup {backup_id} with project {project} failed: the service said that it does not exist, "
+        "but shows it. Run again"
+    )
+
+
+def cannot_identify(backup_id: str, project: str, error: str) -> str:
+    """Return the error of a delete whose share could not be compared with the state's."""
+    return (
+        f"deleting the share of backup {backup_id} with project {project} failed: its ID could not be checked. Nothing was "
+        f"deleted: {error}"
+    )
+
+
+def contradictory(backup_id: str) -> str:
+    """Return the error of a backup that is both found and not found."""
+    return (
+        f"reading the shares of backup {backup_id} failed: the service shows the backup, but not its members. The state is "
+        "unchanged. Run again"
+    )
+
+
+def share_replaced(backup_id: str, project: str, share_id: str, new_id: str) -> str:
+    """Return the warning of a refresh about a share that somebody else made again."""
+    return (
+        f"share {share_id} of backup {backup_id} with project {project} is gone: somebody made a new one, {new_id}. The next "
+        "`pulumi up` adopts it only with adopt_existing=True"
+    )
+
+
+def share_not_deleted(backup_id: str, project: str, share_id: str, new_id: str) -> str:
+    """Return the warning of a delete about a share that somebody else made again."""
+    return (
+        f"share {new_id} of backup {backup_id} with project {project} is not deleted: it is not share {share_id} of this "
+        "stack. Delete it by hand if nobody needs it"
+    )
+
+
+def managed_elsewhere(backup_id: str, projects: Sequence[str]) -> str:
+    """Return the warning of a delete about shares that another resource of the stack has."""
+    return f"backup {backup_id} stays shared with {_listed(projects)}: another resource of this stack has it now"
+
+
+def drift(backup_id: str, project: str, changes: Sequence[tuple[str, object, object]]) -> str:
+    """Return the warning about what others changed of a share: of each its name, its value before and now."""
+    told = "; ".join(f"{name} is {now}, not {before}" for name, before, now in changes)
+    return f"the share of backup {backup_id} with project {project} has changed: {told}"
+
+
+def rejected(backup_id: str, project: str) -> str:
+    """Return the warning about a share that its receiver rejected."""
+    return (
+        f"the share of backup {backup_id} with project {project} is rejected by its receiver. Set reshare_if_rejected=True "
+        "to share again, or remove it from the program"
+    )
+
+
+def exclusive_deletes(backup_id: str, projects: Sequence[str]) -> str:
+    """Return the warning about others' shares that an exclusive set deletes."""
+    return f"backup {backup_id}: exclusive=True deletes the shares with {_listed(projects)}"
+
+
+def other_source_project(source: str, own: str) -> str:
+    """Return the error of a run that is signed in to another project than the one that a share was made from."""
+    return (
+        f"the share is of project {source}, but this run is signed in to {own}. Nothing was changed. Set cbr:projectId or "
+        "cbr:cloud, then run `pulumi up` (refresh and destroy use it with --run-program)"
+    )
+
+
+def age(seconds: float) -> str:
+    """Return an age in its largest unit, such as ``3 days``."""
+    whole = max(0, int(seconds))
+    count, unit = next(
+        ((whole // size, unit) for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute")) if whole >= size),
+        (whole, "second"),
+    )
+    return f"{count} {unit}{'' if count == 1 else 's'}"
+
+
+def _first(descriptions: Sequence[str]) -> str:
+    more = len(descriptions) - _MAX_DESCRIBED
+    return ", ".join(descriptions[:_MAX_DESCRIBED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(sorted(names))
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith(".") else f"{text}."
+
+
 # Acceptances and takeovers
 
 # Commands

@@ -224,11 +224,11 @@ def test_share_with_several_projects(example: Example, simulator: Simulator) -> 
     project("config", "rm", "--path", "dest_project_ids[2]")
     project("config", "set", "exclusive", "true")
     project("config", "set", "cbr:preflight", "true")
-    assert f"exclusive=True takes away the shares with {foreign}" in project("preview")
+    assert f"exclusive=True deletes the shares with {foreign}" in project("preview")
     project("up", "--yes", "--skip-preview")
     assert set(simulator.members(backup)) == {a, b}
     simulator.share(backup, foreign)
-    assert f"exclusive=True takes away the shares with {foreign}" in project("preview", "--refresh")
+    assert f"exclusive=True deletes the shares with {foreign}" in project("preview", "--refresh")
     project("destroy", "--yes", "--skip-preview")
     assert set(simulator.members(backup)) == {foreign}
 

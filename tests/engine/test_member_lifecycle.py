@@ -158,7 +158,7 @@ def test_failures_as_the_terminal_shows_them(stack: Stack, simulator: Simulator)
     stack.declare(declare("good", good, project) + declare("taken", taken, project) + declare("image", image, project))
     shown = stack.up(fails=True)
     (line,) = stack.errors(shown)
-    assert re.fullmatch(rf"backup {taken} is shared already with project {project} \(share .*\)\..*", line)
+    assert re.fullmatch(rf"backup {taken} already shared with project {project} \(share .*\)\..*", line)
     stack.declare(declare("good", good, project) + declare("image", image, project))
     stack.up()
 
@@ -302,9 +302,7 @@ def test_preflight(stack: Stack, simulator: Simulator) -> None:
     stack.declare(program.format(wanted))
     shown = stack.run("preview", fails=True)
     # The engine stops at the first failure, or at the first few.
-    assert re.search("has a problem: backup .* (would be shared with|has status `error`|is shared already)", shown), (
-        shown
-    )
+    assert re.search("has a problem: backup .* (would be shared with|has status `error`|already shared)", shown), shown
     for one in backup[:3]:
         assert simulator.count("*", one) in (0, 2)
     assert simulator.members(backup[0]) == {}
@@ -351,7 +349,7 @@ def test_replacing_the_same_pair_by_force(stack: Stack, simulator: Simulator) ->
     assert "to replace it (`--replace`), set delete_before_replace" in line
     assert simulator.members(plain)[project].id == before[plain]
     shown = replace("adopting")
-    assert "stays: another resource of this stack has it now" in shown
+    assert "another resource of this stack has it now" in shown
     assert simulator.members(adopting)[project].id == before[adopting]
     replace("first")
     assert simulator.members(first)[project].id != before[first]

@@ -309,7 +309,7 @@ def test_a_new_name_and_another_provider_at_once(project: Path, run: Callable[..
         return run("up", "--yes", "--skip-preview")
 
     up("dr", "old")
-    assert "stays: another resource of this stack has it now" in up("renamed", "new")
+    assert "another resource of this stack has it now" in up("renamed", "new")
     assert list(simulator.members(backup)) == [dest]
     run("destroy", "--yes", "--skip-preview")
     assert simulator.members(backup) == {}

@@ -109,7 +109,7 @@ def test_adopting(project: Path, engine_env: dict[str, str], cli: Cli, simulator
     simulator.share(BACKUP, RECEIVER)
     refused = cli(project, "up", "--yes", env=env)
     assert refused.returncode != 0
-    assert "is shared already" in refused.stdout
+    assert "already shared" in refused.stdout
     shell(project, ADOPT, env)
     assert "cbr:adoptExisting" not in shell(project, "pulumi config", env)
     assert cli(project, "preview", "--expect-no-changes", env=env).returncode == 0

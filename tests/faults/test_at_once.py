@@ -90,7 +90,7 @@ def test_two_stacks_and_four_threads_at_once_on_one_backup(new_plugin: NewPlugin
     one, two = (state(resources) for _, resources in stacks)
     for failed in failures:
         assert_said_well(failed)
-        assert "is shared already" in str(failed)
+        assert "already shared" in str(failed)
     assert {**one, **two} == there(simulator)
     assert len(there(simulator)) == 10
 

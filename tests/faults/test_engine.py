@@ -147,7 +147,7 @@ def test_two_stacks_at_once_on_one_backup(simulator: Simulator, terminal: NewTer
     assert set(there(simulator)) == {(backup, project) for project in projects}
     for stack, state, text in zip(stacks, states, shown, strict=True):
         for _, project in set(stack.pairs) - state.keys():
-            assert f"is shared already with project {project}" in text
+            assert f"already shared with project {project}" in text
         assert "Traceback" not in text
 
 

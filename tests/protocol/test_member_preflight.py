@@ -63,7 +63,7 @@ def test_off_it_makes_no_call(
         ),
         (
             lambda service, backup: service.share(backup, service.projects[0]),
-            "is shared already with project {project}",
+            "already shared with project {project}",
         ),
         (lambda service, backup: service.deny("cbr:member:list"), "could not be looked at: listing the members"),
         (lambda service, backup: service.deny("cbr:backups:get"), "could not be looked at: showing backup"),
@@ -169,7 +169,7 @@ def test_a_replacement_by_another_project_is_asked_for(
     assert failure(plugin, inputs(backup, other)) == ""
     assert service.count("*", backup) == 2
     service.share(backup, other)
-    assert "is shared already" in failure(new_plugin(preflight="true"), inputs(backup, other), inputs(backup, project))
+    assert "already shared" in failure(new_plugin(preflight="true"), inputs(backup, other), inputs(backup, project))
 
 
 @pytest.mark.parametrize("name", ["backup_id", "dest_project_id", "cloud"])

@@ -120,7 +120,7 @@ def test_two_stacks_that_make_one_set_at_once(cbr_simulator: Simulator, monkeypa
     for backup in backups:
         told = [results[backup, number] for number in range(2)]
         assert sum(isinstance(result, tuple) for result in told) == 1
-        assert "is shared already" in str(next(result for result in told if not isinstance(result, tuple)))
+        assert "already shared" in str(next(result for result in told if not isinstance(result, tuple)))
         assert set(cbr_simulator.members(backup)) == set(projects)
     assert cbr_simulator.count("DELETE") == 0
 

@@ -204,15 +204,16 @@ def test_a_list_is_dropped_when_the_last_of_several_was_withdrawn(
         dropped.wait(0.2)
         happened.append("withdrawn")
 
-    def changed(backup_id: str) -> None:
+    def changed(backup_id: str, *projects: str) -> None:
         happened.append("dropped")
         dropped.set()
 
     monkeypatch.setattr(account.client, "delete_member", delete_shares)
     monkeypatch.setattr(account, "changed", changed)
     with pytest.raises(KeyError):
-        shares.delete_shares(account, backup, [one, other])
-    assert happened == ["withdrawn", "dropped"]
+        shares.delete_shares(account, backup, {one: {}, other: {}})
+    assert happened[-1] == "dropped"
+    assert happened.count("dropped") == 2
 
 
 # Lost answers
@@ -235,7 +236,7 @@ def test_a_share_that_a_slow_lost_try_made_is_ours(service: Simulator, monkeypat
     hooks.create({"backup_id": service.backups[0].id, "dest_project_id": service.projects[0]})
 
 
-@pytest.mark.parametrize(("seconds", "ours"), [(20, True), (40, False)])
+@pytest.mark.parametrize(("seconds", "ours"), [(-60, True), (10, False)])
 def test_how_old_a_share_may_be_that_a_lost_try_made(service: Simulator, seconds: int, ours: bool) -> None:
     hooks = BackupShareMemberController(sessions())
     backup, project = service.backups[0].id, service.projects[0]
@@ -245,25 +246,24 @@ def test_how_old_a_share_may_be_that_a_lost_try_made(service: Simulator, seconds
     if ours:
         hooks.create({"backup_id": backup, "dest_project_id": project})
     else:
-        with pytest.raises(CbrError, match="is shared already"):
+        with pytest.raises(CbrError, match="already shared"):
             hooks.create({"backup_id": backup, "dest_project_id": project})
 
 
-def test_an_older_share_that_the_list_did_not_show_is_not_taken_back(
-    service: Simulator, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("age", [0, 60])
+def test_refused_create_leaves_a_share_of_another_stack(service: Simulator, age: int) -> None:
+    """Nobody knows who made it: not by the time, which may be after the request was sent."""
     hooks = BackupShareController(sessions())
     backup, project = service.backups[0].id, service.projects[0]
+    service.faults.add(Fault("throttle", times=1))
     service.share(backup, project)
-    service.advance(60)
-    real = service.state.list_members
-    answers: list[Callable[..., Any]] = [lambda *args: []]
-    monkeypatch.setattr(service.state, "list_members", lambda *args: (answers.pop() if answers else real)(*args))
+    service.advance(age)
     no = {"error_code": "BackupService.6704", "error_msg": "invalid project ID"}
     service.faults.add(Fault("status_before", status=400, body=no))
-    with pytest.raises(CbrError, match=r"By now, .*is shared already"):
+    with pytest.raises(CbrError, match="The backup is shared with"):
         hooks.create({"backup_id": backup, "dest_project_ids": [project, "f" * 32]})
     assert set(service.members(backup)) == {project}
+    assert service.count("DELETE") == 0
 
 
 def test_what_the_answer_told_is_taken_back_where_it_cannot_be_seen(
@@ -275,7 +275,7 @@ def test_what_the_answer_told_is_taken_back_where_it_cannot_be_seen(
     monkeypatch.setattr(service.state, "add_members", lambda own, one, wanted: add(own, one, wanted[:1]))
     no = {"error_msg": "no"}
     service.faults.add(Fault("status_before", "GET", f"{backup}/members", nth=2, times=None, status=403, body=no))
-    with pytest.raises(CbrError, match="was taken back"):
+    with pytest.raises(CbrError, match="Rolled back"):
         hooks.create({"backup_id": backup, "dest_project_ids": projects})
     assert set(service.members(backup)) == set()
 
@@ -308,7 +308,8 @@ def test_shares_that_are_taken_away_side_by_side_know_how_much_time_is_left(serv
     asked.clear()
     left.set(50.0)
     hooks.delete(id_, outputs)
-    assert set(asked) == {50.0}
+    # The list that identifies them is of all callers, and has no deadline of one.
+    assert asked.count(50.0) >= 3
 
 
 # Exclusive sets
@@ -345,7 +346,7 @@ def test_an_exclusive_set_announces_others_shares_alone(service: Simulator, capl
         hooks.warn_before_change(seen, {**news, "dest_project_ids": [kept, UNKNOWN]})
         assert caplog.messages == []
         hooks.warn_before_change(seen, news)
-    assert set(caplog.messages) == {f"backup {backup}: exclusive=True takes away the shares with {foreign}"}
+    assert set(caplog.messages) == {f"backup {backup}: exclusive=True deletes the shares with {foreign}"}
 
 
 def test_what_a_refresh_of_an_exclusive_set_listed_is_taken_over_where_it_is_declared(service: Simulator) -> None:
@@ -358,7 +359,7 @@ def test_what_a_refresh_of_an_exclusive_set_listed_is_taken_over_where_it_is_dec
     for exclusive in {"exclusive": True}, {}:
         news = {"backup_id": backup, "dest_project_ids": [own, foreign], **exclusive}
         assert "members" in hooks.diff(id_, seen, news).updates
-        with pytest.raises(CbrError, match="is shared already"):
+        with pytest.raises(CbrError, match="already shared"):
             hooks.update(id_, seen, news)
         outputs = hooks.update(id_, seen, {**news, "adopt_existing": True})
         assert set(outputs["members"]) == {own, foreign}

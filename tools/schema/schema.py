@@ -167,6 +167,7 @@ RESOURCES: dict[str, Spec] = {
             ),
             "exclusive": (FLAG, "Delete every share of the backup that is not in this set."),
             "adopt_existing": (FLAG, "Manage shares of the set that exist already, instead of refusing."),
+            "reshare_if_rejected": (FLAG, "Share again with projects whose receiver has rejected."),
             **CLOUD,
         },
         "required": ("backup_id", "dest_project_ids"),

@@ -8,14 +8,13 @@ from typing import TypeVar
 
 from pulumi_cbr.api import ids
 from pulumi_cbr.api.errors import InvalidId, UnexpectedResponseError, UnknownOutcomeError, one_line
-from pulumi_cbr.api.models import Backup, MalformedResponse, Member, Project, Vault, members_of, part
+from pulumi_cbr.api.models import MAX_MEMBERS, Backup, MalformedResponse, Member, Project, Vault, members_of, part
 from pulumi_cbr.api.responses import ApiResponse
 from pulumi_cbr.api.retry import CallLimits, Clock
 from pulumi_cbr.api.settings import Settings, load
 from pulumi_cbr.api.transport import Request, Transport
 
 _PAGE_SIZE = 100
-_MAX_MEMBERS = 10
 
 T = TypeVar("T")
 
@@ -68,7 +67,7 @@ class CbrClient:
         """
         backup = ids.uuid("backup_id", backup_id)
         listed = isinstance(dest_project_ids, Collection) and not isinstance(dest_project_ids, str)
-        if not listed or not 1 <= len(dest_project_ids) <= _MAX_MEMBERS:
+        if not listed or not 1 <= len(dest_project_ids) <= MAX_MEMBERS:
             raise InvalidId(f"dest_project_ids must be a list of one to ten project IDs; not {dest_project_ids!r:.80}")
         projects = list(dict.fromkeys(ids.project_id("dest_project_id", project) for project in dest_project_ids))
         operation = f"sharing backup {backup} with {_projects(projects)}"
@@ -221,6 +220,15 @@ class CbrClient:
             seen.update(new)
             yield from new.values()
             # A service may give less than was asked for, and tell how many there are; some tell how many are on the page.
+            # A count is of the page or of all pages: it is neither below the entries of a page nor above all of them.
+            if count is not None and (count < len(entries) or (not entries and len(seen) < count)):
+                raise UnexpectedResponseError(
+                    operation,
+                    status=answer.status,
+                    said=f"the list has {len(seen)} entries, but its count is {count}",
+                    request_id=answer.request_id,
+                    advice="Run again",
+                )
             if not entries or (len(entries) < min(page_size, _PAGE_SIZE) and (count is None or len(seen) >= count)):
                 return
             if not new and "marker" in place:

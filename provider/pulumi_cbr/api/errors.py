@@ -44,6 +44,9 @@ class ServiceUnavailableError(CbrError):
 class UnknownOutcomeError(CbrError):
     """A call that changes something was sent, and its answer was lost: it may have been carried out or not."""
 
+    #: When the first attempt was sent that may have been carried out, by the client's clock; None if that is not known.
+    sent_at: float | None = None
+
 
 class ServiceError(CbrError):
     """The call was refused."""

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TypeVar
 
+#: How many projects a backup can be shared with, and how many one request can name.
+MAX_MEMBERS = 10
+
 
 class MalformedResponse(Exception):
     """An answer lacks a part, or has one of the wrong type; the text says which. Becomes an `UnexpectedResponseError`."""
@@ -24,6 +27,11 @@ def part(data: Mapping[str, object], key: str, kind: type[T], what: str) -> T:
             f"{what} has no `{key}`" if value is None else f"`{key}` of {what} is not of type {kind.__name__}"
         )
     return value
+
+
+def _project_id(text: str) -> str:
+    """Return a project ID in the form that requests use; some gateways answer with capitals or dashes."""
+    return text.strip().lower().replace("-", "")
 
 
 def _optional_text(data: Mapping[str, object], key: str, what: str) -> str | None:
@@ -69,8 +77,8 @@ class Member:
         return cls(
             id=part(data, "id", str, what),
             status=part(data, "status", str, what),
-            backup_id=part(data, "backup_id", str, what),
-            dest_project_id=part(data, "dest_project_id", str, what),
+            backup_id=part(data, "backup_id", str, what).strip().lower(),
+            dest_project_id=_project_id(part(data, "dest_project_id", str, what)),
             created_at=_instant(data, "created_at", what),
             updated_at=_optional_instant(data, "updated_at", what),
             vault_id=_optional_text(data, "vault_id", what),

@@ -152,28 +152,31 @@ class Transport:
         renewed = False
         # Once an attempt may have been carried out, the outcome is unknown, whatever becomes of the ones after it.
         unknown = False
+        sent_at = started = 0.0
         while True:
             try:
                 auth = authenticator.auth(deadline)
                 deadline.check(request.operation)
+                started = self._timing.clock()
                 result = self._attempt(request, auth, authenticator, deadline)
             except CbrError as error:
                 if unknown:
-                    raise UnknownOutcomeError(f"{request.operation}: no answer, and then {error}") from error
+                    raise _unknown_outcome(f"{request.operation}: no answer, and then {error}", sent_at) from error
                 raise
             if isinstance(result, ApiResponse):
                 return result
             if result.outcome is Outcome.UNAUTHORIZED and not renewed and authenticator.renew(auth):
                 renewed = True
                 continue
-            unknown = unknown or is_unknown(request.method, result.outcome)
+            if not unknown and is_unknown(request.method, result.outcome):
+                unknown, sent_at = True, started
             throttled = result.outcome is Outcome.THROTTLED
             if is_retryable(request.method, result.outcome) and backoff.wait_before_retry(
                 str(result.error), result.retry_after, throttled=throttled
             ):
                 continue
             if unknown and not result.tells_outcome:
-                raise UnknownOutcomeError(str(result.error)) from result.error.__cause__ or result.error
+                raise _unknown_outcome(str(result.error), sent_at) from result.error.__cause__ or result.error
             raise result.error
 
     def _attempt(
@@ -243,6 +246,12 @@ class Transport:
                 self._idle.append(session)
         finally:
             self._limits.slots.release()
+
+
+def _unknown_outcome(text: str, sent_at: float) -> UnknownOutcomeError:
+    error = UnknownOutcomeError(text)
+    error.sent_at = sent_at
+    return error
 
 
 def _outcome_without_response(problem: RequestNotSent | ResponseLost) -> Outcome:

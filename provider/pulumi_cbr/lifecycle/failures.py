@@ -6,15 +6,12 @@ import re
 import tempfile
 import traceback
 from collections.abc import Iterable
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from pulumi_cbr.api.errors import CbrError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from pulumi_cbr.api.models import Member
 
 
 class HookError(Exception):
@@ -53,25 +50,3 @@ def report(error: Exception) -> str:
 def is_verbose(arguments: Iterable[str]) -> bool:
     """Tell whether a plugin's arguments, which are the engine's own, ask for every call to be shown: by `-v=9` and more."""
     return any(re.fullmatch(r"-v=(9|[1-9]\d+)", argument) for argument in arguments)
-
-
-def already_shared(backup_id: str, members: Iterable[Member], now: datetime) -> str:
-    """Say which shares were there before, and how to take them over."""
-    shares = "; ".join(
-        f"with project {member.dest_project_id} (share {member.id}, status {member.status}, made {_age(member, now)})"
-        for member in members
-    )
-    return (
-        f"backup {backup_id} is shared already {shares}. To take that over and manage it here, set adopt_existing=True, or for "
-        "one run `pulumi config set cbr:adoptExisting true`. Where this stack has it under another name, say so by `aliases`; to "
-        "replace it (`--replace`), set delete_before_replace"
-    )
-
-
-def _age(member: Member, now: datetime) -> str:
-    seconds = max(0, int((now - member.created_at).total_seconds()))
-    count, unit = next(
-        ((seconds // size, unit) for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute")) if seconds >= size),
-        (seconds, "second"),
-    )
-    return f"{count} {unit}{'' if count == 1 else 's'} ago, at {member.created_at.isoformat(timespec='seconds')}"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pulumi_cbr import messages
@@ -27,6 +27,19 @@ class _Entry:
     result: Members | CbrError
 
 
+#: Seconds that a list tells which share a project has, for a burst of deletes.
+_IDENTITY_AGE = 10.0
+
+
+@dataclass
+class _Identities:
+    """A list of members for a burst of deletes, and the projects whose share changed since."""
+
+    asked_at: float
+    members: Mapping[str, Member]
+    changed: set[str] = field(default_factory=set)
+
+
 class MemberCache:
     """Lists of members, fetched once for a burst of reads. Thread-safe.
 
@@ -42,6 +55,7 @@ class MemberCache:
         self._flight: SingleFlight[Members] = SingleFlight()
         self._entries: dict[str, _Entry] = {}
         self._generations: dict[str, int] = {}
+        self._identities: dict[str, _Identities] = {}
 
     def of(self, backup_id: str) -> Members:
         """Return a backup's members by their project's ID. Raises what the call raises."""
@@ -61,11 +75,25 @@ class MemberCache:
         except TimeoutError:
             raise ServiceUnavailableError(messages.no_response_in_time(operation)) from None
 
-    def drop(self, backup_id: str) -> None:
-        """Forget a backup's list, after its members were changed."""
+    def identify(self, backup_id: str, project: str) -> Member | None:
+        """Return the share that a project has, None if it has none, before it is deleted. Raises what the call raises.
+
+        One list serves a burst: deletes of other projects' shares do not change it.
+        """
+        now = self._timing.clock()
+        with self._lock:
+            known = self._identities.get(backup_id)
+        if known and now - known.asked_at <= _IDENTITY_AGE and project not in known.changed:
+            return known.members.get(project)
+        return self.of(backup_id).get(project)
+
+    def drop(self, backup_id: str, projects: Collection[str] = ()) -> None:
+        """Forget a backup's list, after its members were changed: those of `projects`, or any."""
         with self._lock:
             self._generations[backup_id] = self._generations.get(backup_id, 0) + 1
             self._entries.pop(backup_id, None)
+            if known := self._identities.pop(backup_id, None) if not projects else self._identities.get(backup_id):
+                known.changed.update(projects)
 
     def _entry(self, backup_id: str, now: float) -> _Entry | None:
         entry = self._entries.get(backup_id)
@@ -86,6 +114,8 @@ class MemberCache:
         with self._lock:
             if generation == self._generations.get(backup_id, 0):
                 self._entries[backup_id] = entry
+                if not isinstance(result, CbrError):
+                    self._identities[backup_id] = _Identities(asked_at, result)
         return _members(entry)
 
 

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 from pulumi_cbr import messages
 from pulumi_cbr.api.errors import CbrError, NotAllowed, NotFound, ServiceUnavailableError
+from pulumi_cbr.api.models import MAX_MEMBERS
 from pulumi_cbr.api.retry import Clock, Deadline
 from pulumi_cbr.api.single_flight import SingleFlight
-from pulumi_cbr.lifecycle.failures import already_shared
+from pulumi_cbr.lifecycle.shares import describe_shares
 
 if TYPE_CHECKING:
     from pulumi_cbr.api.client import CbrClient
     from pulumi_cbr.api.models import Backup, Member
 
-_MAX_MEMBERS = 10
 _SERVER = "OS::Nova::Server"
 
 _Looked = tuple["Backup", dict[str, "Member"]]
@@ -103,14 +103,14 @@ class Preflight:
                 f"backup {backup_id} is of encrypted disks: most regions do not share these (where yours shares this one, turn "
                 "cbr:preflight off)"
             )
-        if total > _MAX_MEMBERS:
+        if total > MAX_MEMBERS:
             reasons.append(
-                f"backup {backup_id} would be shared with {total} projects, and can be with {_MAX_MEMBERS}: "
+                f"backup {backup_id} would be shared with {total} projects, and can be with {MAX_MEMBERS}: "
                 f"{len(members)} are members now"
             )
         there = [members[project] for project in joining if project in members]
         if there and not adopt:
-            reasons.append(already_shared(backup_id, there, self._client().service_now()))
+            reasons.append(messages.already_shared(backup_id, describe_shares(there, self._client().service_now())))
         reasons += [
             f"the share of backup {backup_id} with project {project} is declared twice" for project in sorted(twice)
         ]

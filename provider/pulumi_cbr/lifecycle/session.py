@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from pulumi_cbr import messages
 from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.api.retry import CallLimits, Clock
 from pulumi_cbr.api.settings import ConfigLookup, Settings, load, option
@@ -38,13 +39,13 @@ class CloudSession:
                 self._client = CbrClient(self._settings, timing=self._timing, limits=self._limits)
             return self._client
 
-    def changed(self, backup_id: str) -> None:
-        """Say that a backup's members were changed: no account goes by an older list (owner and receiver see the same)."""
+    def changed(self, backup_id: str, *projects: str) -> None:
+        """Forget what was read of a backup's members, in all sessions; `projects` names those that changed, if they are known."""
         with _lock:
             sessions = list(_accounts.values())
         mark_changed(backup_id)
         for account in sessions:
-            account.lists.drop(backup_id)
+            account.lists.drop(backup_id, projects)
 
     def require_source_project(self, source_project_id: str | None) -> None:
         """Refuse to be signed in to another project than the one that the share was made from. Raises `CbrError`.
@@ -53,10 +54,7 @@ class CloudSession:
         """
         own = self.client.project_id()
         if source_project_id and source_project_id != own:
-            raise CbrError(
-                f"the share was made from project {source_project_id}, but this run is signed in to {own}: sign in to the "
-                "former (cbr:projectId or OS_PROJECT_ID, cbr:cloud or OS_CLOUD). Nothing was changed"
-            )
+            raise CbrError(messages.other_source_project(source_project_id, own))
 
 
 _accounts: dict[tuple[Settings, Clock | None], CloudSession] = {}

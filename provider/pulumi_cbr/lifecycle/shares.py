@@ -1,92 +1,115 @@
-"""Sharing a backup so that the answer is known in the end, and reading what a share is: for the member and for the set."""
+"""Create, find and delete shares: what members and sets have in common.
+
+A request whose response is lost is resolved by looking. Nothing is deleted that is not known to be the caller's, by its
+share ID or because the caller's own request made it: see docs/inferences.md.
+"""
 
 from __future__ import annotations
 
 import contextvars
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent import futures
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from pulumi_cbr.api.errors import AlreadyShared, CbrError, ImageRegistered, NotFound, UnknownOutcomeError
+from pulumi_cbr import messages
+from pulumi_cbr.api.errors import AlreadyShared, CbrError, ImageRegistered, NotAllowed, NotFound, UnknownOutcomeError
+from pulumi_cbr.api.models import MAX_MEMBERS
 from pulumi_cbr.lifecycle import ownership
-from pulumi_cbr.lifecycle.failures import already_shared
 
 if TYPE_CHECKING:
     from pulumi_cbr.api.models import Member
     from pulumi_cbr.lifecycle.session import CloudSession
+
+T = TypeVar("T")
 
 _log = logging.getLogger("pulumi_cbr")
 
 #: What others change of a share.
 _WATCHED = ("share_id", "status", "vault_id", "image_id")
 
-#: Seconds between looks at what the service may not show yet: three seconds in all.
-_LOOKS = (0.2, 0.4, 0.8, 1.6)
+#: Seconds between reads of what the service may not show yet: three seconds in all.
+_WAITS = (0.2, 0.4, 0.8, 1.6)
 
-#: How a share that was made without the state's knowledge is taken over.
-_ADOPTING = "; where the backup is shared by then, with `pulumi config set cbr:adoptExisting true` for that run"
+#: A share may be so much older than the lost request that made it: the service's clocks differ.
+_SLACK = timedelta(seconds=5)
 
-#: The service's clock and its database may differ by so much.
-_SLACK = timedelta(seconds=30)
+#: A share in a response may be so much older than the request that made it: only the `Date` of a gateway tells the time.
+_ANSWER_SLACK = timedelta(minutes=1)
 
 #: A share younger than this may not be visible everywhere yet.
 _YOUNG = timedelta(minutes=1)
 
 
 class PartialFailure(CbrError):
-    """A call was carried out for some of its projects only."""
+    """A create that failed after it had made some of its shares."""
 
-    #: The shares that the call seems to have made, by their project's ID.
-    found: dict[str, Member]
+    #: The shares that the request made, by their project's ID.
+    created: dict[str, Member]
 
-    def __init__(self, text: str, found: dict[str, Member]) -> None:
+    def __init__(self, text: str, created: dict[str, Member]) -> None:
         super().__init__(text)
-        self.found = found
+        self.created = created
+
+
+@dataclass
+class CreatedShares:
+    """The result of a create: shares that it made, and shares that existed before, by their project's ID."""
+
+    created: dict[str, Member] = field(default_factory=dict)
+    existing: dict[str, Member] = field(default_factory=dict)
+
+    def __contains__(self, project: str) -> bool:
+        return project in self.created or project in self.existing
 
 
 # Ten members of each resource that the engine has served at a time, which are 256 at most: nobody waits for another's
 # retries. Threads start when they are needed.
-_side_by_side = futures.ThreadPoolExecutor(10 * 256, thread_name_prefix="pulumi-cbr")
+_workers = futures.ThreadPoolExecutor(MAX_MEMBERS * 256, thread_name_prefix="pulumi-cbr")
 
 
 def create_shares(
-    account: CloudSession, backup_id: str, projects: Sequence[str], *, adopt: bool = False
-) -> dict[str, Member]:
-    """Share a backup with projects that it is not shared with, by one POST where all goes well.
+    session: CloudSession, backup_id: str, projects: Sequence[str], *, adopt: bool = False
+) -> CreatedShares:
+    """Share a backup with projects, by one POST unless a response is lost.
 
-    A lost answer is resolved by looking: what is there is ours, unless it is older than the first try by half a minute (and
-    not to be adopted); what is not is sent again. Raises `AlreadyShared` for what was there before the first try,
-    `UnknownOutcomeError` where even looking fails, `PartialFailure` where some were shared and some not, and what the call itself raises.
+    Raises `AlreadyShared` if the service refuses the first request for a share that exists, `PartialFailure` if some
+    shares were made, `UnknownOutcomeError` if looking after a lost response fails too, and what the request itself raises.
     """
-    found: dict[str, Member] = {}
+    result = CreatedShares()
     try:
-        _create_shares(account, backup_id, projects, found, adopt=adopt)
+        _create_shares(session, backup_id, projects, result, adopt=adopt)
+        if result.existing and not adopt:
+            raise CbrError(already_shared(session, backup_id, result.existing.values()))
     except CbrError as error:
-        if found:
-            raise PartialFailure(str(error), found) from error
+        if result.created:
+            raise PartialFailure(str(error), result.created) from error
         raise
     finally:
-        account.changed(backup_id)
-    return found
+        session.changed(backup_id, *projects)
+    return result
 
 
 def _create_shares(
-    account: CloudSession, backup_id: str, projects: Sequence[str], found: dict[str, Member], *, adopt: bool
+    session: CloudSession, backup_id: str, projects: Sequence[str], result: CreatedShares, *, adopt: bool
 ) -> None:
-    client = account.client
+    client = session.client
     started = client.timing.clock()
     lost: CbrError | None = None
-    waits = _LOOKS[: client.settings.max_retries]
+    waits = _WAITS[: client.settings.max_retries]
     for wait in (*waits, None):
-        missing = [project for project in projects if project not in found]
-        # The service may not show yet what it took, so it is looked for patiently; what a lost call did, at once.
-        looking, last = wait_for_members, None
+        missing = [project for project in projects if project not in result]
+        # The service may not show yet what it accepted, so that is waited for; what a lost request did is not.
+        find, refusal = wait_for_members, None
         try:
-            found.update((member.dest_project_id, member) for member in client.add_members(backup_id, missing))
+            members = client.add_members(backup_id, missing)
         except UnknownOutcomeError as error:
-            lost, looking = error, find_members
+            if lost is None and error.sent_at is not None:
+                # Before this attempt nothing was made: a wait for a slot or after a refusal does not count.
+                started = error.sent_at
+            lost, find = error, find_members
         except AlreadyShared as error:
             if lost is None:
                 raise
@@ -94,49 +117,69 @@ def _create_shares(
         except CbrError as error:
             if lost is None:
                 raise
-            # This try was refused, and yet an earlier one may have been carried out.
-            last = error
+            # This request was refused, but an earlier one may have succeeded.
+            refusal = error
         else:
-            last = CbrError(
-                f"backup {backup_id} was not shared with all of {', '.join(missing)}: the service took the call, but does "
-                f"not show them all. Check the projects' IDs, then run again{_ADOPTING}"
-            )
-        missing = [project for project in missing if project not in found]
+            _add_answered(session, members, result, started)
+            missing = [project for project in missing if project not in result]
+            refusal = CbrError(messages.not_all_shared(backup_id, missing))
         if not missing:
             return
         try:
-            there = looking(account, backup_id, missing)
+            found = find(session, backup_id, missing)
         except CbrError as error:
-            raise UnknownOutcomeError(
-                f"{lost or last}; looking whether it was carried out failed too: {error}. Run again{_ADOPTING}"
-            ) from error
-        if lost and not adopt:
-            elapsed = timedelta(seconds=client.timing.clock() - started)
-            _refuse_older(backup_id, there.values(), client.service_now() - elapsed - _SLACK, client.service_now())
-        if lost:
-            for member in there.values():
-                # Ours as far as can be told. A young one may yet be what another resource of this stack has had.
-                record_owner(member, adopted=True)
-        found.update(there)
-        if len(there) == len(missing):
+            raise UnknownOutcomeError(messages.cannot_look(str(lost or refusal), str(error))) from error
+        _add_found(session, found.values(), result, started)
+        if result.existing and not adopt:
             return
-        if last:
-            raise last
+        if len(found) == len(missing):
+            return
+        if refusal:
+            raise refusal
         if wait is not None:
             client.timing.sleep(wait)
-    raise CbrError(
-        f"{lost}; tried {len(waits) + 1} times, and the service shows no such share. Run again later{_ADOPTING}"
-    ) from lost
+    raise CbrError(messages.not_shown_after(str(lost), len(waits) + 1)) from lost
+
+
+def _add_answered(session: CloudSession, members: Iterable[Member], result: CreatedShares, started: float) -> None:
+    """Sort what a POST's response lists: it may contain shares that existed before."""
+    members = list(members)
+    newest = max((member.created_at for member in members), default=None)
+    sent = _service_time(session, started)
+    for member in members:
+        # Shares of one request are of one moment. Without another one to compare with, the gateway's clock must do.
+        is_old = (
+            newest is not None and newest - member.created_at > _SLACK
+        ) or member.created_at < sent - _ANSWER_SLACK
+        is_old = is_old or member.status == "rejected" or member.image_id is not None
+        (result.existing if is_old else result.created)[member.dest_project_id] = member
+
+
+def _add_found(session: CloudSession, members: Iterable[Member], result: CreatedShares, started: float) -> None:
+    """Sort what was found after a lost response: ours is what is not older than the first request."""
+    sent = _service_time(session, started)
+    for member in members:
+        if member.created_at < sent - _SLACK:
+            result.existing[member.dest_project_id] = member
+        else:
+            result.created[member.dest_project_id] = member
+            # It may also be what another resource of this stack had a moment ago.
+            record_owner(member, adopted=True)
+
+
+def _service_time(session: CloudSession, clock: float) -> datetime:
+    """Return the service's time at a moment of the client's clock."""
+    return session.client.service_now() - timedelta(seconds=session.client.timing.clock() - clock)
 
 
 def record_owner(member: Member, *, adopted: bool) -> None:
-    """Note that a share is a resource's from now on."""
+    """Record that a share is a resource's from now on."""
     pair = member.backup_id, member.dest_project_id
     ownership.write(pair, member.id, adopted=adopted or ownership.latest(pair) == (member.id, True))
 
 
 def managed_elsewhere(backup_id: str, project: str, share_id: object) -> bool:
-    """Tell whether a share of the state, with that ID, is another resource's of the same stack by now.
+    """Return whether a share of the state, with that ID, is another resource's of the same stack by now.
 
     The engine creates before it deletes: a resource that was renamed, or became one of another kind, has taken the share
     over by the time that its old form is deleted.
@@ -145,129 +188,244 @@ def managed_elsewhere(backup_id: str, project: str, share_id: object) -> bool:
     return adopted or taken_id != share_id
 
 
-def find_members(account: CloudSession, backup_id: str, projects: Sequence[str]) -> dict[str, Member]:
-    """Give those of the projects that are members now: by one GET."""
+def find_members(session: CloudSession, backup_id: str, projects: Sequence[str]) -> dict[str, Member]:
+    """Return those of the projects that are members now, by one GET."""
     try:
         if len(projects) == 1:
-            return {projects[0]: account.client.show_member(backup_id, projects[0])}
-        members = account.client.list_members(backup_id)
+            return {projects[0]: session.client.show_member(backup_id, projects[0])}
+        members = session.client.list_members(backup_id)
     except NotFound:
         return {}
     return {member.dest_project_id: member for member in members if member.dest_project_id in projects}
 
 
-def delete_shares(account: CloudSession, backup_id: str, projects: Iterable[str]) -> None:
-    """Take shares away side by side, by one DELETE each; what is gone already is a success.
-
-    Raises `CbrError`, after every other one was taken away, where one could not be; it names all that stay.
-    """
-
-    def one(project: str) -> CbrError | None:
-        try:
-            account.client.delete_member(backup_id, project)
-        except ImageRegistered as error:
-            return add_image_id(account, backup_id, project, error)
-        except CbrError as error:
-            return error
-        return None
-
-    running: dict[str, futures.Future[CbrError | None]] = {}
-    try:
-        for project in projects:
-            # Each in a copy of the caller's context, which knows how much time is left.
-            running[project] = _side_by_side.submit(contextvars.copy_context().run, one, project)
-        errors = {project: error for project, future in running.items() if (error := future.result())}
-    finally:
-        # A bug in one of them must not leave others on their way.
-        futures.wait(running.values())
-        account.changed(backup_id)
-    staying = [(project, error) for project, error in errors.items() if not isinstance(error, NotFound)]
-    if staying:
-        (_, first), *others = staying
-        if others:
-            names = ", ".join(project for project, _ in others)
-            raise CbrError(f"{first}. Neither were taken away the shares with {names}") from first
-        raise first
-
-
-def add_image_id(
-    account: CloudSession, backup_id: str, project: str, error: CbrError, known: str | None = None
-) -> CbrError:
-    """Name the image that holds a share, as the service tells it, or else as the state has `known` it."""
-    try:
-        image_id = account.client.show_member(backup_id, project).image_id or known
-    except CbrError:
-        image_id = known
-    return CbrError(f"{error}. The image is {image_id}" if image_id else str(error))
-
-
-def wait_for_members(account: CloudSession, backup_id: str, projects: Sequence[str]) -> dict[str, Member]:
-    """Give those of the projects that are members, after a wait for those that the service may not show yet."""
-    found = find_members(account, backup_id, projects)
-    for wait in _LOOKS:
+def wait_for_members(session: CloudSession, backup_id: str, projects: Sequence[str]) -> dict[str, Member]:
+    """Return those of the projects that are members, after a wait for those that the service may not show yet."""
+    found = find_members(session, backup_id, projects)
+    for wait in _WAITS:
         if len(found) == len(projects):
             break
-        account.client.timing.sleep(wait)
-        found = find_members(account, backup_id, projects)
+        session.client.timing.sleep(wait)
+        found = find_members(session, backup_id, projects)
     return found
 
 
-def find_recent_member(account: CloudSession, backup_id: str, project: str, created_at: object) -> Member | None:
-    """Look once more, for a while, for a member that was made so lately that the service may not show it yet."""
-    return find_recent(account, backup_id, {project: created_at}).get(project)
+def find_unlisted(
+    session: CloudSession, backup_id: str, created: Mapping[str, object], *, list_says_gone: bool = False
+) -> dict[str, Member]:
+    """Ask for each share that a list does not show by its own GET; `created` has their times of the state, by project.
 
-
-def find_recent(account: CloudSession, backup_id: str, created: Mapping[str, object]) -> dict[str, Member]:
-    """Do as `find_recent_member` for several projects at a time; `created` has the times of their shares."""
-    now = account.client.service_now()
+    What is not found may be too young to be visible, and is waited for. A backup that the list or a share's GET did not find
+    is asked for too. Raises `CbrError` if the responses contradict each other.
+    """
+    found: dict[str, Member] = {}
+    get_says_gone = False
+    for project, result in _side_by_side(
+        list(created), lambda project: _show_member(session, backup_id, project)
+    ).items():
+        if isinstance(result, NotFound):
+            get_says_gone = get_says_gone or not result.code.endswith("6705")
+        elif isinstance(result, CbrError):
+            raise result
+        else:
+            found[project] = result
+    if get_says_gone and found:
+        raise CbrError(messages.contradictory(backup_id))
+    if (get_says_gone or list_says_gone) and not found:
+        _confirm_backup_gone(session, backup_id)
+        return found
+    now = session.client.service_now()
     young = [
         project
         for project, created_at in created.items()
-        if (made := _instant_of(created_at)) is not None and now - made <= _YOUNG
+        if project not in found and (made := _to_datetime(created_at)) is not None and now - made <= _YOUNG
     ]
-    return wait_for_members(account, backup_id, young) if young else {}
+    if young:
+        found.update(wait_for_members(session, backup_id, young))
+    return found
 
 
-def _refuse_older(backup_id: str, members: Iterable[Member], oldest: datetime, now: datetime) -> None:
-    older = [member for member in members if member.created_at < oldest]
-    if older:
-        raise CbrError(already_shared(backup_id, older, now))
+def _show_member(session: CloudSession, backup_id: str, project: str) -> Member | CbrError:
+    try:
+        return session.client.show_member(backup_id, project)
+    except CbrError as error:
+        return error
 
 
-def log_drift(backup_id: str, project: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Tell the user what others changed of a share: the engine shows a refresh of outputs alone as no change."""
+def _confirm_backup_gone(session: CloudSession, backup_id: str) -> None:
+    """Raise `CbrError` if a backup exists that the calls about its members did not find."""
+    try:
+        session.client.show_backup(backup_id)
+    except (NotFound, NotAllowed):  # a user without the permission has at least two responses that say so
+        return
+    raise CbrError(messages.contradictory(backup_id))
+
+
+def delete_share(
+    session: CloudSession, backup_id: str, project: str, known: Mapping[str, Any], *, adopt: bool = False
+) -> CbrError | None:
+    """Delete one share, unless somebody made it again; return what prevented it. What is gone already is a success.
+
+    `known` has the state's outputs of the share. One list of the backup identifies all shares of a burst of deletes. With
+    `adopt`, or if the state has no share ID, whatever share the project has is deleted.
+    """
+    seen, share_id = None, known.get("share_id")
+    try:
+        if share_id and not adopt:
+            try:
+                seen = _identify(session, backup_id, project)
+            except CbrError as error:
+                return CbrError(messages.cannot_identify(backup_id, project, str(error)))
+            if seen and seen.id != share_id:
+                _log.warning(messages.share_not_deleted(backup_id, project, str(share_id), seen.id))
+                return None
+        return _delete_member(session, backup_id, project, seen, known)
+    finally:
+        session.changed(backup_id, project)
+
+
+def _identify(session: CloudSession, backup_id: str, project: str) -> Member | None:
+    """Return the share that a project has now; None if there is none, or none is visible yet."""
+    try:
+        listed = session.lists.identify(backup_id, project)
+    except (NotAllowed, NotFound):  # a user who may not list may be allowed to show
+        listed = None
+    try:
+        return listed or session.client.show_member(backup_id, project)
+    except NotFound:
+        return None
+
+
+def _delete_member(
+    session: CloudSession, backup_id: str, project: str, seen: Member | None, known: Mapping[str, Any]
+) -> CbrError | None:
+    try:
+        session.client.delete_member(backup_id, project)
+    except ImageRegistered as error:
+        return _with_image(session, backup_id, project, error, known)
+    except NotFound:
+        if seen is None:
+            return None
+        # It was there a moment ago: somebody was faster, a lost response was a success, or this one is wrong.
+        after = _show_member(session, backup_id, project)
+        if isinstance(after, CbrError) or after.id != seen.id:
+            return None
+        return UnknownOutcomeError(messages.still_there(backup_id, project))
+    except CbrError as error:
+        return error
+    return None
+
+
+def _with_image(
+    session: CloudSession, backup_id: str, project: str, error: CbrError, known: Mapping[str, Any]
+) -> CbrError:
+    """Return the error with the image that holds the share, as the service or else the state knows it."""
+    shown = _show_member(session, backup_id, project)
+    image_id = known.get("image_id") if isinstance(shown, CbrError) else shown.image_id
+    if not image_id:
+        return error
+    described = CbrError(messages.image_of_share(str(error), image_id))
+    described.__cause__ = error
+    return described
+
+
+def delete_shares(
+    session: CloudSession, backup_id: str, shares: Mapping[str, Mapping[str, Any]], *, adopt: bool = False
+) -> None:
+    """Delete shares side by side; `shares` has what the state knows of them, by their project's ID. See `delete_share`.
+
+    Raises `CbrError` after all of them, which names those that stay.
+    """
+    errors = _side_by_side(
+        list(shares), lambda project: delete_share(session, backup_id, project, shares[project], adopt=adopt)
+    )
+    failed = {project: error for project, error in errors.items() if error}
+    if failed:
+        (_, first), *others = failed.items()
+        if others:
+            raise CbrError(messages.also_not_deleted(str(first), [project for project, _ in others])) from first
+        raise first
+
+
+def delete_created(session: CloudSession, backup_id: str, created: Iterable[str]) -> None:
+    """Delete what the caller's own request has just made: its response is the proof. Raises as `delete_shares`."""
+    delete_shares(session, backup_id, {project: {} for project in created})
+
+
+def _side_by_side(projects: Sequence[str], call: Callable[[str], T]) -> dict[str, T]:
+    """Return the result of a call for each project; one alone runs here."""
+    if len(projects) == 1:
+        return {projects[0]: call(projects[0])}
+    running: dict[str, futures.Future[T]] = {}
+    try:
+        for project in projects:
+            # Each in a copy of the caller's context, which knows the caller's deadline.
+            running[project] = _workers.submit(contextvars.copy_context().run, call, project)
+        return {project: future.result() for project, future in running.items()}
+    finally:
+        # A bug in one of them must not leave others in flight.
+        futures.wait(running.values())
+
+
+def already_shared(session: CloudSession, backup_id: str, members: Iterable[Member]) -> str:
+    """Return the error for shares that existed before, with how to adopt them."""
+    return messages.already_shared(backup_id, describe_shares(members, session.client.service_now()))
+
+
+def describe_shares(members: Iterable[Member], now: datetime) -> list[str]:
+    """Return a description of each share, with its age."""
+    return [
+        messages.share(
+            member.dest_project_id, member.id, member.status, messages.age((now - member.created_at).total_seconds())
+        )
+        for member in members
+    ]
+
+
+def is_replaced(backup_id: str, project: str, known: Mapping[str, Any], member: Member) -> bool:
+    """Return whether somebody made a share again that the state knows by another ID, and warn of it."""
+    share_id = known.get("share_id")
+    if not share_id or share_id == member.id:
+        return False
+    _log.warning(messages.share_replaced(backup_id, project, str(share_id), member.id))
+    return True
+
+
+def log_drift(backup_id: str, project: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Warn of what others changed of a share; return whether the receiver took back what was accepted, or rejected."""
     changed = [name for name in _WATCHED if "status" in before and before.get(name) != now.get(name)]
     if changed:
-        drift = "; ".join(f"{name} is {now.get(name, 'none')}, not {before.get(name, 'none')}" for name in changed)
-        _log.warning("the share of backup %s with project %s has changed: %s", backup_id, project, drift)
+        changes = [(name, before.get(name, "none"), now.get(name, "none")) for name in changed]
+        _log.warning(messages.drift(backup_id, project, changes))
+    return "status" in changed and (now.get("status") == "rejected" or before.get("status") == "accepted")
 
 
 def share_outputs(member: Member, before: object = None) -> dict[str, Any]:
-    """Give a share's outputs; what it has not is left out. `before` are the outputs that a state has of it.
+    """Return a share's outputs, without those that it has not. `before` are the outputs that a state has of it.
 
-    Times are to the second: the service tells one instant in forms of different precision. Where it is the same, the state
-    keeps what it has.
+    Times are to the second: the service tells one instant in forms of different precision. The state keeps its own form of
+    the same instant.
     """
     olds = before if isinstance(before, dict) else {}
     outputs = {
         "share_id": member.id,
         "status": member.status,
-        "created_at": _text(member.created_at, olds.get("created_at")),
-        "updated_at": _text(member.updated_at, olds.get("updated_at")) if member.updated_at else None,
+        "created_at": _to_text(member.created_at, olds.get("created_at")),
+        "updated_at": _to_text(member.updated_at, olds.get("updated_at")) if member.updated_at else None,
         "vault_id": member.vault_id,
         "image_id": member.image_id,
     }
     return {name: value for name, value in outputs.items() if value is not None}
 
 
-def _text(value: datetime, before: object) -> str:
-    known = _instant_of(before)
-    same = known is not None and abs(known - value) < timedelta(seconds=1)
-    return str(before) if same else value.isoformat(timespec="seconds")
+def _to_text(value: datetime, before: object) -> str:
+    known = _to_datetime(before)
+    is_same = known is not None and abs(known - value) < timedelta(seconds=1)
+    return str(before) if is_same else value.isoformat(timespec="seconds")
 
 
-def _instant_of(text: object) -> datetime | None:
-    """Read a time of a state; None for one that is none, which no state of ours has."""
+def _to_datetime(text: object) -> datetime | None:
+    """Return a time of a state; None if it is none, which no state of ours has."""
     try:
         value = datetime.fromisoformat(text) if isinstance(text, str) else None
     except ValueError:

@@ -87,6 +87,7 @@ class BackupShare(BackupShareProperties, _CbrResource):
         *,
         exclusive: pulumi.Input[bool] | None = None,
         adopt_existing: pulumi.Input[bool] | None = None,
+        reshare_if_rejected: pulumi.Input[bool] | None = None,
         cloud: pulumi.Input[str] | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
@@ -99,6 +100,7 @@ class BackupShare(BackupShareProperties, _CbrResource):
                 "dest_project_ids": dest_project_ids,
                 "exclusive": exclusive,
                 "adopt_existing": adopt_existing,
+                "reshare_if_rejected": reshare_if_rejected,
                 "cloud": cloud,
                 **dict.fromkeys(BackupShareController.outputs),
             },

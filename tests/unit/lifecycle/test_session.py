@@ -66,7 +66,7 @@ def test_the_right_project_passes(source: str | None) -> None:
 
 def test_the_wrong_project_is_told() -> None:
     account = SessionPool(SETTINGS.get).of(None)
-    with pytest.raises(CbrError, match=f"the share was made from project {OWN[::-1]}, but .* signed in to {OWN}"):
+    with pytest.raises(CbrError, match=f"the share is of project {OWN[::-1]}, but .* signed in to {OWN}"):
         account.require_source_project(OWN[::-1])
 
 
@@ -75,6 +75,6 @@ def test_a_write_drops_the_lists_of_every_account(monkeypatch: pytest.MonkeyPatc
     owner = SessionPool(SETTINGS.get, Clock()).of(None)
     receiver = SessionPool({**SETTINGS, "projectId": OWN[::-1]}.get, Clock()).of(None)
     dropped: list[str] = []
-    monkeypatch.setattr(receiver.lists, "drop", dropped.append)
+    monkeypatch.setattr(receiver.lists, "drop", lambda backup_id, projects: dropped.append(backup_id))
     owner.changed("b")
     assert dropped == ["b"]

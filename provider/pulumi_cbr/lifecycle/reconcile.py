@@ -1,0 +1,266 @@
+"""Make the members of a backup what a set says: what should change is a pure function, and carrying it out is another."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pulumi_cbr import messages
+from pulumi_cbr.api.errors import AlreadyShared, CbrError, ServiceError
+from pulumi_cbr.api.models import MAX_MEMBERS
+from pulumi_cbr.lifecycle.shares import (
+    PartialFailure,
+    already_shared,
+    create_shares,
+    delete_created,
+    delete_shares,
+    describe_shares,
+    find_unlisted,
+    managed_elsewhere,
+    record_owner,
+    wait_for_members,
+)
+
+if TYPE_CHECKING:
+    from pulumi_cbr.api.models import Member
+    from pulumi_cbr.lifecycle.session import CloudSession
+
+_log = logging.getLogger("pulumi_cbr")
+
+#: The state's outputs of shares, by their project's ID.
+KnownShares = Mapping[str, Mapping[str, Any]]
+
+#: Once without looking, once with the list after a refusal, and once more for each project that appears meanwhile.
+_MAX_PLANS = 2 + MAX_MEMBERS
+
+
+@dataclass(frozen=True)
+class SetInputs:
+    """What a set declares. `adopt` includes the stack's own setting."""
+
+    backup_id: str
+    projects: tuple[str, ...]
+    exclusive: bool = False
+    adopt: bool = False
+    reshare: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The changes that a set needs. Projects are in the order of the inputs."""
+
+    #: Projects to share with, by one POST.
+    create: tuple[str, ...] = ()
+    #: Projects whose share exists and becomes the set's.
+    adopt: tuple[str, ...] = ()
+    #: Projects whose share exists and is somebody else's.
+    refuse: tuple[str, ...] = ()
+    #: Shares to delete, with what is known of them.
+    delete: KnownShares = field(default_factory=dict)
+    #: Shares of the state that somebody made again: they are left alone.
+    leave: tuple[str, ...] = ()
+    #: Whether shares are deleted before others are created.
+    delete_first: bool = False
+    #: How many members exist and stay.
+    staying: int = 0
+
+    @property
+    def exceeds_limit(self) -> bool:
+        """Whether there would be more members than a backup can have."""
+        return bool(self.create) and self.staying + len(self.create) > MAX_MEMBERS
+
+
+def plan_changes(inputs: SetInputs, own: KnownShares, current: Mapping[str, Member] | None) -> Plan:
+    """Return what has to change. `own` are the shares of the state; `current` all members, None if nobody has looked.
+
+    Without a look, the backup is taken to have the shares of the state and no others.
+    """
+    known = {project: _known(member) for project, member in current.items()} if current is not None else dict(own)
+    kept = {project for project in own if project in known and _is_same(own[project], known[project])}
+    wanted = list(dict.fromkeys(inputs.projects))
+    foreign = [project for project in wanted if project in known and project not in kept]
+    again = [
+        project
+        for project in wanted
+        if inputs.reshare and project in kept and known[project].get("status") == "rejected"
+    ]
+    create = tuple(project for project in wanted if project not in known or project in again)
+    others = [project for project in known if inputs.exclusive and project not in (*wanted, *own)]
+    remade = [project for project in own if project in known and project not in (*kept, *wanted)]
+    # A list may hide a share of the state: it is asked for by itself before it is deleted.
+    hidden = [project for project in own if project not in known and project not in wanted]
+    leaving = [*(project for project in own if project in kept and project not in wanted), *hidden, *again, *others]
+    if inputs.exclusive or inputs.adopt:
+        leaving, remade = [*leaving, *remade], []
+    delete = {project: known.get(project) or own[project] for project in sorted(leaving)}
+    has_image = any(share.get("image_id") for share in delete.values())
+    return Plan(
+        create=create,
+        adopt=tuple(foreign) if inputs.adopt else (),
+        refuse=() if inputs.adopt else tuple(foreign),
+        delete=delete,
+        leave=tuple(remade),
+        delete_first=bool(create and delete) and bool(again or has_image or len(known) + len(create) > MAX_MEMBERS),
+        staying=len(known.keys() - delete.keys()),
+    )
+
+
+def _known(member: Member) -> dict[str, Any]:
+    return {"share_id": member.id, "status": member.status, "image_id": member.image_id}
+
+
+def _is_same(known: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Return whether a share is still the one of the state; a state without its ID cannot tell."""
+    return known.get("share_id") in (None, now.get("share_id"))
+
+
+def apply_changes(session: CloudSession, inputs: SetInputs, own: KnownShares) -> dict[str, Member]:
+    """Make a backup's members what a set declares; return the shares that it learned of, by their project's ID.
+
+    New shares are made before others are deleted, so a refused request changes nothing, unless there is no room for both.
+    Raises `CbrError`; what its own requests made is deleted again by then.
+    """
+    current = read_members(session, inputs.backup_id, own, inputs.projects) if inputs.exclusive else None
+    for _ in range(_MAX_PLANS):
+        plan = plan_changes(inputs, own, current)
+        _check(session, inputs, plan, current)
+        try:
+            return _carry_out(session, inputs, plan, current or {}, own)
+        except _Refused as refused:
+            seen = _read_after(session, inputs, own, refused.error, plan.create)
+            if not _helps(inputs, refused.error, plan, plan_changes(inputs, own, seen)):
+                raise _explain(session, inputs, refused.error, plan, seen) from refused.error
+            current = seen
+    raise CbrError(messages.existing_share_hidden(f"sharing backup {inputs.backup_id} failed"))
+
+
+class _Refused(Exception):
+    """The service refused a create, and nothing was made."""
+
+    def __init__(self, error: ServiceError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+def _check(session: CloudSession, inputs: SetInputs, plan: Plan, current: Mapping[str, Member] | None) -> None:
+    if plan.refuse and current:
+        raise CbrError(already_shared(session, inputs.backup_id, [current[project] for project in plan.refuse]))
+    if plan.exceeds_limit:
+        raise CbrError(messages.too_many_members(inputs.backup_id, plan.staying, len(plan.create), MAX_MEMBERS))
+
+
+def _carry_out(
+    session: CloudSession, inputs: SetInputs, plan: Plan, current: Mapping[str, Member], own: KnownShares
+) -> dict[str, Member]:
+    backup_id = inputs.backup_id
+    for project in plan.leave:
+        _log.warning(messages.share_not_deleted(backup_id, project, str(own[project]["share_id"]), current[project].id))
+    elsewhere = managed_elsewhere_of(backup_id, {project: own[project] for project in plan.delete if project in own})
+    deleting = {project: share for project, share in plan.delete.items() if project not in elsewhere}
+    if plan.delete_first:
+        delete_shares(session, backup_id, deleting, adopt=inputs.adopt)
+    created: dict[str, Member] = {}
+    existing: dict[str, Member] = {project: current[project] for project in plan.adopt}
+    if plan.create:
+        try:
+            result = create_shares(session, backup_id, plan.create, adopt=inputs.adopt)
+        except PartialFailure as error:
+            raise roll_back(session, backup_id, error.created, error) from error
+        except ServiceError as error:
+            if error.status == 400 and not (plan.delete_first and deleting):
+                raise _Refused(error) from error
+            raise _after_deletes(plan, deleting, error) from error
+        except CbrError as error:
+            raise _after_deletes(plan, deleting, error) from error
+        created = result.created
+        existing.update(result.existing)
+    if not plan.delete_first and deleting:
+        try:
+            delete_shares(session, backup_id, deleting, adopt=inputs.adopt)
+        except CbrError as error:
+            raise roll_back(session, backup_id, created, error) from error
+    for project, member in (*created.items(), *existing.items()):
+        if project not in own or project in created:
+            record_owner(member, adopted=project in existing)
+    return {**current, **existing, **created}
+
+
+def _after_deletes(plan: Plan, deleted: Collection[str], error: CbrError) -> CbrError:
+    if not (plan.delete_first and deleted):
+        return error
+    return CbrError(messages.deleted_to_make_room(str(error), list(deleted)))
+
+
+def roll_back(session: CloudSession, backup_id: str, created: Mapping[str, Member], error: CbrError) -> CbrError:
+    """Delete what a failed change has made; return the error for the user."""
+    if not created:
+        return error
+    try:
+        delete_created(session, backup_id, created)
+    except CbrError as failed:
+        return CbrError(messages.not_rolled_back(str(error), list(created), str(failed)))
+    return CbrError(messages.rolled_back(str(error), list(created)))
+
+
+def _read_after(
+    session: CloudSession, inputs: SetInputs, own: KnownShares, refused: ServiceError, asked: Collection[str]
+) -> dict[str, Member]:
+    """Return all members after a refusal; a share that the service has just named is waited for."""
+    try:
+        seen = read_members(session, inputs.backup_id, own, inputs.projects)
+        if isinstance(refused, AlreadyShared) and not seen.keys() & set(asked):
+            seen.update(wait_for_members(session, inputs.backup_id, list(asked)))
+    except CbrError as error:
+        if isinstance(refused, AlreadyShared):
+            raise CbrError(messages.existing_share_unreadable(str(refused), str(error))) from error
+        raise refused from error
+    return seen
+
+
+def _helps(inputs: SetInputs, error: ServiceError, before: Plan, after: Plan) -> bool:
+    """Return whether what was seen after a refusal asks for another request, or explains the refusal."""
+    if isinstance(error, AlreadyShared):
+        return bool(after.refuse) or (bool(after.adopt) and len(after.create) < len(before.create))
+    if error.code.endswith("6701"):
+        return after.exceeds_limit or (after.delete_first and not before.delete_first)
+    return False
+
+
+def _explain(
+    session: CloudSession, inputs: SetInputs, error: ServiceError, plan: Plan, seen: Mapping[str, Member]
+) -> CbrError:
+    """Return the error of a refused request; shares that it may have made all the same are named and left alone."""
+    if isinstance(error, AlreadyShared):
+        return CbrError(messages.existing_share_hidden(str(error)))
+    there = [seen[project] for project in plan.create if project in seen]
+    if not there:
+        return error
+    described = describe_shares(there, session.client.service_now())
+    return CbrError(messages.refused_beside_shares(str(error), described))
+
+
+def read_members(
+    session: CloudSession, backup_id: str, own: KnownShares, projects: Collection[str]
+) -> dict[str, Member]:
+    """Return all members of a backup, by one list that is not older than this call.
+
+    A share of the state that the list does not show is asked for by itself, if it is among `projects`.
+    """
+    session.changed(backup_id)
+    members = dict(session.lists.of(backup_id))
+    missing = {
+        project: own[project].get("created_at") for project in own if project in projects and project not in members
+    }
+    if missing:
+        members.update(find_unlisted(session, backup_id, missing))
+    return members
+
+
+def managed_elsewhere_of(backup_id: str, shares: KnownShares) -> list[str]:
+    """Return the projects whose share another resource of the stack has taken over in this operation, and warn of them."""
+    kept = [project for project in shares if managed_elsewhere(backup_id, project, shares[project].get("share_id"))]
+    if kept:
+        _log.warning(messages.managed_elsewhere(backup_id, kept))
+    return kept
