@@ -72,29 +72,29 @@ SIGN_IN_FAULTS = {
 EXPECTED = """
                          create read delete accept look reject share list add remove unshare update
 reset before             ++e    ++e  ++e    ++e    ++e  ++e    ++e   ++e  ++e ++e    ++e     +++
-reset after              ++a    ++e  ++e    ++e    ++e  ++e    ++e   ++e  ++e ++e    ++e     +++
+reset after              ++a    ++e  ++e    ++e    ++e  ++e    ++a   ++e  ++a ++e    ++e     +++
 timeout before           ++e    ++e  ++e    ++e    ++e  ++e    ++e   ++e  ++e ++e    ++e     +++
-timeout after            ++a    ++e  ++e    ++e    ++e  ++e    ++e   ++e  ++e ++e    ++e     +++
+timeout after            ++a    ++e  ++e    ++e    ++e  ++e    ++a   ++e  ++a ++e    ++e     +++
 500 before               ++e    eee  eee    ++e    eee  ++e    ++e   eee  ++e eee    eee     +++
-500 after                ++a    eee  eee    ++e    eee  ++e    ++e   eee  ++e eee    eee     +++
+500 after                ++a    eee  eee    ++e    eee  ++e    ++a   eee  ++a eee    eee     +++
 502 before               ++e    ++e  ++e    ++e    ++e  ++e    ++e   ++e  ++e ++e    ++e     +++
-502 after                ++a    ++e  ++e    ++e    ++e  ++e    ++e   ++e  ++e ++e    ++e     +++
+502 after                ++a    ++e  ++e    ++e    ++e  ++e    ++a   ++e  ++a ++e    ++e     +++
 503 before               ++e    ++e  ++e    ++e    ++e  ++e    ++e   ++e  ++e ++e    ++e     +++
-503 after                ++a    ++e  ++e    ++e    ++e  ++e    ++e   ++e  ++e ++e    ++e     +++
+503 after                ++a    ++e  ++e    ++e    ++e  ++e    ++a   ++e  ++a ++e    ++e     +++
 504 before               ++e    ++e  ++e    ++e    ++e  ++e    ++e   ++e  ++e ++e    ++e     +++
-504 after                ++a    ++e  ++e    ++e    ++e  ++e    ++e   ++e  ++e ++e    ++e     +++
+504 after                ++a    ++e  ++e    ++e    ++e  ++e    ++a   ++e  ++a ++e    ++e     +++
 html 502 before          ++e    ++e  ++e    ++e    ++e  ++e    ++e   ++e  ++e ++e    ++e     +++
-html 502 after           ++a    ++e  ++e    ++e    ++e  ++e    ++e   ++e  ++e ++e    ++e     +++
+html 502 after           ++a    ++e  ++e    ++e    ++e  ++e    ++a   ++e  ++a ++e    ++e     +++
 html 200 before          ++e    eee  eee    ++e    eee  ++e    ++e   eee  ++e eee    eee     +++
-html 200 after           ++a    eee  eee    ++e    eee  ++e    ++e   eee  ++e eee    eee     +++
+html 200 after           ++a    eee  eee    ++e    eee  ++e    ++a   eee  ++a eee    eee     +++
 throttle 2 s             ++e    ++e  ++e    ++e    ++e  ++e    ++e   ++e  ++e ++e    ++e     +++
 throttle date            ++e    ++e  ++e    ++e    ++e  ++e    ++e   ++e  ++e ++e    ++e     +++
 throttle                 ++e    ++e  ++e    ++e    ++e  ++e    ++e   ++e  ++e ++e    ++e     +++
 throttle a day           eee    eee  eee    eee    eee  eee    eee   eee  eee eee    eee     +++
 slow                     +++    +++  +++    +++    +++  +++    +++   +++  +++ +++    +++     +++
-truncated                ++a    ++e  +++    ++e    ++e  ++e    ++e   ++e  ++e ++e    +++     +++
-malformed                ++a    eee  eee    ++e    eee  ++e    ++e   eee  ++e eee    eee     +++
-wrong shape              ++a    eee  +++    ++e    eee  ++e    ++e   eee  ++e ++e    +++     +++
+truncated                ++a    ++e  ++e    ++e    ++e  ++e    ++a   ++e  ++a ++e    ++e     +++
+malformed                ++a    eee  eee    ++e    eee  ++e    ++a   eee  ++a eee    eee     +++
+wrong shape              ++a    eee  ++e    ++e    eee  ++e    ++a   eee  ++a ++e    ++e     +++
 proxy 407                eee    eee  eee    eee    eee  eee    eee   eee  eee eee    eee     +++
 token expired            +ee    +ee  +ee    +ee    +ee  +ee    +ee   +ee  +ee -      -       +++
 sign-in: reset before    ++e    ++e  ++e    ++e    -    -      -     -    -   -      -       -

@@ -243,16 +243,23 @@ class Lives(RuleBasedStateMachine):
             assert errors or twice or len(set(self.stack.pairs())) == len(self.stack.pairs())
             assert errors or after <= {*self.stack.pairs(), *self.others, *self.told}
             assert errors or len(self.stack.pairs()) == len(self.stack.program)
-            self.others -= set(self.stack.pairs())
+            self.others -= self.ours()
             self.told -= set(self.stack.pairs())
+
+    def ours(self) -> set[tuple[str, str]]:
+        """Return the pairs whose share at the service is the one of the state."""
+        there = self.there()
+        outputs = [outputs for _, outputs in self.stack.state.values()]
+        pairs = {(str(each["backup_id"]), str(each["dest_project_id"])): each["share_id"] for each in outputs}
+        return {pair for pair, share_id in pairs.items() if pair in there and there[pair].id == share_id}
 
     @rule()
     def refresh(self) -> None:
         """Look; without an error, the state is as the service is."""
-        known = set(self.stack.pairs())
+        ours = self.ours()
         errors = self.stack.refresh()
         there = self.there()
-        assert not (known - set(self.stack.pairs())) & set(there)
+        assert ours <= set(self.stack.pairs())
         if not errors:
             for _, outputs in self.stack.state.values():
                 member = there[outputs["backup_id"], outputs["dest_project_id"]]
