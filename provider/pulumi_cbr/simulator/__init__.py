@@ -1,4 +1,4 @@
-"""A simulator of the service on loopback, for tests and trials: identity and the members API of CBR.
+"""A simulator of the identity service and of CBR, on loopback, for tests and trials.
 
     from pulumi_cbr.simulator import Simulator
 

@@ -1,4 +1,4 @@
-"""``python -m pulumi_cbr.simulator``: see `pulumi_cbr.simulator.cli`."""
+"""The program ``python -m pulumi_cbr.simulator``; see `pulumi_cbr.simulator.cli`."""
 
 import sys
 

@@ -1,6 +1,7 @@
-"""Actions: methods of `Simulator` that are also routes (``POST /_simulator/<name>``) and commands.
+"""Actions: methods of `Simulator` that are also admin routes and commands.
 
-The method is the declaration: its parameters and the first line of its docstring are those of the route and the command.
+The route is ``POST /_simulator/<name>``. The method is the declaration: its parameters and the first line of its
+docstring are those of the route and the command.
 """
 
 from __future__ import annotations
@@ -49,7 +50,10 @@ class Action:
     result: str | None
 
     def run(self, simulator: object, wanted: dict[str, Any]) -> dict[str, Any]:
-        """Run the action with the values of a JSON object and return its result as one. Raises ValueError."""
+        """Run the action with the values of a JSON object and return its result as one.
+
+        Raises ValueError for a value of the wrong type.
+        """
         values = {parameter.name: parameter.check(wanted.get(parameter.name)) for parameter in self.parameters}
         result = getattr(simulator, self.name)(**values)
         if is_dataclass(result) and not isinstance(result, type):

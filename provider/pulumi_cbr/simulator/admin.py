@@ -1,7 +1,7 @@
-"""The admin routes under ``/_simulator``, by which other processes look at a running simulator and change it.
+"""The admin routes, by which other processes read and change a running simulator.
 
-They are no part of the service. They respond with JSON, and refuse what a browser sends for a page of another site. A
-request with a nonce gets a response that proves which simulator answers.
+They are under ``/_simulator`` and no part of the service. They respond with JSON, and refuse what a browser sends for a
+page of another site. A request with a nonce gets a response that proves which simulator answers.
 """
 
 from __future__ import annotations

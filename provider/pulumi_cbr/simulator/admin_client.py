@@ -108,7 +108,7 @@ class AdminClient:
 
 
 def find_simulator(url: str | None = None) -> AdminClient:
-    """Return a client of the simulator at a URL, or of the announced one that was started last.
+    """Return a client of the simulator at a URL, or of the latest one that is announced.
 
     An announced simulator must prove its secret, also if its URL was given. Raises `AdminError`.
     """

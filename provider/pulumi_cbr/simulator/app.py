@@ -67,18 +67,17 @@ class _EarlyResponse(Exception):
 
 
 def create_app(state: State, identity: Identity, base_url: Callable[[], str]) -> Flask:
-    """Return the application. ``base_url`` returns the URL at which it is served, for the catalog."""
+    """Return the application; ``base_url`` returns its URL, for the catalog."""
     app = Flask("pulumi_cbr.simulator")
     # The service does not redirect a path with an extra slash.
     app.url_map.merge_slashes = False
     app.url_map.strict_slashes = False
     app.json.sort_keys = False  # type: ignore[attr-defined]
-    app.register_error_handler(
-        Refused, lambda refused: _respond(refused.status, {"error_code": refused.code, "error_msg": refused.message})
-    )
+    app.register_error_handler(Refused, _respond_refused)
     app.register_error_handler(_EarlyResponse, lambda early: _respond(early.status, early.body))
     app.register_error_handler(SignInRefused, _respond_sign_in_refused)
     app.register_error_handler(HTTPException, _respond_no_route)
+    _add_versions(app, base_url)
     _add_identity(app, state, identity, base_url)
     access = _Access(state, identity)
     _add_members(app, state, access)
@@ -91,17 +90,12 @@ def create_app(state: State, identity: Identity, base_url: Callable[[], str]) ->
 # Identity
 
 
-def _add_identity(app: Flask, state: State, identity: Identity, base_url: Callable[[], str]) -> None:
+def _add_versions(app: Flask, base_url: Callable[[], str]) -> None:
     def version() -> dict[str, Any]:
         links = [{"rel": "self", "href": f"{base_url()}/v3/"}]
         types = [{"base": "application/json", "type": "application/vnd.openstack.identity-v3+json"}]
-        stamp = "2020-04-07T00:00:00Z"
-        return {"id": "v3.14", "status": "stable", "updated": stamp, "links": links, "media-types": types}
-
-    def with_token(status: int, token: Token) -> Response:
-        response = _respond(status, identity.describe(token, base_url()))
-        response.headers["X-Subject-Token"] = token.text
-        return response
+        updated = "2020-04-07T00:00:00Z"
+        return {"id": "v3.14", "status": "stable", "updated": updated, "links": links, "media-types": types}
 
     @app.get("/")
     def versions() -> Response:
@@ -110,6 +104,13 @@ def _add_identity(app: Flask, state: State, identity: Identity, base_url: Callab
     @app.get("/v3")
     def version_three() -> Response:
         return _respond(200, {"version": version()})
+
+
+def _add_identity(app: Flask, state: State, identity: Identity, base_url: Callable[[], str]) -> None:
+    def with_token(status: int, token: Token) -> Response:
+        response = _respond(status, identity.describe(token, base_url()))
+        response.headers["X-Subject-Token"] = token.text
+        return response
 
     @app.post("/v3/auth/tokens")
     def sign_in() -> Response:
@@ -138,23 +139,22 @@ def _add_identity(app: Flask, state: State, identity: Identity, base_url: Callab
     @app.get("/v3/auth/projects")
     def own_projects() -> Response:
         account, _project = _authenticate(state, identity)
-        return _respond(
-            200, {"projects": identity.projects(account), "links": {"self": f"{base_url()}/v3/auth/projects"}}
-        )
+        links = {"self": f"{base_url()}/v3/auth/projects"}
+        return _respond(200, {"projects": identity.projects(account), "links": links})
 
 
 # CBR
 
 
 class _Access:
-    """Checks who calls the CBR API and whether they may."""
+    """The checks before every call of the CBR API: path, credentials, project and permission."""
 
     def __init__(self, state: State, identity: Identity) -> None:
         self._state = state
         self._identity = identity
 
     def check(self, action: str, project_id: str, uuid: str | None = None, member_id: str | None = None) -> None:
-        """Raise the response to a malformed path, missing credentials, another's project or a missing permission."""
+        """Raise the response of the first check that fails."""
         is_well_formed = (
             _PROJECT_ID.fullmatch(project_id)
             and (uuid is None or _UUID.fullmatch(uuid))
@@ -290,24 +290,24 @@ def _authenticate(state: State, identity: Identity) -> tuple[Account, str | None
         try:
             account = check_signature(state.accounts, request.method, target, headers, request.get_data(), state.now())
         except SignatureRefused as refused:
-            raise _EarlyResponse(
-                401, _gateway_error(_NOT_SIGNED_IN, f"Incorrect IAM authentication information: {refused}")
-            ) from None
+            raise _bad_credentials(refused) from None
         return account, account.project_id
     try:
         token = identity.check(request.headers.get("X-Auth-Token"))
     except SignInRefused as refused:
-        raise _EarlyResponse(
-            401, _gateway_error(_NOT_SIGNED_IN, f"Incorrect IAM authentication information: {refused}")
-        ) from None
+        raise _bad_credentials(refused) from None
     return token.account, token.project_id
+
+
+def _bad_credentials(refused: Exception) -> _EarlyResponse:
+    return _EarlyResponse(401, _gateway_error(_NOT_SIGNED_IN, f"Incorrect IAM authentication information: {refused}"))
 
 
 # Bodies
 
 
 def json_body() -> object:
-    """Return the JSON body whatever its declared type, None if it is malformed or nested too deep."""
+    """Return the JSON body of any content type, None if it is malformed or nested too deep."""
     try:
         return request.get_json(force=True, silent=True)
     except RecursionError:
@@ -315,7 +315,7 @@ def json_body() -> object:
 
 
 def _read_object(message: str) -> dict[str, Any]:
-    """Return the JSON object in the body. Raises `Refused` with 9900 and the message for any other body."""
+    """Return the JSON object in the body, or raise `Refused` with 9900 and the message."""
     body = json_body()
     if not isinstance(body, dict):
         raise Refused(9900, message)

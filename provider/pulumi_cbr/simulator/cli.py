@@ -1,4 +1,4 @@
-"""The command line: ``serve`` runs a simulator, the other commands look at a running one and change it.
+"""The command line: ``serve`` runs a simulator, other commands read and change it.
 
     python -m pulumi_cbr.simulator serve --port 0 --state shares.json
     eval "$(python -m pulumi_cbr.simulator env)"
@@ -9,7 +9,6 @@ Exit codes: 0 for success, 1 for a failure (one line on standard error has the r
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shlex
 import signal
@@ -25,6 +24,7 @@ from pulumi_cbr.simulator.admin_client import AdminError, find_simulator
 from pulumi_cbr.simulator.faults import FORM_HELP
 from pulumi_cbr.simulator.models import DISK, SERVER
 from pulumi_cbr.simulator.options import Options
+from pulumi_cbr.simulator.output import clean, print_json, print_table, wants_json
 from pulumi_cbr.simulator.registry import announce
 from pulumi_cbr.simulator.server import Simulator
 from pulumi_cbr.stdout import forget_stdout
@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code: int = options.run(options)
         sys.stdout.flush()
     except AdminError as failed:
-        print(f"cbr simulator: {_clean(str(failed))}", file=sys.stderr)
+        print(f"cbr simulator: {clean(str(failed))}", file=sys.stderr)
         return 1
     except BrokenPipeError:
         forget_stdout()
@@ -222,7 +222,7 @@ def _env(options: argparse.Namespace) -> int:
 
 
 def _bypass_proxies() -> Iterator[tuple[str, str]]:
-    """Yield the variables that keep calls to this machine away from the shell's proxy, if it has one."""
+    """Yield the variables that exclude this machine from the shell's proxy, if it has one."""
     if any(os.environ.get(name) for name in _PROXIES):
         present = next((hosts for name in _NO_PROXIES if (hosts := os.environ.get(name))), "")
         is_covered = {"*", "127.0.0.1"} & {host.strip() for host in present.split(",")}
@@ -252,30 +252,30 @@ def _act(options: argparse.Namespace, action: Action) -> int:
     for name in _RESOURCES.keys() & wanted.keys():
         wanted[name] = ids.get(wanted[name], wanted[name])
     result = simulator.send("POST", f"/{action.name}", wanted)
-    if _wants_json(options):
-        _print_json(result)
+    if wants_json(options.json):
+        print_json(result)
     elif "dest_project_id" in result:
         _print_members([result], _names(status))
     else:
         lines = [f"{name}: {value}" for name, value in result.items()] or [f"{action.name}: done"]
-        print(*map(_clean, lines), sep="\n")
+        print(*map(clean, lines), sep="\n")
     return 0
 
 
 def _list(options: argparse.Namespace) -> int:
     status = find_simulator(options.url).read_status()
-    if _wants_json(options):
-        _print_json(status)
+    if wants_json(options.json):
+        print_json(status)
         return 0
     backups = status["backups"]
     rows = [[b["id"], b["name"], b["status"], _object(b["resource_type"]), str(len(b["members"]))] for b in backups]
-    _print_table("Backups", ["ID", "Name", "Status", "Of", "Members"], rows)
+    print_table("Backups", ["ID", "Name", "Status", "Of", "Members"], rows)
     names = _names(status)
     _print_members([member for backup in backups for member in backup["members"]], names)
     projects = [[project, names.get(project, "")] for project in status["projects"]]
-    _print_table("Projects to share with", ["ID", "Name"], projects)
+    print_table("Projects to share with", ["ID", "Name"], projects)
     vaults = [[vault["id"], vault["name"], vault["object_type"], vault["status"]] for vault in status["vaults"]]
-    _print_table("The receiver's vaults", ["ID", "Name", "For", "Status"], vaults)
+    print_table("The receiver's vaults", ["ID", "Name", "For", "Status"], vaults)
     return 0
 
 
@@ -286,11 +286,11 @@ def _faults(options: argparse.Namespace) -> int:
     for line in options.lines:
         simulator.send("POST", "/faults", {"script": line})
     active = simulator.send("GET", "/faults")
-    if _wants_json(options):
-        _print_json(active)
+    if wants_json(options.json):
+        print_json(active)
         return 0
     rows = [[fault["kind"], fault["method"], fault["path"], _when(fault)] for fault in active["faults"]]
-    _print_table("Faults", ["What", "Method", "Path", "When"], rows)
+    print_table("Faults", ["What", "Method", "Path", "When"], rows)
     return 0
 
 
@@ -313,18 +313,6 @@ def _names(status: Mapping[str, Any]) -> dict[str, str]:
     return {**named, status["receiver"]: "receiver"}
 
 
-# Output
-
-
-def _wants_json(options: argparse.Namespace) -> bool:
-    """Return whether to print JSON: if it is asked for, or if standard output is no terminal."""
-    return bool(options.json) or not sys.stdout.isatty()
-
-
-def _print_json(document: Mapping[str, Any]) -> None:
-    print(json.dumps(document, indent=2))
-
-
 def _print_members(members: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> None:
     rows = [
         [
@@ -335,33 +323,7 @@ def _print_members(members: Sequence[Mapping[str, Any]], names: Mapping[str, str
         ]
         for member in members
     ]
-    _print_table("Members", ["Backup", "Project", "Status", "Vault"], rows)
-
-
-def _print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    try:
-        from rich.box import SIMPLE_HEAD
-        from rich.console import Console
-        from rich.table import Table
-        from rich.text import Text
-    except ImportError as error:
-        raise AdminError("tables need rich: install pulumi-cbr[simulator], or use --json") from error
-    if not rows:
-        print(f"{title}: none")
-        return
-    # Narrow enough for an ID in one piece on a terminal of 80 columns.
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        # Bare text would be read as markup, and a path may have brackets.
-        table.add_row(*(Text(_clean(cell)) for cell in row))
-    Console().print(table)
-
-
-def _clean(text: str) -> str:
-    """Return text without characters that a terminal obeys."""
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+    print_table("Members", ["Backup", "Project", "Status", "Vault"], rows)
 
 
 def _to_flag(name: str) -> str:

@@ -1,4 +1,4 @@
-"""The documented error codes of the service, with HTTP status and text, and the exception for them.
+"""The documented error codes of the service, and the exception for them.
 
 Source: the public API references of CBR (shared list of error codes, "BackupService.*").
 """

@@ -192,7 +192,10 @@ _RESPONSES: dict[str, Callable[[Fault, Exchange], HttpResponse | Disconnect]] = 
 
 
 def _edit_entries(exchange: Exchange, change: Callable[[dict[str, Any], str], object], fault: Fault) -> HttpResponse:
-    """Return the right response with a change of each backup or member; one without the field is only given a value."""
+    """Return the right response with a change of each backup or member.
+
+    An entry without the field stays as it is, unless the field gets a value.
+    """
     name = fault.field or ""
 
     def edit(document: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
-"""Faults: which requests fail and how, in Python, as a line of a script or as JSON (``POST /_simulator/faults``).
+"""Faults: which requests fail, and how.
 
-This module decides which fault a request meets; `fault_responses` carries it out.
+A fault comes from Python, from a line of a script, or as JSON (``POST /_simulator/faults``). This module decides which
+fault a request meets; `fault_responses` carries it out.
 """
 
 from __future__ import annotations
@@ -124,7 +125,10 @@ class Fault:
 
 
 class Faults:
-    """The active faults, in the order they were added: each counts a request, and the first one due decides."""
+    """The active faults, in the order they were added.
+
+    Each of them counts a request. The request meets the first one that is due.
+    """
 
     def __init__(self, seed: int = 1) -> None:
         self._lock = threading.Lock()

@@ -174,7 +174,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._write(response)
 
     def _hold(self, until: float) -> None:
-        """Read without a response until the time, or until the client or `stop` closes the connection."""
+        """Read without a response until the time, or until the connection is closed."""
         while (left := until - time.monotonic()) > 0:
             self.connection.settimeout(left)
             if not self.connection.recv(65536):
@@ -206,7 +206,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.rfile.readline(100)
 
     def _read(self, size: int) -> bytes:
-        """Read so many bytes. Raises ConnectionError if the client sends fewer: half a request has no effect."""
+        """Read so many bytes. Raises ConnectionError if the client sends fewer."""
         read = self.rfile.read(size)
         if len(read) < size:
             raise ConnectionError("the request ends within its body")

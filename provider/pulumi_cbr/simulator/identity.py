@@ -40,7 +40,10 @@ class SignInRefused(Exception):
 
 @dataclass(frozen=True)
 class Token:
-    """A token. Times are in epoch seconds; one without ``project_id`` is for the identity service only."""
+    """A token, with times in epoch seconds.
+
+    A token without ``project_id`` is for the identity service only.
+    """
 
     text: str
     account: Account
@@ -90,7 +93,10 @@ class Identity:
         return self._issue(account, methods, self._find_scope(account, auth.get("scope")), until)
 
     def check(self, text: str | None) -> Token:
-        """Return a token by its text. Raises `SignInRefused` if it is missing, unknown, revoked or expired."""
+        """Return a token by its text.
+
+        Raises `SignInRefused` if it is missing, unknown, revoked or expired.
+        """
         if not text:
             raise SignInRefused(401, "x-auth-token not found")
         with self._lock:

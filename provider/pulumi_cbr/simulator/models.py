@@ -1,4 +1,4 @@
-"""The records of the simulated service: accounts, backups, vaults, share members and calls.
+"""The records of the simulator: accounts, backups, vaults, share members and calls.
 
 A record never changes. A change replaces it by a new one, so a record in hand is a snapshot.
 """
@@ -90,7 +90,7 @@ class Vault:
 
 @dataclass(frozen=True)
 class MemberRecord:
-    """One project that one backup is shared with. Times are in epoch seconds; None is left out of responses."""
+    """A project that a backup is shared with. Times are in epoch seconds."""
 
     id: str
     backup_id: str

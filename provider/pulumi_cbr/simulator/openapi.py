@@ -1,4 +1,4 @@
-"""The members API as an OpenAPI 3 description (``openapi.json`` beside this file), served at ``/openapi.json``."""
+"""The OpenAPI 3 description of the CBR API, which is in ``openapi.json``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["openapi_document"]
 
 
 def openapi_document(base_url: str) -> dict[str, Any]:
-    """Give the description, with the server that it is asked from."""
+    """Return the description with the URL of the server."""
     text = files(__package__).joinpath("openapi.json").read_text(encoding="utf-8")
     document: dict[str, Any] = json.loads(text)
     return {**document, "servers": [{"url": base_url}]}

@@ -21,13 +21,16 @@ INTERFACES = ("public", "internal", "admin")
 
 
 def describe(help: str, *, flag: str | None = None, metavar: str | None = None) -> dict[str, str | None]:
-    """Return the metadata of an option; its flag follows from the field's name if None, and it has none if empty."""
+    """Return the metadata of an option.
+
+    Without ``flag`` the flag follows from the name of the field; an option with an empty one has no flag.
+    """
     return {"help": help, "flag": flag, "metavar": metavar}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Switches:
-    """In which ways the simulated service differs from the plain one. The clouds differ in all of these."""
+    """The ways in which the simulated service can differ, as the clouds do."""
 
     bare_add_answer: bool = field(
         default=False, metadata=describe("answer an add with one bare member object, the other documented shape")
@@ -110,7 +113,7 @@ class Options(Switches):
 def with_arguments_of(
     options: Callable[P, Options],
 ) -> Callable[[Callable[..., None]], Callable[Concatenate[Any, P], None]]:
-    """Give an initializer the signature of the options, and a list of them as its documentation."""
+    """Set the signature of an initializer to the options, and list them in its docstring."""
 
     def decorate(initializer: Callable[..., None]) -> Callable[Concatenate[Any, P], None]:
         own = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)

@@ -1,4 +1,4 @@
-"""Filters, order and pages of lists, by the query parameters that all lists of the service have."""
+"""Filters, order and pages of lists, by their query parameters."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def filter_equal(entries: Iterable[T], query: Mapping[str, str], names: Sequence
 
 
 def sort(entries: Iterable[T], wanted: str | None, names: Sequence[str], read: Read[T]) -> list[T]:
-    """Return the entries sorted by ``<field>[:asc|:desc],...``, descending if no direction is given.
+    """Return the entries sorted by ``<field>[:asc|:desc],...``.
 
-    Raises `Refused` with 9900.
+    The default direction is descending. Raises `Refused` with 9900.
     """
     result = list(entries)
     if not wanted:

@@ -1,4 +1,4 @@
-"""What a new simulator holds: two accounts, 16 projects, the owner's backups and the receiver's vaults."""
+"""The contents of a new simulator: accounts, projects, backups, vaults and shares."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ _VAULTS = (
 
 
 def populate(seed: int, switches: Switches, region: str, now: float) -> Contents:
-    """Return the contents that follow from a seed; backups and shares were made in the hours before ``now``."""
+    """Return the contents that follow from a seed.
+
+    Backups and shares were made in the time before ``now``, in epoch seconds.
+    """
     ids = Identifiers(seed)
     contents = Contents(seed)
     contents.accounts = {role: _make_account(ids, role, region) for role in ("owner", "receiver")}
@@ -73,7 +76,7 @@ def _make_backup(ids: Identifiers, number: int, owner: str, created_at: float) -
 
 
 def _add_shares(ids: Identifiers, contents: Contents, shares: int, now: float) -> None:
-    """Share the backups in turn, each round with the next project; the statuses take turns too."""
+    """Share the backups in turn, each round with the next project, in alternating statuses."""
     backups = list(contents.backups)
     if shares > MEMBER_LIMIT * len(backups):
         raise ValueError(f"{len(backups)} backups can have {MEMBER_LIMIT * len(backups)} shares, not {shares}")

@@ -1,4 +1,4 @@
-"""Announcements: one small file for each simulator that ``serve`` runs, by which the other commands find it.
+"""Announcements: files by which commands find the simulators that ``serve`` runs.
 
 An announcement holds the URL and a random secret, in a folder that only this user can read. A file may outlive its
 simulator and another program may take the port. So a simulator proves with each response that it knows the secret: see
@@ -39,9 +39,10 @@ _SUFFIX = ".json"
 
 @dataclass(frozen=True)
 class Announcement:
-    """A simulator that was announced: its URL, the secret it proves to know, and when it was started."""
+    """An announced simulator."""
 
     url: str
+    #: The simulator proves that it knows this.
     secret: bytes
     pid: int
     started: float
@@ -50,7 +51,10 @@ class Announcement:
 
 
 def sign_response(secret: bytes, nonce: str, method: str, target: str, status: int, body: bytes) -> str:
-    """Return the signature of a response: HMAC-SHA256 in hex over the nonce, the request and the response."""
+    """Return the signature of a response, in hex.
+
+    It is the HMAC-SHA256 of the nonce, the request and the response.
+    """
     head = json.dumps([nonce, method, target, status]).encode()
     return hmac.new(secret, head + b"\n" + body, hashlib.sha256).hexdigest()
 
@@ -75,7 +79,10 @@ def announce(url: str, secret: bytes) -> Iterator[None]:
 
 
 def read_announcements() -> list[Announcement]:
-    """Return the announcements of processes that live, the latest first. Raises OSError for an unusable folder."""
+    """Return the announcements of processes that live, the latest first.
+
+    Raises OSError if the folder cannot be used.
+    """
     with _open_folder() as folder:
         return sorted(_read_all(folder), key=lambda found: found.started, reverse=True)
 
@@ -91,7 +98,7 @@ def _open_folder() -> PrivateFolder:
 
 
 def _read_all(folder: PrivateFolder) -> list[Announcement]:
-    """Return the announcements; remove those of dead processes and pass over files that are none."""
+    """Return the valid announcements, and remove those of dead processes."""
     found: list[Announcement] = []
     for name in folder.names():
         if not name.endswith(_SUFFIX):

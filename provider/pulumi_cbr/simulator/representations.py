@@ -46,7 +46,7 @@ def represent_member(record: MemberRecord, format_time: Callable[[float], str]) 
 
 
 def read_backup_field(backup: Backup, name: str) -> Any:
-    """Return what `represent_backup` has in a field that lists are filtered or sorted by, times as numbers."""
+    """Return the value that lists are filtered or sorted by; times are numbers."""
     if name in ("updated_at", "protected_at"):
         return backup.created_at
     if name == "checkpoint_id":

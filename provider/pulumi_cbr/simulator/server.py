@@ -1,4 +1,4 @@
-"""`Simulator`: the simulated service on loopback, with everything that a test looks at or changes."""
+"""The class `Simulator`: the simulated service on loopback, for tests to read and change."""
 
 from __future__ import annotations
 
@@ -106,7 +106,10 @@ class Simulator:
             lock.release()
 
     def restart(self) -> None:
-        """Stop and start on the same port with the same state: connections are lost, shares and tokens are not."""
+        """Stop and start on the same port with the same state.
+
+        Connections are lost; shares and tokens are not.
+        """
         self.stop()
         self.start()
 
@@ -120,7 +123,7 @@ class Simulator:
 
     @property
     def url(self) -> str:
-        """The base URL: identity is at ``<url>/v3``, the members API at ``<url>/v3/<project ID>/backups``."""
+        """The base URL; identity is at ``<url>/v3`` and CBR at ``<url>/v3/<project ID>``."""
         if self._port == 0:
             raise RuntimeError("the simulator has no address before it is started")
         return f"http://127.0.0.1:{self._port}"
@@ -170,7 +173,10 @@ class Simulator:
         }
 
     def access_key_env(self, role: str = "owner", *, temporary: bool = False) -> dict[str, str]:
-        """Return the ``HW_*`` variables that sign a role's requests, and the endpoint; temporary keys have a token."""
+        """Return the variables that sign a role's requests with an access key.
+
+        Those are ``HW_*`` and the endpoint; temporary keys have a security token too.
+        """
         account = self.state.account(role)
         env = {
             "HW_ACCESS_KEY": account.temporary_access_key if temporary else account.access_key,
@@ -183,7 +189,7 @@ class Simulator:
 
     @property
     def agency(self) -> str:
-        """Name of the agency by which each account lets the other act for it (method ``assume_role``)."""
+        """Name of the agency by which each account lets the other act for it."""
         return AGENCY
 
     # Calls
@@ -200,7 +206,7 @@ class Simulator:
             self._calls.clear()
 
     def count(self, method: str, path: str = "") -> int:
-        """Count the calls of a method (``*``: any) whose path has a match of the regular expression."""
+        """Count the calls of a method (``*``: any) whose path matches a regular expression."""
         return sum(1 for call in self.calls if method in ("*", call.method) and re.search(path, call.path))
 
     # Actions

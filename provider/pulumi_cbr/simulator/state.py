@@ -1,4 +1,4 @@
-"""The rules of the simulated service: who may share which backup with whom, and what is refused.
+"""The rules of the simulated service: who may share which backup with whom.
 
 Nothing here knows HTTP. The rules are those of the public API references; `Refused` has the documented error code.
 Every method may be called from any thread. With a state file, each change is written before it is answered. Denied
@@ -65,7 +65,7 @@ class State:
         self.load()
 
     def load(self) -> None:
-        """Read the state file if there is one, and count a run. Raises ValueError for a broken file."""
+        """Read the state file if it exists, and count a run. Raises ValueError."""
         with self.lock:
             if self._file is not None and self._file.exists():
                 self._contents = read_state_file(self._file)
@@ -105,7 +105,7 @@ class State:
             return list(self._contents.vaults.values())
 
     def account(self, role: str) -> Account:
-        """Return the account of a role, ``owner`` or ``receiver``. Raises ValueError for any other."""
+        """Return the account of a role: ``owner`` or ``receiver``. Raises ValueError."""
         with self.lock:
             accounts = self._contents.accounts
             if role not in accounts:
@@ -154,23 +154,16 @@ class State:
         """
         with self._change():
             backup = self._own_backup(project_id, backup_id)
-            if not isinstance(wanted, list) or not all(isinstance(entry, str) for entry in wanted):
-                raise Refused(9900, "members must be a list of project IDs.")
-            if not 1 <= len(wanted) <= MEMBER_LIMIT:
-                raise Refused(9900, f"members must have 1 to {MEMBER_LIMIT} entries.")
+            projects = _read_projects(wanted)
             self._check_shareable(backup)
-            for number, entry in enumerate(wanted):
-                if not _PROJECT_ID.fullmatch(entry) or entry == project_id or entry not in self._contents.projects:
-                    raise Refused(6704, f"Project: {entry[:64]}.")
-                if entry in wanted[:number]:
-                    raise Refused(6714, f"Project: {entry}.")
+            self._check_projects(project_id, projects)
             present = self.members(backup_id)
-            for entry in wanted:
-                if entry in present:
-                    raise Refused(6703, f"Project: {entry}.")
-            if len(present) + len(wanted) > MEMBER_LIMIT:
+            for project in projects:
+                if project in present:
+                    raise Refused(6703, f"Project: {project}.")
+            if len(present) + len(projects) > MEMBER_LIMIT:
                 raise Refused(6701, f"Shared with {len(present)} projects already; at most {MEMBER_LIMIT}.")
-            return [self._add_member(backup_id, entry) for entry in wanted]
+            return [self._add_member(backup_id, project) for project in projects]
 
     def list_members(self, project_id: str, backup_id: str) -> list[MemberRecord]:
         """Return the members that the owner sees, oldest first, and count a read of each.
@@ -183,7 +176,10 @@ class State:
             return [seen for record in members if (seen := self._count_read(record)) is not None]
 
     def show_member(self, project_id: str, backup_id: str, member_id: str) -> MemberRecord:
-        """Return one member to the owner, or to its own project. Raises `Refused` with 6200 or 6705."""
+        """Return one member to the owner, or to its own project.
+
+        Raises `Refused` with 6200 or 6705.
+        """
         with self._change():
             record = self.members(backup_id).get(member_id)
             if record is not None and member_id == project_id and self.switches.receiver_sees_member:
@@ -221,7 +217,10 @@ class State:
             return self._set_status(record, status, vault_id)
 
     def delete_member(self, project_id: str, backup_id: str, member_id: str) -> None:
-        """Delete a share as the owner. Raises `Refused` with 6200, 6705, or 6710 (an image was made of it)."""
+        """Delete a share as the owner.
+
+        Raises `Refused` with 6200, 6705, or 6710 (an image was made of it).
+        """
         with self._change():
             self._own_backup(project_id, backup_id)
             record = self._member(backup_id, member_id)
@@ -230,7 +229,10 @@ class State:
             self._delete_member(record)
 
     def show_backup(self, project_id: str, backup_id: str) -> Backup:
-        """Return a backup to its owner, or to a project that it is shared with. Raises `Refused` with 6200."""
+        """Return a backup to its owner, or to a project that it is shared with.
+
+        Raises `Refused` with 6200.
+        """
         with self.lock:
             backup = self._backup(backup_id)
             if not self._is_visible(backup, project_id):
@@ -238,13 +240,18 @@ class State:
             return backup
 
     def visible_backups(self, project_id: str) -> list[tuple[Backup, str | None]]:
-        """Return the backups that a project sees, each with its member status (None: the project owns it).
+        """Return the backups that a project sees, each with its member status.
 
-        A project does not see what it rejected.
+        The status is None if the project owns the backup. A project does not see what it rejected.
         """
         with self.lock:
-            visible = [backup for backup in self._contents.backups.values() if self._is_visible(backup, project_id)]
-            return [(backup, self._member_status(backup, project_id)) for backup in visible]
+            visible: list[tuple[Backup, str | None]] = []
+            for backup in self._contents.backups.values():
+                if backup.project_id == project_id:
+                    visible.append((backup, None))
+                elif (status := self._member_status(backup, project_id)) not in (None, "rejected"):
+                    visible.append((backup, status))
+            return visible
 
     def visible_vaults(self, project_id: str) -> list[Vault]:
         """Return the vaults of a project: the stored ones and those that its backups are in."""
@@ -267,7 +274,10 @@ class State:
     # Actions without a call to the API
 
     def share(self, backup_id: str, project_id: str, status: str = "pending") -> MemberRecord:
-        """Share a backup, visible at once. Raises `Refused` as `add_members` does, and with 6706 for no status."""
+        """Share a backup, visible at once.
+
+        Raises `Refused` as `add_members` does, and with 6706 for an unknown status.
+        """
         with self._change():
             backup = self._backup(backup_id)
             if status not in TRANSITIONS:
@@ -282,7 +292,10 @@ class State:
             self.delete_member(self._backup(backup_id).project_id, backup_id, project_id)
 
     def accept(self, backup_id: str, project_id: str, vault_id: str | None = None) -> MemberRecord:
-        """Accept a share for its receiver; without a vault, in its first one that fits, or in a new one."""
+        """Accept a share for its receiver.
+
+        Without a vault, the first one that fits is used, or a new one.
+        """
         with self._change():
             return self._answer_share(self._member(backup_id, project_id), "accepted", vault_id)
 
@@ -292,7 +305,7 @@ class State:
             return self._answer_share(self._member(backup_id, project_id), "rejected", None)
 
     def register_image(self, backup_id: str, project_id: str) -> str:
-        """Make an image of a shared backup, accept the share first if needed, and return the ID of the image."""
+        """Make an image of a shared backup and return its ID. Accepts the share if needed."""
         with self._change():
             record = self._member(backup_id, project_id)
             if record.status != "accepted":
@@ -376,6 +389,13 @@ class State:
         if backup.encrypted and not self.switches.encrypted_allowed:
             raise Refused(6709)
 
+    def _check_projects(self, owner: str, projects: list[str]) -> None:
+        for number, project in enumerate(projects):
+            if not _PROJECT_ID.fullmatch(project) or project == owner or project not in self._contents.projects:
+                raise Refused(6704, f"Project: {project[:64]}.")
+            if project in projects[:number]:
+                raise Refused(6714, f"Project: {project}.")
+
     def _check_vault(self, backup: Backup, project_id: str, vault_id: str) -> None:
         vault = self._contents.vaults.get(vault_id)
         if vault is None or vault.project_id != project_id:
@@ -458,6 +478,14 @@ class State:
     def _save(self) -> None:
         if self._file is not None:
             write_state_file(self._file, self._contents)
+
+
+def _read_projects(wanted: object) -> list[str]:
+    if not isinstance(wanted, list) or not all(isinstance(entry, str) for entry in wanted):
+        raise Refused(9900, "members must be a list of project IDs.")
+    if not 1 <= len(wanted) <= MEMBER_LIMIT:
+        raise Refused(9900, f"members must have 1 to {MEMBER_LIMIT} entries.")
+    return wanted
 
 
 def _object_type(backup: Backup) -> str:

@@ -94,13 +94,17 @@ def _parse(document: dict[str, Any]) -> Contents:
     )
     for entry in document["members"]:
         contents.put_member(MemberRecord(**entry))
+    _check_consistent(contents)
+    return contents
+
+
+def _check_consistent(contents: Contents) -> None:
     if not {"owner", "receiver"} <= set(contents.accounts):
         raise ValueError("it has no owner or no receiver")
     if not set(contents.members) <= set(contents.backups):
         raise ValueError("it has members of a backup that is missing")
     if not all(record.status in TRANSITIONS for record in contents.all_members()):
         raise ValueError("it has members without a valid status")
-    return contents
 
 
 def _dump(records: Iterable[Account | Backup | Vault | MemberRecord]) -> list[Mapping[str, object]]:

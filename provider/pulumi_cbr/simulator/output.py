@@ -1,0 +1,49 @@
+"""Output of the commands: JSON for programs, tables for terminals."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pulumi_cbr.simulator.admin_client import AdminError
+
+__all__ = ["clean", "print_json", "print_table", "wants_json"]
+
+
+def wants_json(is_requested: bool) -> bool:
+    """Return whether to print JSON: on request, or if standard output is no terminal."""
+    return is_requested or not sys.stdout.isatty()
+
+
+def print_json(document: Mapping[str, Any]) -> None:
+    """Print a JSON document."""
+    print(json.dumps(document, indent=2))
+
+
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table for a terminal. Raises `AdminError` if rich is not installed."""
+    try:
+        from rich.box import SIMPLE_HEAD
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
+    except ImportError as error:
+        raise AdminError("tables need rich: install pulumi-cbr[simulator], or use --json") from error
+    if not rows:
+        print(f"{title}: none")
+        return
+    # Narrow enough for an ID in one piece on a terminal of 80 columns.
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        # Bare text would be read as markup, and a path may have brackets.
+        table.add_row(*(Text(clean(cell)) for cell in row))
+    Console().print(table)
+
+
+def clean(text: str) -> str:
+    """Return text without characters that a terminal obeys."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
