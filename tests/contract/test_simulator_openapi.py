@@ -1,4 +1,4 @@
-"""The simulator against its own OpenAPI description: whatever is sent, it never breaks, and it answers as described.
+"""The simulator against its OpenAPI description: each response is as described.
 
 schemathesis makes up the requests, right ones and wrong ones, as the owner and as the receiver.
 """
@@ -37,7 +37,7 @@ def simulator() -> Iterator[Simulator]:
 
 @pytest.fixture(scope="module")
 def schema(simulator: Simulator) -> Any:
-    """Give the description as it is served; of the IDs tried, some are those of things that exist."""
+    """Return the served description; some of the IDs to try exist."""
     document = requests.get(f"{simulator.url}/openapi.json", timeout=_PATIENCE).json()
     known = {
         "project_id": [simulator.owner.project_id, simulator.receiver.project_id],
@@ -66,7 +66,7 @@ def tokens(simulator: Simulator) -> dict[str, str]:
 
 @pytest.mark.parametrize(("path", "method"), _OPERATIONS)
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
-def test_every_answer_is_as_described(
+def test_openapi_every_response_is_as_described(
     simulator: Simulator, schema: Any, tokens: dict[str, str], path: str, method: str, mode: GenerationMode
 ) -> None:
     @settings(max_examples=25, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))

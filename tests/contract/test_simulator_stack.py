@@ -1,4 +1,4 @@
-"""The fixture `cbr_stack` on the real engine: a function and a folder become stacks that are signed in."""
+"""The fixture `cbr_stack` on the real engine, for a function and for a folder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pulumi.export("backup", pulumi.Config().get("backup"))
 """
 
 
-def test_stack_of_a_function(cbr_simulator: Simulator, cbr_stack: StackFactory) -> None:
+def test_cbr_stack_of_a_function_has_its_config(cbr_simulator: Simulator, cbr_stack: StackFactory) -> None:
     def program() -> None:
         pulumi.export("region", pulumi.Config("cbr").get("region"))
 
@@ -28,9 +28,7 @@ def test_stack_of_a_function(cbr_simulator: Simulator, cbr_stack: StackFactory) 
     assert stack.get_config("cbr:password").secret
 
 
-def test_stack_of_a_folder_leaves_the_folder_alone(
-    cbr_simulator: Simulator, cbr_stack: StackFactory, tmp_path: Path
-) -> None:
+def test_cbr_stack_of_a_folder_runs_a_copy(cbr_simulator: Simulator, cbr_stack: StackFactory, tmp_path: Path) -> None:
     folder = tmp_path / "mine"
     folder.mkdir()
     (folder / "Pulumi.yaml").write_text("name: mine\nruntime: python\nconfig: {cbr:cloud: production}\n")

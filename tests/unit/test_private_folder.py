@@ -1,4 +1,4 @@
-"""A folder that only this user can reach: what is made, and what is refused as somebody else's or as no plain file."""
+"""The private folder: what it makes, and which folders and files it refuses."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from pulumi_cbr.private_folder import PrivateFolder, UnsafePathError
 
 
-def test_folder_made_is_closed_to_others(tmp_path: Path) -> None:
+def test_folder_new_is_closed_to_others(tmp_path: Path) -> None:
     base = tmp_path / "new" / "base"
     with PrivateFolder(base, "leaf") as folder:
         folder.write("a", b"1")

@@ -1,4 +1,4 @@
-"""The command line, as a program: what it prints, how it ends, which simulator it finds."""
+"""The command line: output, exit codes, and the simulator that it finds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, fields
 from inspect import signature
@@ -26,13 +26,15 @@ from pulumi_cbr.simulator.faults import FORM_HELP
 from pulumi_cbr.simulator.options import Options
 from pulumi_cbr.simulator.registry import announce
 
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
 COMMAND = [sys.executable, "-m", "pulumi_cbr.simulator"]
 _PATIENCE = 30
 
 
 @pytest.fixture
 def env(tmp_path: Path) -> dict[str, str]:
-    """An environment whose user has no simulators running."""
+    """Return an environment without running simulators."""
     return {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path), "HOME": str(tmp_path), "http_proxy": "http://127.0.0.1:9"}
 
 
@@ -46,24 +48,35 @@ def serving(env: Mapping[str, str], *arguments: str) -> Iterator[tuple[str, subp
             process.kill()
 
 
-def run(env: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, *arguments], env=env, text=True, capture_output=True, timeout=_PATIENCE, check=False
-    )
+@pytest.fixture
+def run(env: Mapping[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Return a function that runs a command in this process, which is faster than a new one."""
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(signal, "signal", lambda *_arguments: None)
+
+    def call(*arguments: str) -> subprocess.CompletedProcess[str]:
+        try:
+            code = main(arguments)
+        except SystemExit as ended:
+            code = ended.code if isinstance(ended.code, int) else 1
+        return subprocess.CompletedProcess(arguments, code, *capsys.readouterr())
+
+    return call
 
 
-def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+def wait_for_exit(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     out, error = process.communicate(timeout=_PATIENCE)
     return process.returncode, out, error
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_serve_until_signalled(env: dict[str, str], tmp_path: Path, number: signal.Signals) -> None:
+def test_serve_ends_on_a_signal(run: Run, env: dict[str, str], tmp_path: Path, number: signal.Signals) -> None:
     with serving(env) as (url, process):
         assert url.startswith("http://127.0.0.1:")
-        assert run(env, "env").stdout.startswith(f"export OS_AUTH_URL={url}/v3\n")
+        assert run("env").stdout.startswith(f"export OS_AUTH_URL={url}/v3\n")
         process.send_signal(number)
-        assert ended(process) == (0, "", "")
+        assert wait_for_exit(process) == (0, "", "")
 
     assert list((tmp_path / "pulumi-cbr" / "simulators").iterdir()) == []
 
@@ -90,7 +103,7 @@ def test_help_of_serve_has_every_option(capsys: pytest.CaptureFixture[str]) -> N
 
 
 @pytest.mark.parametrize("action", find_actions(Simulator).values(), ids=lambda action: str(action.name))
-def test_every_action_is_a_command_with_its_help(action: Action, capsys: pytest.CaptureFixture[str]) -> None:
+def test_action_is_a_command_with_its_help(action: Action, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--help"])
     everything = " ".join(capsys.readouterr().out.split())
@@ -102,7 +115,7 @@ def test_every_action_is_a_command_with_its_help(action: Action, capsys: pytest.
         assert labels.get(parameter.name, parameter.name.replace("_", "-")) in text
 
 
-def test_actions_as_commands(cbr_simulator: Simulator, capsys: pytest.CaptureFixture[str]) -> None:
+def test_command_runs_its_action(cbr_simulator: Simulator, capsys: pytest.CaptureFixture[str]) -> None:
     def run(*arguments: str) -> object:
         assert main([*arguments, "--url", cbr_simulator.url]) == 0
         return json.loads(capsys.readouterr().out)
@@ -123,7 +136,7 @@ def test_actions_as_commands(cbr_simulator: Simulator, capsys: pytest.CaptureFix
     assert len(cbr_simulator.backups) == 11
 
 
-def test_serve_into_a_pipe_that_is_closed(env: dict[str, str]) -> None:
+def test_serve_closed_output_goes_on(env: dict[str, str]) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     with subprocess.Popen([*COMMAND, "serve"], env=env, stdout=writing, stderr=subprocess.PIPE, text=True) as process:
@@ -132,43 +145,43 @@ def test_serve_into_a_pipe_that_is_closed(env: dict[str, str]) -> None:
         while process.poll() is None and not list(folder.rglob("*.json")):
             pass
         process.send_signal(signal.SIGTERM)
-        assert ended(process)[0::2] == (0, "")
+        assert wait_for_exit(process)[0::2] == (0, "")
 
 
-def test_env_finds_the_latest_that_answers(env: dict[str, str]) -> None:
+def test_env_finds_the_latest_running_simulator(run: Run, env: dict[str, str]) -> None:
     with serving(env) as (first, _), serving(env) as (second, process):
-        assert f"{second}/v3" in run(env, "env").stdout
+        assert f"{second}/v3" in run("env").stdout
         process.kill()
         process.wait(_PATIENCE)
 
-        receiver = run(env, "env", "--as", "receiver").stdout
+        receiver = run("env", "--as", "receiver").stdout
         assert f"{first}/v3" in receiver
         assert "export OS_USERNAME=receiver\n" in receiver
-        assert f"{first}/v3" in run(env, "env", "--url", first).stdout
+        assert f"{first}/v3" in run("env", "--url", first).stdout
 
 
-def test_steps_on_a_running_one(env: dict[str, str], tmp_path: Path) -> None:
+def test_commands_change_a_running_simulator(run: Run, env: dict[str, str], tmp_path: Path) -> None:
     file = tmp_path / "state.json"
     with serving(env, "--state", str(file), "--fault", "the 1st POST to /x: truncated") as (_url, _process):
-        there = json.loads(run(env, "list").stdout)
+        there = json.loads(run("list").stdout)
         backup, receiver = there["backups"][0]["id"], there["receiver"]
 
-        assert json.loads(run(env, "share", backup).stdout)["dest_project_id"] == receiver
-        assert json.loads(run(env, "accept", backup).stdout)["status"] == "accepted"
-        assert json.loads(run(env, "reject", backup, receiver, "--json").stdout)["status"] == "rejected"
-        assert run(env, "withdraw", backup).returncode == 0
-        again = run(env, "withdraw", backup)
+        assert json.loads(run("share", backup).stdout)["dest_project_id"] == receiver
+        assert json.loads(run("accept", backup).stdout)["status"] == "accepted"
+        assert json.loads(run("reject", backup, receiver, "--json").stdout)["status"] == "rejected"
+        assert run("withdraw", backup).returncode == 0
+        again = run("withdraw", backup)
         assert (again.returncode, again.stderr) == (
             1,
             "cbr simulator: The share member does not exist. (BackupService.6705)\n",
         )
-        added = json.loads(run(env, "faults", "10% of * to /v3/.*: throttle").stdout)
+        added = json.loads(run("faults", "10% of * to /v3/.*: throttle").stdout)
         assert [fault["kind"] for fault in added["faults"]] == ["truncated", "throttle"]
-        assert json.loads(run(env, "faults", "--clear").stdout) == {"faults": []}
-        run(env, "share", backup, there["projects"][3])
+        assert json.loads(run("faults", "--clear").stdout) == {"faults": []}
+        run("share", backup, there["projects"][3])
 
     with serving(env, "--state", str(file), "--seed", "9"):
-        members = json.loads(run(env, "list").stdout)["backups"][0]["members"]
+        members = json.loads(run("list").stdout)["backups"][0]["members"]
         assert [member["dest_project_id"] for member in members] == [there["projects"][3]]
 
 
@@ -190,8 +203,8 @@ def test_steps_on_a_running_one(env: dict[str, str], tmp_path: Path) -> None:
         ([], 2, "required"),
     ],
 )
-def test_errors_are_said_in_one_line(env: dict[str, str], arguments: list[str], code: int, says: str) -> None:
-    ended = run(env, *arguments)
+def test_command_error_is_one_line(run: Run, env: dict[str, str], arguments: list[str], code: int, says: str) -> None:
+    ended = run(*arguments)
 
     assert (ended.returncode, ended.stdout) == (code, "")
     assert says in ended.stderr.splitlines()[-1]
@@ -242,25 +255,25 @@ def test_flag_sets_its_option_and_no_other(monkeypatch: pytest.MonkeyPatch, flag
     assert Options(**parse_serve(monkeypatch, flag)) == Options(**{name: value})
 
 
-def test_every_option_has_a_flag() -> None:
+def test_option_has_a_flag() -> None:
     assert {name for _flag, name, _value in FLAGS} == {option.name for option in fields(Options)} - {"now"}
 
 
-def test_arguments_of_a_simulator_are_the_options() -> None:
+def test_simulator_arguments_are_the_options() -> None:
     assert list(signature(Simulator).parameters) == list(signature(Options).parameters)
     for option in fields(Options):
         assert f"``{option.name}``: {option.metadata['help']}" in (Simulator.__init__.__doc__ or "")
 
 
-def test_state_file_that_is_none(env: dict[str, str], tmp_path: Path) -> None:
+def test_serve_broken_state_file_fails(run: Run, env: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text("{}")
 
-    ended = run(env, "serve", "--state", str(tmp_path / "x.json"))
+    ended = run("serve", "--state", str(tmp_path / "x.json"))
 
     assert (ended.returncode, len(ended.stderr.splitlines())) == (1, 1)
 
 
-def test_tables_on_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_terminal_shows_tables(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     with Simulator() as simulator:
@@ -275,7 +288,7 @@ def test_tables_on_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     assert "withdraw: done\n" in out
 
 
-def test_tables_show_a_path_as_it_is(
+def test_table_shows_brackets_of_a_path(
     cbr_simulator: Simulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
@@ -289,8 +302,8 @@ def test_tables_show_a_path_as_it_is(
 
 
 @contextmanager
-def somebody_else(answer: bytes) -> Iterator[str]:
-    """Give the URL of a service that is no simulator."""
+def serve_another_program(answer: bytes) -> Iterator[str]:
+    """Yield the URL of a program that is no simulator."""
 
     def serve() -> None:
         while True:
@@ -312,7 +325,7 @@ def somebody_else(answer: bytes) -> Iterator[str]:
             thread.join()
 
 
-OTHERS = [
+RESPONSES_OF_OTHERS = [
     b"SSH-2.0-OpenSSH_9\r\n",
     b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}",
     b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n{}",
@@ -322,8 +335,8 @@ OTHERS = [
 ]
 
 
-@pytest.mark.parametrize("answer", OTHERS)
-def test_somebody_else_is_no_simulator(
+@pytest.mark.parametrize("answer", RESPONSES_OF_OTHERS)
+def test_command_url_of_another_program_fails(
     cbr_simulator: Simulator,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -331,7 +344,7 @@ def test_somebody_else_is_no_simulator(
     answer: bytes,
 ) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    with somebody_else(answer) as url:
+    with serve_another_program(answer) as url:
         for command in (["list"], ["env"], ["share", "backup-000"], ["faults"]):
             assert main([*command, "--url", url]) == 1
             assert capsys.readouterr() == ("", f"cbr simulator: not a simulator's URL: {url}\n")
@@ -341,7 +354,7 @@ def test_somebody_else_is_no_simulator(
         assert f"{cbr_simulator.url}/v3" in capsys.readouterr().out
 
 
-def test_env_of_a_shell_that_is_signed_in_elsewhere(
+def test_env_clears_settings_of_another_cloud(
     cbr_simulator: Simulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     blank = ("OS_CLOUD", "OS_CACERT", "OS_USER_DOMAIN_ID", "OS_SYSTEM_SCOPE")
@@ -361,7 +374,7 @@ def test_env_of_a_shell_that_is_signed_in_elsewhere(
 @pytest.mark.parametrize(
     ("before", "after"), [("", "127.0.0.1"), ("*", "*"), ("a, 127.0.0.1", "a, 127.0.0.1"), ("a", "a,127.0.0.1")]
 )
-def test_env_leads_past_the_proxy(
+def test_env_bypasses_the_proxy(
     cbr_simulator: Simulator,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -377,27 +390,27 @@ def test_env_leads_past_the_proxy(
     assert lines[-2:] == [f"export {name}={shlex.quote(after)}" for name in ("no_proxy", "NO_PROXY")]
 
 
-def test_env_of_a_plain_shell(cbr_simulator: Simulator, capsys: pytest.CaptureFixture[str]) -> None:
+def test_env_plain_shell_prints_only_credentials(cbr_simulator: Simulator, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["env", "--url", cbr_simulator.url]) == 0
 
     lines = capsys.readouterr().out.splitlines()
     assert [line.split("=")[0] for line in lines] == [f"export {name}" for name in cbr_simulator.env()]
 
 
-def test_names_stand_for_ids(env: dict[str, str]) -> None:
+def test_command_accepts_names_for_ids(run: Run, env: dict[str, str]) -> None:
     with serving(env):
-        there = json.loads(run(env, "list").stdout)
-        shared = json.loads(run(env, "share", "backup-003").stdout)
+        there = json.loads(run("list").stdout)
+        shared = json.loads(run("share", "backup-003").stdout)
         assert (shared["backup_id"], shared["dest_project_id"]) == (there["backups"][3]["id"], there["receiver"])
-        accepted = json.loads(run(env, "accept", "backup-003", "receiver", "--vault", "servers").stdout)
+        accepted = json.loads(run("accept", "backup-003", "receiver", "--vault", "servers").stdout)
         assert accepted["vault_id"] == there["vaults"][0]["id"]
-        assert "does not exist" in run(env, "withdraw", "backup-nine").stderr
+        assert "does not exist" in run("withdraw", "backup-nine").stderr
 
 
-def test_two_simulators_do_not_keep_one_state(env: dict[str, str], tmp_path: Path) -> None:
+def test_serve_state_file_in_use_fails(run: Run, env: dict[str, str], tmp_path: Path) -> None:
     file = tmp_path / "state.json"
     with serving(env, "--state", str(file)) as (_url, process):
-        refused = run(env, "serve", "--state", str(file))
+        refused = run("serve", "--state", str(file))
         assert (refused.returncode, refused.stderr) == (
             1,
             f"cbr simulator: another simulator keeps its state in {file}\n",
@@ -408,12 +421,12 @@ def test_two_simulators_do_not_keep_one_state(env: dict[str, str], tmp_path: Pat
         assert url.startswith("http://")
 
 
-def test_what_a_killed_one_announced_is_taken_away(env: dict[str, str], tmp_path: Path) -> None:
+def test_announcement_of_a_killed_simulator_is_removed(run: Run, env: dict[str, str], tmp_path: Path) -> None:
     with serving(env) as (_url, process):
         process.kill()
         process.wait(_PATIENCE)
     folder = tmp_path / "pulumi-cbr" / "simulators"
     assert len(list(folder.iterdir())) == 1
 
-    assert run(env, "list").returncode == 1
+    assert run("list").returncode == 1
     assert list(folder.iterdir()) == []

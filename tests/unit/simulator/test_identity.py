@@ -1,4 +1,4 @@
-"""The identity service without HTTP: passcodes, delegation, domains of projects, and the catalog."""
+"""The identity service: passcodes, delegation, domains of projects, and the catalog."""
 
 from __future__ import annotations
 

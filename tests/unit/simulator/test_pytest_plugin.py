@@ -1,4 +1,4 @@
-"""The fixtures, and what having them installed costs a test run that does not use them."""
+"""The pytest fixtures, and what they cost a test run that does not use them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def crowded(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(variable, "x")
 
 
-def test_environment_names_no_other_cloud(crowded: None, cbr_simulator: Simulator) -> None:
+def test_cbr_simulator_environment_has_no_other_cloud(crowded: None, cbr_simulator: Simulator) -> None:
     left = [name for name in os.environ if name.startswith(("OS_", "HW_", "CBR_")) or name.upper().endswith("_PROXY")]
 
     assert sorted(left) == ["OS_CLIENT_CONFIG_FILE", "OS_CLIENT_SECURE_FILE"]
@@ -47,14 +47,14 @@ def test_environment_names_no_other_cloud(crowded: None, cbr_simulator: Simulato
 
 @pytest.fixture
 def clouds_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Clouds in all the places that the user's shell and folder may have them."""
+    """Configure clouds in the shell and in the current folder."""
     for name in ("clouds.yaml", "secure.yaml"):
         (tmp_path / name).write_text(f"clouds: {{production: {CLOUD}}}")
     monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(tmp_path / "clouds.yaml"))
     monkeypatch.chdir(tmp_path)
 
 
-def test_no_entry_of_clouds_yaml_is_found(
+def test_cbr_simulator_hides_clouds_yaml(
     clouds_of_the_user: None, cbr_simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(SettingsError, match="production"):
@@ -66,7 +66,7 @@ def test_no_entry_of_clouds_yaml_is_found(
 
 @pytest.fixture
 def without_engine(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """Make stacks without the CLI; gives their folders."""
+    """Replace the CLI, and return the folders of the stacks."""
     folders: list[Path] = []
 
     def create_stack(name: str, *, work_dir: str, **_more: Any) -> Any:
@@ -81,9 +81,7 @@ def without_engine(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     return folders
 
 
-def test_what_a_project_says_of_another_cloud_is_not_copied(
-    cbr_stack: StackFactory, without_engine: list[Path], tmp_path: Path
-) -> None:
+def test_cbr_stack_copy_has_no_credentials(cbr_stack: StackFactory, without_engine: list[Path], tmp_path: Path) -> None:
     folder = tmp_path / "mine"
     folder.mkdir()
     (folder / "Pulumi.yaml").write_text(PROJECT)
@@ -96,7 +94,7 @@ def test_what_a_project_says_of_another_cloud_is_not_copied(
     assert (folder / "Pulumi.yaml").read_text() == PROJECT
 
 
-def test_a_stack_that_cannot_be_made_is_not_in_the_next_ones_way(
+def test_cbr_stack_after_a_failure_uses_another_folder(
     cbr_stack: StackFactory, without_engine: list[Path], tmp_path: Path
 ) -> None:
     folder = tmp_path / "mine"
@@ -109,7 +107,7 @@ def test_a_stack_that_cannot_be_made_is_not_in_the_next_ones_way(
     assert len(set(without_engine)) == 2
 
 
-def test_plugin_loads_without_what_it_serves_with() -> None:
+def test_plugin_import_loads_no_server() -> None:
     heavy = "{'flask', 'werkzeug', 'rich', 'requests', 'keystoneauth1'}"
     program = f"import sys, pulumi_cbr.simulator.pytest_plugin; print(sorted({heavy} & set(sys.modules)))"
 

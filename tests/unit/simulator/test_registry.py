@@ -1,4 +1,4 @@
-"""Announcements of simulators: who is found, what is removed, and that nobody else passes for one."""
+"""Announcements of simulators, and programs that pretend to be one."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Capture = pytest.CaptureFixture[str]
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of the announcements, in a runtime folder of the test's own."""
+    """Return the folder of the announcements, in a runtime folder for this test."""
     (tmp_path / "run").mkdir(mode=0o700)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
     return tmp_path / "run" / "pulumi-cbr" / "simulators"
@@ -52,7 +52,7 @@ def write(folder: Path, name: str, **entry: object) -> None:
     (folder / name).write_text(json.dumps(entry))
 
 
-def test_announcement_is_there_while_it_lasts(folder: Path) -> None:
+def test_announce_lasts_as_long_as_its_context(folder: Path) -> None:
     with announce("http://127.0.0.1:1", SECRET):
         (found,) = read_announcements()
         assert (found.url, found.secret, found.pid) == ("http://127.0.0.1:1", SECRET, os.getpid())
@@ -64,7 +64,7 @@ def test_announcement_is_there_while_it_lasts(folder: Path) -> None:
     assert list(folder.iterdir()) == []
 
 
-def test_announcements_are_read_latest_first(folder: Path) -> None:
+def test_read_announcements_returns_the_latest_first(folder: Path) -> None:
     for started in (1, 3, 2):
         name = f"{os.getpid()}-{started}.json"
         write(folder, name, url=f"http://{started}", secret="00", pid=os.getpid(), started=started)
@@ -73,7 +73,7 @@ def test_announcements_are_read_latest_first(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("read", [read_announcements, lambda: announce("http://127.0.0.1:1", SECRET).__enter__()])
-def test_announcement_of_a_dead_process_is_removed(folder: Path, read: Callable[[], object]) -> None:
+def test_read_announcements_removes_those_of_dead_processes(folder: Path, read: Callable[[], object]) -> None:
     pid = end_a_process()
     write(folder, f"{pid}-9.json", url="http://127.0.0.1:9", secret="00", pid=pid, started=1)
 
@@ -84,7 +84,7 @@ def test_announcement_of_a_dead_process_is_removed(folder: Path, read: Callable[
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", "[" * 100_000, '{"url": "x", "secret": "", "pid": 1, "started": 1}'])
-def test_file_that_is_no_announcement_is_passed_over(folder: Path, text: str) -> None:
+def test_read_announcements_ignores_other_files(folder: Path, text: str) -> None:
     write(folder, f"{os.getpid()}-1.json")
     (folder / f"{os.getpid()}-1.json").write_text(text)
     write(folder, "x.json")
@@ -93,7 +93,7 @@ def test_file_that_is_no_announcement_is_passed_over(folder: Path, text: str) ->
     assert read_announcements() == []
 
 
-def test_folder_open_to_others_is_not_used(folder: Path, capsys: Capture) -> None:
+def test_env_unsafe_folder_fails(folder: Path, capsys: Capture) -> None:
     folder.mkdir(parents=True)
     folder.chmod(0o777)
     pid = os.getpid()
@@ -103,7 +103,7 @@ def test_folder_open_to_others_is_not_used(folder: Path, capsys: Capture) -> Non
     assert capsys.readouterr().err.startswith("cbr simulator: cannot look for simulators: ")
 
 
-def test_serve_without_a_safe_folder_serves_unannounced(folder: Path) -> None:
+def test_serve_unsafe_folder_is_not_announced(folder: Path) -> None:
     folder.mkdir(parents=True)
     folder.chmod(0o777)
     command = [sys.executable, "-m", "pulumi_cbr.simulator", "serve"]
@@ -116,13 +116,13 @@ def test_serve_without_a_safe_folder_serves_unannounced(folder: Path) -> None:
     assert list(folder.iterdir()) == []
 
 
-def test_found_simulator_proves_its_secret(cbr_simulator: Simulator) -> None:
+def test_find_simulator_accepts_a_proof(cbr_simulator: Simulator) -> None:
     with announce(cbr_simulator.url, cbr_simulator.secret):
         assert find_simulator().read_status()["url"] == cbr_simulator.url
         assert find_simulator(cbr_simulator.url).read_status()["url"] == cbr_simulator.url
 
 
-def test_secret_is_in_no_response(cbr_simulator: Simulator) -> None:
+def test_proof_does_not_contain_the_secret(cbr_simulator: Simulator) -> None:
     request = Request(f"{cbr_simulator.url}/_simulator", headers={NONCE_HEADER: "0"})
     with urlopen(request, timeout=5) as response:
         sent = str(response.headers).encode() + response.read()
@@ -132,7 +132,7 @@ def test_secret_is_in_no_response(cbr_simulator: Simulator) -> None:
     assert cbr_simulator.secret.hex().encode() not in sent
 
 
-def test_error_of_a_simulator_is_proven_too(cbr_simulator: Simulator) -> None:
+def test_proof_covers_errors(cbr_simulator: Simulator) -> None:
     client = AdminClient(cbr_simulator.url, cbr_simulator.secret)
 
     with pytest.raises(AdminError, match="no such step: explode"):
@@ -145,7 +145,7 @@ INJECTED = "X=$(touch PWNED); OS_REGION_NAME"
 
 
 class Impostor(BaseHTTPRequestHandler):
-    """Answers as a simulator would, with more variables, and with the proof of an earlier response."""
+    """A server that copies a simulator, with more variables and the proof of an old response."""
 
     proof = ""
 
@@ -179,12 +179,12 @@ def impostor(port: int = 0) -> Iterator[str]:
 
 
 def evaluate(printed: str, folder: Path) -> None:
-    """Do with the output of `env` what the README tells users to do."""
+    """Evaluate the output of `env` in a shell, as the README tells users to do."""
     subprocess.run(["sh", "-c", f"eval {shlex.quote(printed)}"], cwd=folder, check=False, capture_output=True)
 
 
 @pytest.mark.parametrize("by", ["search", "url"])
-def test_env_refuses_an_impostor_on_a_killed_ones_port(
+def test_env_impostor_on_a_killed_simulators_port_is_refused(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture, by: str
 ) -> None:
     with Simulator() as simulator:
@@ -192,7 +192,7 @@ def test_env_refuses_an_impostor_on_a_killed_ones_port(
         with urlopen(request, timeout=5) as response:
             monkeypatch.setattr(Impostor, "proof", response.headers[PROOF_HEADER])
         url, secret = simulator.url, simulator.secret
-    # As after SIGKILL, with the process ID in use again: the file is there and looks alive.
+    # As after SIGKILL, if another process has the process ID: the announcement looks alive.
     write(folder, f"{os.getpid()}-1.json", url=url, secret=secret.hex(), pid=os.getpid(), started=1)
 
     with impostor(int(url.rpartition(":")[2])):
@@ -204,7 +204,7 @@ def test_env_refuses_an_impostor_on_a_killed_ones_port(
     assert not (tmp_path / "PWNED").exists()
 
 
-def test_env_after_sigkill_asks_nobody_on_the_port(folder: Path, capsys: Capture) -> None:
+def test_env_after_sigkill_does_not_ask_the_port(folder: Path, capsys: Capture) -> None:
     with impostor() as url:
         pid = end_a_process()
         write(folder, f"{pid}-1.json", url=url, secret="00", pid=pid, started=1)
@@ -214,7 +214,7 @@ def test_env_after_sigkill_asks_nobody_on_the_port(folder: Path, capsys: Capture
     assert list(folder.iterdir()) == []
 
 
-def test_env_of_a_named_url_prints_known_names_quoted(tmp_path: Path, capsys: Capture) -> None:
+def test_env_url_of_an_impostor_prints_known_names_quoted(tmp_path: Path, capsys: Capture) -> None:
     with impostor() as url:
         assert main(["env", "--url", url]) == 0
     printed = capsys.readouterr().out
@@ -225,14 +225,14 @@ def test_env_of_a_named_url_prints_known_names_quoted(tmp_path: Path, capsys: Ca
     assert not (tmp_path / "PWNED").exists()
 
 
-def test_env_knows_every_variable_of_a_simulator(cbr_simulator: Simulator, capsys: Capture) -> None:
+def test_env_prints_every_variable_of_a_simulator(cbr_simulator: Simulator, capsys: Capture) -> None:
     assert main(["env", "--url", cbr_simulator.url]) == 0
 
     printed = capsys.readouterr().out.splitlines()
     assert printed == [f"export {name}={shlex.quote(value)}" for name, value in cbr_simulator.env().items()]
 
 
-def test_message_of_another_program_is_shown_clean(capsys: Capture) -> None:
+def test_command_error_shows_no_control_characters(capsys: Capture) -> None:
     body = json.dumps({"error": "\x1b[2J\nforged"}).encode()
     answer = b"HTTP/1.1 400 Bad\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
 

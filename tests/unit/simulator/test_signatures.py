@@ -1,4 +1,7 @@
-"""Signed requests: what the gateway refuses. The signer is written here once more, so that each part can be wrong."""
+"""Signed requests: which signatures are accepted.
+
+The signer is written here again, because each part of its result must be able to be wrong.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ def signed(
     hashed: str | None = None,
     secret: str = ACCOUNT.secret_key,
 ) -> dict[str, str]:
-    """Give the headers of ``POST /v3/x?a=b%20c`` with `BODY`."""
+    """Return the headers of ``POST /v3/x?a=b%20c`` with `BODY`."""
     date = datetime.fromtimestamp(clock, timezone.utc).strftime("%Y%m%dT%H%M%SZ")
     headers = {"host": "127.0.0.1:80", "x-sdk-date": date}
     if content is not None:
@@ -53,7 +56,7 @@ def check(headers: Mapping[str, str], body: bytes = BODY) -> Account:
         signed(content="UNSIGNED-PAYLOAD"),
     ],
 )
-def test_signed(headers: dict[str, str]) -> None:
+def test_signature_right_is_accepted(headers: dict[str, str]) -> None:
     assert check(headers) == ACCOUNT
 
 
@@ -71,11 +74,11 @@ def test_signed(headers: dict[str, str]) -> None:
         ({**signed(), "x-sdk-date": "today"}, "x-sdk-date is missing or malformed"),
     ],
 )
-def test_signed_wrongly(headers: dict[str, str], says: str) -> None:
+def test_signature_wrong_is_refused(headers: dict[str, str], says: str) -> None:
     with pytest.raises(SignatureRefused, match=says):
         check(headers)
 
 
-def test_another_body_than_was_signed() -> None:
+def test_signature_of_another_body_is_refused() -> None:
     with pytest.raises(SignatureRefused, match="verify aksk signature fail"):
         check(signed(), b"other")

@@ -1,13 +1,10 @@
-"""The rules of the simulated service, without a wire: each refusal by its code, the transitions, what each side sees."""
+"""The rules of the service: refusals by code, transitions, and what each side sees."""
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,7 +14,10 @@ from pulumi_cbr.simulator.options import Switches
 from pulumi_cbr.simulator.state import State
 
 NOBODY = "0" * 32
+
+
 NOTHING = "00000000-0000-4000-8000-000000000000"
+
 
 Asked = Callable[[State], object]
 
@@ -111,7 +111,7 @@ REFUSED: list[tuple[str, int, Asked]] = [
 
 
 @pytest.mark.parametrize(("number", "asked"), [case[1:] for case in REFUSED], ids=[case[0] for case in REFUSED])
-def test_refused_with_the_documented_code(state: State, number: int, asked: Asked) -> None:
+def test_rule_broken_gets_the_documented_code(state: State, number: int, asked: Asked) -> None:
     with pytest.raises(Refused) as refused:
         asked(state)
 
@@ -120,7 +120,7 @@ def test_refused_with_the_documented_code(state: State, number: int, asked: Aske
     assert str(refused.value).startswith(f"BackupService.{number}: {REFUSALS[number][1]}")
 
 
-def test_add_batch_is_all_or_nothing_and_names_the_one(state: State) -> None:
+def test_add_one_refused_adds_none_and_names_it(state: State) -> None:
     with_members(state, 3)
 
     with pytest.raises(Refused, match=state.projects[2]) as refused:
@@ -130,7 +130,7 @@ def test_add_batch_is_all_or_nothing_and_names_the_one(state: State) -> None:
     assert list(state.members(state.backups[0].id)) == state.projects[:3]
 
 
-def test_add_batch_over_the_limit_changes_nothing(state: State) -> None:
+def test_add_over_the_limit_changes_nothing(state: State) -> None:
     with_members(state, 8)
 
     with pytest.raises(Refused, match=r"8 projects already; at most 10"):
@@ -142,7 +142,7 @@ def test_add_batch_over_the_limit_changes_nothing(state: State) -> None:
 
 
 @pytest.mark.parametrize(("before", "after"), [(a, b) for a in TRANSITIONS for b in TRANSITIONS])
-def test_transitions_are_the_declared_ones(state: State, before: str, after: str) -> None:
+def test_update_allows_only_declared_transitions(state: State, before: str, after: str) -> None:
     state.share(state.backups[0].id, state.projects[0], before)
     vault_id = vault(state, "servers") if after == "accepted" else None
 
@@ -168,7 +168,7 @@ def test_accept_again_into_another_vault_is_refused(state: State) -> None:
         put(state, "accepted", vault(state, "locked"))
 
 
-def test_share_with_no_status_shares_nothing(state: State) -> None:
+def test_share_unknown_status_changes_nothing(state: State) -> None:
     with pytest.raises(Refused, match="6706"):
         state.share(state.backups[0].id, state.projects[0], "nonsense")
 
@@ -177,7 +177,7 @@ def test_share_with_no_status_shares_nothing(state: State) -> None:
 
 @pytest.fixture
 def with_small_vault(tmp_path: Path) -> tuple[State, str]:
-    """A state whose receiver has one more vault, with room for two backups; and the vault's ID."""
+    """Return a state with one more vault, which has room for two backups, and its ID."""
     file = tmp_path / "state.json"
     State(state_file=file)
     document = json.loads(file.read_text())
@@ -197,7 +197,7 @@ def test_accept_again_into_another_free_vault_is_refused(with_small_vault: tuple
     assert record.vault_id == vault(state, "servers")
 
 
-def test_room_of_a_vault_is_taken_by_others_and_not_twice_by_one(with_small_vault: tuple[State, str]) -> None:
+def test_vault_room_counts_each_backup_once(with_small_vault: tuple[State, str]) -> None:
     state, small = with_small_vault
     first, second, third = (backup.id for backup in state.backups[:3])
     for backup in (first, second, third):
@@ -211,19 +211,19 @@ def test_room_of_a_vault_is_taken_by_others_and_not_twice_by_one(with_small_vaul
         state.accept(third, state.projects[0], small)
 
 
-def test_vault_in_capitals(state: State) -> None:
+def test_accept_vault_id_in_capitals_is_accepted(state: State) -> None:
     put(shared(state), "accepted", vault(state, "servers").upper())
 
     (record,) = state.members(state.backups[0].id).values()
     assert record.vault_id == vault(state, "servers")
 
 
-def test_page_has_at_least_one_entry() -> None:
+def test_page_size_zero_is_refused() -> None:
     with pytest.raises(ValueError, match="page_size must be at least 1"):
         Switches(page_size=0)
 
 
-def test_switches_allow_encrypted_and_disk_backups() -> None:
+def test_add_encrypted_disk_backup_is_allowed_by_switches() -> None:
     state = State(switches=Switches(encrypted_allowed=True, disk_allowed=True))
     with_backup(state, encrypted=True, resource_type=DISK)
 
@@ -232,7 +232,7 @@ def test_switches_allow_encrypted_and_disk_backups() -> None:
     put(state, "accepted", vault(state, "disks"))
 
 
-def test_new_member_is_visible_after_so_many_reads() -> None:
+def test_member_added_is_visible_after_its_reads() -> None:
     state = State(switches=Switches(visible_after_reads=2))
     owner, backup = state.account("owner").project_id, state.backups[0].id
     add(state, state.projects[0])
@@ -244,21 +244,21 @@ def test_new_member_is_visible_after_so_many_reads() -> None:
     assert len(state.members(backup)) == 1
 
 
-def test_a_share_made_behind_the_back_is_visible_at_once() -> None:
+def test_share_is_visible_at_once() -> None:
     state = State(switches=Switches(visible_after_reads=5))
     shared(state)
 
     assert len(state.list_members(state.account("owner").project_id, state.backups[0].id)) == 1
 
 
-def test_a_share_made_behind_the_back_has_not_been_read_yet() -> None:
+def test_share_counts_as_unread() -> None:
     state = shared(State(switches=Switches(visible_after_reads=3, accept_after_reads=1)))
     owner, backup = state.account("owner").project_id, state.backups[0].id
 
     assert [state.list_members(owner, backup)[0].status for _ in range(2)] == ["pending", "accepted"]
 
 
-def test_receivers_accept_after_so_many_reads() -> None:
+def test_receivers_accept_after_reads() -> None:
     state = State(switches=Switches(accept_after_reads=1))
     owner, backup = state.account("owner").project_id, state.backups[0].id
     add(state, *state.projects[:2])
@@ -271,7 +271,7 @@ def test_receivers_accept_after_so_many_reads() -> None:
     assert second[1].vault_id not in (None, second[0].vault_id)
 
 
-def test_receiver_sees_what_is_shared_until_it_rejects(state: State) -> None:
+def test_receiver_sees_a_backup_until_it_rejects(state: State) -> None:
     shared(state)
     receiver, backup = state.projects[0], state.backups[0]
 
@@ -281,7 +281,7 @@ def test_receiver_sees_what_is_shared_until_it_rejects(state: State) -> None:
     assert state.visible_backups(receiver) == []
 
 
-def test_deleting_a_backup_takes_its_shares(state: State) -> None:
+def test_delete_backup_deletes_its_shares(state: State) -> None:
     backup = shared(state).backups[0].id
 
     state.delete_backup(backup)
@@ -290,7 +290,7 @@ def test_deleting_a_backup_takes_its_shares(state: State) -> None:
     assert backup not in {backup.id for backup in state.backups}
 
 
-def test_deleting_the_image_frees_the_share(state: State) -> None:
+def test_delete_image_allows_delete_of_the_share(state: State) -> None:
     with_image(state)
 
     state.delete_image(state.backups[0].id, state.projects[0])
@@ -310,42 +310,7 @@ def test_ids_follow_from_the_seed() -> None:
     assert Identifiers(1).uuid("a") != Identifiers(1).uuid("b")
 
 
-def test_state_is_kept_in_the_file(tmp_path: Path) -> None:
-    file = tmp_path / "folder" / "state.json"
-    first = State(5, state_file=file)
-    shared(first)
-
-    second = State(99, state_file=file)
-
-    assert second.members(second.backups[0].id) == first.members(first.backups[0].id)
-    assert (second.seed, second.projects, second.accounts, second.vaults) == (
-        5,
-        first.projects,
-        first.accounts,
-        first.vaults,
-    )
-    add(second, second.projects[1])
-    ids = {record.id for record in second.members(second.backups[0].id).values()}
-    assert len(ids) == 2
-    assert [path.name for path in file.parent.iterdir()] == ["state.json"]
-
-
-def test_reads_are_kept_in_the_file(tmp_path: Path) -> None:
-    file, switches = tmp_path / "state.json", Switches(visible_after_reads=3, accept_after_reads=2)
-    state = State(switches=switches, state_file=file)
-    owner, backup, project = state.account("owner").project_id, state.backups[0].id, state.projects[0]
-    add(state, project)
-
-    for status in ("pending", "pending", "accepted"):
-        with pytest.raises(Refused, match="6705"):
-            state.show_member(owner, backup, project)
-        state = State(switches=switches, state_file=file)
-        assert state.members(backup)[project].status == status
-
-    assert state.show_member(owner, backup, project).status == "accepted"
-
-
-def test_a_member_shared_again_is_a_new_one() -> None:
+def test_member_added_again_begins_anew() -> None:
     state = State(switches=Switches(visible_after_reads=1, accept_after_reads=1))
     owner, backup, project = state.account("owner").project_id, state.backups[0].id, state.projects[0]
     for _ in range(2):
@@ -356,7 +321,7 @@ def test_a_member_shared_again_is_a_new_one() -> None:
         state.withdraw(backup, project)
 
 
-def test_share_made_again_has_another_id(state: State) -> None:
+def test_share_again_has_another_id(state: State) -> None:
     backup, project = state.backups[0].id, state.projects[0]
     first = shared(state).members(backup)[project]
     state.withdraw(backup, project)
@@ -367,7 +332,7 @@ def test_share_made_again_has_another_id(state: State) -> None:
     assert (again.backup_id, again.dest_project_id) == (first.backup_id, first.dest_project_id)
 
 
-def test_vault_status_is_changed(state: State) -> None:
+def test_set_vault_changes_its_status(state: State) -> None:
     state.set_vault(vault(state, "locked"), status="available")
 
     put(shared(state), "accepted", vault(state, "locked"))
@@ -376,7 +341,7 @@ def test_vault_status_is_changed(state: State) -> None:
 
 
 @pytest.mark.parametrize(("backups", "shares"), [(12, 25), (3, 30), (100, 7)])
-def test_shares_at_the_start_are_spread(backups: int, shares: int) -> None:
+def test_shares_option_spreads_them(backups: int, shares: int) -> None:
     state = State(switches=Switches(backups=backups, shares=shares))
     members = [record for backup in state.backups for record in state.members(backup.id).values()]
 
@@ -387,100 +352,11 @@ def test_shares_at_the_start_are_spread(backups: int, shares: int) -> None:
     assert most == -(-shares // backups)
 
 
-def test_more_shares_than_backups_can_have_are_refused() -> None:
+def test_shares_option_over_the_limit_is_refused() -> None:
     with pytest.raises(ValueError, match="3 backups can have 30 shares, not 31"):
         State(switches=Switches(backups=3, shares=31))
 
 
-def test_a_member_that_is_gone_leaves_nothing_in_the_file(tmp_path: Path) -> None:
-    state = State(switches=Switches(visible_after_reads=1), state_file=tmp_path / "state.json")
-    add(state, state.projects[0])
-
-    state.withdraw(state.backups[0].id, state.projects[0])
-
-    document = json.loads((tmp_path / "state.json").read_text())
-    assert (document["members"], document["reads"], document["hidden"]) == ([], [], [])
-
-
-def test_file_is_replaced_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_room(*_paths: object) -> None:
-        raise OSError("no space left")
-
-    state = State(state_file=tmp_path / "state.json")
-    before = (tmp_path / "state.json").read_bytes()
-    monkeypatch.setattr(os, "replace", no_room)
-
-    with pytest.raises(OSError, match="no space left"):
-        shared(state)
-
-    assert (tmp_path / "state.json").read_bytes() == before
-
-
-def test_file_of_the_first_release(tmp_path: Path) -> None:
-    file = tmp_path / "state.json"
-    shared(State(state_file=file))
-    document = json.loads(file.read_text())
-    del document["runs"], document["hidden"]
-    file.write_text(json.dumps(document))
-
-    assert len(State(state_file=file).members(document["backups"][0]["id"])) == 1
-
-
-WRONG: list[Callable[[dict[str, Any]], object]] = [
-    lambda document: document.update(seed=float("inf")),
-    lambda document: document["accounts"].pop(),
-    lambda document: document["backups"].pop(0),
-    lambda document: document["members"][0].update(status="maybe"),
-]
-
-
-@pytest.mark.parametrize("damage", WRONG)
-def test_a_file_that_does_not_hold_together_is_refused(
-    tmp_path: Path, damage: Callable[[dict[str, Any]], object]
-) -> None:
-    file = tmp_path / "state.json"
-    shared(State(state_file=file))
-    document = json.loads(file.read_text())
-    damage(document)
-    file.write_text(json.dumps(document))
-
-    with pytest.raises(ValueError, match=r"state\.json is not a simulator's state file"):
-        State(state_file=file)
-
-
-@pytest.mark.parametrize("text", ["", "[]", '{"format": 2}', '{"format": 1, "seed": 1}', "\0", "[" * 100_000])
-def test_a_file_that_is_none_is_refused_by_name(tmp_path: Path, text: str) -> None:
-    file = tmp_path / "state.json"
-    file.write_text(text)
-
-    with pytest.raises(ValueError, match=r"state\.json is not a simulator's state file"):
-        State(state_file=file)
-    assert file.read_text() == text
-
-
-def test_unknown_role_is_named(state: State) -> None:
+def test_account_unknown_role_is_refused(state: State) -> None:
     with pytest.raises(ValueError, match="no such role: 'admin'"):
         state.account("admin")
-
-
-def test_threads_at_once_agree_with_the_file(tmp_path: Path) -> None:
-    state = State(state_file=tmp_path / "state.json")
-    projects = state.projects[:8]
-
-    with ThreadPoolExecutor(8) as pool:
-        added = list(pool.map(lambda n: add(state, projects[n % 8], backup=n // 8), range(32)))
-        codes = list(pool.map(lambda n: refused(state, projects[0], n % 4), range(8)))
-
-    assert len(added) == 32
-    assert codes == [6703] * 8
-    again = State(state_file=tmp_path / "state.json")
-    assert [again.members(b.id) for b in again.backups] == [state.members(b.id) for b in state.backups]
-    assert sum(len(again.members(b.id)) for b in again.backups) == 32
-
-
-def refused(state: State, project: str, backup: int) -> int | None:
-    try:
-        add(state, project, backup=backup)
-    except Refused as no:
-        return no.number
-    return None
