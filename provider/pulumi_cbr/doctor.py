@@ -235,7 +235,7 @@ def _account(settings: Settings) -> Iterator[Finding]:
         "applicationCredential": "an application credential",
         "cloud": "clouds.yaml",
     }
-    way = how_to_set.get(settings.method, f"a {settings.method}")
+    way = how_to_set["cloud"] if settings.cloud else how_to_set.get(settings.method, f"a {settings.method}")
     try:
         project = client.project_id()
         endpoint = client.endpoint()

@@ -28,6 +28,7 @@ from pulumi.dynamic import (
 from pulumi.output import Unknown
 
 from pulumi_cbr.api.errors import CbrError
+from pulumi_cbr.api.settings import check_names
 from pulumi_cbr.lifecycle.controller import UNKNOWN, Controller, ResourceState
 from pulumi_cbr.lifecycle.failures import HookError, is_verbose, report
 from pulumi_cbr.lifecycle.session import SessionPool
@@ -57,6 +58,7 @@ class DynamicProvider(ResourceProvider):
     def configure(self, req: ConfigureRequest) -> None:
         _configure_logging()
         _patch_plugin_process()
+        _clean(lambda: check_names(_names_in_namespace(req.config)))
         self._hooks = _clean(lambda: self.controller(SessionPool(lambda name: req.config.get(f"cbr:{name}"))))
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
@@ -97,6 +99,12 @@ class DynamicProvider(ResourceProvider):
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
         _clean(lambda: self._hooks.delete(_id, _own(_props)))
+
+
+def _names_in_namespace(config: Any) -> list[str]:
+    """Return the names that the stack sets in the namespace ``cbr``."""
+    # Pulumi's public methods look up one key each, and do not list them.
+    return [name.removeprefix("cbr:") for name in getattr(config, "_props", {}) if name.startswith("cbr:")]
 
 
 def _own(properties: dict[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,178 @@ from collections.abc import Iterable, Mapping, Sequence
 
 # Settings and signing in
 
+
+def no_credentials() -> str:
+    return (
+        "no credentials configured. Set OS_CLOUD, OS_USERNAME and OS_PASSWORD, or OS_ACCESS_KEY and OS_SECRET_KEY, "
+        "then run `python -m pulumi_cbr doctor`"
+    )
+
+
+def missing_settings(way: str, names: Sequence[str], places: Sequence[str]) -> str:
+    are = "is" if len(names) == 1 else "are"
+    return f"signing in with {way} failed: {_join_with_and(names)} {are} missing. Set {_join_with_and(places)}"
+
+
+def wrong_value(where: str, kind: type, value: object) -> str:
+    expected = {
+        str: "a text",
+        bool: "true or false",
+        float: "a number of seconds above 0",
+        int: "a whole number, 0 or above",
+    }[kind]
+    given = "" if value is None else f", not {str(value)[:40]!r}"
+    return f"{where} must be {expected}{given}"
+
+
+def not_one_line(where: str) -> str:
+    return f"{where} must be one line of plain characters"
+
+
+def not_among(where: str, given: str, choices: Sequence[str]) -> str:
+    return f"{where} must be one of {', '.join(choices)}, not {given!r}"
+
+
+def unknown_auth_type(where: str, given: str) -> str:
+    return f"{where} is `{given[:40]}`, which only an entry of clouds.yaml can have. Set OS_CLOUD or cbr:cloud"
+
+
+def not_a_url(where: str) -> str:
+    return f"{where} must be a URL such as https://host/path. Leave out the user, the query and the fragment"
+
+
+def plain_http(where: str, host: str) -> str:
+    return f"{where} is plain http, which shows the credentials on the way to {host}. Use https, or set cbr:insecure"
+
+
+def not_a_domain(where: str, given: str) -> str:
+    return f"{where} must be a domain such as myhuaweicloud.com, not {given[:60]!r}"
+
+
+def no_certificates(given: str, why: str) -> str:
+    return f"caCert must be a file of certificates, and {given} is none ({why}). Set cbr:caCert or OS_CACERT"
+
+
+def pem_text() -> str:
+    return "the given PEM text"
+
+
+def two_identities(first: str, second: str) -> str:
+    return f"{first} and {second} name two users or keys. Set all credentials in one place"
+
+
+def two_clouds(first: str, first_cloud: str, second: str, second_cloud: str) -> str:
+    return f"{first} is at {first_cloud}, but {second} is at {second_cloud}. Set both for one cloud: nothing was sent"
+
+
+def unknown_region(region: str, place: str) -> str:
+    return f"no public cloud is known that alone has the region `{region}`. Set {place} to your cloud's domain"
+
+
+def unknown_cbr_host(where: str, auth_url: str, place: str) -> str:
+    return f"{where} ({auth_url}) does not tell where CBR is. Set {place}"
+
+
+def unknown_identity_host(place: str) -> str:
+    return f"the project's ID must be given, because the identity address is not known. Set {place}"
+
+
+def other_project(found: str, wanted: str, place: str) -> str:
+    return f"the credentials are for project {found}, not for `{wanted}`. Correct {place}, or leave it out"
+
+
+def no_agency_with_keys(where: str) -> str:
+    return f"{where} needs a user or a token, not access keys. Set OS_USERNAME and OS_PASSWORD"
+
+
+def no_interface_with_keys(where: str) -> str:
+    return f"{where} needs the service catalog, which access keys have not. Set CBR_ENDPOINT or cbr:endpoint"
+
+
+def both_families(used: str, other: str) -> str:
+    return f"{used} and {other} both have credentials: {used} are used"
+
+
+def place_not_used(place: str, signs_in: str) -> str:
+    return f"{signs_in} sign in without it" if signs_in.startswith("credentials") else f"{signs_in} signs in without it"
+
+
+def way_needs_no(way: str) -> str:
+    return f"{way} sign{'' if way.endswith('keys') else 's'} in without it"
+
+
+def comes_before(origin: str) -> str:
+    return f"{origin} comes before it"
+
+
+def belongs_to_other_key() -> str:
+    return "it belongs to another access key"
+
+
+def no_openstacksdk(cloud: str) -> str:
+    return f"the cloud `{cloud}` needs openstacksdk. Run pip install 'pulumi-cbr[clouds]'"
+
+
+def no_clouds_file(cloud: str) -> str:
+    return (
+        f"the cloud `{cloud}` needs a clouds.yaml, which is not in this folder, ~/.config/openstack or /etc/openstack. "
+        "Set OS_CLIENT_CONFIG_FILE"
+    )
+
+
+def no_yaml(path: str, line: int) -> str:
+    return f"{path}, line {line}, is not YAML. Correct the line"
+
+
+def entry_unreadable(path: str, why: str) -> str:
+    return f"{path} cannot be read ({why}). Correct the file"
+
+
+def no_clouds_key(path: str, names: Sequence[str]) -> str:
+    similar = next((name for name in names if did_you_mean(name, ["clouds"])), None)
+    cause = f"`{similar}` for `clouds`" if similar else "no key `clouds`"
+    return f"{path} has {cause}. Put the entries below `clouds:`"
+
+
+def no_such_entry(cloud: str, path: str, entries: Sequence[str]) -> str:
+    known = ", ".join(entries[:10]) or "none"
+    return f"{path} has no entry `{cloud}`{did_you_mean(cloud, entries)}. Use one of its entries: {known}"
+
+
+def empty_entry(entry: str) -> str:
+    return f"{entry} is empty. Add `auth` to it"
+
+
+def entry_cannot_sign_in(entry: str, why: str) -> str:
+    return f"{entry} does not say how to sign in: {why}. Correct the entry"
+
+
+def entry_gives_no_token(entry: str) -> str:
+    return f"the `auth_type` of {entry} gives no token. Use another `auth_type`, such as password"
+
+
+def entry_has_no_region(entry: str, region: str, offered: Sequence[str]) -> str:
+    return f"{entry} has no region `{region}`{did_you_mean(region, offered)}. Use one of {', '.join(offered)}"
+
+
+def unknown_key(key_origin: str, key: str, known: Iterable[str]) -> str:
+    return f"{key_origin} is unknown{did_you_mean(key, known)}. Correct the key"
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return a suggestion in brackets, or nothing if no known name is close."""
+    # Not at the top: a program that only declares resources does not wait for it.
+    import difflib
+
+    by_lower = {entry.lower(): entry for entry in known}
+    close = difflib.get_close_matches(name.lower(), sorted(by_lower), n=1, cutoff=0.6)
+    return f" (did you mean {by_lower[close[0]]}?)" if close else ""
+
+
+def _join_with_and(places: Sequence[str]) -> str:
+    return places[0] if len(places) == 1 else f"{', '.join(places[:-1])} and {places[-1]}"
+
+
 # Requests and responses
 
 

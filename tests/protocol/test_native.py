@@ -75,7 +75,7 @@ def config_problems(plugin: Plugin, urn_name: str = "default", **settings: Any) 
         ({"parallel": "many"}, {"parallel": "cbr:parallel must be a whole number from 1 to 256, not 'many'"}),
         ({"projectName": 5}, {"projectName": "cbr:projectName must be a text, not '5.0'"}),
         ({"password": 12345}, {"password": "cbr:password must be a text"}),
-        ({"token": "two\nlines"}, {"token": "cbr:token must be one line of plain characters: .*"}),
+        ({"token": "two\nlines"}, {"token": "cbr:token must be one line of plain characters"}),
         (
             {"auth_url": "x"},
             {"auth_url": r"unknown setting cbr:auth_url \(did you mean cbr:authUrl\?\)"},

@@ -13,7 +13,6 @@ import pytest
 import pulumi_cbr
 import pulumi_cbr.native
 from pulumi_cbr.api.errors import BY_CODE
-from pulumi_cbr.api.settings import SETTINGS
 from pulumi_cbr.backup_share import BackupShareProperties
 from pulumi_cbr.backup_share_accepter import BackupShareAccepterProperties
 from pulumi_cbr.backup_share_member import BackupShareMemberProperties
@@ -37,13 +36,9 @@ def test_exports_are_sorted_and_documented(module: object) -> None:
         assert inspect.getdoc(getattr(module, name)), name
 
 
-def test_every_setting_has_its_row() -> None:
-    table = section("Settings")
-    for name, setting in SETTINGS.items():
-        variables = ", ".join(f"`{variable}`" for variable in setting.variables)
-        secret = " (secret)" if setting.secret else ""
-        assert f"| `{name}` | {variables} | {setting.meaning}{secret} |" in table
-    assert len(re.findall(r"^\| `", table, re.MULTILINE)) == len(SETTINGS) + 2  # the head, and `parallel`
+def test_readme_has_the_settings_and_their_precedence() -> None:
+    """After a change, run ``python tools/sign_in_tables.py``."""
+    subprocess.run([sys.executable, str(ROOT / "tools" / "sign_in_tables.py"), "--check"], check=True)
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,7 @@ import re
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Protocol
 
 import requests
 from requests import PreparedRequest
@@ -32,13 +31,12 @@ from pulumi_cbr.api.http import failure, hidden, is_network_error, new_session
 from pulumi_cbr.api.models import MalformedResponse
 from pulumi_cbr.api.responses import ApiResponse
 from pulumi_cbr.api.retry import Backoff, Deadline
-from pulumi_cbr.api.settings import SETTINGS, Settings, check_url
+from pulumi_cbr.api.settings import PROJECT_TEMPLATE, SETTINGS, Settings, check_url
 from pulumi_cbr.api.signing import AccessKeyAuth
 from pulumi_cbr.api.single_flight import SingleFlight
 
 if TYPE_CHECKING:
     from keystoneauth1.access.access import AccessInfo
-    from keystoneauth1.identity.base import BaseIdentityPlugin
 
     from pulumi_cbr.api.retry import CallLimits, Clock
 
@@ -123,11 +121,13 @@ class TokenAuthenticator:
     def __init__(self, settings: Settings, timing: Clock, limits: CallLimits) -> None:
         from keystoneauth1.session import Session
 
+        from pulumi_cbr.api.identity import plugin_for
+
         self._settings = settings
         self._timing = timing
         self._limits = limits
         self._lock = threading.Lock()
-        self._plugin = _plugin(settings)
+        self._plugin = plugin_for(settings)
         self._answers: list[ApiResponse] = []
         session = new_session(timing, insecure=settings.insecure)
         session.hooks["response"].append(self._remember)
@@ -136,7 +136,8 @@ class TokenAuthenticator:
         self._tokens: set[str] = set()
         self._attempted = f"signing in at {settings.auth_url or f'the cloud `{settings.cloud}`'}"
         self._refusal: tuple[float, CbrError] | None = None
-        self._check = f"Check {_CREDENTIALS[settings.method]}, and the project"
+        agency = ", the agency" if settings.agency_name else ""
+        self._check = f"Check {_CREDENTIALS[settings.method]}{agency}, and the project"
         self._flight = SingleFlight[_Token]()
         self._token: _Token | None = None
 
@@ -151,8 +152,8 @@ class TokenAuthenticator:
         return True
 
     def project_id(self, deadline: Deadline) -> str:
-        found = self._signed_in(deadline).project_id
-        wanted = self._settings.project_id
+        token = self._signed_in(deadline)
+        found, wanted = token.project_id, self._settings.project_id
         if not found:
             raise SettingsError(
                 "the token is for no project: name one with "
@@ -163,13 +164,20 @@ class TokenAuthenticator:
                 f"the credentials are for project {found}, but projectId is {wanted}: correct {SETTINGS['projectId'].how_to_set()}, "
                 "or leave it out"
             )
+        name = self._settings.project_name
+        # These credentials have a project of their own, whatever is asked for.
+        has_own = self._settings.method in ("applicationCredential", "cloud")
+        if has_own and name and not wanted and token.access.project_name != name:
+            raise SettingsError(messages.other_project(found, name, SETTINGS["projectName"].how_to_set()))
         return found
 
     def endpoint(self, deadline: Deadline) -> str:
         if self._settings.endpoint:
             return self._settings.endpoint
         try:
-            services = self._signed_in(deadline).access.service_catalog.get_endpoints(interface="public")
+            services = self._signed_in(deadline).access.service_catalog.get_endpoints(
+                interface=self._settings.interface
+            )
             entries = [entry for entry in services.get("cbr", ()) if entry and entry.get("url")]
             by_region = {str(entry.get("region_id") or entry.get("region")): str(entry["url"]) for entry in entries}
             there = ", ".join(sorted(services)) or "nothing"
@@ -231,7 +239,7 @@ class TokenAuthenticator:
             self._plugin.invalidate()
             self._session.timeout = deadline.attempt_timeout(repeatable=True)
             try:
-                grant = self._granted(self._plugin.get_access(self._session))
+                grant = self._read_token(self._plugin.get_access(self._session))
             except Exception as error:  # keystoneauth1 leaks KeyError and the like where the answer is odd
                 problem, again, retry_after = self._problem(error)
                 throttled = isinstance(problem, Throttled)
@@ -245,7 +253,7 @@ class TokenAuthenticator:
                     self._token = grant
                 return grant
 
-    def _granted(self, access: AccessInfo) -> _Token:
+    def _read_token(self, access: AccessInfo) -> _Token:
         """Read what keystoneauth1 made of the answer. Raises all sorts of errors where that is none of an identity service."""
         if not re.fullmatch("[!-~]+", access.auth_token or ""):
             raise MalformedResponse("no token in the header X-Subject-Token")
@@ -357,21 +365,23 @@ class AccessKeyAuthenticator:
             raise ServiceUnavailableError(messages.no_response_in_time(operation)) from None
 
     def endpoint(self, deadline: Deadline) -> str:
-        return self._settings.endpoint or _well_known(self._settings, "cbr", "endpoint")
+        return self._settings.endpoint or ""
 
     def secrets(self) -> Iterable[str]:
         return []
 
     def identity_url(self) -> str:
-        return _identity_url(self._settings.auth_url or _well_known(self._settings, "iam", "authUrl"))
+        return _identity_url(self._settings.auth_url)
 
     def _look_up_project(self) -> str:
         if self._project_id:
             return self._project_id
-        settings, name = self._settings, self._name
-        identity = settings.auth_url or f"{_well_known(settings, 'iam', 'projectId')}/v3"
+        name, identity = self._name, self._settings.auth_url
+        if not identity:
+            raise SettingsError(messages.unknown_identity_host(SETTINGS["projectId"].how_to_set()))
         operation = f"looking up the project `{name}` at {identity}"
-        answer = self._fetch(operation, f"{v3(identity)}/projects", params={"name": name}, authenticator=self)
+        url = f"{self.identity_url()}/projects"
+        answer = self._fetch(operation, url, params={"name": name}, authenticator=self)
         try:
             projects = answer.json_object().get("projects")
             found = [entry for entry in projects if entry.get("name") == name] if isinstance(projects, list) else []
@@ -417,85 +427,24 @@ _CREDENTIALS = {
 }
 
 
-def _well_known(settings: Settings, service: str, setting: str) -> str:
-    """Give a service's address in the cloud of `authUrl` or `endpoint`, or else of the region in the clouds that are known.
-
-    Raises `SettingsError`, which names `setting` as another way.
-    """
-    given = settings.auth_url or settings.endpoint
-    if given:
-        _, dot, domain = urlsplit(given).netloc.partition(".")
-        if service == "cbr" and domain.partition(":")[0] == "myhuaweicloud.com":
-            # The identity service of all regions: the others are each a region's own.
-            domain = f"{settings.region}.{domain}"
-        if dot and urlsplit(given).netloc.startswith(("iam.", "cbr.")):
-            return f"https://{service}.{domain}"
-        raise SettingsError(
-            f"the address of `{service}` cannot be told from {given}: set it by {SETTINGS[setting].how_to_set()}"
-        )
-    domain = "otc.t-systems.com" if settings.region in ("eu-de", "eu-nl") else "myhuaweicloud.com"
-    return f"https://{service}.{settings.region}.{domain}"
-
-
 def _identity_url(url: object) -> str:
     if not url:
         raise SettingsError(f"no setting tells the identity service's address: set {SETTINGS['authUrl'].how_to_set()}")
-    return v3(str(url))
-
-
-def v3(url: str) -> str:
-    """Give an identity service's URL with its version, which is often left out."""
-    url = url.rstrip("/")
-    return url if url.endswith("/v3") else f"{url}/v3"
+    return f"{str(url).rstrip('/').removesuffix('/v3')}/v3"
 
 
 def sign_in(settings: Settings, fetch: Fetch, timing: Clock, limits: CallLimits) -> Authenticator:
     """Choose the way to sign in that the settings ask for. Raises `SettingsError`."""
     if settings.method == "accessKey":
         return AccessKeyAuthenticator(settings, fetch, timing)
-    if settings.method == "token" and settings.endpoint and settings.project_id:
+    if settings.method == "token" and settings.endpoint and settings.project_id and not settings.agency_name:
         return FixedTokenAuthenticator(settings)
     return TokenAuthenticator(settings, timing, limits)
 
 
-def _plugin(settings: Settings) -> BaseIdentityPlugin:
-    if settings.method == "cloud":
-        from pulumi_cbr.api import clouds
-
-        return clouds.plugin_of(settings.cloud or "")
-    from keystoneauth1.identity import v3 as plugins
-
-    # A project's ID needs no domain, nor does a user's.
-    project = {
-        "project_id": settings.project_id,
-        "project_name": None if settings.project_id else settings.project_name,
-        "project_domain_name": None if settings.project_id else settings.user_domain_name,
-        "project_domain_id": None if settings.project_id else settings.user_domain_id,
-    }
-    user = {
-        "user_id": settings.user_id,
-        "username": None if settings.user_id else settings.username,
-        "user_domain_name": None if settings.user_id else settings.user_domain_name,
-        "user_domain_id": None if settings.user_id else settings.user_domain_id,
-    }
-    url = v3(settings.auth_url or "")
-    if settings.method == "token":
-        return plugins.Token(url, token=settings.token or "", **_given(project))
-    if settings.method == "applicationCredential":
-        return plugins.ApplicationCredential(
-            url,
-            application_credential_id=settings.application_credential_id,
-            application_credential_secret=settings.application_credential_secret or "",
-        )
-    return plugins.Password(url, password=settings.password or "", **_given(user), **_given(project))
-
-
-def _given(values: Mapping[str, str | None]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value is not None}
-
-
 def service_root(endpoint: str, project_id: str, settings: Settings) -> str:
     """Give ``…/v3/<project id>`` for an endpoint that ends in it, in ``/v3``, or in neither. Raises `SettingsError`."""
+    endpoint = PROJECT_TEMPLATE.sub(project_id, endpoint)
     check_url("endpoint", endpoint, insecure=settings.insecure)
     host = re.sub(r"/v3(/[0-9a-f]{32})?$", "", endpoint.rstrip("/"))
     return f"{host}/v3/{project_id}"

@@ -2,82 +2,236 @@
 
 from __future__ import annotations
 
+import copy
+import os
 import re
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
+from pulumi_cbr import messages
+from pulumi_cbr.api.clouds_file import Document, check_document, compose_file, first_file
+from pulumi_cbr.api.definitions import AUTH_TYPES, SETTINGS, parse_value
 from pulumi_cbr.api.errors import SettingsError, one_line
+from pulumi_cbr.api.precedence import Place, Source, Value
 
 if TYPE_CHECKING:
     from keystoneauth1.identity.base import BaseIdentityPlugin
     from openstack.config.cloud_region import CloudRegion
+    from openstack.config.loader import OpenStackConfig
+
+    from pulumi_cbr.api.settings import Settings
 
 #: Names of what an entry keeps secret, whatever the plugin: password, token, application_credential_secret, passcode...
 _SECRET = re.compile("pass|secret|token|key|code")
 
+#: The keys below `auth` that are settings of ours. Of several keys for one setting, the first counts.
+AUTH_KEYS: Mapping[str, str] = {
+    "auth_url": "authUrl",
+    "project_id": "projectId",
+    "project_name": "projectName",
+    "project_domain_id": "projectDomainId",
+    "project_domain_name": "projectDomainName",
+    "user_id": "userId",
+    "username": "username",
+    "user_name": "username",
+    "password": "password",
+    "passcode": "passcode",
+    "user_domain_id": "userDomainId",
+    "user_domain_name": "userDomainName",
+    "domain_id": "userDomainId",
+    "domain_name": "userDomainName",
+    "token": "token",
+    "application_credential_id": "applicationCredentialId",
+    "application_credential_secret": "applicationCredentialSecret",
+    "access_key": "accessKey",
+    "ak": "accessKey",
+    "secret_key": "secretKey",
+    "sk": "secretKey",
+    "security_token": "securityToken",
+    "target_agency_name": "agencyName",
+    "agency_name": "agencyName",
+    "target_domain_id": "agencyDomainId",
+    "agency_domain_id": "agencyDomainId",
+    "target_domain_name": "agencyDomainName",
+    "agency_domain_name": "agencyDomainName",
+    "target_project_id": "delegatedProject",
+    "target_project_name": "delegatedProject",
+    "delegated_project": "delegatedProject",
+}
 
-def settings_of(cloud: str) -> dict[str, object]:
-    """Give what an entry says, by our settings' names.
+#: The keys beside `auth` that are settings of ours.
+_KEYS: Mapping[str, str] = {
+    "auth_type": "authType",
+    "region_name": "region",
+    "interface": "interface",
+    "cbr_interface": "interface",
+    "cbr_endpoint_override": "endpoint",
+    "cbr_endpoint": "endpoint",
+}
 
-    Raises `SettingsError` when openstacksdk is not installed, or the entry is missing or broken.
+#: What people mean by keys that are close to several.
+_MISTAKES = {"user": "username", "project": "project_name", "tenant": "project_name", "domain": "user_domain_name"}
+
+#: Keys that other tools accept on either level.
+_EITHER_LEVEL = tuple(key for key, name in AUTH_KEYS.items() if name in ("accessKey", "secretKey", "securityToken"))
+
+
+def read_entry(cloud: str, region: str | None = None) -> Source:
+    """Return what an entry says, by our settings' names, in one of its regions.
+
+    Raises `SettingsError` if openstacksdk is not installed, or the entry is missing or broken.
     """
-    entry, region = _entry(cloud)
-    auth = region.config.get("auth") or {}
-    found = {
-        "authUrl": auth.get("auth_url"),
-        "region": region.config.get("region_name"),
-        "projectId": auth.get("project_id"),
-        "projectName": auth.get("project_name"),
-        # Only to be left out of messages: the plugin has them too.
-        "cloudSecrets": tuple(str(value) for name, value in sorted(auth.items()) if value and _SECRET.search(name)),
-        "endpoint": region.config.get("cbr_endpoint_override") or region.config.get("cbr_endpoint"),
-    }
-    given = {name: value for name, value in found.items() if value not in (None, "")}
-    if any(name in entry for name in ("verify", "insecure", "cacert")):
+    document, loader = _load(cloud)
+    entry, merged = _choose_region(document, loader, cloud, region)
+    auth = {str(key): value for key, value in (merged.config.get("auth") or {}).items()}
+    explicit = {key: value for key, value in merged.config.items() if key in _written_keys(loader, cloud, entry)}
+    auth |= {key: explicit[key] for key in _EITHER_LEVEL if explicit.get(key)}
+    needs_plugin = _needs_plugin(document, cloud, explicit.get("auth_type"), auth)
+    values = _values(document, cloud, explicit, auth)
+    if any(key in explicit for key in ("verify", "insecure", "cacert")):
         # openstacksdk gives one value: False, True, or the file to check with. Both are said, also by no file.
-        verify, _ = region.get_requests_verify_args()
-        given |= {"insecure": verify is False, "caCert": verify if isinstance(verify, str) else None}
-    return given
+        verify, _ = merged.get_requests_verify_args()
+        values.append(Value("insecure", verify is False, document.origin(cloud)))
+        values.append(Value("caCert", verify if isinstance(verify, str) else None, document.origin(cloud, "cacert")))
+    secrets = tuple(str(value) for key, value in sorted(auth.items()) if value and _SECRET.search(key))
+    return Source(Place.ENTRY, tuple(values), needs_plugin, secrets if needs_plugin else ())
 
 
-def plugin_of(cloud: str) -> BaseIdentityPlugin:
-    """Give the keystoneauth1 plugin that an entry asks for, of any kind that signs in for a token. Raises `SettingsError`."""
+def plugin_of(settings: Settings) -> BaseIdentityPlugin:
+    """Return the keystoneauth1 plugin that an entry asks for, with what comes before it. Raises `SettingsError`."""
     from keystoneauth1.identity.base import BaseIdentityPlugin
 
+    cloud = settings.cloud or ""
+    document, loader = _load(cloud)
     try:
-        _, region = _entry(cloud)
-        plugin = region.get_session().auth
+        overrides = {name: value for name, value in settings.cloud_overrides if name in AUTH_KEYS.values()}
+        entry = loader.cloud_config["clouds"][cloud]
+        for name, value in overrides.items():
+            _override(entry, name, value)
+        _choose_region(document, loader, cloud, settings.region)
+        plugin = loader.get_one(cloud, region_name=settings.region or "").get_session().auth
+    except SettingsError:
+        raise
     except Exception as error:  # openstacksdk and its plugins raise whatever fits them, down to ValueError
-        words = one_line(str(error), 200).rstrip(".")
-        raise SettingsError(f"the entry `{cloud}` of clouds.yaml does not say how to sign in: {words}") from error
+        words = one_line(str(error), 120).rstrip(".")
+        raise SettingsError(messages.entry_cannot_sign_in(document.origin(cloud), words)) from error
     if not isinstance(plugin, BaseIdentityPlugin):
-        raise SettingsError(
-            f"the `auth_type` of the entry `{cloud}` of clouds.yaml gives no token of an identity service"
-        )
+        raise SettingsError(messages.entry_gives_no_token(document.origin(cloud)))
     return plugin
 
 
-def _entry(cloud: str) -> tuple[Mapping[str, object], CloudRegion]:
-    """Give an entry as it is written, and what openstacksdk makes of it."""
+def _override(entry: dict[str, Any], name: str, value: str) -> None:
+    """Replace a setting of an entry, and the other name for the same thing."""
+    other = {"projectId": "projectName", "projectName": "projectId", "userId": "username", "username": "userId"}.get(
+        name
+    )
+    auth = entry.setdefault("auth", {})
+    for key, setting in AUTH_KEYS.items():
+        if setting in (name, other):
+            for spelling in (key, key.replace("_", "-"), key.replace("project", "tenant")):
+                auth.pop(spelling, None)
+                entry.pop(spelling, None)
+    auth[next(key for key, setting in AUTH_KEYS.items() if setting == name)] = value
+
+
+def _load(cloud: str) -> tuple[Document, OpenStackConfig]:
+    """Return the file that has the entries, and openstacksdk's reading of it."""
     try:
-        from openstack.config.loader import OpenStackConfig
+        from openstack.config import loader
     except ImportError:
-        raise SettingsError(
-            f"the cloud `{cloud}` is read by openstacksdk, which is not installed: pip install 'pulumi-cbr[clouds]'"
-        ) from None
-    from yaml import MarkedYAMLError
+        raise SettingsError(messages.no_openstacksdk(cloud)) from None
+
+    def files(variable: str, usual: Iterable[str]) -> list[str]:
+        # openstacksdk would add the variable's file to a list of its module, for all later readers.
+        given = os.environ.get(variable)
+        return [*([given] if given else []), *usual]
+
+    config_files = files("OS_CLIENT_CONFIG_FILE", loader.CONFIG_FILES)
+    document = check_document(cloud, config_files)
+    secure_files = files("OS_CLIENT_SECURE_FILE", loader.SECURE_FILES)
+    if secure := first_file(secure_files):
+        compose_file(secure)
+    try:
+        config = loader.OpenStackConfig(config_files=config_files, secure_files=secure_files, load_envvars=False)
+    except Exception as error:  # a file of a wrong form
+        raise SettingsError(messages.entry_unreadable(document.path, type(error).__name__)) from None
+    return document, config
+
+
+def _choose_region(
+    document: Document, loader: OpenStackConfig, cloud: str, region: str | None
+) -> tuple[dict[str, Any], CloudRegion]:
+    """Return an entry as it is written, and as openstacksdk reads it in a region."""
+    entry: dict[str, Any] = loader.cloud_config["clouds"][cloud]
+    if isinstance(entry.get("region_name"), str) and "," in entry["region_name"]:
+        entry["regions"] = [name.strip() for name in entry.pop("region_name").split(",")]
+    try:
+        offered = _offered_regions(loader, cloud, entry)
+        if region and offered and region not in offered:
+            raise SettingsError(messages.entry_has_no_region(document.origin(cloud), region, offered))
+        if region and "regions" not in entry and entry.get("region_name") != region:
+            entry["region_name"] = region
+        return entry, loader.get_one(cloud, validate=False, region_name=region or "")
+    except SettingsError:
+        raise
+    except Exception as error:  # an unknown vendor profile, an entry of a wrong form
+        words = one_line(str(error), 120).rstrip(".")
+        raise SettingsError(messages.entry_cannot_sign_in(document.origin(cloud), words)) from error
+
+
+def _offered_regions(loader: OpenStackConfig, cloud: str, entry: Mapping[str, Any]) -> list[str]:
+    """Return the regions that an entry or its vendor profile offers; none if it does not say."""
+    regions = entry.get("regions")
+    if not regions:
+        without = {key: value for key, value in entry.items() if key != "region_name"}
+        # Private in name only: the public methods do not tell the regions of a profile beside a region of the entry.
+        merged: dict[str, Any] = {}
+        loader._expand_vendor_profile(cloud, merged, copy.deepcopy(without))
+        regions = merged.get("regions")
+    return [str(region["name"] if isinstance(region, dict) else region) for region in regions or ()]
+
+
+def _written_keys(loader: OpenStackConfig, cloud: str, entry: Mapping[str, Any]) -> set[str]:
+    """Return the keys that somebody wrote, apart from openstacksdk's own defaults."""
+    profile: dict[str, Any] = {}
+    loader._expand_vendor_profile(cloud, profile, copy.deepcopy(dict(entry)))
+    values = [region.get("values") or {} for region in entry.get("regions") or () if isinstance(region, dict)]
+    written = {str(key).replace("-", "_") for part in (entry, profile, *values) for key in part}
+    aliases = {"auth_plugin": "auth_type", "endpoint_type": "interface", "cbr_endpoint_type": "cbr_interface"}
+    return written | {alias for key, alias in aliases.items() if key in written} | {"region_name"}
+
+
+def _needs_plugin(document: Document, cloud: str, auth_type: object, auth: Mapping[str, object]) -> bool:
+    """Tell whether a plugin of keystoneauth1 reads the entry. Raises `SettingsError` for a key that nobody knows."""
+    unknown = [key for key in auth if key not in AUTH_KEYS]
+    kind = str(auth_type) if auth_type else None
+    if not unknown and (kind in AUTH_TYPES or kind is None):
+        return False
+    known = {*AUTH_KEYS, *_plugin_options(kind or "password")}
+    for key in unknown:
+        if key not in known:
+            raise SettingsError(messages.unknown_key(document.origin(cloud, key), _MISTAKES.get(key, key), known))
+    return True
+
+
+def _plugin_options(auth_type: str) -> set[str]:
+    from keystoneauth1 import loading
 
     try:
-        config = OpenStackConfig()
-        return config.cloud_config["clouds"].get(cloud) or {}, config.get_one(cloud)
-    except MarkedYAMLError as error:
-        # Without its words, which may be a part of a credential.
-        mark = error.problem_mark
-        where = f"{mark.name}, line {mark.line + 1}, column {mark.column + 1}" if mark else "a file"
-        raise SettingsError(f"the cloud `{cloud}` cannot be used: no YAML in {where}") from None
-    except Exception as error:  # no such entry, a YAML error, a file that cannot be read, a plugin's complaint
-        words = one_line(str(error), 300).rstrip(".")
-        raise SettingsError(
-            f"the cloud `{cloud}` cannot be used: {words} (clouds.yaml is looked for in OS_CLIENT_CONFIG_FILE, the working "
-            "folder, the user's configuration folder and /etc/openstack)"
-        ) from error
+        loader: loading.BaseLoader[Any] = loading.get_plugin_loader(auth_type)
+    except Exception:  # a plugin that is not installed: what it takes is not known
+        return set()
+    names = {option.name for option in loader.get_options()}
+    names |= {old.name for option in loader.get_options() for old in option.deprecated}
+    return {name.replace("-", "_") for name in names}
+
+
+def _values(document: Document, cloud: str, explicit: Mapping[str, object], auth: Mapping[str, object]) -> list[Value]:
+    found = [(name, key, auth[key]) for key, name in AUTH_KEYS.items() if auth.get(key)]
+    found += [(name, key, explicit[key]) for key, name in _KEYS.items() if explicit.get(key)]
+    values = [Value("cloud", cloud, document.origin(cloud))]
+    for name, key, given in found:
+        origin = document.origin(cloud, key)
+        text = str(given) if SETTINGS[name].kind is str and isinstance(given, (str, int)) else given
+        values.append(Value(name, parse_value(name, text, origin), origin))
+    return values

@@ -3,114 +3,45 @@
 from __future__ import annotations
 
 import ipaddress
-import math
-import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from urllib.parse import urlsplit
 
+from pulumi_cbr import messages
 from pulumi_cbr.api import ids
-from pulumi_cbr.api.errors import InvalidId, SettingsError
-
-#: Looks a name such as ``authUrl`` up in the stack's configuration; None where it is not set.
-ConfigLookup = Callable[[str], object]
-
-
-@dataclass(frozen=True)
-class Setting:
-    """One setting: its name in the namespace ``cbr``, the environment variables that give it too, and its meaning."""
-
-    name: str
-    variables: tuple[str, ...]
-    meaning: str
-    kind: type = str
-    secret: bool = False
-    #: Sent as the value of a header, or as a part of one.
-    header: bool = False
-
-    def how_to_set(self) -> str:
-        """Name every way to give the setting."""
-        flag = " --secret" if self.secret else ""
-        return " or ".join([f"`pulumi config set{flag} cbr:{self.name}`", *self.variables])
-
-
-#: Every setting, in the order of the README's table. The variables are in order of precedence.
-SETTINGS: dict[str, Setting] = {
-    setting.name: setting
-    for setting in (
-        Setting("cloud", ("OS_CLOUD",), "entry of clouds.yaml to sign in with"),
-        Setting(
-            "authUrl",
-            ("OS_AUTH_URL", "HW_AUTH_URL"),
-            "identity service, such as https://iam.eu-de.otc.t-systems.com/v3",
-        ),
-        Setting("region", ("OS_REGION_NAME", "HW_REGION_NAME"), "region, such as eu-de"),
-        Setting("projectId", ("OS_PROJECT_ID", "OS_TENANT_ID", "HW_PROJECT_ID"), "own project's ID"),
-        Setting("projectName", ("OS_PROJECT_NAME", "OS_TENANT_NAME", "HW_PROJECT_NAME"), "own project's name"),
-        Setting("userId", ("OS_USER_ID", "HW_USER_ID"), "user's ID, in place of the name and the domain"),
-        Setting("username", ("OS_USERNAME", "HW_USER_NAME"), "user's name"),
-        Setting("password", ("OS_PASSWORD", "HW_USER_PASSWORD"), "user's password", secret=True),
-        Setting(
-            "userDomainName",
-            ("OS_USER_DOMAIN_NAME", "OS_DOMAIN_NAME", "HW_DOMAIN_NAME"),
-            "domain (account) of the user and the project",
-        ),
-        Setting(
-            "userDomainId",
-            ("OS_USER_DOMAIN_ID", "OS_DOMAIN_ID", "HW_DOMAIN_ID"),
-            "its ID, in place of the domain's name",
-        ),
-        Setting(
-            "token",
-            ("OS_TOKEN", "OS_AUTH_TOKEN", "HW_AUTH_TOKEN"),
-            "a token that exists already",
-            secret=True,
-            header=True,
-        ),
-        Setting("applicationCredentialId", ("OS_APPLICATION_CREDENTIAL_ID",), "application credential's ID"),
-        Setting(
-            "applicationCredentialSecret",
-            ("OS_APPLICATION_CREDENTIAL_SECRET",),
-            "application credential's secret",
-            secret=True,
-        ),
-        Setting("accessKey", ("OS_ACCESS_KEY", "HW_ACCESS_KEY"), "access key (AK)", secret=True, header=True),
-        Setting("secretKey", ("OS_SECRET_KEY", "HW_SECRET_KEY"), "secret key (SK)", secret=True),
-        Setting(
-            "securityToken",
-            ("OS_SECURITY_TOKEN", "HW_SECURITY_TOKEN"),
-            "security token of temporary keys",
-            secret=True,
-            header=True,
-        ),
-        Setting("endpoint", ("CBR_ENDPOINT",), "URL of the CBR service, in place of the catalogue's"),
-        Setting("caCert", ("OS_CACERT",), "file of certificates to trust"),
-        Setting("insecure", ("OS_INSECURE", "HW_INSECURE"), "do not check certificates, allow plain http", kind=bool),
-        Setting("userProfile", (), "value of the header X-User-Profile of an added share", header=True),
-        Setting("adoptExisting", (), "take over shares that exist already, for this run", kind=bool),
-        Setting("preflight", (), "ask the service in previews whether new shares can be made", kind=bool),
-        Setting("timeout", (), "seconds that one call may take, all tries together (120)", kind=float),
-        Setting("maxRetries", (), "how often a call is tried again (4)", kind=int),
-    )
-}
-
-#: What asks for a way to sign in, in order of precedence where one place gives several.
-_SIGN_IN = ("cloud", "token", "applicationCredentialId", "userId", "username", "accessKey")
-
-#: Two ways to say one thing: the first place that gives either of them decides.
-_ALTERNATIVES = (("projectId", "projectName"), ("userId", "username"), ("userDomainId", "userDomainName"))
-
-#: What a cloud's entry leaves to the stack and the environment. All else belongs to its own way to sign in.
-_BESIDE_CLOUD = frozenset(
-    ("region", "endpoint", "caCert", "insecure", "userProfile", "adoptExisting", "preflight", "timeout", "maxRetries")
+from pulumi_cbr.api.addresses import (
+    check_one_cloud,
+    default_auth_url,
+    default_endpoint,
+    domain_from,
+    region_from,
 )
+from pulumi_cbr.api.certificates import certificate_path
+from pulumi_cbr.api.definitions import NATIVE_SETTINGS, SETTINGS, ConfigLookup, parse_value
+from pulumi_cbr.api.endpoints import cloud_of_region, is_domain
+from pulumi_cbr.api.errors import InvalidId, SettingsError
+from pulumi_cbr.api.precedence import Place, Resolution, Source, how_to_set, resolve
+from pulumi_cbr.api.sources import read_sources
 
-_TRUE = ("true", "1", "yes", "on")
-_FALSE = ("false", "0", "no", "off")
+__all__ = [
+    "SETTINGS",
+    "ConfigLookup",
+    "Settings",
+    "check_names",
+    "check_url",
+    "is_loopback",
+    "known_project_id",
+    "load",
+    "nothing_configured",
+    "option",
+    "parse_value",
+    "plain_http",
+    "resolve_settings",
+]
 
-#: Settings as one place gives them: by name, with their right types.
-_Source = Mapping[str, object]
+#: The parts of an endpoint that stand for the own project's ID, as service catalogs have them.
+PROJECT_TEMPLATE = re.compile(r"[%$]\((project_id|tenant_id)\)s")
 
 
 @dataclass(frozen=True)
@@ -118,17 +49,23 @@ class Settings:
     """What a client needs to know, checked. Equal settings share one client. The repr has no credential.
 
     `method` says how to sign in: one of ``cloud, token, applicationCredential, password, accessKey``. Times are seconds.
+    With an agency, `project_id` and `project_name` are those of the agency's project, and `source_project_id` and
+    `source_project_name` those of the user's own.
     """
 
     method: str
     cloud: str | None = None
     auth_url: str | None = None
+    cloud_domain: str | None = None
     region: str | None = None
     project_id: str | None = None
     project_name: str | None = None
+    project_domain_name: str | None = None
+    project_domain_id: str | None = None
     user_id: str | None = None
     username: str | None = None
     password: str | None = field(default=None, repr=False)
+    passcode: str | None = field(default=None, repr=False)
     user_domain_name: str | None = None
     user_domain_id: str | None = None
     token: str | None = field(default=None, repr=False)
@@ -137,7 +74,13 @@ class Settings:
     access_key: str | None = field(default=None, repr=False)
     secret_key: str | None = field(default=None, repr=False)
     security_token: str | None = field(default=None, repr=False)
+    agency_name: str | None = None
+    agency_domain_name: str | None = None
+    agency_domain_id: str | None = None
+    source_project_id: str | None = None
+    source_project_name: str | None = None
     endpoint: str | None = None
+    interface: str = "public"
     ca_cert: str | None = None
     insecure: bool = False
     user_profile: str | None = None
@@ -145,8 +88,10 @@ class Settings:
     preflight: bool = False
     timeout: float = 120.0
     max_retries: int = 4
-    #: What a cloud's entry keeps secret.
-    cloud_secrets: tuple[str, ...] = field(default=(), repr=False)
+    #: What comes before the values of a cloud's entry, if a plugin of keystoneauth1 reads that.
+    cloud_overrides: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    #: What is secret and not in the fields above: a plugin's credentials, and those that are not used.
+    other_secrets: tuple[str, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         for name, url in (("authUrl", self.auth_url), ("endpoint", self.endpoint)):
@@ -157,219 +102,257 @@ class Settings:
                 object.__setattr__(self, "project_id", ids.project_id("projectId", self.project_id))
             except InvalidId as error:
                 raise SettingsError(f"{error} (set by {SETTINGS['projectId'].how_to_set()})") from None
-        if self.ca_cert and not self.insecure:
-            _check_certificates(self.ca_cert)
+        if not self.insecure:
+            certificate_path(self.ca_cert)
 
     @property
     def verify(self) -> bool | str:
         """How certificates are checked, as `requests` takes it: a file to check with, or whether to check at all."""
-        return False if self.insecure else self.ca_cert or True
+        return False if self.insecure else certificate_path(self.ca_cert) or True
 
     def __reduce__(self) -> str | tuple[object, ...]:
         raise TypeError("settings hold credentials and are not pickled")
 
     def secrets(self) -> Iterator[str]:
-        """Give every credential, for a message to leave out."""
+        """Yield every credential, for a message to leave out."""
         for entry in fields(self):
             value = getattr(self, entry.name)
-            if not entry.repr and value:
-                yield from (value,) if isinstance(value, str) else value
+            if not entry.repr and isinstance(value, str) and value:
+                yield value
+        yield from self.other_secrets
 
 
 def nothing_configured(name: str) -> object:
-    """Stand for a configuration that sets nothing."""
+    """Return None: a configuration that sets nothing."""
     return None
 
 
 def load(config: ConfigLookup = nothing_configured, *, cloud: str | None = None) -> Settings:
     """Read the settings: a resource's `cloud` first, then `config`, then the environment (``OS_*`` before ``HW_*``).
 
-    Raises `SettingsError`, which names the setting and every way to give it.
+    Raises `SettingsError`, which names the setting and how to give it.
     """
-    places = _sources(config)
-    if cloud and cloud.strip():
-        return _from_cloud(cloud.strip(), [], places)
-    for place in places:
-        way = next((name for name in _SIGN_IN if name in place), None)
-        if way == "cloud":
-            # What a stack says beside a cloud's name is over the entry; what the environment says is under it.
-            return _from_cloud(str(place["cloud"]), places[:1], places[1:])
-        if way:
-            return _checked(way, _merge(places))
-    raise SettingsError(_no_sign_in())
+    return settings_from(resolve_settings(config, cloud=cloud))
+
+
+def resolve_settings(config: ConfigLookup = nothing_configured, *, cloud: str | None = None) -> Resolution:
+    """Return which values are used to sign in, where each comes from, and why others are not used."""
+    sources = read_sources(config)
+    seen = dict(sources)
+
+    def read_entry(name: str, region: str | None) -> Source:
+        from pulumi_cbr.api.clouds import read_entry
+
+        seen[Place.ENTRY] = read_entry(name, region)
+        return seen[Place.ENTRY]
+
+    resolution = resolve(sources, cloud.strip() if cloud and cloud.strip() else None, read_entry)
+    _check_forms(resolution)
+    check_one_cloud(resolution, seen)
+    return resolution
 
 
 def option(name: str, config: ConfigLookup = nothing_configured) -> object:
-    """Read one setting from the configuration or the environment, without asking how to sign in; None where it is not set.
+    """Return one setting of the configuration or the environment, without asking how to sign in; None if it is not set.
 
-    Raises `SettingsError` when it has the wrong type.
+    Raises `SettingsError` if it has the wrong type.
     """
-    return _merge(_sources(config)).get(name)
+    sources = read_sources(config)
+    found = (sources[place].values.get(name) for place in (Place.STACK, Place.CBR, Place.OS, Place.HW))
+    return next((value.value for value in found if value), None)
 
 
-def _sources(config: ConfigLookup) -> list[_Source]:
-    stack = {name: value for name in SETTINGS if (value := config(name)) is not None and str(value).strip()}
-    return [
-        {name: typed(name, value, f"cbr:{name}") for name, value in stack.items()},
-        _environment("OS_", "CBR_"),
-        _environment("HW_"),
-    ]
+def known_project_id(config: ConfigLookup) -> str | None:
+    """Return the own project's ID if the settings tell it without a call and without an entry of clouds.yaml."""
+    try:
+        found: object = load(config).project_id
+    except SettingsError:
+        # Without credentials, what is configured still tells the project.
+        found = option("projectId", config)
+    return str(found).lower() if found else None
 
 
-def _environment(*prefixes: str) -> _Source:
-    place = {}
-    for name, setting in SETTINGS.items():
-        for variable in setting.variables:
-            if variable.startswith(prefixes) and name not in place and (text := os.environ.get(variable, "").strip()):
-                place[name] = typed(name, text, variable)
-    return place
+def check_names(names: Iterable[str]) -> None:
+    """Refuse names in the namespace ``cbr`` that no setting has. Raises `SettingsError`."""
+    known = (*SETTINGS, *NATIVE_SETTINGS)
+    for name in names:
+        if name not in known:
+            import difflib
+
+            by_lower = {entry.lower(): entry for entry in known}
+            close = difflib.get_close_matches(name.lower().replace("_", ""), by_lower, n=1, cutoff=0.75)
+            raise SettingsError(messages.unknown_setting(name, by_lower[close[0]] if close else None))
 
 
-def _merge(places: Sequence[_Source]) -> dict[str, object]:
-    values: dict[str, object] = {}
-    for place in places:
-        decided = {name for pair in _ALTERNATIVES if any(name in values for name in pair) for name in pair}
-        if "accessKey" in values:
-            decided.add("securityToken")  # it belongs to another key
-        values.update({name: value for name, value in place.items() if name not in values and name not in decided})
-    return values
+def settings_from(resolution: Resolution) -> Settings:
+    """Return the settings that a resolution leads to, with what follows from the region. Raises `SettingsError`."""
+    values = {name: value.value for name, value in resolution.values.items() if name != "authType"}
+    method = resolution.way.method
+    if method == "accessKey" and not values.get("region"):
+        region = region_from(_text(values, "authUrl"), _text(values, "projectName"))
+        values |= {"region": region} if region else {}
+    project = _default_project(resolution, values)
+    _check_complete(resolution, values)
+    _add_addresses(method, values)
+    if values.get("agencyName"):
+        values |= {
+            "sourceProjectId": values.pop("projectId", None),
+            "sourceProjectName": values.pop("projectName", None),
+            **_project(str(values.pop("delegatedProject", None) or project)),
+        }
+    values.pop("delegatedProject", None)
+    attributes = {_attribute(name): value for name, value in values.items()}
+    return Settings(
+        method=method,
+        cloud_overrides=_overrides(resolution) if method == "cloud" else (),
+        other_secrets=resolution.secrets,
+        **attributes,  # type: ignore[arg-type]
+    )
 
 
-def typed(name: str, value: object, where: str) -> object:
-    """Give a setting's value with its right type. Raises `SettingsError`, which says `where` it was given."""
-    setting = SETTINGS[name]
-    text = value.strip() if isinstance(value, str) else value
-    if setting.kind is str and isinstance(text, str):
-        if setting.header and not (re.fullmatch("[!-~]+", text) if setting.secret else text.isprintable()):
-            raise SettingsError(
-                f"{where} must be one line of plain characters: it has a line break, or another that cannot be sent"
-            )
-        return text
-    if setting.kind is bool:
-        if isinstance(text, bool):
-            return text
-        if isinstance(text, str) and text.lower() in (*_TRUE, *_FALSE):
-            return text.lower() in _TRUE
-    elif setting.kind in (int, float) and isinstance(text, (str, int, float)) and not isinstance(text, bool):
+def _attribute(name: str) -> str:
+    return re.sub("[A-Z]", lambda letter: f"_{letter[0].lower()}", name)
+
+
+def _text(values: Mapping[str, object], name: str) -> str | None:
+    return str(values[name]) if values.get(name) else None
+
+
+def _project(given: str) -> dict[str, object]:
+    return {"projectId": given} if re.fullmatch("[0-9a-fA-F]{32}", given) else {"projectName": given}
+
+
+def _check_forms(resolution: Resolution) -> None:
+    """Refuse values that have not their form, by what gives them. Raises `SettingsError`."""
+    values = resolution.values
+    insecure = "insecure" in values and bool(values["insecure"].value)
+    for name in ("authUrl", "endpoint"):
+        if name in values:
+            _check_url_of(values[name].origin, str(values[name].value), insecure=insecure)
+    if "cloudDomain" in values and not is_domain(str(values["cloudDomain"].value)):
+        raise SettingsError(messages.not_a_domain(resolution.origin("cloudDomain"), str(values["cloudDomain"].value)))
+    if "projectId" in values:
         try:
-            number = setting.kind(text)
-            plain = "_" not in text if isinstance(text, str) else number == text
-            if plain and math.isfinite(number) and (number > 0 or (number == 0 and setting.kind is int)):
-                return number
-        except (ValueError, OverflowError):
-            pass
-    expected = {
-        str: "a text",
-        bool: "true or false",
-        float: "a number of seconds above 0",
-        int: "a whole number, 0 or above",
-    }[setting.kind]
-    given = "" if setting.secret else f", not {str(value)[:40]!r}"
-    raise SettingsError(f"{where} must be {expected}{given}")
+            ids.project_id(resolution.origin("projectId"), values["projectId"].value)
+        except InvalidId as error:
+            raise SettingsError(str(error)) from None
 
 
-def _from_cloud(cloud: str, above: Sequence[_Source], below: Sequence[_Source]) -> Settings:
-    from pulumi_cbr.api import clouds
-
-    def beside(places: Sequence[_Source]) -> list[_Source]:
-        return [{name: value for name, value in place.items() if name in _BESIDE_CLOUD} for place in places]
-
-    return _checked("cloud", _merge([*beside(above), {**clouds.settings_of(cloud), "cloud": cloud}, *beside(below)]))
-
-
-def _no_sign_in() -> str:
-    how_to_set = (
-        ("a cloud of clouds.yaml", ("cloud",)),
-        ("a user", ("authUrl", "username", "password", "userDomainName", "projectId")),
-        ("an application credential", ("authUrl", "applicationCredentialId", "applicationCredentialSecret")),
-        ("a token", ("authUrl", "token", "projectId")),
-        ("access keys", ("accessKey", "secretKey", "region", "projectId")),
-    )
-    named = "; ".join(
-        f"{way}: {', '.join(f'cbr:{name} ({SETTINGS[name].variables[0]})' for name in names)}"
-        for way, names in how_to_set
-    )
-    return (
-        "nothing says how to sign in. Give one of these, with `pulumi config set [--secret] NAME VALUE` or by the variable "
-        f"in brackets: {named}"
-    )
+def _default_project(resolution: Resolution, values: dict[str, object]) -> str | None:
+    """Choose the region's own project if none is named, and return the one that an agency's backups are in."""
+    region = _text(values, "region")
+    if values.get("agencyName"):
+        if resolution.rule.place is Place.HW and not values.get("delegatedProject"):
+            # These variables name only one project: the one to work in.
+            own = values.pop("projectId", None) or values.pop("projectName", None)
+            return str(own) if own else region
+        return region
+    named = values.get("projectId") or values.get("projectName")
+    has_regional_projects = bool(cloud_of_region(region) or domain_from(values))
+    if resolution.way.method in ("token", "password") and not named and region and has_regional_projects:
+        values["projectName"] = region
+    return None
 
 
-#: The method of each way to sign in, and words for it.
-_METHODS = {
-    "cloud": ("cloud", "a cloud of clouds.yaml"),
-    "token": ("token", "a token"),
-    "applicationCredentialId": ("applicationCredential", "an application credential"),
-    "userId": ("password", "a user's ID"),
-    "username": ("password", "a user's name"),
-    "accessKey": ("accessKey", "access keys"),
-}
-
-
-def _checked(way: str, values: Mapping[str, object]) -> Settings:
-    method, words = _METHODS[way]
-    needed: dict[str, tuple[tuple[str, ...], ...]] = {
-        "cloud": (),
-        "token": ()
-        if values.get("endpoint") and values.get("projectId")
-        else (("authUrl",), ("projectId", "projectName")),
-        "applicationCredential": (("authUrl",), ("applicationCredentialSecret",)),
-        "password": (("authUrl",), ("password",), ("projectId", "projectName")),
-        "accessKey": (("secretKey",), ("projectId", "projectName", "region")),
-    }
-    missing = [names for names in needed[method] if not any(values.get(name) for name in names)]
-    # A name of a user or a project is only one within its domain.
-    by_name = way == "username" or (
-        method in ("token", "password") and values.get("projectName") and not values.get("projectId")
-    )
-    if by_name and not (values.get("userDomainName") or values.get("userDomainId")):
-        missing.append(("userDomainName", "userDomainId"))
-    if method == "accessKey" and not (values.get("region") or values.get("endpoint")):
-        missing.append(("region",))
+def _check_complete(resolution: Resolution, values: Mapping[str, object]) -> None:
+    """Refuse to sign in without what it takes. Raises `SettingsError`, which says where to set it."""
+    method = resolution.way.method
+    region = _text(values, "region")
+    is_unknown = region and not values.get("authUrl") and not values.get("endpoint") and domain_from(values) is None
+    needs_domain = not values.get("endpoint") if method == "accessKey" else _signs_in_at_identity(method, values)
+    if is_unknown and needs_domain:
+        raise SettingsError(messages.unknown_region(str(region), how_to_set(resolution.rule, "cloudDomain")))
+    missing = [name for name, is_missing in _requirements(method, values) if is_missing]
     if missing:
-        wanted = "; ".join(" or ".join(SETTINGS[name].how_to_set() for name in names) for names in missing)
-        are = "this is" if len(missing) == 1 else "these are"
-        raise SettingsError(f"to sign in with {words}, {are} missing: {wanted}")
-    return Settings(method=method, **{_snake(name): value for name, value in values.items()})  # type: ignore[arg-type]
+        places = [how_to_set(resolution.rule, name) for name in missing]
+        raise SettingsError(messages.missing_settings(resolution.way.words, missing, places))
+    if method == "accessKey":
+        _check_access_keys(resolution, values)
+
+
+def _requirements(method: str, values: Mapping[str, object]) -> Iterator[tuple[str, bool]]:
+    """Yield the settings that a method takes, and whether each is missing."""
+    named = values.get("projectId") or values.get("projectName")
+    has_domain = bool(values.get("userDomainName") or values.get("userDomainId"))
+    agency = values.get("agencyName")
+    if _signs_in_at_identity(method, values):
+        yield "authUrl", not (values.get("authUrl") or default_auth_url(values))
+    if method in ("token", "password") and not agency:
+        yield "projectId", not named
+    if method in ("token", "password"):
+        has_project_domain = has_domain or values.get("projectDomainName") or values.get("projectDomainId")
+        by_name = bool(values.get("projectName") and not values.get("projectId"))
+        user_by_name = method == "password" and not values.get("userId")
+        yield "userDomainName", (user_by_name and not has_domain) or (by_name and not has_project_domain)
+    if method == "accessKey":
+        yield "region", not (values.get("region") or (values.get("endpoint") and named))
+    if agency:
+        yield "agencyDomainName", not (values.get("agencyDomainName") or values.get("agencyDomainId"))
+        yield "delegatedProject", not (values.get("delegatedProject") or values.get("region") or named)
+
+
+def _signs_in_at_identity(method: str, values: Mapping[str, object]) -> bool:
+    """Tell whether a token must be fetched: one that is given needs nothing else if the project and the address are."""
+    is_fixed = method == "token" and values.get("endpoint") and values.get("projectId") and not values.get("agencyName")
+    return method in ("token", "applicationCredential", "password") and not is_fixed
+
+
+def _check_access_keys(resolution: Resolution, values: Mapping[str, object]) -> None:
+    if values.get("agencyName"):
+        raise SettingsError(messages.no_agency_with_keys(resolution.origin("agencyName")))
+    if values.get("endpoint"):
+        return
+    if values.get("interface", "public") != "public":
+        raise SettingsError(messages.no_interface_with_keys(resolution.origin("interface")))
+    if default_endpoint(values) is None:
+        endpoint = how_to_set(resolution.rule, "endpoint")
+        raise SettingsError(messages.unknown_cbr_host(resolution.origin("authUrl"), str(values["authUrl"]), endpoint))
+
+
+def _add_addresses(method: str, values: dict[str, object]) -> None:
+    """Add the addresses that follow from the region and the domain."""
+    if method == "cloud":
+        return
+    if method == "accessKey" and not values.get("endpoint"):
+        values["endpoint"] = default_endpoint(values)
+    if not values.get("authUrl"):
+        values["authUrl"] = default_auth_url(values)
+
+
+def _overrides(resolution: Resolution) -> tuple[tuple[str, str], ...]:
+    own = Place.ENTRY
+    return tuple(
+        (name, str(value.value)) for name, value in resolution.values.items() if resolution.places[name] is not own
+    )
 
 
 def check_url(name: str, url: str, *, insecure: bool) -> None:
     """Refuse a URL that is none, or that would show credentials on the way. Raises `SettingsError`."""
-    how_to_set = SETTINGS[name].how_to_set()
+    _check_url_of(name, url, insecure=insecure)
+
+
+def _check_url_of(origin: str, url: str, *, insecure: bool) -> None:
+    plain = PROJECT_TEMPLATE.sub("", url)
     try:
-        parts = urlsplit(url)
+        parts = urlsplit(plain)
         host = parts.hostname
         _ = parts.port
     except ValueError:
         host = None
-    if not host or parts.scheme not in ("https", "http") or "@" in parts.netloc or re.search(r"[?#\\\s]", url):
-        raise SettingsError(
-            f"{name} must be a URL such as https://host/path, without user, query or fragment: set it by {how_to_set}"
-        )
+    if (
+        not host
+        or parts.scheme not in ("https", "http")
+        or "@" in parts.netloc
+        or re.search(r"[?#\\\s{]|[%$]\(", plain)
+    ):
+        raise SettingsError(messages.not_a_url(origin))
     if parts.scheme == "http" and not insecure and not is_loopback(host):
-        raise SettingsError(plain_http(name, host))
+        raise SettingsError(plain_http(origin, host))
 
 
 def plain_http(name: str, host: str) -> str:
-    """Say why plain http is refused."""
-    return (
-        f"{name} is plain http, which would show the credentials to everybody on the way to {host}: use https "
-        "(or set cbr:insecure where that is meant)"
-    )
-
-
-def _check_certificates(path: str) -> None:
-    import ssl
-
-    folder = {"capath" if os.path.isdir(path) else "cafile": path}
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(**folder)
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or type(error).__name__
-        how_to_set = SETTINGS["caCert"].how_to_set()
-        raise SettingsError(
-            f"caCert must be a file of certificates, and {path} is none ({why}): set it by {how_to_set}"
-        ) from error
+    """Return the message that refuses plain http."""
+    return messages.plain_http(name, host)
 
 
 def is_loopback(host: str) -> bool:
@@ -380,7 +363,3 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def _snake(name: str) -> str:
-    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)

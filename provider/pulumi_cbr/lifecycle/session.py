@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pulumi_cbr import messages
 from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.api.retry import CallLimits, Clock
-from pulumi_cbr.api.settings import ConfigLookup, Settings, load, option
+from pulumi_cbr.api.settings import ConfigLookup, Settings, known_project_id, load, option
 from pulumi_cbr.lifecycle.member_cache import MemberCache
 from pulumi_cbr.lifecycle.preflight import Preflight, mark_changed
 
@@ -91,8 +91,10 @@ class SessionPool:
         """Give the own project's ID where the settings tell it without a call. Raises `SettingsError`."""
         if cloud or self._option("cloud"):
             return None
-        found = self._option("projectId")
-        return str(found).lower() if found else None
+        if "known" not in self._options:
+            self._options["known"] = known_project_id(self._config)
+        found = self._options["known"]
+        return str(found) if found else None
 
     def _option(self, name: str) -> object:
         # Asked for every resource, and the same for them all.

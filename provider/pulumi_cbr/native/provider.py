@@ -26,7 +26,7 @@ from pulumi.runtime.proto import plugin_pb2, provider_pb2
 from pulumi_cbr import messages
 from pulumi_cbr.api.errors import CbrError, SettingsError
 from pulumi_cbr.api.retry import CallLimits, Clock
-from pulumi_cbr.api.settings import SETTINGS, typed
+from pulumi_cbr.api.settings import SETTINGS, parse_value
 from pulumi_cbr.backup_share import BackupShareController
 from pulumi_cbr.backup_share_accepter import BackupShareAccepterController
 from pulumi_cbr.backup_share_member import BackupShareMemberController
@@ -268,7 +268,7 @@ def _check_setting(name: str, value: Any) -> str | None:
         if name == "parallel":
             _parallel(value)
         elif name in SETTINGS:
-            typed(name, _whole(name, value), f"cbr:{name}")
+            parse_value(name, _whole(name, value), f"cbr:{name}")
         else:
             return messages.unknown_setting(name, find_closest(name, (*SETTINGS, "parallel")))
     except SettingsError as error:

@@ -40,7 +40,7 @@ def test_other_settings_are_another_account() -> None:
 def test_a_missing_setting_is_told_each_time() -> None:
     sessions = SessionPool(lambda name: None)
     for _ in range(2):
-        with pytest.raises(SettingsError, match="nothing says how to sign in"):
+        with pytest.raises(SettingsError, match="no credentials configured"):
             sessions.of(None)
 
 

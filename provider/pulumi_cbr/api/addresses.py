@@ -1,0 +1,125 @@
+"""Which cloud the addresses belong to: the checks that no credential leaves its cloud, and what follows from a region."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import combinations
+from urllib.parse import urlsplit
+
+from pulumi_cbr import messages
+from pulumi_cbr.api.endpoints import (
+    cbr_url,
+    cloud_of_domain,
+    cloud_of_region,
+    identity_url,
+    parse_address,
+)
+from pulumi_cbr.api.errors import SettingsError
+from pulumi_cbr.api.precedence import Place, Resolution, Source, Value
+
+
+@dataclass(frozen=True)
+class _Fact:
+    """What a value tells of its cloud: a domain, or a host of which no more is known."""
+
+    value: Value
+    domain: str | None
+    host: str = ""
+
+    @property
+    def shown(self) -> str:
+        return self.domain or self.host
+
+
+def check_one_cloud(resolution: Resolution, sources: Mapping[Place, Source]) -> None:
+    """Refuse addresses of two clouds, and credentials with an address of another cloud. Raises `SettingsError`."""
+    values = resolution.values
+    used = list(_facts(values))
+    for first, second in combinations(used, 2):
+        if _contradict(first, second, "cloudDomain" in values):
+            raise SettingsError(messages.two_clouds(first.value.origin, first.shown, second.value.origin, second.shown))
+    secret = resolution.way.secret
+    home = resolution.places[secret] if secret else Place.ENTRY
+    own = next(_facts(sources[home].values), None)
+    for fact in used:
+        if own and resolution.places[fact.value.name] is not home and not _same_cloud(own, fact):
+            raise SettingsError(messages.two_clouds(fact.value.origin, fact.shown, own.value.origin, own.shown))
+
+
+def _facts(values: Mapping[str, Value]) -> Iterator[_Fact]:
+    """Yield what is told of the cloud, the most telling first."""
+    region = str(values["region"].value) if "region" in values else None
+    for name in ("authUrl", "cloudDomain", "endpoint", "region"):
+        if name not in values:
+            continue
+        value = values[name]
+        text = str(value.value)
+        if name == "cloudDomain":
+            yield _Fact(value, text)
+        elif name == "region":
+            cloud = cloud_of_region(text)
+            if cloud:
+                yield _Fact(value, cloud.domain)
+        else:
+            address = parse_address(text, region)
+            if address or name == "authUrl":
+                yield _Fact(value, address.domain if address else None, urlsplit(text).netloc.lower())
+
+
+def _contradict(first: _Fact, second: _Fact, has_domain: bool) -> bool:
+    """Tell whether two addresses in use belong to two clouds, at least one of which is known."""
+    if first.domain is None or second.domain is None or first.domain == second.domain:
+        return False
+    if "region" in (first.value.name, second.value.name):
+        # A region's name tells its cloud only if nothing else does.
+        return not has_domain and all(cloud_of_domain(fact.domain) for fact in (first, second))
+    return any(cloud_of_domain(fact.domain) for fact in (first, second))
+
+
+def _same_cloud(own: _Fact, other: _Fact) -> bool:
+    if own.domain and other.domain:
+        names = (own.value.name, other.value.name)
+        unknown = not all(cloud_of_domain(fact.domain) for fact in (own, other))
+        return own.domain == other.domain or ("region" in names and unknown)
+    if "region" in (own.value.name, other.value.name):
+        return True
+    return own.host == other.host if own.host and other.host else True
+
+
+def region_from(auth_url: str | None, project_name: str | None) -> str | None:
+    """Return the region that a project's name or the identity address tells, if no setting names one."""
+    prefix = (project_name or "").partition("_")[0]
+    if cloud_of_region(prefix):
+        return prefix
+    address = parse_address(auth_url)
+    return address.region if address else None
+
+
+def domain_from(values: Mapping[str, object]) -> str | None:
+    """Return the cloud's domain, from the setting, the identity address or the region, in this order."""
+    region = values.get("region")
+    if values.get("cloudDomain"):
+        return str(values["cloudDomain"])
+    if values.get("authUrl"):
+        address = parse_address(str(values["authUrl"]), str(region) if region else None)
+        return address.domain if address else None
+    cloud = cloud_of_region(str(region)) if region else None
+    return cloud.domain if cloud else None
+
+
+def default_auth_url(values: Mapping[str, object]) -> str | None:
+    """Return the identity address that follows from the region and the cloud's domain, or from the CBR address."""
+    region = str(values["region"]) if values.get("region") else None
+    if values.get("endpoint") and not values.get("cloudDomain"):
+        # A region's name may be another company's too: the address tells more.
+        address = parse_address(str(values["endpoint"]), region)
+        return identity_url(address.domain, address.region) if address else None
+    domain = domain_from(values)
+    return identity_url(domain, region) if domain else None
+
+
+def default_endpoint(values: Mapping[str, object]) -> str | None:
+    """Return the CBR address that follows from the region and the cloud's domain."""
+    domain = domain_from(values)
+    return cbr_url(domain, str(values["region"])) if domain and values.get("region") else None

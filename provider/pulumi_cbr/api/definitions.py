@@ -1,0 +1,251 @@
+"""Every setting: its names, its meaning, its type, and the group that decides where its value may come from."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from pulumi_cbr import messages
+from pulumi_cbr.api.errors import SettingsError
+
+#: Looks a name such as ``authUrl`` up in the stack's configuration; None if it is not set.
+ConfigLookup = Callable[[str], object]
+
+
+class Group(Enum):
+    """What a setting is about. `pulumi_cbr.api.precedence` says for each way to sign in which places give which groups."""
+
+    IDENTITY = "credentials"
+    ADDRESS = "addresses"
+    SCOPE = "project and region"
+    TRUST = "certificates"
+    OPTION = "options"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting: its name in the namespace ``cbr``, the environment variables that give it too, and its meaning."""
+
+    name: str
+    variables: tuple[str, ...]
+    meaning: str
+    group: Group
+    kind: type = str
+    secret: bool = False
+    #: Sent as the value of a header, or as a part of one.
+    header: bool = False
+    choices: tuple[str, ...] = ()
+
+    @property
+    def attribute(self) -> str:
+        """The name of the field of `Settings`."""
+        return re.sub("[A-Z]", lambda letter: f"_{letter[0].lower()}", self.name)
+
+    def how_to_set(self) -> str:
+        """Name every way to give the setting."""
+        flag = " --secret" if self.secret else ""
+        return " or ".join([f"`pulumi config set{flag} cbr:{self.name}`", *self.variables])
+
+
+_INTERFACES = ("public", "internal", "admin")
+
+#: The kinds of `auth_type` that need no plugin, and the way to sign in that each asks for.
+AUTH_TYPES: Mapping[str, str] = {
+    "password": "password",
+    "v3password": "password",
+    "token": "token",
+    "v3token": "token",
+    "v3applicationcredential": "applicationCredential",
+    "agency": "password",
+    "aksk": "accessKey",
+    "v3aksk": "accessKey",
+}
+
+#: Every setting, in the order of the README's table. The variables are in order of precedence.
+SETTINGS: dict[str, Setting] = {
+    setting.name: setting
+    for setting in (
+        Setting("cloud", ("OS_CLOUD",), "entry of clouds.yaml to sign in with", Group.IDENTITY),
+        Setting(
+            "authUrl",
+            ("OS_AUTH_URL", "HW_AUTH_URL"),
+            "identity service, such as https://iam.eu-de.otc.t-systems.com/v3",
+            Group.ADDRESS,
+        ),
+        Setting("cloudDomain", ("HW_CLOUD",), "the cloud's domain, such as myhuaweicloud.com", Group.ADDRESS),
+        Setting("region", ("OS_REGION_NAME", "OS_REGION", "HW_REGION_NAME"), "region, such as eu-de", Group.SCOPE),
+        Setting("projectId", ("OS_PROJECT_ID", "OS_TENANT_ID", "HW_PROJECT_ID"), "own project's ID", Group.SCOPE),
+        Setting(
+            "projectName",
+            ("OS_PROJECT_NAME", "OS_TENANT_NAME", "HW_PROJECT_NAME"),
+            "own project's name",
+            Group.SCOPE,
+        ),
+        Setting(
+            "projectDomainName",
+            ("OS_PROJECT_DOMAIN_NAME",),
+            "domain of the project, if it is not the user's",
+            Group.SCOPE,
+        ),
+        Setting("projectDomainId", ("OS_PROJECT_DOMAIN_ID",), "its ID, in place of the domain's name", Group.SCOPE),
+        Setting(
+            "authType",
+            ("OS_AUTH_TYPE",),
+            "way to sign in, if several are configured: password, token, v3applicationcredential or aksk",
+            Group.IDENTITY,
+        ),
+        Setting(
+            "userId", ("OS_USER_ID", "HW_USER_ID"), "user's ID, in place of the name and the domain", Group.IDENTITY
+        ),
+        Setting("username", ("OS_USERNAME", "HW_USER_NAME"), "user's name", Group.IDENTITY),
+        Setting("password", ("OS_PASSWORD", "HW_USER_PASSWORD"), "user's password", Group.IDENTITY, secret=True),
+        Setting("passcode", ("OS_PASSCODE",), "one-time passcode of a user with MFA", Group.IDENTITY, secret=True),
+        Setting(
+            "userDomainName",
+            ("OS_USER_DOMAIN_NAME", "OS_DOMAIN_NAME", "HW_DOMAIN_NAME"),
+            "domain (account) of the user",
+            Group.IDENTITY,
+        ),
+        Setting(
+            "userDomainId",
+            ("OS_USER_DOMAIN_ID", "OS_DOMAIN_ID", "HW_DOMAIN_ID"),
+            "its ID, in place of the domain's name",
+            Group.IDENTITY,
+        ),
+        Setting(
+            "token",
+            ("OS_TOKEN", "OS_AUTH_TOKEN", "HW_AUTH_TOKEN"),
+            "a token that exists already",
+            Group.IDENTITY,
+            secret=True,
+            header=True,
+        ),
+        Setting(
+            "applicationCredentialId",
+            ("OS_APPLICATION_CREDENTIAL_ID",),
+            "application credential's ID",
+            Group.IDENTITY,
+        ),
+        Setting(
+            "applicationCredentialSecret",
+            ("OS_APPLICATION_CREDENTIAL_SECRET",),
+            "application credential's secret",
+            Group.IDENTITY,
+            secret=True,
+        ),
+        Setting(
+            "accessKey",
+            ("OS_ACCESS_KEY", "HW_ACCESS_KEY"),
+            "access key (AK)",
+            Group.IDENTITY,
+            secret=True,
+            header=True,
+        ),
+        Setting("secretKey", ("OS_SECRET_KEY", "HW_SECRET_KEY"), "secret key (SK)", Group.IDENTITY, secret=True),
+        Setting(
+            "securityToken",
+            ("OS_SECURITY_TOKEN", "HW_SECURITY_TOKEN"),
+            "security token of temporary keys",
+            Group.IDENTITY,
+            secret=True,
+            header=True,
+        ),
+        Setting(
+            "agencyName",
+            ("OS_AGENCY_NAME", "HW_ASSUME_ROLE_AGENCY_NAME"),
+            "agency to act for, in another account",
+            Group.SCOPE,
+        ),
+        Setting(
+            "agencyDomainName",
+            ("OS_AGENCY_DOMAIN_NAME", "HW_ASSUME_ROLE_DOMAIN_NAME"),
+            "domain (account) of the agency",
+            Group.SCOPE,
+        ),
+        Setting("agencyDomainId", ("HW_ASSUME_ROLE_DOMAIN_ID",), "its ID, in place of the domain's name", Group.SCOPE),
+        Setting(
+            "delegatedProject",
+            ("OS_DELEGATED_PROJECT",),
+            "name of the agency's project that backups are in; without it the region's own",
+            Group.SCOPE,
+        ),
+        Setting("endpoint", ("CBR_ENDPOINT",), "URL of the CBR service, in place of the catalog's", Group.ADDRESS),
+        Setting(
+            "interface",
+            ("OS_INTERFACE", "OS_ENDPOINT_TYPE"),
+            "which of the catalog's URLs to use: public, internal or admin",
+            Group.SCOPE,
+            choices=_INTERFACES,
+        ),
+        Setting("caCert", ("OS_CACERT",), "file of certificates to trust, or their PEM text", Group.TRUST),
+        Setting(
+            "insecure",
+            ("OS_INSECURE", "HW_INSECURE"),
+            "do not check certificates, allow plain http",
+            Group.ADDRESS,
+            kind=bool,
+        ),
+        Setting("userProfile", (), "value of the header X-User-Profile of an added share", Group.OPTION, header=True),
+        Setting("adoptExisting", (), "take over shares that exist already, for this run", Group.OPTION, kind=bool),
+        Setting(
+            "preflight",
+            (),
+            "ask the service in previews whether new shares can be made",
+            Group.OPTION,
+            kind=bool,
+        ),
+        Setting("timeout", (), "seconds that one call may take, all tries together (120)", Group.OPTION, kind=float),
+        Setting("maxRetries", (), "how often a call is tried again (4)", Group.OPTION, kind=int),
+    )
+}
+
+#: Settings of the first-class provider alone, and the engine's own of every provider.
+NATIVE_SETTINGS = ("parallel", "version", "pluginDownloadURL")
+
+#: Two names for one thing: the first place that gives either of them decides.
+ALTERNATIVES = (
+    ("projectId", "projectName"),
+    ("projectDomainId", "projectDomainName"),
+    ("userId", "username"),
+    ("userDomainId", "userDomainName"),
+    ("agencyDomainId", "agencyDomainName"),
+)
+
+_TRUE = ("true", "1", "yes", "on")
+_FALSE = ("false", "0", "no", "off")
+
+
+def parse_value(name: str, value: object, where: str) -> object:
+    """Return the value of a setting with its right type. Raises `SettingsError`, which says `where` it was given."""
+    setting = SETTINGS[name]
+    text = value.strip() if isinstance(value, str) else value
+    if setting.kind is str and isinstance(text, str):
+        return _parse_text(setting, text, where)
+    if setting.kind is bool:
+        if isinstance(text, bool):
+            return text
+        if isinstance(text, str) and text.lower() in (*_TRUE, *_FALSE):
+            return text.lower() in _TRUE
+    elif setting.kind in (int, float) and isinstance(text, (str, int, float)) and not isinstance(text, bool):
+        try:
+            number = setting.kind(text)
+            plain = "_" not in text if isinstance(text, str) else number == text
+            if plain and math.isfinite(number) and (number > 0 or (number == 0 and setting.kind is int)):
+                return number
+        except (ValueError, OverflowError):
+            pass
+    raise SettingsError(messages.wrong_value(where, setting.kind, None if setting.secret else value))
+
+
+def _parse_text(setting: Setting, text: str, where: str) -> str:
+    if setting.header and not (re.fullmatch("[!-~]+", text) if setting.secret else text.isprintable()):
+        raise SettingsError(messages.not_one_line(where))
+    if setting.choices:
+        choice = text.lower().removesuffix("url")
+        if choice not in setting.choices:
+            raise SettingsError(messages.not_among(where, text[:40], setting.choices))
+        return choice
+    return text

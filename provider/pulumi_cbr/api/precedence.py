@@ -1,0 +1,420 @@
+"""Which place signs in, and what the others may add to it: one table, from which the README and `doctor` are written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+
+from pulumi_cbr import messages
+from pulumi_cbr.api.definitions import ALTERNATIVES, AUTH_TYPES, SETTINGS, Group
+from pulumi_cbr.api.errors import SettingsError
+
+
+class Place(Enum):
+    """A place that gives values, and its name in messages."""
+
+    ENTRY = "the entry of clouds.yaml"
+    STACK = "cbr:*"
+    CBR = "CBR_ENDPOINT"
+    OS = "OS_*"
+    HW = "HW_*"
+
+
+_ALL = frozenset(Group)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A place that adds values of some groups. `if_no_credentials`: only if it has none of its own."""
+
+    place: Place
+    groups: frozenset[Group] = _ALL
+    if_no_credentials: bool = False
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What signs in, and the places whose values are used with it, in order of precedence."""
+
+    signs_in: str
+    #: The place whose credentials are used, unless one before it gives some.
+    place: Place
+    layers: tuple[Layer, ...]
+
+
+def _layer(place: Place, *groups: Group, if_no_credentials: bool = False) -> Layer:
+    return Layer(place, frozenset(groups) or _ALL, if_no_credentials)
+
+
+_CLOUD_ARGUMENT = Rule(
+    "`cloud=` of a resource",
+    Place.ENTRY,
+    (
+        _layer(Place.ENTRY),
+        _layer(Place.STACK, Group.TRUST, Group.OPTION),
+        _layer(Place.OS, Group.TRUST),
+    ),
+)
+_STACK_CLOUD = Rule(
+    "`cbr:cloud`", Place.ENTRY, (_layer(Place.STACK), _layer(Place.ENTRY), _layer(Place.OS, Group.TRUST))
+)
+_STACK = Rule(
+    "credentials of the stack",
+    Place.STACK,
+    (
+        _layer(Place.STACK),
+        _layer(Place.CBR),
+        _layer(Place.OS, Group.SCOPE, if_no_credentials=True),
+        _layer(Place.HW, Group.SCOPE, if_no_credentials=True),
+        _layer(Place.OS, Group.TRUST),
+    ),
+)
+_OS_CLOUD = Rule(
+    "`OS_CLOUD`", Place.ENTRY, (_layer(Place.STACK), _layer(Place.CBR), _layer(Place.OS), _layer(Place.ENTRY))
+)
+_OS = Rule("credentials in `OS_*`", Place.OS, (_layer(Place.STACK), _layer(Place.CBR), _layer(Place.OS)))
+_HW = Rule(
+    "credentials in `HW_*`",
+    Place.HW,
+    (_layer(Place.STACK), _layer(Place.CBR), _layer(Place.HW), _layer(Place.OS, Group.TRUST)),
+)
+
+#: The first rule that fits is used.
+PRECEDENCE = (_CLOUD_ARGUMENT, _STACK_CLOUD, _STACK, _OS_CLOUD, _OS, _HW)
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way to sign in: the method, words for it, and its credentials; of several names one is enough."""
+
+    method: str
+    words: str
+    secret: str
+    credentials: tuple[tuple[str, ...], ...]
+    #: What else of a user's identity is used.
+    also: tuple[str, ...] = ()
+
+    def uses(self, name: str) -> bool:
+        """Tell whether this way uses a setting."""
+        identity = SETTINGS[name].group is Group.IDENTITY
+        kept = any(name in names for names in (*self.credentials, self.also, ("cloud", "authType")))
+        return not identity or kept or not self.credentials
+
+
+#: In order of precedence, if one place gives several.
+WAYS = (
+    Way("token", "a token", "token", (("token",),), ("userDomainName", "userDomainId")),
+    Way(
+        "applicationCredential",
+        "an application credential",
+        "applicationCredentialSecret",
+        (("applicationCredentialId",), ("applicationCredentialSecret",)),
+    ),
+    Way(
+        "password",
+        "a user",
+        "password",
+        (("userId", "username"), ("password",)),
+        ("passcode", "userDomainName", "userDomainId"),
+    ),
+    Way("accessKey", "access keys", "secretKey", (("accessKey",), ("secretKey",)), ("securityToken",)),
+)
+_PLUGIN = Way("cloud", "an entry of clouds.yaml", "", ())
+
+_CREDENTIALS = {name for way in WAYS for names in way.credentials for name in names}
+
+
+@dataclass(frozen=True)
+class Value:
+    """A value that was found. `origin` names the variable, the setting or the key that gives it."""
+
+    name: str
+    value: object = field(repr=False)
+    origin: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """What one place gives. Of several values of one setting the first counts."""
+
+    place: Place
+    found: tuple[Value, ...] = ()
+    #: An entry whose `auth_type` asks for a plugin of keystoneauth1.
+    needs_plugin: bool = False
+    #: What such an entry keeps secret.
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def values(self) -> dict[str, Value]:
+        """The values that count, by the names of the settings."""
+        return {value.name: value for value in reversed(self.found)}
+
+    @property
+    def has_credentials(self) -> bool:
+        """Whether it names a user, a key, a token or a cloud."""
+        return any(value.name in _CREDENTIALS or value.name == "cloud" for value in self.found)
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What became of a value that was found."""
+
+    value: Value
+    place: Place
+    is_used: bool
+    #: Why it is not used.
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """The values to sign in with, and what became of all that were found."""
+
+    rule: Rule
+    way: Way
+    values: Mapping[str, Value]
+    places: Mapping[str, Place]
+    usages: tuple[Usage, ...]
+    #: The places that would sign in too.
+    also_complete: tuple[Place, ...] = ()
+    #: What is secret and among no used values.
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+
+    def origin(self, name: str) -> str:
+        """Return what gives a setting."""
+        return self.values[name].origin
+
+
+Sources = Mapping[Place, Source]
+#: Reads the entry of clouds.yaml of a name, in a region.
+ReadEntry = Callable[[str, "str | None"], Source]
+
+
+def resolve(sources: Sources, cloud: str | None, read_entry: ReadEntry) -> Resolution:
+    """Return what to sign in with. Raises `SettingsError` if nothing does, or if two places contradict each other."""
+    rule, also_complete = _choose_rule(sources, cloud)
+    if rule.place is Place.ENTRY:
+        name = cloud or _cloud_name(sources)
+        region = _region_before_entry(rule, sources)
+        sources = {**sources, Place.ENTRY: read_entry(name, region)}
+    layers = [layer for layer in rule.layers if _applies(layer, sources)]
+    way = _choose_way(layers, sources)
+    values, places = _merge(layers, sources)
+    if way is None:
+        raise SettingsError(_missing_credentials(rule, layers, sources))
+    if "accessKey" in values and places.get("securityToken", places["accessKey"]) is not places["accessKey"]:
+        del values["securityToken"], places["securityToken"]  # it belongs to another key
+    values = {name: value for name, value in values.items() if way.uses(name)}
+    usages = _usages(rule, way, layers, sources, values)
+    secrets = sources[Place.ENTRY].secrets if Place.ENTRY in sources else ()
+    secrets += tuple(
+        str(usage.value.value) for usage in usages if not usage.is_used and SETTINGS[usage.value.name].secret
+    )
+    resolution = Resolution(rule, way, values, places, usages, also_complete, secrets)
+    _check_one_identity(resolution, sources)
+    return resolution
+
+
+def how_to_set(rule: Rule, name: str) -> str:
+    """Name the place where a setting has an effect for a way to sign in."""
+    if rule is _CLOUD_ARGUMENT:
+        return f"`{entry_key(name)}` of the entry in clouds.yaml"
+    setting = SETTINGS[name]
+    if rule is _OS_CLOUD:
+        rule = _OS
+    prefix = {Place.OS: "OS_", Place.HW: "HW_"}.get(rule.place)
+    variables = [variable for variable in setting.variables if prefix and variable.startswith(prefix)]
+    return variables[0] if variables else f"cbr:{name}"
+
+
+def entry_key(name: str) -> str:
+    """Return the key of a setting in an entry of clouds.yaml."""
+    other = {"region": "region_name", "endpoint": "cbr_endpoint_override", "caCert": "cacert"}
+    return other.get(name) or SETTINGS[name].attribute
+
+
+def precedence_table() -> str:
+    """Return the table of the README: what signs in, and what is used with it, in order."""
+    rows = ["| what signs in | what is used, in this order |", "| --- | --- |"]
+    rows += [f"| {rule.signs_in} | {'; '.join(_describe(layer) for layer in rule.layers)} |" for rule in PRECEDENCE]
+    return "\n".join(rows)
+
+
+def _describe(layer: Layer) -> str:
+    name = layer.place.value if layer.place is Place.ENTRY else f"`{layer.place.value}`"
+    groups = "" if layer.groups == _ALL else f" ({', '.join(_group_names(layer.groups))})"
+    return f"{name}{groups}{', if it has no credentials' if layer.if_no_credentials else ''}"
+
+
+def _group_names(groups: frozenset[Group]) -> list[str]:
+    return [group.value for group in Group if group in groups]
+
+
+def _choose_rule(sources: Sources, cloud: str | None) -> tuple[Rule, tuple[Place, ...]]:
+    stack, os, hw = (sources[place] for place in (Place.STACK, Place.OS, Place.HW))
+    families = tuple(
+        source.place for source in (os, hw) if "cloud" in source.values or _complete_way([source]) is not None
+    )
+    if cloud:
+        return _CLOUD_ARGUMENT, ()
+    if "cloud" in stack.values:
+        return _STACK_CLOUD, ()
+    if _complete_way([stack]):
+        return _STACK, ()
+    os_rule = _OS_CLOUD if "cloud" in os.values else _OS
+    rules = {Place.OS: os_rule, Place.HW: _HW}
+    if families and not stack.has_credentials:
+        return rules[families[0]], families[1:]
+    for source in (os, hw):
+        if (source.place in families or _complete_way([stack, source])) and _continues(stack, source, os_rule):
+            return rules[source.place], ()
+    started = next((source.place for source in (stack, os, hw) if source.has_credentials), None)
+    if started is None:
+        raise SettingsError(messages.no_credentials())
+    return {Place.STACK: _STACK, **rules}[started], ()
+
+
+def _continues(stack: Source, family: Source, os_rule: Rule) -> bool:
+    """Tell whether a family of variables completes what the stack begins."""
+    if family.place is Place.OS and os_rule is _OS_CLOUD:
+        return True
+    begun = [way for way in WAYS if any(name in stack.values for names in way.credentials for name in names)]
+    return any(_is_complete(way, [stack, family]) for way in begun)
+
+
+def _is_complete(way: Way, sources: Iterable[Source]) -> bool:
+    given = {name for source in sources for name in source.values}
+    return all(given.intersection(names) for names in way.credentials)
+
+
+def _complete_way(sources: Sequence[Source]) -> Way | None:
+    return next((way for way in WAYS if _is_complete(way, sources)), None)
+
+
+def _cloud_name(sources: Sources) -> str:
+    return str(
+        next(
+            sources[place].values["cloud"].value
+            for place in (Place.STACK, Place.OS)
+            if "cloud" in sources[place].values
+        )
+    )
+
+
+def _region_before_entry(rule: Rule, sources: Sources) -> str | None:
+    for layer in rule.layers:
+        if layer.place is Place.ENTRY:
+            break
+        if "region" in sources[layer.place].values:
+            return str(sources[layer.place].values["region"].value)
+    return None
+
+
+def _applies(layer: Layer, sources: Sources) -> bool:
+    source = sources.get(layer.place)
+    if source is None or (layer.if_no_credentials and source.has_credentials):
+        return False
+    # Two families that add a project and a region would mix them.
+    return not (layer.if_no_credentials and layer.place is Place.HW and _gives(sources[Place.OS], layer.groups))
+
+
+def _gives(source: Source, groups: frozenset[Group]) -> bool:
+    return not source.has_credentials and any(SETTINGS[value.name].group in groups for value in source.found)
+
+
+def _choose_way(layers: Sequence[Layer], sources: Sources) -> Way | None:
+    """Return the way of the first layer that gives a secret of a complete way."""
+    identities = [sources[layer.place] for layer in layers if Group.IDENTITY in layer.groups]
+    wanted: str | None = None
+    for source in identities:
+        if wanted is None and "authType" in source.values:
+            wanted = _wanted_method(source)
+        if source.needs_plugin:
+            return _PLUGIN
+        for way in WAYS:
+            if way.secret in source.values and wanted in (None, way.method) and _is_complete(way, identities):
+                return way
+    return None
+
+
+def _wanted_method(source: Source) -> str | None:
+    value = source.values["authType"]
+    if source.needs_plugin:
+        return None
+    if value.value not in AUTH_TYPES:
+        raise SettingsError(messages.unknown_auth_type(value.origin, str(value.value)))
+    return AUTH_TYPES[str(value.value)]
+
+
+def _merge(layers: Sequence[Layer], sources: Sources) -> tuple[dict[str, Value], dict[str, Place]]:
+    values: dict[str, Value] = {}
+    places: dict[str, Place] = {}
+    for layer in layers:
+        decided = {name for pair in ALTERNATIVES if any(name in values for name in pair) for name in pair}
+        for name, value in sources[layer.place].values.items():
+            if SETTINGS[name].group in layer.groups and name not in values and name not in decided:
+                values[name] = value
+                places[name] = layer.place
+    return values, places
+
+
+def _missing_credentials(rule: Rule, layers: Sequence[Layer], sources: Sources) -> str:
+    """Say what the first way that was begun lacks."""
+    identities = [sources[layer.place] for layer in layers if Group.IDENTITY in layer.groups]
+    given = {name for source in identities for name in source.values}
+    for way in WAYS:
+        missing = [names for names in way.credentials if not given.intersection(names)]
+        if 0 < len(missing) < len(way.credentials):
+            names = [names[-1] for names in missing]
+            return messages.missing_settings(way.words, names, [how_to_set(rule, name) for name in names])
+    return messages.no_credentials()
+
+
+def _usages(
+    rule: Rule, way: Way, layers: Sequence[Layer], sources: Sources, values: Mapping[str, Value]
+) -> tuple[Usage, ...]:
+    """Say of every value that was found whether it is used, and why not."""
+
+    def reason(place: Place, value: Value) -> str:
+        group = SETTINGS[value.name].group
+        if not any(layer.place is place and group in layer.groups for layer in layers):
+            return messages.place_not_used(place.value, rule.signs_in)
+        if not way.uses(value.name):
+            return messages.way_needs_no(way.words)
+        names = next((pair for pair in ALTERNATIVES if value.name in pair), (value.name,))
+        before = next((values[name] for name in names if name in values), None)
+        return messages.comes_before(before.origin) if before else messages.belongs_to_other_key()
+
+    return tuple(
+        Usage(value, source.place, True)
+        if values.get(value.name) is value
+        else Usage(value, source.place, False, reason(source.place, value))
+        for source in sources.values()
+        for value in source.found
+    )
+
+
+def _check_one_identity(resolution: Resolution, sources: Sources) -> None:
+    """Refuse credentials of one place with a user or a key of another. Raises `SettingsError`."""
+    family = resolution.rule.place
+    if family not in (Place.OS, Place.HW):
+        return
+    stack, other = sources[Place.STACK].values, sources[family].values
+    named = [names for names in resolution.way.credentials if names != (resolution.way.secret,)]
+    for names in (*named, ("userDomainId", "userDomainName")):
+        ours, theirs = [{name for name in names if name in source} for source in (stack, other)]
+        shared = ours & theirs
+        if ours and theirs and not (shared and all(stack[name].value == other[name].value for name in shared)):
+            first, second = stack[min(ours)], other[min(theirs)]
+            raise SettingsError(messages.two_identities(first.origin, second.origin))
+
+
+def contradictions(usages: Iterable[Usage]) -> Iterator[tuple[str, Value, Value]]:
+    """Yield each setting of the region, the project or the user that two places give different values."""
+    watched = ("cloud", "region", "projectId", "projectName", "userId", "username", "userDomainId", "userDomainName")
+    for name in (*watched, "authUrl", "cloudDomain"):
+        found = [usage.value for usage in usages if usage.value.name == name]
+        other = next((value for value in found[1:] if value.value != found[0].value), None)
+        if other:
+            yield name, found[0], other
