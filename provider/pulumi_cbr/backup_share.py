@@ -160,8 +160,12 @@ class BackupShareController(Controller):
         elif set(projects) - set(olds.get("members", projects)):
             # A refresh of an exclusive set lists others' shares too: one that is declared now is still to be adopted.
             updates.append("members")
-        if news.get("reshare_if_rejected") is True and _rejected(olds, projects):
+        members: Mapping[str, Mapping[str, Any]] = olds.get("members", {})
+        reshares = news.get("reshare_if_rejected") is True and _rejected(olds, projects)
+        if self.has_drifted(members.values()) or reshares:
             updates.append("members")
+        for project in members:
+            mark_managed(str(olds.get("backup_id")), project)
         return Diff(updates=tuple(updates), replaces=() if same_backup else ("backup_id",), delete_first=same_backup)
 
     def warn_before_change(self, olds: Properties, news: Properties) -> None:
@@ -205,7 +209,8 @@ class BackupShareController(Controller):
             "source_project_id": session.client.project_id(),
         }
         for project in own:
-            log_drift(backup_id, project, before[project], outputs["members"][project])
+            if log_drift(backup_id, project, before[project], outputs["members"][project]):
+                self.report_drift(outputs["members"][project])
         return ResourceState(backup_id, outputs, inputs)
 
     def update(self, id_: str, olds: Properties, news: Properties) -> dict[str, Any]:

@@ -178,6 +178,10 @@ class BackupShareMemberController(Controller):
         if olds.get("status") == "rejected" and news.get("reshare_if_rejected") is True:
             replaces.append("status")
         updates = [name for name in _INPUTS[2:] if olds.get(name) != news.get(name)]
+        if self.has_drifted([olds]) and "status" not in replaces:
+            updates.append("status")
+        # The engine may check a replacement as if it were new: its own share counts as free then.
+        mark_managed(str(olds.get("backup_id")), str(olds.get("dest_project_id")))
         # There can be only one share of a pair: the old one goes first. Other replacements are made before, so that a
         # refused one leaves the old share alone.
         return Diff(updates=tuple(updates), replaces=tuple(replaces), delete_first=same_pair)
@@ -215,7 +219,8 @@ class BackupShareMemberController(Controller):
         kept = {name: properties[name] for name in _INPUTS[2:] if properties.get(name)}
         inputs = {"backup_id": backup_id, "dest_project_id": project, **kept}
         outputs = {**inputs, **share_outputs(member, dict(properties))}
-        log_drift(backup_id, project, properties, outputs)
+        if log_drift(backup_id, project, properties, outputs):
+            self.report_drift(outputs)
         # A receiver may see its own share, and is not where the backup comes from.
         if (source := session.client.project_id()) != project:
             outputs["source_project_id"] = source

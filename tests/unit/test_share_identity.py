@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -228,6 +229,8 @@ def test_update_rejected_share_is_made_again(
     assert state
     managed.controller.warn_before_change(state.outputs, managed.inputs)
     assert "is rejected by its receiver" in warnings()[-1]
+    # The next operation, whose process has not read it.
+    managed.controller = BackupShareController(new_pool())
     assert not managed.controller.diff(managed.id, state.outputs, managed.inputs).updates
     news = {**managed.inputs, "reshare_if_rejected": True}
     assert "members" in managed.controller.diff(managed.id, state.outputs, news).updates
@@ -235,6 +238,20 @@ def test_update_rejected_share_is_made_again(
     record = service.members(managed.backup)[managed.project]
     assert record.status == "pending"
     assert outputs["members"][managed.project]["share_id"] == record.id != managed.share_id
+
+
+@pytest.mark.parametrize(("change", "gates"), [("reject", True), ("accept", False)])
+def test_diff_after_read_reports_a_rejection(managed: Managed, service: Simulator, change: str, gates: bool) -> None:
+    """The engine shows as a refresh's change what a diff of the result with the old inputs reports."""
+    getattr(service, change)(managed.backup, managed.project)
+    state = managed.controller.read(managed.id, managed.outputs)
+    assert state
+    assert bool(managed.controller.diff(managed.id, state.outputs, managed.inputs).updates) == gates
+    if gates:
+        managed.controller.update(managed.id, state.outputs, managed.inputs)
+        assert [call.method for call in service.calls if "/members" in call.path] == ["GET"]
+    later = type(managed.controller)(new_pool())
+    assert not later.diff(managed.id, state.outputs, managed.inputs).updates
 
 
 # Calls
@@ -283,7 +300,8 @@ def test_create_answered_with_an_older_share(
     controller, inputs = KINDS[kind]
     backup, (project, other) = service.backups[0].id, service.projects[:2]
     old = service.share(backup, project).id
-    service.advance(3600)
+    # Beside a new share, an hour tells; alone, a clock may be wrong by a day.
+    service.advance(3600 if beside and kind == "set" else 2 * 86400)
     idempotent(service, monkeypatch)
     declared = {**inputs(backup, project), "adopt_existing": adopt}
     if beside and kind == "set":
@@ -296,3 +314,19 @@ def test_create_answered_with_an_older_share(
             controller(pool).create(declared)
         # What the same POST made is taken back.
         assert {project: old} == {name: record.id for name, record in service.members(backup).items()}
+
+
+@pytest.mark.parametrize("hours", [-9, 9])
+@pytest.mark.parametrize("kind", KINDS)
+def test_create_times_of_another_zone_are_new_shares(
+    service: Simulator, monkeypatch: pytest.MonkeyPatch, pool: SessionPool, kind: str, hours: int
+) -> None:
+    controller, inputs = KINDS[kind]
+    add = service.state.add_members
+    monkeypatch.setattr(
+        service.state,
+        "add_members",
+        lambda *asked: [replace(record, created_at=record.created_at + hours * 3600) for record in add(*asked)],
+    )
+    id_, _ = controller(pool).create(inputs(service.backups[0].id, service.projects[0]))
+    assert id_

@@ -7,7 +7,7 @@ A controller decides; it knows neither pickles nor threads nor gRPC. `pulumi_cbr
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -79,6 +79,16 @@ class Controller(ABC):
 
     def __init__(self, sessions: SessionPool) -> None:
         self.sessions = sessions
+        # The engine shows what a refresh has read only as far as a diff reports it: a share's ID and its new status.
+        self._drifted: set[tuple[str, str]] = set()
+
+    def report_drift(self, share: Properties) -> None:
+        """Have diffs of this operation report a change of a share, so that refreshes and their previews show it."""
+        self._drifted.add((str(share.get("share_id")), str(share.get("status"))))
+
+    def has_drifted(self, shares: Iterable[Properties]) -> bool:
+        """Return whether a read of this operation found a change of one of these shares."""
+        return any((str(share.get("share_id")), str(share.get("status"))) in self._drifted for share in shares)
 
     @abstractmethod
     def check(self, olds: Properties, news: Properties) -> CheckedInputs:

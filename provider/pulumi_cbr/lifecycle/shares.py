@@ -36,8 +36,8 @@ _WAITS = (0.2, 0.4, 0.8, 1.6)
 #: A share may be so much older than the lost request that made it: the service's clocks differ.
 _SLACK = timedelta(seconds=5)
 
-#: A share in a response may be so much older than the request that made it: only the `Date` of a gateway tells the time.
-_ANSWER_SLACK = timedelta(minutes=1)
+#: A share in a POST's response is taken for new unless it is older than any time zone or wrong clock explains.
+_ANSWER_SLACK = timedelta(days=1)
 
 #: A share younger than this may not be visible everywhere yet.
 _YOUNG = timedelta(minutes=1)
@@ -147,7 +147,7 @@ def _add_answered(session: CloudSession, members: Iterable[Member], result: Crea
     newest = max((member.created_at for member in members), default=None)
     sent = _service_time(session, started)
     for member in members:
-        # Shares of one request are of one moment. Without another one to compare with, the gateway's clock must do.
+        # Shares of one request are of one moment, by whatever clock. One alone is the service's word that it is new.
         is_old = (
             newest is not None and newest - member.created_at > _SLACK
         ) or member.created_at < sent - _ANSWER_SLACK
