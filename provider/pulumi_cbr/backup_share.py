@@ -19,10 +19,18 @@ from pulumi_cbr.api import ids
 from pulumi_cbr.api.errors import CbrError, NotFound
 from pulumi_cbr.dynamic import DynamicProvider, given
 from pulumi_cbr.lifecycle.controller import UNKNOWN, CheckedInputs, Controller, Diff, Properties, ResourceState
+from pulumi_cbr.lifecycle.failures import UnverifiedCreateError, UnverifiedSharesError
 from pulumi_cbr.lifecycle.inputs import Inputs
 from pulumi_cbr.lifecycle.preflight import mark_managed
-from pulumi_cbr.lifecycle.reconcile import SetInputs, apply_changes, managed_elsewhere_of
-from pulumi_cbr.lifecycle.shares import delete_shares, find_unlisted, is_replaced, log_drift, share_outputs
+from pulumi_cbr.lifecycle.reconcile import SetInputs, apply_changes, managed_elsewhere_of, verify_shares
+from pulumi_cbr.lifecycle.shares import (
+    delete_shares,
+    find_unlisted,
+    is_replaced,
+    is_unverified,
+    log_drift,
+    share_outputs,
+)
 
 if TYPE_CHECKING:
     from pulumi_cbr.api.models import Member
@@ -157,8 +165,9 @@ class BackupShareController(Controller):
         projects = news.get("dest_project_ids", ())
         if projects != olds.get("dest_project_ids"):
             updates.append("dest_project_ids")
-        elif set(projects) - set(olds.get("members", projects)):
-            # A refresh of an exclusive set lists others' shares too: one that is declared now is still to be adopted.
+        elif set(projects) ^ set(olds.get("members", projects)) or _unverified(olds):
+            # A refresh of an exclusive set lists others' shares too: one that is declared now is still to be adopted. And
+            # a failed change may have left shares that are to be deleted, or to be verified.
             updates.append("members")
         members: Mapping[str, Mapping[str, Any]] = olds.get("members", {})
         reshares = news.get("reshare_if_rejected") is True and _rejected(olds, projects)
@@ -228,6 +237,7 @@ class BackupShareController(Controller):
         members: Mapping[str, Mapping[str, Any]] = outputs.get("members", {})
         elsewhere = managed_elsewhere_of(backup_id, members)
         own = {project: members[project] for project in members if project not in elsewhere}
+        own = verify_shares(session, backup_id, own)
         delete_shares(session, backup_id, own, adopt=self._adopts(outputs))
 
     def _apply(self, inputs: Properties, olds: Properties) -> dict[str, Any]:
@@ -245,8 +255,14 @@ class BackupShareController(Controller):
             adopt=self._adopts(inputs),
             reshare=inputs.get("reshare_if_rejected") is True,
         )
-        own: Mapping[str, Mapping[str, Any]] = olds.get("members", {})
-        known = apply_changes(session, wanted, own)
+        own = verify_shares(session, wanted.backup_id, olds.get("members", {}))
+        try:
+            known = apply_changes(session, wanted, own)
+        except UnverifiedSharesError as error:
+            made = {project: share_outputs(member) for project, member in error.created.items()}
+            # What was to be deleted stays in the state: nobody knows whether it is gone.
+            outputs = {"members": {**own, **made, **error.unverified}, "source_project_id": source}
+            raise UnverifiedCreateError(str(error), wanted.backup_id, inputs, {**inputs, **outputs}) from error
         members = {
             project: share_outputs(known[project], own.get(project)) if project in known else dict(own[project])
             for project in sorted(set(projects))
@@ -269,6 +285,11 @@ def _read_members(
     if missing or is_gone:
         there.update(find_unlisted(session, backup_id, missing, list_says_gone=is_gone))
     return None if is_gone and not there else there
+
+
+def _unverified(olds: Properties) -> bool:
+    members: Mapping[str, Mapping[str, Any]] = olds.get("members", {})
+    return any(is_unverified(share) for share in members.values())
 
 
 def _rejected(olds: Properties, projects: Collection[str]) -> list[str]:

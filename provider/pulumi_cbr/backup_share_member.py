@@ -24,14 +24,17 @@ from pulumi_cbr.lifecycle.controller import (
     ResourceState,
     split_share_id,
 )
+from pulumi_cbr.lifecycle.failures import UnverifiedCreateError, UnverifiedSharesError
 from pulumi_cbr.lifecycle.inputs import Inputs
 from pulumi_cbr.lifecycle.preflight import mark_managed
+from pulumi_cbr.lifecycle.reconcile import verify_shares
 from pulumi_cbr.lifecycle.shares import (
     already_shared,
     create_shares,
     delete_share,
     find_unlisted,
     is_replaced,
+    is_unverified,
     log_drift,
     managed_elsewhere,
     record_owner,
@@ -197,17 +200,20 @@ class BackupShareMemberController(Controller):
         source = session.client.project_id()
         if project == source:
             raise CbrError(messages.own_project(project))
-        adopt = self._adopts(inputs)
+        adopt, id_ = self._adopts(inputs), f"{backup_id}/{project}"
         try:
             result = create_shares(session, backup_id, [project], adopt=adopt)
             is_new = project in result.created
             member = (result.created if is_new else result.existing)[project]
+        except UnverifiedSharesError as error:
+            outputs = {**inputs, **error.unverified[project], "source_project_id": source}
+            raise UnverifiedCreateError(str(error), id_, inputs, outputs) from error
         except AlreadyShared as error:
             member, is_new = _read_existing(session, backup_id, project, error), False
             if not adopt:
                 raise CbrError(already_shared(session, backup_id, [member])) from error
         record_owner(member, adopted=not is_new)
-        return f"{backup_id}/{project}", {**inputs, **share_outputs(member), "source_project_id": source}
+        return id_, {**inputs, **share_outputs(member), "source_project_id": source}
 
     def read(self, id_: str, properties: Properties) -> ResourceState | None:
         backup_id, project = split_share_id(id_, "dest_project_id")
@@ -228,7 +234,14 @@ class BackupShareMemberController(Controller):
 
     def update(self, id_: str, olds: Properties, news: Properties) -> dict[str, Any]:
         # Without a call, but a cloud that cannot be used is refused now, and not by the destroy that needs it.
-        self.sessions.of(news.get("cloud"))
+        session = self.sessions.of(news.get("cloud"))
+        if is_unverified(olds):
+            session.require_source_project(olds.get("source_project_id"))
+            backup_id, project = split_share_id(id_, "dest_project_id")
+            verified = verify_shares(session, backup_id, {project: olds}).get(project)
+            if verified is None:
+                return self.create(news)[1]
+            return {**news, **verified, "source_project_id": session.client.project_id()}
         return {**{name: olds[name] for name in _OUTPUTS if name in olds}, **news}
 
     def delete(self, id_: str, outputs: Properties) -> None:
@@ -238,7 +251,10 @@ class BackupShareMemberController(Controller):
         if managed_elsewhere(backup_id, project, outputs.get("share_id")):
             _log.warning(messages.managed_elsewhere(backup_id, [project]))
             return
-        error = delete_share(session, backup_id, project, outputs, adopt=self._adopts(outputs))
+        known = verify_shares(session, backup_id, {project: outputs}).get(project)
+        if known is None:
+            return
+        error = delete_share(session, backup_id, project, known, adopt=self._adopts(outputs))
         if error:
             raise error
 

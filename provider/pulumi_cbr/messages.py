@@ -555,6 +555,11 @@ def custom_timeout_exceeded() -> str:
     return "timed out (customTimeouts). Run again, or give the resource more time"
 
 
+def run_again_to_verify() -> str:
+    """Advise after a create whose outcome is unknown: the state has the share, and the next run asks for it."""
+    return "Run `pulumi up` again: it finds out"
+
+
 def provider_moves(provider: str, changes: str) -> str:
     """Warn that an explicit provider will sign in elsewhere than its resources were made."""
     return (

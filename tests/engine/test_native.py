@@ -281,6 +281,35 @@ def test_wrong_settings(project: Path, cli: Cli, simulator: Simulator, explicit:
     assert simulator.calls == []
 
 
+def test_lost_create_is_healed_by_the_next_up(
+    project: Path, cli: Cli, run: Callable[..., str], simulator: Simulator
+) -> None:
+    """Neither the response nor a look tells whether it was made: the state keeps it, and the next run finds out."""
+    one, two = (entry.id for entry in simulator.backups[:2])
+    dest = simulator.projects[:2]
+    (project / "__main__.py").write_text(
+        "import pulumi_cbr.native as cbr\n"
+        f"cbr.BackupShareMember('dr', '{one}', '{dest[0]}')\ncbr.BackupShare('set', '{two}', {dest})\n"
+    )
+    run("config", "set", "cbr:maxRetries", "0")
+    simulator.faults.add(Fault("reset_after", "POST", "/members$", times=2))
+    simulator.faults.add(Fault("status_before", "GET", "/members", times=None, status=503))
+    failed = cli(project, "up", "--yes", "--skip-preview", env=simulator.env())
+    assert failed.returncode != 0
+    assert "Run `pulumi up` again: it finds out" in failed.stdout
+
+    simulator.faults.clear()
+    simulator.clear_calls()
+    preview = run("preview", "--diff")
+    assert "2 to update" in preview
+    run("up", "--yes", "--skip-preview")
+    assert writes(simulator) == []
+    lists = [call.path for call in simulator.calls if call.path.endswith("/members")]
+    assert len(lists) == len(set(lists)) == 2
+    run("preview", "--diff", "--expect-no-changes")
+    assert [sorted(simulator.members(backup)) for backup in (one, two)] == [dest[:1], sorted(dest)]
+
+
 def test_two_providers_end_when_the_engine_is_done(
     project: Path, run: Callable[..., str], simulator: Simulator
 ) -> None:

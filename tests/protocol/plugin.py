@@ -214,13 +214,13 @@ class Plugin:
 
     def _in(self, kind: str, properties: Properties) -> Struct:
         if self.flavour == "native":
-            return _struct(_renamed(properties, to_camel))
+            return _struct(rename_keys(properties, to_camel))
         return _struct({**properties, "__provider": _serialized(kind)})
 
     def _out(self, properties: Struct) -> Properties:
         found = MessageToDict(properties)
         found.pop("__provider", None)
-        return _renamed(found, to_snake) if self.flavour == "native" else found
+        return rename_keys(found, to_snake) if self.flavour == "native" else found
 
 
 @cache
@@ -229,10 +229,10 @@ def _serialized(kind: str) -> str:
     return str(serialize_provider(PROVIDERS[kind]()))
 
 
-def _renamed(value: Any, rename: Callable[[str], str]) -> Any:
+def rename_keys(value: Any, rename: Callable[[str], str]) -> Any:
     if isinstance(value, dict):
-        return {rename(name): _renamed(inner, rename) for name, inner in value.items()}
-    return [_renamed(inner, rename) for inner in value] if isinstance(value, list) else value
+        return {rename(name): rename_keys(inner, rename) for name, inner in value.items()}
+    return [rename_keys(inner, rename) for inner in value] if isinstance(value, list) else value
 
 
 def _struct(values: Mapping[str, Any]) -> Struct:

@@ -6,16 +6,35 @@ import re
 import tempfile
 import traceback
 from collections.abc import Iterable
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from pulumi_cbr.api.errors import CbrError
+from pulumi_cbr.api.errors import CbrError, UnknownOutcomeError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pulumi_cbr.api.models import Member
+
 
 class HookError(Exception):
     """A failed hook, in the words for its user."""
+
+
+class UnverifiedSharesError(UnknownOutcomeError):
+    """A request for shares was sent, and neither its response nor the service's members tell what it did.
+
+    `projects` are those that nothing is known of, `created` the shares that are known to be made, and `sent_at` is the
+    service's time of the request.
+    """
+
+    def __init__(
+        self, text: str, sent_at: datetime, projects: Iterable[str], created: Mapping[str, Member] | None = None
+    ) -> None:
+        super().__init__(text)
+        self.created = dict(created or {})
+        #: The outputs of each share, as far as they are known: without an ID, a share is to be verified.
+        self.unverified = {project: {"created_at": sent_at.isoformat(timespec="seconds")} for project in projects}
 
 
 class UnverifiedCreateError(CbrError):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pulumi_cbr import messages
 from pulumi_cbr.api.errors import AlreadyShared, CbrError, ServiceError
 from pulumi_cbr.api.models import MAX_MEMBERS
+from pulumi_cbr.lifecycle.failures import UnverifiedSharesError
 from pulumi_cbr.lifecycle.shares import (
     PartialFailure,
     already_shared,
@@ -18,8 +19,11 @@ from pulumi_cbr.lifecycle.shares import (
     delete_shares,
     describe_shares,
     find_unlisted,
+    is_older,
+    is_unverified,
     managed_elsewhere,
     record_owner,
+    share_outputs,
     wait_for_members,
 )
 
@@ -166,6 +170,8 @@ def _carry_out(
     if plan.create:
         try:
             result = create_shares(session, backup_id, plan.create, adopt=inputs.adopt)
+        except UnverifiedSharesError:
+            raise
         except PartialFailure as error:
             raise roll_back(session, backup_id, error.created, error) from error
         except ServiceError as error:
@@ -200,7 +206,8 @@ def roll_back(session: CloudSession, backup_id: str, created: Mapping[str, Membe
     try:
         delete_created(session, backup_id, created)
     except CbrError as failed:
-        return CbrError(messages.not_rolled_back(str(error), list(created), str(failed)))
+        text = messages.not_rolled_back(str(error), list(created), str(failed))
+        return UnverifiedSharesError(text, session.client.service_now(), (), created)
     return CbrError(messages.rolled_back(str(error), list(created)))
 
 
@@ -256,6 +263,21 @@ def read_members(
     if missing:
         members.update(find_unlisted(session, backup_id, missing))
     return members
+
+
+def verify_shares(session: CloudSession, backup_id: str, known: KnownShares) -> dict[str, Mapping[str, Any]]:
+    """Return the shares of the state, without those of an unverified create that were not made: by one list."""
+    unverified = {project: known[project] for project in known if is_unverified(known[project])}
+    if not unverified:
+        return dict(known)
+    members = read_members(session, backup_id, unverified, unverified)
+    verified = {project: known[project] for project in known if project not in unverified}
+    for project in unverified:
+        member = members.get(project)
+        if member and not is_older(known[project], member):
+            record_owner(member, adopted=True)
+            verified[project] = share_outputs(member)
+    return verified
 
 
 def managed_elsewhere_of(backup_id: str, shares: KnownShares) -> list[str]:

@@ -18,6 +18,7 @@ from pulumi_cbr import messages
 from pulumi_cbr.api.errors import AlreadyShared, CbrError, ImageRegistered, NotAllowed, NotFound, UnknownOutcomeError
 from pulumi_cbr.api.models import MAX_MEMBERS
 from pulumi_cbr.lifecycle import ownership
+from pulumi_cbr.lifecycle.failures import UnverifiedSharesError
 
 if TYPE_CHECKING:
     from pulumi_cbr.api.models import Member
@@ -76,13 +77,16 @@ def create_shares(
     """Share a backup with projects, by one POST unless a response is lost.
 
     Raises `AlreadyShared` if the service refuses the first request for a share that exists, `PartialFailure` if some
-    shares were made, `UnknownOutcomeError` if looking after a lost response fails too, and what the request itself raises.
+    shares were made, `UnverifiedSharesError` if looking after a lost response fails too, and what the request itself raises.
     """
     result = CreatedShares()
     try:
         _create_shares(session, backup_id, projects, result, adopt=adopt)
         if result.existing and not adopt:
             raise CbrError(already_shared(session, backup_id, result.existing.values()))
+    except UnverifiedSharesError as error:
+        error.created.update(result.created)
+        raise
     except CbrError as error:
         if result.created:
             raise PartialFailure(str(error), result.created) from error
@@ -128,7 +132,9 @@ def _create_shares(
         try:
             found = find(session, backup_id, missing)
         except CbrError as error:
-            raise UnknownOutcomeError(messages.cannot_look(str(lost or refusal), str(error))) from error
+            raise UnverifiedSharesError(
+                messages.cannot_look(str(lost or refusal), str(error)), _service_time(session, started), missing
+            ) from error
         _add_found(session, found.values(), result, started)
         if result.existing and not adopt:
             return
@@ -382,8 +388,22 @@ def describe_shares(members: Iterable[Member], now: datetime) -> list[str]:
     ]
 
 
+def is_unverified(known: Mapping[str, Any]) -> bool:
+    """Return whether the state has a share only because a create may have made it."""
+    return "created_at" in known and "share_id" not in known
+
+
+def is_older(known: Mapping[str, Any], member: Member) -> bool:
+    """Return whether a share is older than the create that may have made the one of the state: it is somebody else's."""
+    sent_at = _to_datetime(known.get("created_at"))
+    # The state has whole seconds.
+    return sent_at is None or member.created_at < sent_at - _SLACK
+
+
 def is_replaced(backup_id: str, project: str, known: Mapping[str, Any], member: Member) -> bool:
     """Return whether somebody made a share again that the state knows by another ID, and warn of it."""
+    if is_unverified(known):
+        return is_older(known, member)
     share_id = known.get("share_id")
     if not share_id or share_id == member.id:
         return False

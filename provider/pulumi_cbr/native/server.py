@@ -68,9 +68,11 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         return serve
 
     async def _abort(self, error: Exception, context: Any) -> None:
-        line = (
-            f"cbr: {to_native_terms(str(error) if isinstance(error, CbrError) else report(error), self._provider.name)}"
-        )
+        text = str(error) if isinstance(error, CbrError) else report(error)
+        if isinstance(error, UnverifiedCreateError):
+            # The next run verifies the share by itself.
+            text = text.replace(messages.if_adopting(), messages.run_again_to_verify())
+        line = f"cbr: {to_native_terms(text, self._provider.name)}"
         details = _init_failed(error, line) if isinstance(error, UnverifiedCreateError) else None
         metadata = (("grpc-status-details-bin", details.SerializeToString()),) if details else ()
         await context.abort(grpc.StatusCode.UNKNOWN, line, trailing_metadata=metadata)

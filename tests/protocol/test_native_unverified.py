@@ -1,0 +1,177 @@
+"""The first-class provider keeps shares that a lost create may have made in the state, and its next run verifies them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from google.protobuf.json_format import MessageToDict
+from pulumi.runtime.proto import provider_pb2, status_pb2
+
+from protocol.conftest import Fails, PluginWith
+from protocol.plugin import HookFailed, Plugin, rename_keys
+from pulumi_cbr.native.names import to_snake
+from pulumi_cbr.simulator import Simulator
+
+KIND = "BackupShareMember"
+SET = "BackupShare"
+
+Properties = dict[str, Any]
+
+
+@pytest.fixture(scope="session")
+def flavour() -> str:
+    return "native"
+
+
+@pytest.fixture
+def plugin(plugin_with: PluginWith) -> Plugin:
+    return plugin_with(maxRetries="0")
+
+
+def init_failed(change: Callable[[], Any]) -> tuple[str, Properties, str]:
+    """Return the ID, the outputs and the reason by which the engine keeps a resource whose change failed."""
+    with pytest.raises(HookFailed) as failed:
+        change()
+    assert failed.value.error
+    metadata = dict(failed.value.error.trailing_metadata() or ())  # type: ignore[attr-defined]
+    status = status_pb2.Status.FromString(metadata["grpc-status-details-bin"])
+    detail = provider_pb2.ErrorResourceInitFailed()
+    assert status.details[0].Unpack(detail)
+    (reason,) = detail.reasons
+    return detail.id, rename_keys(MessageToDict(detail.properties), to_snake), reason
+
+
+def lose(fails: Fails, *, made: bool = True) -> None:
+    """Lose the response of the next POST, and every look after it."""
+    fails("reset_after" if made else "reset_before", "POST")
+    fails("status_before", "GET", times=None, status=503)
+
+
+@pytest.fixture
+def member(backup: str, project: str) -> Properties:
+    return {"backup_id": backup, "dest_project_id": project}
+
+
+@pytest.mark.parametrize("made", [True, False])
+def test_update_heals_a_lost_create(
+    plugin: Plugin, service: Simulator, fails: Fails, member: Properties, made: bool
+) -> None:
+    backup, project = member.values()
+    lose(fails, made=made)
+    id_, outputs, reason = init_failed(lambda: plugin.create(KIND, member))
+    assert id_ == f"{backup}/{project}"
+    assert "share_id" not in outputs
+    assert reason.endswith("Run `pulumi up` again: it finds out")
+    assert "adoptExisting" not in reason
+
+    service.faults.clear()
+    service.clear_calls()
+    healed = plugin.update(KIND, id_, outputs, member)
+    assert healed["share_id"] == service.members(backup)[project].id
+    assert healed["status"] == "pending"
+    assert service.count("GET", f"{backup}/members$") == 1
+    assert service.count("POST", f"{backup}/members$") == (0 if made else 1)
+
+
+def test_delete_after_a_lost_create_deletes_the_share(
+    plugin: Plugin, service: Simulator, fails: Fails, member: Properties
+) -> None:
+    lose(fails)
+    id_, outputs, _ = init_failed(lambda: plugin.create(KIND, member))
+    service.faults.clear()
+    plugin.delete(KIND, id_, outputs)
+    assert service.members(member["backup_id"]) == {}
+
+
+def test_read_after_a_lost_create_completes_the_state(
+    plugin: Plugin, service: Simulator, fails: Fails, member: Properties
+) -> None:
+    lose(fails)
+    id_, outputs, _ = init_failed(lambda: plugin.create(KIND, member))
+    service.faults.clear()
+    _, read, _ = plugin.read(KIND, id_, outputs)
+    assert read["share_id"] == service.members(member["backup_id"])[member["dest_project_id"]].id
+
+
+def test_older_share_is_not_taken_for_the_lost_one(plugin: Plugin, service: Simulator, member: Properties) -> None:
+    """It was there before the request: another stack's, which is neither managed nor deleted."""
+    backup, project = member.values()
+    share = service.share(backup, project)
+    outputs = {**member, "created_at": "2999-01-31T00:00:00+00:00"}
+    id_ = f"{backup}/{project}"
+    assert plugin.read(KIND, id_, outputs)[0] == ""
+    plugin.delete(KIND, id_, outputs)
+    with pytest.raises(HookFailed, match=share.id):
+        plugin.update(KIND, id_, outputs, member)
+    assert service.members(backup)[project].id == share.id
+
+
+def test_lost_create_of_a_set_is_healed_by_one_list(
+    plugin: Plugin, service: Simulator, fails: Fails, backup: str
+) -> None:
+    inputs = {"backup_id": backup, "dest_project_ids": sorted(service.projects[:3])}
+    lose(fails)
+    id_, outputs, _ = init_failed(lambda: plugin.create(SET, inputs))
+    assert id_ == backup
+    service.faults.clear()
+    service.clear_calls()
+    healed = plugin.update(SET, id_, outputs, inputs)
+    shares = {project: share["share_id"] for project, share in healed["members"].items()}
+    assert shares == {project: share.id for project, share in service.members(backup).items()}
+    assert [call.method for call in service.calls if f"{backup}/members" in call.path] == ["GET"]
+
+
+def test_lost_addition_to_a_set_keeps_what_is_known(
+    plugin: Plugin, service: Simulator, fails: Fails, backup: str
+) -> None:
+    """What was to be deleted is still in the state, and the next run deletes it."""
+    first, second, third = sorted(service.projects[:3])
+    _, before = plugin.create(SET, {"backup_id": backup, "dest_project_ids": [first, second]})
+    inputs = {"backup_id": backup, "dest_project_ids": [first, third]}
+    lose(fails)
+    id_, outputs, _ = init_failed(lambda: plugin.update(SET, backup, before, inputs))
+    assert outputs["members"][first] == before["members"][first]
+    assert outputs["members"].keys() == {first, second, third}
+
+    service.faults.clear()
+    assert plugin.diff(SET, id_, outputs, inputs).changes
+    healed = plugin.update(SET, id_, outputs, inputs)
+    assert healed["members"].keys() == service.members(backup).keys() == {first, third}
+
+
+def test_rollback_that_fails_keeps_the_shares_in_the_state(
+    plugin: Plugin, service: Simulator, fails: Fails, backup: str
+) -> None:
+    first, second = sorted(service.projects[:2])
+    _, before = plugin.create(SET, {"backup_id": backup, "dest_project_ids": [first]})
+    inputs = {"backup_id": backup, "dest_project_ids": [second]}
+    fails("status_before", "DELETE", times=None, status=503)
+    id_, outputs, _ = init_failed(lambda: plugin.update(SET, backup, before, inputs))
+    assert outputs["members"][second]["share_id"] == service.members(backup)[second].id
+
+    service.faults.clear()
+    healed = plugin.update(SET, id_, outputs, inputs)
+    assert healed["members"].keys() == service.members(backup).keys() == {second}
+
+
+def test_delete_of_a_half_done_set_deletes_what_is_its_own(
+    plugin: Plugin, service: Simulator, fails: Fails, backup: str
+) -> None:
+    foreign, *projects = sorted(service.projects[:3])
+    service.share(backup, foreign)
+    lose(fails)
+    id_, outputs, _ = init_failed(lambda: plugin.create(SET, {"backup_id": backup, "dest_project_ids": projects}))
+    service.faults.clear()
+    plugin.delete(SET, id_, outputs)
+    assert list(service.members(backup)) == [foreign]
+
+
+def test_preview_of_the_healing_update_knows_no_outputs(plugin: Plugin, member: Properties) -> None:
+    outputs = {**member, "created_at": "2026-01-31T00:00:00+00:00"}
+    request = provider_pb2.UpdateRequest(
+        urn=plugin._urn(KIND), id="i", olds=plugin._in(KIND, outputs), news=plugin._in(KIND, member), preview=True
+    )
+    preview = plugin._out(plugin._call("Update", request).properties)
+    assert {name for name in preview if preview[name] not in member.values()} >= {"share_id", "status", "created_at"}
