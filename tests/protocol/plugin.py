@@ -39,6 +39,12 @@ FLAVOURS = {
     "native": ("cbr:index:", [sys.executable, "-u", "-m", "pulumi_cbr.native.server"]),
 }
 
+#: What each flavour advises when nobody knows what a request did.
+UNKNOWN_OUTCOME_ADVICE = {
+    "dynamic": "`pulumi config set cbr:adoptExisting true` first",
+    "native": "Run `pulumi up` again: it finds out",
+}
+
 Properties = dict[str, Any]
 
 

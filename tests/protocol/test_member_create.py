@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from protocol.conftest import Backups, Fails, PluginWith
-from protocol.plugin import HookFailed, Plugin
+from protocol.plugin import UNKNOWN_OUTCOME_ADVICE, HookFailed, Plugin
 from pulumi_cbr.simulator import Fault, Simulator
 from waiting import wait_until
 
@@ -146,7 +146,7 @@ def test_where_looking_fails_too_the_user_is_told_what_to_do(
     assert "the connection to 127.0.0.1" in said
     assert "The result is unknown, because looking failed too: showing the share" in said
     assert "no right" in said
-    assert "`pulumi config set cbr:adoptExisting true` first" in said
+    assert UNKNOWN_OUTCOME_ADVICE[plugin_with().flavour] in said
     assert len(said.splitlines()) == 1
     # And that works.
     service.faults.clear()

@@ -35,7 +35,7 @@ def init_failed(change: Callable[[], Any]) -> tuple[str, Properties, str]:
     with pytest.raises(HookFailed) as failed:
         change()
     assert failed.value.error
-    metadata = dict(failed.value.error.trailing_metadata() or ())  # type: ignore[attr-defined]
+    metadata: dict[str, bytes] = dict(failed.value.error.trailing_metadata())  # type: ignore[arg-type]
     status = status_pb2.Status.FromString(metadata["grpc-status-details-bin"])
     detail = provider_pb2.ErrorResourceInitFailed()
     assert status.details[0].Unpack(detail)

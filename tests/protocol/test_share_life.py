@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from protocol.plugin import HookFailed, Plugin
+from protocol.plugin import UNKNOWN_OUTCOME_ADVICE, HookFailed, Plugin
 from pulumi_cbr.lifecycle.controller import UNKNOWN
 from pulumi_cbr.simulator import Fault, Simulator
 from waiting import wait_until
@@ -185,7 +185,7 @@ def test_a_rollback_that_fails_says_how_to_go_on(
     told = one_line(refused)
     assert f"Rolling back {a}, {b} failed" in told
     assert "Also not deleted: " in told
-    assert "`pulumi config set cbr:adoptExisting true` first" in told
+    assert UNKNOWN_OUTCOME_ADVICE[plugin.flavour] in told
     monkeypatch.undo()
     service.allow_all()
     _, outputs = plugin_with(adoptExisting="true").create(KIND, inputs_of(backup, [a, b]))
@@ -217,7 +217,7 @@ def test_an_answer_that_cannot_be_looked_for_names_adoption_and_that_works(
     with pytest.raises(HookFailed) as lost:
         plugin.create(KIND, inputs_of(backup, [a, b]))
     assert "because looking failed too" in one_line(lost)
-    assert "cbr:adoptExisting true" in one_line(lost)
+    assert UNKNOWN_OUTCOME_ADVICE[plugin.flavour] in one_line(lost)
     service.faults.clear()
     _, outputs = plugin_with(adoptExisting="true").create(KIND, inputs_of(backup, [a, b]))
     assert set(outputs["members"]) == {a, b}
