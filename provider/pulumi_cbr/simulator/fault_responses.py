@@ -219,7 +219,7 @@ def _entries(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _edit(response: HttpResponse, change: Callable[[dict[str, Any]], None]) -> HttpResponse:
     """Return the response with a change of its JSON document, or as it is if it has none."""
-    if response.status >= 300 or not response.body:
+    if not response.body:
         return response
     document = json.loads(response.body)
     change(document)

@@ -15,7 +15,7 @@ from typing import Any
 
 from pulumi_cbr.simulator.errors import REFUSALS
 
-__all__ = ["FORMS", "FORM_HELP", "KINDS", "Fault", "Faults"]
+__all__ = ["FORM_HELP", "KINDS", "Fault", "Faults"]
 
 #: Each kind of fault and what happens.
 KINDS: dict[str, str] = {
@@ -45,6 +45,7 @@ KINDS: dict[str, str] = {
     "expire_token": "the token of the request is revoked, and refused",
 }
 
+_HELP = "`python -m pulumi_cbr.simulator faults --help`"
 _FIELD_KINDS = ("field_value", "field_missing", "field_upper", "field_dashed")
 
 
@@ -84,7 +85,7 @@ class Fault:
         for name, types in _TYPES.items():
             _check_type(name, getattr(self, name), *types)
         if self.kind not in KINDS:
-            raise ValueError(f"no such fault: {self.kind!r} (there are {', '.join(KINDS)})")
+            raise ValueError(f"no such fault: {self.kind!r}. See {_HELP}")
         _check_pattern(self.path)
         self._check_ranges()
         _check_sendable(self.body, as_text=self.kind != "field_value")
@@ -141,7 +142,7 @@ class Faults:
             self._faults.append(_CountedFault(fault))
 
     def scripted(self, line: str) -> Fault:
-        """Add the fault of a script line and return it. Raises ValueError that lists the forms.
+        """Add the fault of a script line and return it. Raises ValueError.
 
             the 3rd POST to /members: reset after commit
             the 1st DELETE to /members/.*, 2 times: status 503 before commit
@@ -149,7 +150,7 @@ class Faults:
             10% of * to /v3/.*: throttle, retry after 1
 
         The path is a regular expression that must match up to the end of the path. Only ``the <n>th`` can have
-        ``, <n> times``. `FORMS` lists what can happen.
+        ``, <n> times``. `FORM_HELP` has what can happen.
         """
         fault = _parse(line)
         self.add(fault)
@@ -236,9 +237,6 @@ _SCRIPTS: tuple[tuple[str, str, str], ...] = (
     ("expire token", "expire_token", "expire token"),
 )
 
-#: What can happen, in the words of a script.
-FORMS: str = "; ".join(form for form, _kind, _pattern in _SCRIPTS)
-
 #: What each form does.
 FORM_HELP: dict[str, str] = {form: KINDS.get(kind) or KINDS[f"{kind}_after"] for form, kind, _pattern in _SCRIPTS}
 
@@ -256,11 +254,11 @@ def _parse(line: str) -> Fault:
     head = _LINE.fullmatch(line.strip())
     if head is None:
         raise ValueError(
-            f"not understood: {line!r}; say 'the 3rd POST to /members: reset after commit', "
+            f"not understood: {line!r}. Write 'the 3rd POST to /members: reset after commit', "
             "'every GET to <path>: <what>' or '10% of * to <path>: <what>'"
         )
     if head["times"] and not head["nth"]:
-        raise ValueError(f"not understood: {line!r}; ', {head['times']} times' goes with 'the 1st', 'the 2nd', ...")
+        raise ValueError(f"not understood: {line!r}. Write ', {head['times']} times' after 'the 1st ...' only")
     path = head["path"].rstrip("$")
     chosen: dict[str, Any] = {"method": head["method"], "path": f"(?:{path})$" if "|" in path else f"{path}$"}
     if head["nth"]:
@@ -273,7 +271,7 @@ def _parse(line: str) -> Fault:
 
 
 def _parse_what(text: str) -> dict[str, Any]:
-    """Return the kind and the fields of what happens. Raises ValueError that lists the forms."""
+    """Return the kind and the fields of what happens. Raises ValueError."""
     for _form, kind, pattern in _SCRIPTS:
         if (what := re.fullmatch(pattern, text)) is None:
             continue
@@ -282,9 +280,9 @@ def _parse_what(text: str) -> dict[str, Any]:
         try:
             values = {name: _CONVERTERS.get(name, str)(value) for name, value in found.items()}
         except (ValueError, RecursionError):
-            raise ValueError(f"not understood: {text!r}; the value must be JSON") from None
+            raise ValueError(f"not understood: {text!r}. Write the value as JSON") from None
         return {"kind": f"{kind}_{when}" if when else kind, **values}
-    raise ValueError(f"no such fault: {text!r}; there are: {FORMS}")
+    raise ValueError(f"no such fault: {text!r}. See {_HELP}")
 
 
 # Checks: faults come in over HTTP too

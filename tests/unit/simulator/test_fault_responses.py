@@ -100,6 +100,8 @@ FIELDS: list[tuple[str, str, Any]] = [
     ("updated_at is 0", "updated_at", 0),
     ("created_at missing", "created_at", None),
     ("absent missing", "absent", None),
+    ("absent upper", "absent", None),
+    ("absent dashed", "absent", None),
 ]
 
 

@@ -127,9 +127,9 @@ def test_script_wrong_line_is_refused(line: str) -> None:
         Faults().scripted(line)
 
 
-def test_script_unknown_fault_lists_the_forms() -> None:
+def test_script_unknown_fault_names_the_help() -> None:
     with pytest.raises(
-        ValueError, match=r"no such fault: 'explode'; there are: reset before\|after commit; "
+        ValueError, match=r"no such fault: 'explode'\. See `python -m pulumi_cbr\.simulator faults --help`"
     ) as refused:
         Faults().scripted("the 1st POST to /x: explode")
     assert "(?P" not in str(refused.value)
@@ -137,7 +137,7 @@ def test_script_unknown_fault_lists_the_forms() -> None:
 
 @pytest.mark.parametrize("which", ["every", "10% of"])
 def test_script_times_without_nth_is_refused(which: str) -> None:
-    with pytest.raises(ValueError, match="', 2 times' goes with 'the 1st'"):
+    with pytest.raises(ValueError, match="Write ', 2 times' after 'the 1st"):
         Faults().scripted(f"{which} GET to /x, 2 times: truncated")
 
 

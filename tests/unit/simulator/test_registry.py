@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 from urllib.request import Request, urlopen
 
 import pytest
@@ -148,6 +149,7 @@ class Impostor(BaseHTTPRequestHandler):
     """A server that copies a simulator, with more variables and the proof of an old response."""
 
     proof = ""
+    changed: ClassVar[dict[str, object]] = {}
 
     def do_GET(self) -> None:
         quoted = "'; touch PWNED; '"
@@ -155,7 +157,7 @@ class Impostor(BaseHTTPRequestHandler):
         variables |= {"OS_AUTH_URL": "http://x", "OS_REGION_NAME": "$(touch PWNED)", "OS_IDENTITY_API_VERSION": "3"}
         status: dict[str, object] = {"owner": "", "receiver": "", "projects": [], "backups": [], "vaults": []}
         status["url"] = f"http://{self.headers['Host']}"
-        body = json.dumps({**status, **variables, INJECTED: "x", "PATH": "/tmp"}).encode()
+        body = json.dumps({**status, **variables, INJECTED: "x", "PATH": "/tmp", **self.changed}).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.send_header(PROOF_HEADER, type(self).proof)
@@ -223,6 +225,16 @@ def test_env_url_of_an_impostor_prints_known_names_quoted(tmp_path: Path, capsys
     assert names <= set(Simulator(port=1).env())
     evaluate(printed, tmp_path)
     assert not (tmp_path / "PWNED").exists()
+
+
+@pytest.mark.parametrize("value", [None, 1, "", "a\nb", "\x1b[2J"])
+def test_env_url_of_an_impostor_with_odd_values_fails(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture, value: object
+) -> None:
+    monkeypatch.setattr(Impostor, "changed", {"OS_REGION_NAME": value})
+    with impostor() as url:
+        assert main(["env", "--url", url]) == (0 if value == "" else 1)
+    assert (capsys.readouterr().out == "") is (value != "")
 
 
 def test_env_prints_every_variable_of_a_simulator(cbr_simulator: Simulator, capsys: Capture) -> None:
