@@ -139,10 +139,17 @@ def test_import_of_what_is_none(project: Path, cli: Cli, simulator: Simulator) -
 def test_schema_and_sdks_come_from_the_installed_script(run: Callable[..., str], project: Path) -> None:
     schema = json.loads(run("package", "get-schema", SCRIPT).partition("warning:")[0])
     assert schema["name"] == "cbr"
+    # The command prints nothing of a schema without warnings.
+    assert run("schema", "check", str(Path(cbr.__file__).with_name("schema.json"))).strip() == ""
     for language in "python", "nodejs", "go":
         run("package", "gen-sdk", SCRIPT, "--language", language, "--out", "sdk")
     written = {path.name for path in (project / "sdk").rglob("*ackup*")}
     assert written >= {"backup_share_member.py", "backupShareMember.ts", "backupShareMember.go", "getBackups.ts"}
+
+    # What programs import is below the module that the SDK is.
+    module = (project / "sdk" / "go" / "go.mod").read_text().split()[1]
+    assert f'"{module}/cbr"' in schema["resources"]["cbr:index:BackupShare"]["description"]
+    assert (project / "sdk" / "python" / "pulumi_cbr_native" / "__init__.py").is_file()
 
     # Python has the classes of this package: what would be generated takes the same arguments.
     (package,) = (project / "sdk" / "python").glob("*/provider.py")

@@ -211,3 +211,26 @@ def test_resources_are_pulumis_own() -> None:
     for name in RESOURCES:
         assert issubclass(getattr(native, name), pulumi.CustomResource)
     assert issubclass(native.Provider, pulumi.ProviderResource)
+
+
+DOCS = Path(__file__).parents[3] / "docs"
+
+
+def test_registry_page_has_every_setting() -> None:
+    page = (DOCS / "installation-configuration.md").read_text()
+    for name, entry in SCHEMA["config"]["variables"].items():
+        text, _, variables = entry["description"].partition(" Environment: ")
+        secret = " (secret)" if entry.get("secret") else ""
+        assert f"| `cbr:{name}` | {text.rstrip('.')}{secret} | {variables.rstrip('.')} |" in page
+    assert f"cbr v{SCHEMA['version']} --file pulumi-resource-cbr-v{SCHEMA['version']}-" in page
+
+
+def test_registry_index_has_the_first_example_of_each_language() -> None:
+    page = (DOCS / "_index.md").read_text()
+    assert re.findall(r"```(\w+)\n", page) == ["typescript", "python", "go", "yaml"]
+    assert f'"{SCHEMA["repository"].removeprefix("https://")}/sdk/go/cbr"' in page
+    assert f'from "{SCHEMA["language"]["nodejs"]["packageName"]}"' in page
+
+
+def test_logo_is_where_the_schema_says() -> None:
+    assert (DOCS / SCHEMA["logoUrl"].rpartition("/docs/")[2]).read_text().startswith("<svg")
