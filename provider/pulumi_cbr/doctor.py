@@ -9,13 +9,14 @@ import re
 import shutil
 import subprocess
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
+from pulumi_cbr import messages
 from pulumi_cbr.api import (
     CbrClient,
     CbrError,
@@ -25,18 +26,15 @@ from pulumi_cbr.api import (
     ServiceUnavailableError,
     Settings,
     UnexpectedResponseError,
-    load,
 )
-from pulumi_cbr.api.settings import SETTINGS
+from pulumi_cbr.api.precedence import Usage, contradictions
+from pulumi_cbr.api.settings import SETTINGS, check_names, resolve_settings, settings_from
 
 SUMMARY = "check the engine, the settings, the sign-in and the permissions"
 
 #: No backup and no project has these IDs: a call about them shows whether it is allowed, and cannot change anything.
 _NO_BACKUP = "00000000-0000-0000-0000-000000000000"
 _NO_PROJECT = "0" * 32
-
-#: Settings of the first-class provider alone, and the engine's own of every provider.
-_NATIVE = ("parallel", "version", "pluginDownloadURL")
 
 #: A stack's settings cbr:* as `pulumi config --json` gives them.
 _Entries = Mapping[str, Mapping[str, Any]]
@@ -71,6 +69,8 @@ def run(*, cloud: str | None, stack: str | None, as_json: bool) -> int:
         print(
             f"\nNothing failed; {_count(missing, 'permission')} {'is' if missing == 1 else 'are'} missing: see the notes."
         )
+    elif any("contradict each other" in finding.what for finding in findings):
+        print("\nNothing failed; two places contradict each other: see the notes.")
     else:
         print("\nAll is well.")
     return 1 if failed else 0
@@ -197,8 +197,10 @@ def _configuration(stack: str | None) -> tuple[_Entries, Finding]:
 
 def _mistyped(entries: _Entries) -> Iterator[Finding]:
     for name in entries:
-        if name not in (*SETTINGS, *_NATIVE):
-            yield Finding("stack", "note", f"there is no setting cbr:{name}")
+        try:
+            check_names([name])
+        except CbrError as error:
+            yield Finding("stack", "failed", str(error))
 
 
 def _signing_in(entries: _Entries, cloud: str | None) -> Iterator[Finding]:
@@ -206,26 +208,59 @@ def _signing_in(entries: _Entries, cloud: str | None) -> Iterator[Finding]:
         return entries.get(name, {}).get("value")
 
     if cloud:
-        yield Finding(
-            "setting", "ok", f"cloud = {cloud}, from --cloud: its entry of clouds.yaml comes before all below"
-        )
-    for name, setting in SETTINGS.items():
-        places = [f"cbr:{name}"] if config(name) not in (None, "") else []
-        places += [variable for variable in setting.variables if os.environ.get(variable)]
-        if places:
-            stacks = places[0].startswith("cbr:")
-            secret = setting.secret or (stacks and entries[name].get("secret"))
-            value = "***" if secret else config(name) if stacks else os.environ[places[0]]
-            if name in ("authUrl", "endpoint") and "//" not in str(value) and "@" in str(value):
-                value = f"//{value}"
-            others = f" (before {', '.join(places[1:])})" if places[1:] else ""
-            yield Finding("setting", "ok", f"{name} = {value}, from {places[0]}{others}")
+        yield Finding("setting", "ok", f"cloud = {cloud}, from --cloud: its entry of clouds.yaml stands alone")
     try:
-        settings = load(config, cloud=cloud)
+        resolution = resolve_settings(config, cloud=cloud)
+    except CbrError as error:
+        # What is used cannot be said: at least what was found is.
+        yield from _found_values(entries)
+        yield Finding("sign-in", "failed", str(error))
+        return
+    try:
+        yield from _values(entries, resolution.usages)
+        yield from _contradictions(resolution.usages, state="note" if cloud else "failed")
+        if resolution.also_complete:
+            others = ", ".join(place.value for place in resolution.also_complete)
+            yield Finding("setting", "note", messages.both_families(resolution.rule.place.value, others))
+        settings = settings_from(resolution)
     except CbrError as error:
         yield Finding("sign-in", "failed", str(error))
         return
     yield from _account(settings)
+
+
+def _values(entries: _Entries, usages: Sequence[Usage]) -> Iterator[Finding]:
+    """Show each value that was found, where it comes from, and why it is not used."""
+    for usage in usages:
+        shown = _show_value(entries, usage.value.name, usage.value.value, usage.value.origin)
+        if usage.is_used:
+            yield Finding("setting", "ok", shown)
+        else:
+            yield Finding("setting", "note", f"{shown}, is not used: {usage.reason}")
+
+
+def _found_values(entries: _Entries) -> Iterator[Finding]:
+    """Show what the stack and the environment have, as it is written."""
+    for name, setting in SETTINGS.items():
+        found = {f"cbr:{name}": entries.get(name, {}).get("value")}
+        found |= {variable: os.environ.get(variable) for variable in setting.variables}
+        for origin, value in found.items():
+            if value not in (None, ""):
+                yield Finding("setting", "ok", _show_value(entries, name, value, origin))
+
+
+def _show_value(entries: _Entries, name: str, value: object, origin: str) -> str:
+    is_secret = SETTINGS[name].secret or (origin.startswith("cbr:") and entries[name].get("secret"))
+    text = "***" if is_secret else str(value)
+    if name in ("authUrl", "endpoint") and "//" not in text and "@" in text:
+        text = f"//{text}"
+    return f"{name} = {text}, from {origin}"
+
+
+def _contradictions(usages: Sequence[Usage], state: str) -> Iterator[Finding]:
+    for name, first, second in contradictions(usages):
+        what = f"{first.origin} and {second.origin} contradict each other on {name}"
+        yield Finding("setting", state, what, f"Unset one of them, or give both the same {name}.")
 
 
 def _account(settings: Settings) -> Iterator[Finding]:
@@ -242,7 +277,9 @@ def _account(settings: Settings) -> Iterator[Finding]:
     except CbrError as error:
         yield Finding("sign-in", "failed", str(error))
         return
-    yield Finding("sign-in", "ok", f"with {way}, to project {project}")
+    name = settings.project_name or _project_name(client, project)
+    region = f", region {settings.region}" if settings.region else ""
+    yield Finding("sign-in", "ok", f"with {way}, to project {project}{f' ({name})' if name else ''}{region}")
     calls: tuple[tuple[str, str, Callable[[], object]], ...] = (
         ("list backups", "cbr:backups:list", lambda: list(islice(client.list_backups(), 1))),
         ("show a backup", "cbr:backups:get", lambda: client.show_backup(_NO_BACKUP)),
@@ -262,6 +299,14 @@ def _account(settings: Settings) -> Iterator[Finding]:
                 return
             yield Finding("endpoint", "ok", endpoint)
         yield _permission(what, action, refusal)
+
+
+def _project_name(client: CbrClient, project: str) -> str | None:
+    """Return the name of a project if the identity service tells it."""
+    try:
+        return next((found.name for found in client.list_projects() if found.id == project), None)
+    except CbrError:
+        return None
 
 
 def _error_of(call: Callable[[], object]) -> CbrError | None:

@@ -99,7 +99,7 @@ def no_interface_with_keys(where: str) -> str:
 
 
 def both_families(used: str, other: str) -> str:
-    return f"{used} and {other} both have credentials: {used} are used"
+    return f"{used} and {other} both have credentials. {used} is used"
 
 
 def place_not_used(place: str, signs_in: str) -> str:

@@ -85,7 +85,8 @@ def test_the_stack_comes_before_the_environment(
     code, told = doctor(monkeypatch, capsys)
     assert code == 0
     assert "its configuration has 1 setting cbr:*" in told
-    assert "password = ***, from cbr:password (before OS_PASSWORD)" in told
+    assert "password = ***, from cbr:password" in told
+    assert "password = ***, from OS_PASSWORD, is not used: cbr:password comes before it" in told
     assert sim.owner.password not in told
 
 
@@ -169,11 +170,15 @@ def test_settings_of_the_stack(
     sign_in(monkeypatch, {**sim.env("owner"), "OS_PROJECT_ID": "", "OS_PROJECT_NAME": "ours", "HW_PROJECT_NAME": "x"})
     _, told = doctor(monkeypatch, capsys)
     assert "its configuration has 5 settings cbr:*" in told
-    assert re.findall(r"there is no setting .*", told) == ["there is no setting cbr:passwrd"]
-    assert "note   stack         there is no setting cbr:passwrd\n" in told
-    assert "region = ***, from cbr:region (before OS_REGION_NAME)" in told
-    places = "cbr:projectName (before OS_PROJECT_NAME, HW_PROJECT_NAME)"
-    assert f"projectName = theirs, from {places}" in " ".join(told.split())
+    assert re.findall(r".*unknown setting.*", told) == [
+        "FAILED stack         unknown setting cbr:passwrd (did you mean cbr:password?)"
+    ]
+    words = " ".join(told.split())
+    assert "region = ***, from cbr:region" in told
+    assert "projectName = theirs, from cbr:projectName" in told
+    assert "projectName = ours, from OS_PROJECT_NAME, is not used: cbr:projectName comes before it" in words
+    assert "projectName = x, from HW_PROJECT_NAME, is not used: credentials in `OS_*` sign in without it" in words
+    assert "cbr:region and OS_REGION_NAME contradict each other on region" in told
     assert "secret-region" not in told
     assert "hush-hush" not in told
     assert (engine / "asked").read_text() == "config --json --show-secrets --non-interactive\n"
@@ -290,6 +295,7 @@ def test_a_cloud(
     assert code == 0
     assert "cloud = theirs, from --cloud" in told
     assert f"with clouds.yaml, to project {sim.receiver.project_id}" in told
+    assert "All is well" not in told
 
 
 @pytest.mark.parametrize(
@@ -389,3 +395,13 @@ def test_a_reader_that_has_seen_enough(engine: Path, form: list[str], monkeypatc
         process.stdout.close()
         assert process.stderr.read() == ""
         assert process.wait() == 1
+
+
+def test_contradicting_regions_fail(
+    sim: Simulator, engine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sign_in(monkeypatch, {**sim.env("owner"), "HW_REGION_NAME": "ap-southeast-1"})
+    code, told = doctor(monkeypatch, capsys)
+    assert code == 1
+    assert "OS_REGION_NAME and HW_REGION_NAME contradict each other on region" in " ".join(told.split())
+    assert "All is well" not in told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
@@ -39,6 +40,8 @@ __all__ = [
     "plain_http",
     "resolve_settings",
 ]
+
+_log = logging.getLogger("pulumi_cbr")
 
 #: The parts of an endpoint that stand for the own project's ID, as service catalogs have them.
 PROJECT_TEMPLATE = re.compile(r"[%$]\((project_id|tenant_id)\)s")
@@ -132,7 +135,11 @@ def load(config: ConfigLookup = nothing_configured, *, cloud: str | None = None)
 
     Raises `SettingsError`, which names the setting and how to give it.
     """
-    return settings_from(resolve_settings(config, cloud=cloud))
+    resolution = resolve_settings(config, cloud=cloud)
+    if resolution.also_complete:
+        others = ", ".join(place.value for place in resolution.also_complete)
+        _log.warning("%s", messages.both_families(resolution.rule.place.value, others))
+    return settings_from(resolution)
 
 
 def resolve_settings(config: ConfigLookup = nothing_configured, *, cloud: str | None = None) -> Resolution:
