@@ -18,8 +18,9 @@ from pulumi_cbr import messages
 from pulumi_cbr.api import ids
 from pulumi_cbr.api.errors import CbrError, NotFound
 from pulumi_cbr.dynamic import DynamicProvider, given
+from pulumi_cbr.lifecycle.acceptance import NotAcceptedError, wait_for_acceptance
 from pulumi_cbr.lifecycle.controller import UNKNOWN, CheckedInputs, Controller, Diff, Properties, ResourceState
-from pulumi_cbr.lifecycle.failures import UnverifiedCreateError, UnverifiedSharesError
+from pulumi_cbr.lifecycle.failures import IncompleteResourceError, UnverifiedCreateError, UnverifiedSharesError
 from pulumi_cbr.lifecycle.inputs import Inputs
 from pulumi_cbr.lifecycle.preflight import mark_managed
 from pulumi_cbr.lifecycle.reconcile import SetInputs, apply_changes, managed_elsewhere_of, verify_shares
@@ -52,6 +53,8 @@ class BackupShareProperties:
     """Whether shares of the set that exist already are adopted. Matters when they are added or deleted."""
     reshare_if_rejected: pulumi.Output[bool | None]
     """Whether shares that their receiver rejected are deleted and created again by the next `pulumi up`."""
+    wait_for_acceptance: pulumi.Output[str | float | None]
+    """How long a create or an update waits for the receivers: seconds, or a text such as ``15m``. It fails on a rejection."""
     cloud: pulumi.Output[str | None]
     """The entry of clouds.yaml that signs in to the backup's own project; None for the stack's settings."""
     members: pulumi.Output[Mapping[str, Mapping[str, str]]]
@@ -77,6 +80,7 @@ class BackupShare(BackupShareProperties, Resource, module="cbr", name="BackupSha
         exclusive: pulumi.Input[bool] = False,
         adopt_existing: pulumi.Input[bool] = False,
         reshare_if_rejected: pulumi.Input[bool] = False,
+        wait_for_acceptance: pulumi.Input[str | float] | None = None,
         cloud: pulumi.Input[str] | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
@@ -88,6 +92,7 @@ class BackupShare(BackupShareProperties, Resource, module="cbr", name="BackupSha
         :param exclusive: Take away every share of the backup that is not of this set.
         :param adopt_existing: Take over shares of the set that exist already, instead of refusing.
         :param reshare_if_rejected: Share again with projects that have rejected.
+        :param wait_for_acceptance: Wait so long until all receivers accept: seconds, or a text such as ``15m``.
         :param cloud: The entry of clouds.yaml that signs in to the backup's own project; the stack's settings without it.
         :param opts: Options of the resource.
         """
@@ -100,6 +105,7 @@ class BackupShare(BackupShareProperties, Resource, module="cbr", name="BackupSha
                 "exclusive": given(exclusive),
                 "adopt_existing": given(adopt_existing),
                 "reshare_if_rejected": given(reshare_if_rejected),
+                "wait_for_acceptance": wait_for_acceptance,
                 "cloud": cloud,
                 **dict.fromkeys(_OUTPUTS),
             },
@@ -108,7 +114,7 @@ class BackupShare(BackupShareProperties, Resource, module="cbr", name="BackupSha
 
 
 _FLAGS = ("exclusive", "adopt_existing", "reshare_if_rejected")
-_OPTIONS = (*_FLAGS, "cloud")
+_OPTIONS = (*_FLAGS, "wait_for_acceptance", "cloud")
 _OUTPUTS = ("members", "source_project_id")
 
 
@@ -124,6 +130,7 @@ class BackupShareController(Controller):
         inputs.dest_project_ids(self.sessions.configured_project_id(inputs.given("cloud")))
         for name in _FLAGS:
             inputs.flag(name)
+        inputs.duration("wait_for_acceptance")
         if not inputs.checked().problems and self.sessions.flag("preflight"):
             for reason in self._preflight(olds, inputs.checked().inputs):
                 inputs.wrong("dest_project_ids", reason)
@@ -224,11 +231,11 @@ class BackupShareController(Controller):
 
     def update(self, id_: str, olds: Properties, news: Properties) -> dict[str, Any]:
         # Without a call, but a cloud that cannot be used is refused now, and not by the destroy that needs it.
-        self.sessions.of(news.get("cloud"))
+        session = self.sessions.of(news.get("cloud"))
         changed = self.diff(id_, olds, news).updates
         if {"dest_project_ids", "members"} & {*changed} or ("exclusive" in changed and news.get("exclusive")):
             return self._apply(news, olds)
-        return {**{name: olds[name] for name in _OUTPUTS if name in olds}, **news}
+        return _wait(session, news, {**{name: olds[name] for name in _OUTPUTS if name in olds}, **news})
 
     def delete(self, id_: str, outputs: Properties) -> None:
         backup_id = ids.uuid("the ID", id_)
@@ -267,7 +274,7 @@ class BackupShareController(Controller):
             project: share_outputs(known[project], own.get(project)) if project in known else dict(own[project])
             for project in sorted(set(projects))
         }
-        return {**inputs, "members": members, "source_project_id": source}
+        return _wait(session, inputs, {**inputs, "members": members, "source_project_id": source})
 
     def _adopts(self, inputs: Properties) -> bool:
         return inputs.get("adopt_existing") is True or self.sessions.flag("adoptExisting")
@@ -301,6 +308,25 @@ def _rejected(olds: Properties, projects: Collection[str]) -> list[str]:
 def _warn_exclusive(backup_id: str, leaving: Collection[str]) -> None:
     if leaving:
         _log.warning(messages.exclusive_deletes(backup_id, list(leaving)))
+
+
+def _wait(session: CloudSession, inputs: Properties, outputs: dict[str, Any]) -> dict[str, Any]:
+    """Wait for the receivers, if that is wanted and to be waited for. Raises `IncompleteResourceError`."""
+    duration = inputs.get("wait_for_acceptance")
+    before: Mapping[str, Mapping[str, Any]] = outputs.get("members", {})
+    pending = [project for project in before if before[project].get("status") != "accepted"]
+    if not duration or not pending:
+        return outputs
+    backup_id = str(inputs["backup_id"])
+
+    def updated(seen: Mapping[str, Member]) -> dict[str, Any]:
+        decided = {project: share_outputs(member, before[project]) for project, member in seen.items()}
+        return {**outputs, "members": {**before, **decided}}
+
+    try:
+        return updated(wait_for_acceptance(session, backup_id, pending, duration))
+    except NotAcceptedError as error:
+        raise IncompleteResourceError(str(error), backup_id, inputs, updated(error.members)) from error
 
 
 class BackupShareProvider(DynamicProvider):

@@ -15,6 +15,7 @@ from pulumi.dynamic import Resource
 from pulumi_cbr import messages
 from pulumi_cbr.api.errors import AlreadyShared, CbrError, NotAllowed, NotFound
 from pulumi_cbr.dynamic import DynamicProvider, given
+from pulumi_cbr.lifecycle.acceptance import NotAcceptedError, wait_for_acceptance
 from pulumi_cbr.lifecycle.controller import (
     UNKNOWN,
     CheckedInputs,
@@ -24,7 +25,7 @@ from pulumi_cbr.lifecycle.controller import (
     ResourceState,
     split_share_id,
 )
-from pulumi_cbr.lifecycle.failures import UnverifiedCreateError, UnverifiedSharesError
+from pulumi_cbr.lifecycle.failures import IncompleteResourceError, UnverifiedCreateError, UnverifiedSharesError
 from pulumi_cbr.lifecycle.inputs import Inputs
 from pulumi_cbr.lifecycle.preflight import mark_managed
 from pulumi_cbr.lifecycle.reconcile import verify_shares
@@ -62,6 +63,8 @@ class BackupShareMemberProperties:
     """Whether a share that was there before is taken over. Matters when the share is created."""
     reshare_if_rejected: pulumi.Output[bool | None]
     """Whether a share that its receiver rejected is taken away and made anew by the next `pulumi up`."""
+    wait_for_acceptance: pulumi.Output[str | float | None]
+    """How long a create or an update waits for the receiver: seconds, or a text such as ``15m``. It fails on a rejection."""
     share_id: pulumi.Output[str]
     """The share record's own ID: a UUID."""
     status: pulumi.Output[str]
@@ -94,6 +97,7 @@ class BackupShareMember(BackupShareMemberProperties, Resource, module="cbr", nam
         cloud: pulumi.Input[str] | None = None,
         adopt_existing: pulumi.Input[bool] = False,
         reshare_if_rejected: pulumi.Input[bool] = False,
+        wait_for_acceptance: pulumi.Input[str | float] | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """Declare the share.
@@ -104,6 +108,7 @@ class BackupShareMember(BackupShareMemberProperties, Resource, module="cbr", nam
         :param cloud: The entry of clouds.yaml that signs in to the backup's own project; the stack's settings without it.
         :param adopt_existing: Take over a share that exists already, instead of refusing.
         :param reshare_if_rejected: Share again when the receiver has rejected.
+        :param wait_for_acceptance: Wait so long until the receiver accepts: seconds, or a text such as ``15m``.
         :param opts: Options of the resource.
         """
         super().__init__(
@@ -115,6 +120,7 @@ class BackupShareMember(BackupShareMemberProperties, Resource, module="cbr", nam
                 "cloud": cloud,
                 "adopt_existing": given(adopt_existing),
                 "reshare_if_rejected": given(reshare_if_rejected),
+                "wait_for_acceptance": wait_for_acceptance,
                 **dict.fromkeys(_OUTPUTS),
             },
             opts,
@@ -139,7 +145,7 @@ class BackupShareMember(BackupShareMemberProperties, Resource, module="cbr", nam
         return cls(resource_name, nothing, nothing, cloud=cloud, opts=opts)
 
 
-_INPUTS = ("backup_id", "dest_project_id", "cloud", "adopt_existing", "reshare_if_rejected")
+_INPUTS = ("backup_id", "dest_project_id", "cloud", "adopt_existing", "reshare_if_rejected", "wait_for_acceptance")
 _OUTPUTS = ("share_id", "status", "created_at", "updated_at", "vault_id", "image_id", "source_project_id")
 
 
@@ -155,6 +161,7 @@ class BackupShareMemberController(Controller):
         inputs.dest_project_id(self.sessions.configured_project_id(inputs.given("cloud")))
         inputs.flag("adopt_existing")
         inputs.flag("reshare_if_rejected")
+        inputs.duration("wait_for_acceptance")
         if not inputs.checked().problems and self.sessions.flag("preflight"):
             for reason in self._preflight(olds, inputs.checked().inputs):
                 inputs.wrong("backup_id", reason)
@@ -213,7 +220,8 @@ class BackupShareMemberController(Controller):
             if not adopt:
                 raise CbrError(already_shared(session, backup_id, [member])) from error
         record_owner(member, adopted=not is_new)
-        return id_, {**inputs, **share_outputs(member), "source_project_id": source}
+        outputs = {**inputs, **share_outputs(member), "source_project_id": source}
+        return id_, _wait(session, inputs, outputs)
 
     def read(self, id_: str, properties: Properties) -> ResourceState | None:
         backup_id, project = split_share_id(id_, "dest_project_id")
@@ -241,8 +249,10 @@ class BackupShareMemberController(Controller):
             verified = verify_shares(session, backup_id, {project: olds}).get(project)
             if verified is None:
                 return self.create(news)[1]
-            return {**news, **verified, "source_project_id": session.client.project_id()}
-        return {**{name: olds[name] for name in _OUTPUTS if name in olds}, **news}
+            outputs = {**news, **verified, "source_project_id": session.client.project_id()}
+        else:
+            outputs = {**{name: olds[name] for name in _OUTPUTS if name in olds}, **news}
+        return _wait(session, news, outputs)
 
     def delete(self, id_: str, outputs: Properties) -> None:
         backup_id, project = split_share_id(id_, "dest_project_id")
@@ -283,6 +293,20 @@ def _find(session: CloudSession, backup_id: str, project: str, created_at: objec
     except NotAllowed:
         pass
     return find_unlisted(session, backup_id, {project: created_at}, list_says_gone=is_gone).get(project)
+
+
+def _wait(session: CloudSession, inputs: Properties, outputs: dict[str, Any]) -> dict[str, Any]:
+    """Wait for the receiver, if that is wanted and to be waited for. Raises `IncompleteResourceError`."""
+    duration = inputs.get("wait_for_acceptance")
+    if not duration or outputs.get("status") == "accepted":
+        return outputs
+    backup_id, project = str(inputs["backup_id"]), str(inputs["dest_project_id"])
+    try:
+        members = wait_for_acceptance(session, backup_id, [project], duration)
+    except NotAcceptedError as error:
+        seen = share_outputs(error.members[project], outputs) if project in error.members else {}
+        raise IncompleteResourceError(str(error), f"{backup_id}/{project}", inputs, {**outputs, **seen}) from error
+    return {**outputs, **share_outputs(members[project], outputs)}
 
 
 class BackupShareMemberProvider(DynamicProvider):

@@ -27,10 +27,11 @@ from pulumi.dynamic import (
 )
 from pulumi.output import Unknown
 
+from pulumi_cbr import messages
 from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.api.settings import check_names
 from pulumi_cbr.lifecycle.controller import UNKNOWN, Controller, ResourceState
-from pulumi_cbr.lifecycle.failures import HookError, is_verbose, report
+from pulumi_cbr.lifecycle.failures import HookError, IncompleteResourceError, UnverifiedCreateError, is_verbose, report
 from pulumi_cbr.lifecycle.session import SessionPool
 
 T = TypeVar("T")
@@ -126,7 +127,7 @@ def _clean(hook: Callable[[], T]) -> T:
     try:
         return hook()
     except CbrError as error:
-        raise HookError(str(error)) from None
+        raise HookError(str(error), error) from None
     except Exception as error:
         raise HookError(report(error)) from None
 
@@ -162,4 +163,41 @@ def _patch_plugin_process() -> None:
 
 def _format(limit: int | None = None, chain: bool = True) -> str:
     error = sys.exc_info()[1]
-    return f"cbr: {error}" if isinstance(error, HookError) else traceback.format_exc(limit, chain)
+    if not isinstance(error, HookError):
+        return traceback.format_exc(limit, chain)
+    text = f"cbr: {error}"
+    cause = error.cause
+    # A create that is not verified is adopted by the next run instead, as its message says.
+    if isinstance(cause, UnverifiedCreateError) or not isinstance(cause, IncompleteResourceError):
+        return text
+    if not _keep_in_state(cause, text):
+        return f"{text}. {messages.not_in_the_state()}"
+    return text
+
+
+def _keep_in_state(error: IncompleteResourceError, text: str) -> bool:
+    """Have the engine keep a resource whose create or update failed; return whether that is possible.
+
+    Providers in Python have no way to say so: the plugin's answer, which is about to be sent, gets the detail that others'
+    have (https://github.com/pulumi/pulumi/blob/master/proto/pulumi/provider.proto, ErrorResourceInitFailed).
+    """
+    import grpc
+    from google.protobuf import any_pb2
+    from google.protobuf.json_format import ParseDict
+    from google.protobuf.struct_pb2 import Struct
+    from pulumi.runtime.proto import provider_pb2, status_pb2
+
+    frame = sys._getframe(2)
+    context: Any = frame.f_locals.get("context")
+    request: Any = frame.f_locals.get("request")
+    sent = getattr(request, "news", None) or getattr(request, "properties", None)
+    if sent is None or not hasattr(context, "set_trailing_metadata"):
+        return False
+    properties = ParseDict(dict(error.outputs), Struct())
+    properties.fields["__provider"].CopyFrom(sent.fields["__provider"])
+    failed = provider_pb2.ErrorResourceInitFailed(id=error.id, properties=properties, inputs=sent, reasons=[text])
+    detail = any_pb2.Any()
+    detail.Pack(failed)
+    status = status_pb2.Status(code=grpc.StatusCode.UNKNOWN.value[0], message=text, details=[detail])
+    context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
+    return True

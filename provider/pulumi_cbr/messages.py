@@ -398,6 +398,53 @@ def _sentence(text: str) -> str:
 
 # Acceptances and takeovers
 
+# Waiting for acceptance
+
+
+def wrong_duration(value: str) -> str:
+    """A duration that cannot be read."""
+    return f"must be seconds, or a text such as 15m or 1h30m, not {value}"
+
+
+def waits_for_acceptance(backup_id: str, projects: Sequence[str], seconds: float) -> str:
+    """A wait that begins."""
+    return f"waiting up to {seconds:g} s until backup {backup_id} is accepted by {_listed(projects)}"
+
+
+def not_accepted_in_time(backup_id: str, projects: Sequence[str], seconds: float) -> str:
+    """Receivers that did not decide in time."""
+    return (
+        f"waiting for acceptance failed: backup {backup_id} is still pending with {_listed(projects)} after {seconds:g} s; "
+        "the share stays. Ask the receiver to accept it, then run pulumi up again"
+    )
+
+
+def rejected_while_waiting(backup_id: str, projects: Sequence[str]) -> str:
+    """Receivers that rejected."""
+    return (
+        f"waiting for acceptance failed: backup {backup_id} was rejected by {_listed(projects)}; the share stays. "
+        "Set reshare_if_rejected=True to share it again"
+    )
+
+
+def share_gone_while_waiting(backup_id: str, projects: Sequence[str]) -> str:
+    """Shares that somebody deleted meanwhile."""
+    return (
+        f"waiting for acceptance failed: the share of backup {backup_id} with {_listed(projects)} was deleted meanwhile. "
+        "Run pulumi up --refresh"
+    )
+
+
+def acceptance_unknown(backup_id: str, error: str) -> str:
+    """A wait that could not look any more."""
+    return f"waiting for acceptance of backup {backup_id} failed; the share stays: {error}"
+
+
+def not_in_the_state() -> str:
+    """A share that the state does not have, as this version of the SDK cannot be told to keep it."""
+    return "The state does not have it: run once more with `pulumi config set cbr:adoptExisting true`"
+
+
 # Commands
 
 NO_PULUMI = "`pulumi` is not on PATH"

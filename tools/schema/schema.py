@@ -137,6 +137,13 @@ PROJECT = {
     "domain_id": (TEXT, "The domain (account) of the project."),
     "enabled": (FLAG, "Whether the project can be used."),
 }
+WAIT = {
+    "wait_for_acceptance": (
+        {"oneOf": [TEXT, {"type": "number"}]},
+        "Wait until the receivers accept, in creates and updates: seconds, or a text such as `15m`. A rejection or the end of "
+        "the time fails the update; the share stays.",
+    )
+}
 
 RESOURCES: dict[str, Spec] = {
     "BackupShareMember": {
@@ -149,6 +156,7 @@ RESOURCES: dict[str, Spec] = {
             **CLOUD,
             "adopt_existing": (FLAG, "Manage a share that exists already, instead of refusing. Used by the create."),
             "reshare_if_rejected": (FLAG, "Replace the share when its receiver has rejected it."),
+            **WAIT,
         },
         "required": ("backup_id", "dest_project_id"),
         "outputs": {
@@ -168,6 +176,7 @@ RESOURCES: dict[str, Spec] = {
             "exclusive": (FLAG, "Delete every share of the backup that is not in this set."),
             "adopt_existing": (FLAG, "Manage shares of the set that exist already, instead of refusing."),
             "reshare_if_rejected": (FLAG, "Share again with projects whose receiver has rejected."),
+            **WAIT,
             **CLOUD,
         },
         "required": ("backup_id", "dest_project_ids"),

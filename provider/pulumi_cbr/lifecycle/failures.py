@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 
 class HookError(Exception):
-    """A failed hook, in the words for its user."""
+    """A failed hook, in the words for its user. `cause` is the error that they tell of."""
+
+    def __init__(self, text: str, cause: CbrError | None = None) -> None:
+        super().__init__(text)
+        self.cause = cause
 
 
 class UnverifiedSharesError(UnknownOutcomeError):
@@ -37,10 +41,10 @@ class UnverifiedSharesError(UnknownOutcomeError):
         self.unverified = {project: {"created_at": sent_at.isoformat(timespec="seconds")} for project in projects}
 
 
-class UnverifiedCreateError(CbrError):
-    """A create whose outcome is unknown: it was sent, and the service could not be asked whether it was carried out.
+class IncompleteResourceError(CbrError):
+    """A create or update that failed, and left a resource that the state must not lose.
 
-    `outputs` are what the resource has if it was. A flavour that can keeps them in the state, for its next run to verify.
+    `outputs` are what the resource has. The engine keeps them, and lets its next run update the resource.
     """
 
     def __init__(self, text: str, id_: str, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> None:
@@ -48,6 +52,10 @@ class UnverifiedCreateError(CbrError):
         self.id = id_
         self.inputs = inputs
         self.outputs = outputs
+
+
+class UnverifiedCreateError(IncompleteResourceError):
+    """A create whose outcome is unknown: it was sent, and the service could not be asked whether it was carried out."""
 
 
 def report(error: Exception) -> str:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from pulumi_cbr import messages
 from pulumi_cbr.api import ids
 from pulumi_cbr.api.errors import InvalidId
+from pulumi_cbr.durations import to_seconds
 from pulumi_cbr.lifecycle.controller import UNKNOWN, CheckedInputs, InputProblem, Properties
 
 
@@ -102,6 +104,18 @@ class Inputs:
             self._checked[name] = value
         elif value is not None and value is not False:
             self.wrong(name, f"must be true or false, not {shown(value)}")
+
+    def duration(self, name: str) -> None:
+        """Allow seconds, or a text such as ``15m``; 0 is the same as none, and takes no place in the state."""
+        value = self._news.get(name)
+        if value is None or value == UNKNOWN:
+            self._checked.update({name: value} if value else {})
+            return
+        try:
+            if to_seconds(value):
+                self._checked[name] = value.strip() if isinstance(value, str) else value
+        except ValueError:
+            self.wrong(name, messages.wrong_duration(shown(value)))
 
     def _id(self, name: str, form: Callable[[str, object], str]) -> None:
         value = self._news.get(name)

@@ -41,6 +41,7 @@ class BackupShareMember(BackupShareMemberProperties, _CbrResource):
         cloud: pulumi.Input[str] | None = None,
         adopt_existing: pulumi.Input[bool] | None = None,
         reshare_if_rejected: pulumi.Input[bool] | None = None,
+        wait_for_acceptance: pulumi.Input[str | float] | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """Declare the share; the arguments are those of `pulumi_cbr.BackupShareMember`."""
@@ -53,6 +54,7 @@ class BackupShareMember(BackupShareMemberProperties, _CbrResource):
                 "cloud": cloud,
                 "adopt_existing": adopt_existing,
                 "reshare_if_rejected": reshare_if_rejected,
+                "wait_for_acceptance": wait_for_acceptance,
                 **dict.fromkeys(BackupShareMemberController.outputs),
             },
             _with_plugin(opts),
@@ -88,6 +90,7 @@ class BackupShare(BackupShareProperties, _CbrResource):
         exclusive: pulumi.Input[bool] | None = None,
         adopt_existing: pulumi.Input[bool] | None = None,
         reshare_if_rejected: pulumi.Input[bool] | None = None,
+        wait_for_acceptance: pulumi.Input[str | float] | None = None,
         cloud: pulumi.Input[str] | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
@@ -101,6 +104,7 @@ class BackupShare(BackupShareProperties, _CbrResource):
                 "exclusive": exclusive,
                 "adopt_existing": adopt_existing,
                 "reshare_if_rejected": reshare_if_rejected,
+                "wait_for_acceptance": wait_for_acceptance,
                 "cloud": cloud,
                 **dict.fromkeys(BackupShareController.outputs),
             },

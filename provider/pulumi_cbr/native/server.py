@@ -22,7 +22,7 @@ from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2, prov
 from pulumi_cbr import messages
 from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.lifecycle import ownership
-from pulumi_cbr.lifecycle.failures import UnverifiedCreateError, is_verbose, report
+from pulumi_cbr.lifecycle.failures import IncompleteResourceError, UnverifiedCreateError, is_verbose, report
 from pulumi_cbr.native.convert import to_wire
 from pulumi_cbr.native.names import to_snake
 from pulumi_cbr.native.provider import CbrProvider, current_urn, deadline
@@ -73,7 +73,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             # The next run verifies the share by itself.
             text = text.replace(messages.if_adopting(), messages.run_again_to_verify())
         line = f"cbr: {to_native_terms(text, self._provider.name)}"
-        details = _init_failed(error, line) if isinstance(error, UnverifiedCreateError) else None
+        details = _init_failed(error, line) if isinstance(error, IncompleteResourceError) else None
         metadata = (("grpc-status-details-bin", details.SerializeToString()),) if details else ()
         await context.abort(grpc.StatusCode.UNKNOWN, line, trailing_metadata=metadata)
 
@@ -96,7 +96,7 @@ def _handler_name(method: str) -> str:
     return to_snake(method).lstrip("_")
 
 
-def _init_failed(error: UnverifiedCreateError, line: str) -> Any:
+def _init_failed(error: IncompleteResourceError, line: str) -> Any:
     """Return the status by which the engine keeps a resource in the state, to be updated by its next run."""
     detail = any_pb2.Any()
     detail.Pack(
