@@ -602,6 +602,14 @@ def custom_timeout_exceeded() -> str:
     return "timed out (customTimeouts). Run again, or give the resource more time"
 
 
+def look_up_unknown(function: str) -> str:
+    """Refuse the plain form of a look-up whose arguments or settings a preview does not know."""
+    return (
+        f"{function} is not known in this preview, as its arguments or its provider's settings are not. "
+        f"Use {function}_output"
+    )
+
+
 def run_again_to_verify() -> str:
     """Advise after a create whose outcome is unknown: the state has the share, and the next run asks for it."""
     return "Run `pulumi up` again: it finds out"

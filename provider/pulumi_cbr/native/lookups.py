@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import pulumi
 
+from pulumi_cbr import messages
 from pulumi_cbr.api.models import Backup, Member, Project, Vault
 from pulumi_cbr.native.names import to_camel, to_snake
 from pulumi_cbr.native.schema import plugin_options
@@ -19,7 +20,7 @@ Options = pulumi.InvokeOptions | pulumi.InvokeOutputOptions | None
 
 
 def get_backup(backup_id: str, *, cloud: str | None = None, opts: pulumi.InvokeOptions | None = None) -> Backup:
-    """Do as `pulumi_cbr.get_backup`."""
+    """Return one backup: see `pulumi_cbr.get_backup`."""
     return _backup(_invoke("getBackup", {"backup_id": backup_id, "cloud": cloud}, opts))
 
 
@@ -42,7 +43,7 @@ def get_backups(
     cloud: str | None = None,
     opts: pulumi.InvokeOptions | None = None,
 ) -> Iterator[Backup]:
-    """Do as `pulumi_cbr.get_backups`, with all pages up to `limit` at once."""
+    """Return backups, all pages up to `limit` at once: see `pulumi_cbr.get_backups`."""
     args = {**locals()}
     return iter(_backups(_invoke("getBackups", {name: args[name] for name in args if name != "opts"}, opts)))
 
@@ -50,7 +51,7 @@ def get_backups(
 def get_backup_share_members(
     backup_id: str, *, cloud: str | None = None, opts: pulumi.InvokeOptions | None = None
 ) -> tuple[Member, ...]:
-    """Do as `pulumi_cbr.get_backup_share_members`."""
+    """Return the members of a backup: see `pulumi_cbr.get_backup_share_members`."""
     return _members(_invoke("getBackupShareMembers", {"backup_id": backup_id, "cloud": cloud}, opts))
 
 
@@ -61,7 +62,7 @@ def get_vault(
     cloud: str | None = None,
     opts: pulumi.InvokeOptions | None = None,
 ) -> Vault:
-    """Do as `pulumi_cbr.get_vault`."""
+    """Return one vault: see `pulumi_cbr.get_vault`."""
     return _vault(_invoke("getVault", {"vault_id": vault_id, "name": name, "cloud": cloud}, opts))
 
 
@@ -74,7 +75,7 @@ def get_vaults(
     cloud: str | None = None,
     opts: pulumi.InvokeOptions | None = None,
 ) -> tuple[Vault, ...]:
-    """Do as `pulumi_cbr.get_vaults`."""
+    """Return vaults: see `pulumi_cbr.get_vaults`."""
     args = {**locals()}
     return _vaults(_invoke("getVaults", {name: args[name] for name in args if name != "opts"}, opts))
 
@@ -82,7 +83,7 @@ def get_vaults(
 def get_projects(
     *, name: str | None = None, cloud: str | None = None, opts: pulumi.InvokeOptions | None = None
 ) -> tuple[Project, ...]:
-    """Do as `pulumi_cbr.get_projects`."""
+    """Return projects: see `pulumi_cbr.get_projects`."""
     return _projects(_invoke("getProjects", {"name": name, "cloud": cloud}, opts))
 
 
@@ -92,7 +93,7 @@ def get_backup_output(
     cloud: pulumi.Input[str] | None = None,
     opts: pulumi.InvokeOutputOptions | pulumi.InvokeOptions | None = None,
 ) -> pulumi.Output[Backup]:
-    """Do as `get_backup`, with values that may be outputs of resources."""
+    """Return the result of `get_backup` as an output; arguments may be outputs of resources."""
     return _invoke_output("getBackup", {"backup_id": backup_id, "cloud": cloud}, opts, _backup)
 
 
@@ -115,7 +116,7 @@ def get_backups_output(
     cloud: pulumi.Input[str] | None = None,
     opts: pulumi.InvokeOutputOptions | pulumi.InvokeOptions | None = None,
 ) -> pulumi.Output[Sequence[Backup]]:
-    """Do as `get_backups`, with values that may be outputs of resources."""
+    """Return the result of `get_backups` as an output; arguments may be outputs of resources."""
     args = {**locals()}
     return _invoke_output("getBackups", {name: args[name] for name in args if name != "opts"}, opts, _backups)
 
@@ -126,7 +127,7 @@ def get_backup_share_members_output(
     cloud: pulumi.Input[str] | None = None,
     opts: pulumi.InvokeOutputOptions | pulumi.InvokeOptions | None = None,
 ) -> pulumi.Output[Sequence[Member]]:
-    """Do as `get_backup_share_members`, with values that may be outputs of resources."""
+    """Return the result of `get_backup_share_members` as an output; arguments may be outputs of resources."""
     return _invoke_output("getBackupShareMembers", {"backup_id": backup_id, "cloud": cloud}, opts, _members)
 
 
@@ -137,7 +138,7 @@ def get_vault_output(
     cloud: pulumi.Input[str] | None = None,
     opts: pulumi.InvokeOutputOptions | pulumi.InvokeOptions | None = None,
 ) -> pulumi.Output[Vault]:
-    """Do as `get_vault`, with values that may be outputs of resources."""
+    """Return the result of `get_vault` as an output; arguments may be outputs of resources."""
     return _invoke_output("getVault", {"vault_id": vault_id, "name": name, "cloud": cloud}, opts, _vault)
 
 
@@ -150,7 +151,7 @@ def get_vaults_output(
     cloud: pulumi.Input[str] | None = None,
     opts: pulumi.InvokeOutputOptions | pulumi.InvokeOptions | None = None,
 ) -> pulumi.Output[Sequence[Vault]]:
-    """Do as `get_vaults`, with values that may be outputs of resources."""
+    """Return the result of `get_vaults` as an output; arguments may be outputs of resources."""
     args = {**locals()}
     return _invoke_output("getVaults", {name: args[name] for name in args if name != "opts"}, opts, _vaults)
 
@@ -161,7 +162,7 @@ def get_projects_output(
     cloud: pulumi.Input[str] | None = None,
     opts: pulumi.InvokeOutputOptions | pulumi.InvokeOptions | None = None,
 ) -> pulumi.Output[Sequence[Project]]:
-    """Do as `get_projects`, with values that may be outputs of resources."""
+    """Return the result of `get_projects` as an output; arguments may be outputs of resources."""
     return _invoke_output("getProjects", {"name": name, "cloud": cloud}, opts, _projects)
 
 
@@ -174,10 +175,7 @@ def _invoke(function: str, args: Mapping[str, Any], opts: pulumi.InvokeOptions |
         # Of a RunError, the language host shows the message alone: without what the SDK puts before the provider's own.
         raise pulumi.RunError(str(error).rpartition(" returned an error: ")[2]) from error
     if not result:
-        raise pulumi.RunError(
-            f"cbr: {to_snake(function)} is not known in this preview, as its arguments or its provider's settings are not: use "
-            f"{to_snake(function)}_output"
-        )
+        raise pulumi.RunError(f"cbr: {messages.look_up_unknown(to_snake(function))}")
     return result
 
 
