@@ -309,7 +309,10 @@ def sample_message(function: Callable[..., str]) -> str:
     """Return a message with samples in place of its values."""
     hints = get_type_hints(function)
     parameters = inspect.signature(function).parameters
-    return function(**{name: _sample(name, hints[name]) for name in parameters}).replace("`", "'")
+    try:
+        return function(**{name: _sample(name, hints[name]) for name in parameters}).replace("`", "'")
+    except KeyError:  # It chooses its words by a value that no sample is.
+        return function.__name__.replace("_", " ")
 
 
 def _sample(name: str, hint: Any) -> Any:
