@@ -23,7 +23,7 @@ from pulumi_cbr.lifecycle.controller import UNKNOWN, CheckedInputs, Controller, 
 from pulumi_cbr.lifecycle.failures import IncompleteResourceError, UnverifiedCreateError, UnverifiedSharesError
 from pulumi_cbr.lifecycle.inputs import Inputs
 from pulumi_cbr.lifecycle.preflight import mark_managed
-from pulumi_cbr.lifecycle.reconcile import SetInputs, apply_changes, managed_elsewhere_of, verify_shares
+from pulumi_cbr.lifecycle.reconcile import SetInputs, apply_changes, managed_elsewhere, verify_shares
 from pulumi_cbr.lifecycle.shares import (
     delete_shares,
     find_unlisted,
@@ -188,6 +188,9 @@ class BackupShareController(Controller):
         backup_id, projects = news.get("backup_id"), news.get("dest_project_ids", ())
         if olds.get("backup_id") != backup_id or UNKNOWN in projects:
             return
+        members: Mapping[str, Mapping[str, Any]] = olds.get("members", {})
+        for project in members.keys() & set(projects):
+            self.sessions.ownership.keep(str(backup_id), project, members[project].get("share_id"))
         if news.get("exclusive") is True:
             # Others' shares are in the old list once a refresh has seen them.
             foreign = set(olds.get("dest_project_ids", ())) - set(olds.get("members", ()))
@@ -210,6 +213,8 @@ class BackupShareController(Controller):
         if "members" not in properties:
             # An import adopts all that there is.
             before = {project: {} for project in there}
+            for project in there:
+                self.sessions.ownership.expect_import(backup_id, project)
         own = {
             project: there[project]
             for project in sorted(before.keys() & there.keys())
@@ -242,7 +247,7 @@ class BackupShareController(Controller):
         session = self.sessions.of(outputs.get("cloud"))
         session.require_source_project(outputs.get("source_project_id"))
         members: Mapping[str, Mapping[str, Any]] = outputs.get("members", {})
-        elsewhere = managed_elsewhere_of(backup_id, members)
+        elsewhere = managed_elsewhere(session, backup_id, members, outputs)
         own = {project: members[project] for project in members if project not in elsewhere}
         own = verify_shares(session, backup_id, own)
         delete_shares(session, backup_id, own, adopt=self._adopts(outputs))
@@ -261,6 +266,7 @@ class BackupShareController(Controller):
             exclusive=inputs.get("exclusive") is True,
             adopt=self._adopts(inputs),
             reshare=inputs.get("reshare_if_rejected") is True,
+            form=inputs,
         )
         own = verify_shares(session, wanted.backup_id, olds.get("members", {}))
         try:

@@ -7,11 +7,13 @@ Calls: ``PUT /backups/{backup_id}/members/{own project}`` (``accepted`` to creat
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pulumi
 from pulumi.dynamic import Resource
 
+from pulumi_cbr import messages
 from pulumi_cbr.api.errors import CbrError, NotAllowed, NotFound, UnexpectedResponseError, UnknownOutcomeError
 from pulumi_cbr.dynamic import DynamicProvider
 from pulumi_cbr.lifecycle.controller import CheckedInputs, Controller, Diff, Properties, ResourceState, split_share_id
@@ -79,6 +81,9 @@ _OUTPUTS = ("source_project_id", "status", "updated_at")
 #: Seconds between looks for a share that its owner may just have made; `maxRetries` of them: a quarter of a minute.
 _WAITS = (1.0, 2.0, 4.0, 8.0, 15.0)
 
+#: An acceptance that is older than the request by so much was not made by it: the service's clocks differ.
+_SLACK = timedelta(seconds=5)
+
 #: From this wait on, the user is told what is waited for.
 _LONG_WAIT = 4.0
 
@@ -102,12 +107,24 @@ class BackupShareAccepterController(Controller):
             updates.append("status")
         return Diff(updates=tuple(updates), replaces=replaces, delete_first="backup_id" not in replaces)
 
+    def warn_before_change(self, olds: Properties, news: Properties) -> None:
+        is_same = all(olds.get(name) == news.get(name) for name in ("backup_id", "vault_id"))
+        if is_same and olds.get("status") == "accepted":
+            # The receiver's project is not among the outputs, and an acceptance is the only one of its backup and vault.
+            self.sessions.ownership.keep_acceptance(news["backup_id"], news["vault_id"])
+
     def create(self, inputs: Properties) -> tuple[str, dict[str, Any]]:
-        account = self.sessions.of(inputs.get("cloud"))
-        own = account.client.project_id()
-        backup_id = inputs["backup_id"]
-        member = _accept(account, backup_id, own, inputs["vault_id"])
-        return f"{backup_id}/{own}", {**inputs, **_outputs(account, member)}
+        session = self.sessions.of(inputs.get("cloud"))
+        own = session.client.project_id()
+        backup_id, vault_id = inputs["backup_id"], inputs["vault_id"]
+        started = session.client.timing.clock()
+        member = _accept(session, backup_id, own, vault_id)
+        sent = session.client.service_now() - timedelta(seconds=session.client.timing.clock() - started)
+        outputs = {**inputs, **_outputs(session, member)}
+        # What was accepted before may be of a resource that is deleted next.
+        is_older = member.updated_at is None or member.updated_at < sent - _SLACK
+        self.sessions.ownership.record_acceptance(backup_id, vault_id, adopted=is_older, form=outputs)
+        return f"{backup_id}/{own}", outputs
 
     def read(self, id_: str, properties: Properties) -> ResourceState | None:
         backup_id, own = split_share_id(id_, "own project ID")
@@ -118,6 +135,8 @@ class BackupShareAccepterController(Controller):
         except NotFound:
             return None
         kept = {name: properties[name] for name in ("vault_id", "cloud") if properties.get(name)}
+        if "status" not in properties and member and member.vault_id:
+            self.sessions.ownership.expect_import(backup_id, member.vault_id, acceptance=True)
         inputs = {"backup_id": backup_id, **kept}
         # A share in another vault shows as a change of `vault_id`; one that is in none keeps the vault it should be in.
         if member and member.vault_id:
@@ -148,9 +167,24 @@ class BackupShareAccepterController(Controller):
 
     def delete(self, id_: str, outputs: Properties) -> None:
         backup_id, own = split_share_id(id_, "own project ID")
-        account = self.sessions.of(outputs.get("cloud"))
-        _ensure_receiver(account, own)
-        _set_status(account, backup_id, own, "rejected")
+        session = self.sessions.of(outputs.get("cloud"))
+        _ensure_receiver(session, own)
+        vault_id = outputs.get("vault_id")
+        if self.sessions.ownership.acceptance_managed_elsewhere(backup_id, str(vault_id), outputs):
+            _log.warning("%s", messages.acceptance_managed_elsewhere(backup_id, own))
+            return
+        try:
+            member = _see(session, backup_id, own)
+        except NotFound:
+            return
+        except NotAllowed:
+            member = None  # a receiver that may not look rejects what it has accepted
+        if member and member.status == "accepted" and vault_id and member.vault_id not in (None, vault_id):
+            _log.warning("%s", messages.accepted_elsewhere(backup_id, own, str(member.vault_id), str(vault_id)))
+        elif member and member.status == "pending":
+            _log.warning("%s", messages.pending_not_rejected(backup_id, own))
+        elif member is None or member.status == "accepted":
+            _set_status(session, backup_id, own, "rejected")
 
 
 def _accept(account: CloudSession, backup_id: str, own: str, vault_id: str) -> Member:
@@ -214,18 +248,25 @@ def _set_status(
 
 
 def _see(account: CloudSession, backup_id: str, own: str) -> Member | None:
-    """Show the share; None where it is there, and its receiver may see the backup only. Raises `NotFound`."""
+    """Return the share; None if it exists, and its receiver may see the backup only.
+
+    A share that is missing is looked for in the backup too. Raises `NotFound`.
+    """
     try:
         return account.client.show_member(backup_id, own)
     except (NotAllowed, NotFound) as error:
-        if error.code.endswith("6705"):
-            raise
+        says_gone = error.code.endswith("6705")
         try:
             members = account.client.show_backup(backup_id).members
         except NotAllowed as hidden:
             # A service that hides members from receivers says of each that there is no such backup, which is no word on it.
-            raise (error if isinstance(error, NotAllowed) else hidden) from None
-        return next((member for member in members if member.dest_project_id == own), None)
+            raise (error if says_gone or isinstance(error, NotAllowed) else hidden) from None
+        found = next((member for member in members if member.dest_project_id == own), None)
+        if says_gone and found:
+            raise CbrError(messages.contradictory(backup_id)) from error
+        if says_gone:
+            raise
+        return found
 
 
 def _outputs(account: CloudSession, member: Member, before: Properties | None = None) -> dict[str, Any]:

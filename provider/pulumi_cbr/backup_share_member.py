@@ -37,8 +37,6 @@ from pulumi_cbr.lifecycle.shares import (
     is_replaced,
     is_unverified,
     log_drift,
-    managed_elsewhere,
-    record_owner,
     share_outputs,
     wait_for_members,
 )
@@ -198,6 +196,8 @@ class BackupShareMemberController(Controller):
 
     def warn_before_change(self, olds: Properties, news: Properties) -> None:
         is_same = all(olds.get(name) == news.get(name) for name in ("backup_id", "dest_project_id"))
+        if is_same and not (olds.get("status") == "rejected" and news.get("reshare_if_rejected")):
+            self.sessions.ownership.keep(olds["backup_id"], olds["dest_project_id"], olds.get("share_id"))
         if is_same and olds.get("status") == "rejected" and not news.get("reshare_if_rejected"):
             _log.warning(messages.rejected(str(news["backup_id"]), str(news["dest_project_id"])))
 
@@ -219,7 +219,7 @@ class BackupShareMemberController(Controller):
             member, is_new = _read_existing(session, backup_id, project, error), False
             if not adopt:
                 raise CbrError(already_shared(session, backup_id, [member])) from error
-        record_owner(member, adopted=not is_new)
+        self.sessions.ownership.record(backup_id, project, member.id, adopted=not is_new, form=inputs)
         outputs = {**inputs, **share_outputs(member), "source_project_id": source}
         return id_, _wait(session, inputs, outputs)
 
@@ -230,6 +230,8 @@ class BackupShareMemberController(Controller):
         member = _find(session, backup_id, project, properties.get("created_at"))
         if member is None or is_replaced(backup_id, project, properties, member):
             return None
+        if "share_id" not in properties:
+            self.sessions.ownership.expect_import(backup_id, project)
         kept = {name: properties[name] for name in _INPUTS[2:] if properties.get(name)}
         inputs = {"backup_id": backup_id, "dest_project_id": project, **kept}
         outputs = {**inputs, **share_outputs(member, dict(properties))}
@@ -258,7 +260,7 @@ class BackupShareMemberController(Controller):
         backup_id, project = split_share_id(id_, "dest_project_id")
         session = self.sessions.of(outputs.get("cloud"))
         session.require_source_project(outputs.get("source_project_id"))
-        if managed_elsewhere(backup_id, project, outputs.get("share_id")):
+        if self.sessions.ownership.managed_elsewhere(backup_id, project, outputs.get("share_id"), outputs):
             _log.warning(messages.managed_elsewhere(backup_id, [project]))
             return
         known = verify_shares(session, backup_id, {project: outputs}).get(project)

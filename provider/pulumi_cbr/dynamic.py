@@ -6,6 +6,7 @@ reports as a traceback, and what is written to standard error the engine shows a
 
 from __future__ import annotations
 
+import contextvars
 import gc
 import logging
 import sys
@@ -32,6 +33,7 @@ from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.api.settings import check_names
 from pulumi_cbr.lifecycle.controller import UNKNOWN, Controller, ResourceState
 from pulumi_cbr.lifecycle.failures import HookError, IncompleteResourceError, UnverifiedCreateError, is_verbose, report
+from pulumi_cbr.lifecycle.ownership import OwnershipLog
 from pulumi_cbr.lifecycle.session import SessionPool
 
 T = TypeVar("T")
@@ -40,6 +42,10 @@ T = TypeVar("T")
 def given(flag: Input[bool]) -> Input[bool] | None:
     """Leave out a flag that is off: it says nothing, and the engine would keep its name in the state of each resource."""
     return None if flag is False else flag
+
+
+#: The resource that the request is about; empty if the plugin does not show it.
+_urn: contextvars.ContextVar[str] = contextvars.ContextVar("dynamic_urn", default="")
 
 
 class DynamicProvider(ResourceProvider):
@@ -60,7 +66,11 @@ class DynamicProvider(ResourceProvider):
         _configure_logging()
         _patch_plugin_process()
         _clean(lambda: check_names(_names_in_namespace(req.config)))
-        self._hooks = _clean(lambda: self.controller(SessionPool(lambda name: req.config.get(f"cbr:{name}"))))
+        log = OwnershipLog(_urn.get)
+        if engine := _engine_address():
+            log.join(engine)
+        sessions = SessionPool(lambda name: req.config.get(f"cbr:{name}"), ownership=log)
+        self._hooks = _clean(lambda: self.controller(sessions))
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         checked = _clean(lambda: self._hooks.check(_own(_olds), _own(news)))
@@ -68,6 +78,7 @@ class DynamicProvider(ResourceProvider):
         return CheckResult(checked.inputs, failures)
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
+        _urn.set(_caller_urn())
         olds, news = _own(_olds), _own(_news)
         diff = _clean(lambda: self._hooks.diff(_id, olds, news))
         _clean(lambda: self._hooks.warn_before_change(olds, news))
@@ -80,6 +91,7 @@ class DynamicProvider(ResourceProvider):
         )
 
     def create(self, props: dict[str, Any]) -> CreateResult:
+        _urn.set(_caller_urn())
         id_, outputs = _clean(lambda: self._hooks.create(_own(props)))
         return CreateResult(id_, outputs)
 
@@ -96,9 +108,11 @@ class DynamicProvider(ResourceProvider):
         return reading
 
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
+        _urn.set(_caller_urn())
         return UpdateResult(_clean(lambda: self._hooks.update(_id, _own(_olds), _own(_news))))
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
+        _urn.set(_caller_urn())
         _clean(lambda: self._hooks.delete(_id, _own(_props)))
 
 
@@ -146,12 +160,32 @@ def _configure_logging() -> None:
         logger.setLevel(logging.DEBUG if is_verbose(sys.argv) else logging.WARNING)
 
 
+def _is_plugin() -> bool:
+    return getattr(sys.modules["__main__"].__spec__, "name", None) == "pulumi.dynamic.__main__"
+
+
+def _engine_address() -> str | None:
+    """Return the address of the engine that started this process, unless it is not the plugin's."""
+    addresses = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
+    return addresses[0] if _is_plugin() and addresses else None
+
+
+def _caller_urn() -> str:
+    """Return the URN of the request that a hook serves.
+
+    The plugin hands hooks no URN, but its methods have the request in a variable. Elsewhere the result is empty, and the
+    record of owners goes by share IDs and inputs alone.
+    """
+    request = sys._getframe(2).f_locals.get("request")
+    urn = getattr(request, "urn", "")
+    return urn if isinstance(urn, str) else ""
+
+
 def _patch_plugin_process() -> None:
     """Shorten failed hooks in the plugin's process, and set apart from garbage collection what it has loaded."""
     plugin = sys.modules["__main__"]
-    is_plugin = getattr(plugin.__spec__, "name", None) == "pulumi.dynamic.__main__"
     # Once a process: the provider of another kind finds it done.
-    if is_plugin and getattr(plugin, "traceback", None) is traceback:
+    if _is_plugin() and getattr(plugin, "traceback", None) is traceback:
         # A full collection looks through all that is loaded, 20 ms long, and the imports of the first call would set one off.
         gc.freeze()
         # The plugin hands `traceback.format_exc()` to the engine. Of all that is in its process, only our own errors are

@@ -98,10 +98,6 @@ def no_interface_with_keys(where: str) -> str:
     return f"{where} needs the service catalog, which access keys have not. Set CBR_ENDPOINT or cbr:endpoint"
 
 
-def socks_package_missing(host: str) -> str:
-    return f"the proxy on the way to {host} is a SOCKS proxy, which needs PySocks. Run pip install 'requests[socks]'"
-
-
 def both_families(used: str, other: str) -> str:
     return f"{used} and {other} both have credentials. {used} is used"
 
@@ -401,6 +397,44 @@ def _sentence(text: str) -> str:
 
 
 # Acceptances and takeovers
+
+
+def acceptance_managed_elsewhere(backup_id: str, project: str) -> str:
+    """Return the warning of a delete about an acceptance that another resource of the stack has."""
+    return f"backup {backup_id} stays accepted in project {project}: another resource of this stack has it now"
+
+
+def accepted_elsewhere(backup_id: str, project: str, vault_id: str, own_vault_id: str) -> str:
+    """Return the warning of a delete about a share that is accepted into a vault of somebody else's choice."""
+    return (
+        f"the share of backup {backup_id} with project {project} is not rejected: it is accepted into vault {vault_id}, not "
+        f"{own_vault_id}. Reject it by hand if nobody needs it"
+    )
+
+
+def pending_not_rejected(backup_id: str, project: str) -> str:
+    """Return the warning of a delete about a share that its owner has made again since."""
+    return (
+        f"the share of backup {backup_id} with project {project} is not rejected: it is pending, so this stack has not "
+        "accepted it. Reject it by hand if nobody needs it"
+    )
+
+
+def takeover_not_recorded(reason: str) -> str:
+    """Return the warning that other processes of the operation do not learn of a takeover."""
+    return (
+        f"recording which resource manages a share failed: {reason}. Set XDG_RUNTIME_DIR to a folder that only you can "
+        "write before you move shares between providers"
+    )
+
+
+def takeovers_unreadable(reason: str) -> str:
+    """Return the error of a delete if another resource may have taken the share over."""
+    return (
+        f"deleting failed: the record of which resource manages a share cannot be read ({reason}). Nothing was changed. Set "
+        "XDG_RUNTIME_DIR to a folder that only you can write, then run again"
+    )
+
 
 # Waiting for acceptance
 

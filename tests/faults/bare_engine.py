@@ -11,7 +11,6 @@ from typing import Any, Protocol
 from protocol.plugin import FLAVOURS, PROVIDERS, Diff, HookFailed, Plugin
 from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.api.retry import Clock
-from pulumi_cbr.lifecycle import ownership
 from pulumi_cbr.lifecycle.session import SessionPool
 
 Outputs = dict[str, Any]
@@ -43,8 +42,7 @@ class Run:
     """One run of the CLI without its processes: the lifecycles, made for it alone, in this process. They never wait."""
 
     def __init__(self, config: Mapping[str, str]) -> None:
-        # A process serves one operation, and remembers what came to its resources in it.
-        ownership._own.clear()
+        # A process serves one operation, and its pool has the record of owners in it.
         sessions = SessionPool(config.get, Clock(sleep=lambda seconds: None, random_fraction=lambda: 0.5))
         self._of = {kind: provider.controller(sessions) for kind, provider in PROVIDERS.items()}
 

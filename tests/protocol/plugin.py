@@ -84,6 +84,8 @@ class Plugin:
     config: Mapping[str, str] = field(default_factory=dict)
     #: Another plugin of the same operation of the engine.
     beside: Plugin | None = None
+    #: The resource that calls are about.
+    resource: str = "r"
 
     def __enter__(self) -> Plugin:
         self.prefix, _ = FLAVOURS[self.flavour]
@@ -91,7 +93,7 @@ class Plugin:
         self.temporary: str = self.beside.temporary if self.beside else self._temporary.name
         self.process = subprocess.Popen(
             [*self.command(), "127.0.0.1:1"],
-            env={**os.environ, **self.environment, "TMPDIR": self.temporary},
+            env={**os.environ, **self.environment, "TMPDIR": self.temporary, "XDG_RUNTIME_DIR": self.temporary},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -216,7 +218,7 @@ class Plugin:
             raise HookFailed(error.details() or "", error) from None
 
     def _urn(self, kind: str) -> str:
-        return f"urn:pulumi:test::test::{self.prefix}{kind}::r"
+        return f"urn:pulumi:test::test::{self.prefix}{kind}::{self.resource}"
 
     def _in(self, kind: str, properties: Properties) -> Struct:
         if self.flavour == "native":

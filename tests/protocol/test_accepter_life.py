@@ -306,7 +306,92 @@ def test_delete_rejects_and_may_be_repeated(
     for _ in range(2):
         receiver.delete(KIND, id_, accepted)
         assert status(service, shared) == ("rejected", None)
-    assert calls(service) == ["PUT member"] * 2
+    assert calls(service) == ["GET member", "PUT member", "GET member"]
+
+
+def test_delete_of_share_made_again_leaves_it_pending(
+    receiver: Plugin, service: Simulator, shared: str, accepted: dict[str, Any]
+) -> None:
+    project = service.projects[0]
+    service.withdraw(shared, project)
+    service.share(shared, project)
+    receiver.delete(KIND, f"{shared}/{project}", accepted)
+    assert status(service, shared) == ("pending", None)
+
+
+def test_delete_leaves_acceptance_into_another_vault(
+    receiver: Plugin, service: Simulator, shared: str, accepted: dict[str, Any], second_vault: str
+) -> None:
+    project = service.projects[0]
+    service.reject(shared, project)
+    service.accept(shared, project, second_vault)
+    receiver.delete(KIND, f"{shared}/{project}", accepted)
+    assert status(service, shared) == ("accepted", second_vault)
+
+
+@pytest.mark.parametrize("across", [False, True])
+def test_delete_of_renamed_accepter_keeps_acceptance(
+    flavour: str, service: Simulator, shared: str, vault: str, accepted: dict[str, Any], across: bool
+) -> None:
+    """Another name, a move into a component, or another provider: the engine creates, then deletes the old form."""
+    id_ = f"{shared}/{service.projects[0]}"
+    with (
+        Plugin(flavour, service.env("receiver"), resource="new") as creator,
+        Plugin(flavour, service.env("receiver"), beside=creator if across else None, resource="old") as other,
+    ):
+        _, outputs = creator.create(KIND, {"backup_id": shared, "vault_id": vault})
+        deleter = other if across else creator
+        deleter.resource = "old"
+        deleter.delete(KIND, id_, accepted)
+        assert status(service, shared) == ("accepted", vault)
+        creator.resource = "new"
+        creator.delete(KIND, id_, outputs)
+        assert status(service, shared) == ("rejected", None)
+
+
+@pytest.mark.parametrize("flavours", [("dynamic", "native"), ("native", "dynamic")])
+def test_change_of_flavor_keeps_acceptance(
+    service: Simulator, shared: str, vault: str, accepted: dict[str, Any], flavours: tuple[str, str]
+) -> None:
+    env = service.env("receiver")
+    with Plugin(flavours[1], env) as creator, Plugin(flavours[0], env, beside=creator) as deleter:
+        creator.create(KIND, {"backup_id": shared, "vault_id": vault})
+        deleter.delete(KIND, f"{shared}/{service.projects[0]}", accepted)
+        assert status(service, shared) == ("accepted", vault)
+
+
+def test_delete_of_accepter_keeps_what_another_one_keeps(
+    flavour: str, service: Simulator, shared: str, vault: str, accepted: dict[str, Any]
+) -> None:
+    """The run that accepted under the new name was killed before it deleted the old one."""
+    id_ = f"{shared}/{service.projects[0]}"
+    with Plugin(flavour, service.env("receiver"), resource="new") as plugin:
+        plugin.diff(KIND, id_, accepted, {"backup_id": shared, "vault_id": vault})
+        plugin.resource = "old"
+        plugin.delete(KIND, id_, accepted)
+        assert status(service, shared) == ("accepted", vault)
+
+
+def test_read_refuses_contradictory_responses(
+    receiver: Plugin, service: Simulator, shared: str, accepted: dict[str, Any]
+) -> None:
+    """The share is not found, but the backup lists it: one wrong response must not empty the state."""
+    project = service.projects[0]
+    gone = {"error_code": "BackupService.6705", "error_msg": "x"}
+    service.faults.add(Fault("status_before", "GET", f"/backups/{shared}/members/", status=404, body=gone))
+    listed = {"id": "x", "status": "accepted", "backup_id": shared, "dest_project_id": project}
+    body = {
+        "backup": {
+            **dict.fromkeys(("resource_type", "resource_id"), "x"),
+            "id": shared,
+            "status": "available",
+            "created_at": "2026-01-01T00:00:00",
+            "members": [{**listed, "created_at": "2026-01-01T00:00:00"}],
+        }
+    }
+    service.faults.add(Fault("status_before", "GET", f"/backups/{shared}$", status=200, body=body))
+    with pytest.raises(HookFailed, match="state is unchanged"):
+        receiver.read(KIND, f"{shared}/{project}", accepted)
 
 
 def test_delete_of_what_an_image_was_made_of_says_so(

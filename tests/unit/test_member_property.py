@@ -25,7 +25,6 @@ from hypothesis.stateful import (
 from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.api.retry import Clock
 from pulumi_cbr.backup_share_member import BackupShareMemberController
-from pulumi_cbr.lifecycle import ownership
 from pulumi_cbr.lifecycle.session import SessionPool
 from pulumi_cbr.simulator import Fault, Refused, Simulator
 
@@ -78,7 +77,7 @@ class Stack:
 
     def process(self, *, adopts: bool = False) -> BackupShareMemberController:
         """Start a process, which remembers nothing but how to sign in."""
-        ownership._own.clear()
+        self.sessions[adopts].ownership.start_operation()
         for backup in self.service.backups:
             self.sessions[adopts].of(None).changed(backup.id)
         return BackupShareMemberController(self.sessions[adopts])

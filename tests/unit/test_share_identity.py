@@ -13,7 +13,6 @@ from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.api.retry import Clock
 from pulumi_cbr.backup_share import BackupShareController
 from pulumi_cbr.backup_share_member import BackupShareMemberController
-from pulumi_cbr.lifecycle import ownership
 from pulumi_cbr.lifecycle.controller import Controller
 from pulumi_cbr.lifecycle.session import SessionPool
 from pulumi_cbr.simulator import Fault, Simulator
@@ -22,7 +21,6 @@ from unit.signing_in import sign_in
 
 @pytest.fixture
 def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
-    ownership._own.clear()
     with Simulator() as running:
         sign_in(monkeypatch, running.env("owner"))
         yield running

@@ -14,7 +14,6 @@ from pulumi_cbr.api.retry import Clock
 from pulumi_cbr.backup_share import BackupShareController
 from pulumi_cbr.backup_share_accepter import BackupShareAccepterController
 from pulumi_cbr.backup_share_member import BackupShareMemberController
-from pulumi_cbr.lifecycle import ownership
 from pulumi_cbr.lifecycle.session import SessionPool
 from pulumi_cbr.simulator import Fault, Simulator
 from unit.signing_in import sign_in
@@ -46,7 +45,6 @@ class Asleep:
 
 @pytest.fixture
 def service() -> Iterator[Simulator]:
-    ownership._own.clear()
     with Simulator(backups=33) as running:
         yield running
 

@@ -25,7 +25,7 @@ from pulumi_cbr.api.retry import Clock
 from pulumi_cbr.backup_share import BackupShareController
 from pulumi_cbr.backup_share_accepter import BackupShareAccepterController
 from pulumi_cbr.backup_share_member import BackupShareMemberController
-from pulumi_cbr.lifecycle import ownership, preflight, shares
+from pulumi_cbr.lifecycle import preflight, shares
 from pulumi_cbr.lifecycle.controller import UNKNOWN, Controller, ResourceState
 from pulumi_cbr.lifecycle.session import SessionPool
 from pulumi_cbr.simulator import Fault, Simulator
@@ -38,7 +38,6 @@ IN_NO_TIME = Clock(sleep=lambda seconds: None)
 @pytest.fixture
 def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
     """Serve, signed in as the owner; no share is a resource's yet, and none was changed."""
-    ownership._own.clear()
     preflight._changed.clear()
     preflight._kept.clear()
     with Simulator() as running:

@@ -99,7 +99,10 @@ class Controller(ABC):
         """Compare the outputs `olds` with the checked inputs `news`. Makes no call."""
 
     def warn_before_change(self, olds: Properties, news: Properties) -> None:
-        """Warn of what a change would do that its diff does not show: once a diff that the engine asks for. Makes no call."""
+        """Warn of what a change would do that its diff does not show, and record what the resource keeps.
+
+        Called once for each diff that the engine asks for. Makes no call.
+        """
         return
 
     @abstractmethod

@@ -1,70 +1,388 @@
-"""Which shares came to a resource in this operation of the engine, told among the processes that serve it.
+"""The record of who took over a share or an acceptance in one operation of the engine.
 
-The engine creates before it deletes: a resource that was renamed has taken a share over by the time that its old form is
-deleted. Each first-class provider is a process of its own, and the old form may be another one's.
+The engine creates before it deletes: a resource that was renamed, replaced or moved has taken a share over by the time that
+its old form is deleted. Several processes serve one operation: one for each explicit provider, and one for dynamic providers.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import os
-import tempfile
+import re
+import secrets
+import socket
+import threading
 import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from pathlib import Path
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
-try:
-    import fcntl
-except ImportError:  # Windows: each process has its own notes alone
-    fcntl = None  # type: ignore[assignment]
+from pulumi_cbr import messages
+from pulumi_cbr.api.errors import CbrError
 
-#: A backup's ID and a project's.
-Pair = tuple[str, str]
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
 
-_own: dict[Pair, tuple[float, str, bool]] = {}
-_file: tuple[Path, int] | None = None
+    from pulumi_cbr.private_folder import PrivateFolder
 
+_log = logging.getLogger("pulumi_cbr")
 
-def join(engine: str) -> None:
-    """Share notes with the other processes of the engine at this address, until the end of this one."""
-    global _file
-    if fcntl is None:
-        return
-    folder = Path(tempfile.gettempdir(), f"pulumi-cbr-{os.getuid()}-{engine.replace(':', '-')}")
-    with suppress(OSError):
-        folder.mkdir(mode=0o700, exist_ok=True)
-        if folder.stat().st_uid == os.getuid():
-            file, path = tempfile.mkstemp(dir=folder)
-            # The kernel lets go of it however this process ends: what a dead one wrote was for an engine before this one.
-            fcntl.flock(file, fcntl.LOCK_EX)
-            _file = Path(path), file
+#: The inputs that tell two forms of a resource apart, and `updated_at` of an acceptance.
+Form = Mapping[str, Any]
 
+#: Stands for the share ID of an acceptance, whose receiver may not see the share.
+_ACCEPTED = "accepted"
 
-def leave() -> None:
-    """Take away what this process wrote."""
-    if _file:
-        with suppress(OSError):
-            _file[0].unlink(missing_ok=True)
-            _file[0].parent.rmdir()
+_FORM = ("adopt_existing", "cloud", "exclusive", "reshare_if_rejected", "updated_at", "vault_id")
+
+#: Seconds until an engine must have accepted a connection.
+_CONNECT_TIMEOUT = 2.0
+
+#: Locks without a record of the same name are removed after so many seconds: a process may be about to write it.
+_STALE_LOCK_AGE = 3600.0
 
 
-def write(pair: Pair, share_id: str, *, adopted: bool) -> None:
-    """Note that a resource has a share from now on, and whether it was there before."""
-    _own[pair] = time.time(), share_id, adopted
-    if _file:
-        with suppress(OSError):
-            os.write(_file[1], f"{json.dumps([*pair, *_own[pair]])}\n".encode())
+#: A backup's ID, a project's, and whether it is about the acceptance.
+Key = tuple[str, str, bool]
 
 
-def latest(pair: Pair) -> tuple[str, bool] | None:
-    """Give the ID of the share that came to a resource last, and whether it was there before."""
-    notes = [_own[pair]] if pair in _own else []
-    # What this process wrote is among its own.
-    for path in (path for path in _file[0].parent.iterdir() if path != _file[0]) if _file else ():
-        with suppress(OSError), path.open() as file:
+@dataclass(frozen=True)
+class Claim:
+    """One line of the record: a resource created, adopted or kept a share, or is about to delete it."""
+
+    backup_id: str
+    project: str
+    share_id: str
+    urn: str
+    kind: Literal["created", "adopted", "kept", "deleted"]
+    form: dict[str, Any] | None
+    time: float
+
+    @property
+    def key(self) -> Key:
+        """The share or the acceptance that the claim is about."""
+        return self.backup_id, self.project, self.share_id == _ACCEPTED
+
+
+class OwnershipLog:
+    """The claims of one operation: those of this process, and those of the other processes of the same engine.
+
+    `urn` returns the URN of the request that is served, or an empty text. Thread-safe. Without `join`, the log is of this
+    process alone.
+    """
+
+    def __init__(self, urn: Callable[[], str] = str) -> None:
+        self._urn = urn
+        self._lock = threading.Lock()
+        self._claims: dict[Key, list[Claim]] = {}
+        self._imports: set[tuple[Key, str]] = set()
+        self._engine: str | None = None
+        self._is_operation: bool | None = None
+        self._file: _SharedFile | None = None
+
+    def join(self, engine: str) -> None:
+        """Share the claims with the other processes of the engine at this address. Makes no file before the first claim.
+
+        Another address than before is another operation: the claims of this process are forgotten.
+        """
+        with self._lock:
+            if engine != self._engine:
+                self._leave()
+                self._forget()
+                self._engine = engine
+
+    def start_operation(self) -> None:
+        """Forget the claims of this process: one that outlives an operation serves the next one."""
+        with self._lock:
+            self._forget()
+            if self._file:
+                self._write()
+
+    def leave(self) -> None:
+        """Remove what this process has written for others."""
+        with self._lock:
+            self._leave()
+
+    def record(self, backup_id: str, project: str, share_id: str, *, adopted: bool, form: Form | None = None) -> None:
+        """Record that the current resource has created a share, or adopted one that existed.
+
+        Without `form`, it stays unknown whose the share was. A failure is a warning.
+        """
+        key, urn, kept = (backup_id, project, share_id == _ACCEPTED), self._urn(), to_form(form)
+        with self._lock:
+            before = _last_own(_current(self._claims.get(key, [])), urn)
+            if before and before.kind == "adopted" and before.share_id == share_id and before.form is None:
+                adopted, kept = True, None
+            self._append(Claim(*key[:2], share_id, urn, "adopted" if adopted else "created", kept, time.time()))
+            self._write()
+
+    def record_acceptance(self, backup_id: str, project: str, *, adopted: bool, form: Form) -> None:
+        """Record that the current resource has accepted a share, or found it accepted. A failure is a warning."""
+        self.record(backup_id, project, _ACCEPTED, adopted=adopted, form=form)
+
+    def expect_import(self, backup_id: str, project: str, *, acceptance: bool = False) -> None:
+        """Note that the current resource was read by its ID alone: if it is kept then, it was imported."""
+        with self._lock:
+            self._imports.add(((backup_id, project, acceptance), self._urn()))
+
+    def keep(self, backup_id: str, project: str, share_id: object) -> None:
+        """Record that the current resource keeps a share in this operation. Writes a file only for an import."""
+        key, urn = (backup_id, project, share_id == _ACCEPTED), self._urn()
+        if not (urn and isinstance(share_id, str)):
+            return
+        with self._lock:
+            known = _current(self._claims.get(key, []))
+            if any(claim.urn == urn and claim.share_id == share_id for claim in known):
+                return
+            imported = (key, urn) in self._imports
+            self._append(Claim(*key[:2], share_id, urn, "adopted" if imported else "kept", None, time.time()))
+            if imported:
+                self._write()
+
+    def keep_acceptance(self, backup_id: str, project: str) -> None:
+        """Record that the current resource keeps an acceptance in this operation."""
+        self.keep(backup_id, project, _ACCEPTED)
+
+    def managed_elsewhere(self, backup_id: str, project: str, share_id: object, form: Form | None = None) -> bool:
+        """Return whether another resource, or the current one's new form, manages a share that is about to be deleted.
+
+        `share_id` and `form` are of the state that is deleted. Raises `CbrError` if the record cannot be read.
+        """
+        urn, key = self._urn(), (backup_id, project, share_id == _ACCEPTED)
+        deleted = share_id if isinstance(share_id, str) else ""
+        with self._lock:
+            claims = [*self._claims.get(key, ())]
+            if self._engine is not None:
+                self._file = self._file or _SharedFile(self._engine)
+                claims += [claim for claim in self._file.read_others() if claim.key == key]
+            claims = _current(claims)
+            is_renewed = is_new_form(claims, deleted, urn, to_form(form), in_operation=self._in_operation)
+            if any(claim.urn == urn for claim in claims) and not (is_renewed and self._in_operation()):
+                # The resource is gone, or its old form is: the next delete is of what is left.
+                self._append(Claim(backup_id, project, deleted, urn, "deleted", None, time.time()))
+                self._write()
+            return is_renewed or is_anothers(claims, deleted, urn)
+
+    def acceptance_managed_elsewhere(self, backup_id: str, project: str, form: Form | None = None) -> bool:
+        """Return the same as `managed_elsewhere`, for an acceptance that is about to be rejected."""
+        return self.managed_elsewhere(backup_id, project, _ACCEPTED, form)
+
+    def _forget(self) -> None:
+        self._claims.clear()
+        self._imports.clear()
+        self._is_operation = None
+
+    def _append(self, claim: Claim) -> None:
+        self._claims.setdefault(claim.key, []).append(claim)
+
+    def _write(self) -> None:
+        if self._engine is None:
+            return
+        self._file = self._file or _SharedFile(self._engine)
+        self._file.write([claim for of_key in self._claims.values() for claim in of_key])
+
+    def _in_operation(self) -> bool:
+        """Return whether an engine runs this process for one operation; a test or a debugger may run several."""
+        if self._is_operation is None:
+            self._is_operation = self._engine is None or _answers(self._engine)
+        return self._is_operation
+
+    def _leave(self) -> None:
+        if self._file:
+            self._file.close()
+        self._engine, self._file = None, None
+
+
+def to_form(properties: Form | None) -> dict[str, Any] | None:
+    """Return the part of inputs or outputs that tells forms of a resource apart."""
+    if properties is None:
+        return None
+    return {name: properties[name] for name in _FORM if properties.get(name)}
+
+
+def is_anothers(claims: list[Claim], share_id: str, urn: str) -> bool:
+    """Return whether a resource other than `urn` has the share, or has made a new one in its place."""
+    others = [claim for claim in claims if claim.urn != urn]
+    return any(claim.kind != "kept" or claim.share_id == share_id for claim in others)
+
+
+def is_new_form(
+    claims: list[Claim], share_id: str, urn: str, form: dict[str, Any] | None, *, in_operation: Callable[[], bool]
+) -> bool:
+    """Return whether the share belongs to the new form of the resource `urn`, and the old one is about to be deleted.
+
+    `claims` are current, oldest first; `share_id` and `form` are of the form that is deleted.
+    """
+    own = _last_own(claims, urn)
+    if own is None:
+        return False
+    if share_id and own.share_id != share_id:
+        return True
+    if own.kind == "created" and share_id != _ACCEPTED:
+        return False  # no older form can have had it
+    if own.form is None:
+        return True
+    if form is not None and own.form != form:
+        return True
+    # An engine deletes what it has created in the same operation only if that is the old form of a replacement. The old
+    # form may have had what the new one adopted, and its acceptance, but not a share that the new one made.
+    return (own.kind == "adopted" or (bool(urn) and share_id == _ACCEPTED)) and in_operation()
+
+
+def _current(claims: list[Claim]) -> list[Claim]:
+    """Return the claims, oldest first, without those of resources that were deleted since."""
+    current: dict[str, list[Claim]] = {}
+    for claim in sorted(claims, key=lambda claim: claim.time):
+        if claim.kind == "deleted":
+            current.pop(claim.urn, None)
+        else:
+            current.setdefault(claim.urn, []).append(claim)
+    return sorted((claim for of_one in current.values() for claim in of_one), key=lambda claim: claim.time)
+
+
+def _last_own(claims: list[Claim], urn: str) -> Claim | None:
+    own = [claim for claim in claims if claim.urn == urn and claim.kind != "kept"]
+    return own[-1] if own else None
+
+
+def _answers(engine: str) -> bool:
+    host, _, port = engine.rpartition(":")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_TIMEOUT):
+            return True
+    except (OSError, ValueError):
+        return False
+
+
+class _SharedFile:
+    """The claims of one process in a private folder, beside a lock that is held for as long as the process lives."""
+
+    def __init__(self, engine: str) -> None:
+        self._prefix = re.sub(r"[^0-9A-Za-z.]", "_", engine)
+        self._name = f"{self._prefix}-{os.getpid()}-{secrets.token_hex(8)}"
+        self._folder: PrivateFolder | None = None
+        self._held: BaseFileLock | None = None
+        self._has_written = False
+        self._has_warned = False
+
+    def write(self, claims: list[Claim]) -> None:
+        """Write the claims for others; warn if that fails."""
+        content = json.dumps([asdict(claim) for claim in claims if claim.kind != "kept"]).encode()
+        reason = self._try_write(content)
+        if reason is None:
+            self._has_written = True
+            return
+        if self._folder:
+            # An empty record tells others that there are claims that it does not have.
+            with suppress(OSError):
+                self._folder.write(f"{self._name}.json", b"")
+        if not self._has_warned:
+            self._has_warned = True
+            _log.warning("%s", messages.takeover_not_recorded(reason))
+
+    def read_others(self) -> list[Claim]:
+        """Return the claims of the other processes of this engine. Raises `CbrError` if they cannot be read."""
+        try:
+            folder = self._open()
+            names = folder.names()
+            if self._has_written and f"{self._name}.json" not in names:
+                raise OSError(f"{folder.path} was deleted while it was used")
+            _remove_stale_locks(folder, names)
+            records = [name for name in names if name.endswith(".json") and name != f"{self._name}.json"]
+            return [claim for name in records for claim in self._read(folder, name)]
+        except (OSError, ValueError, TypeError, ImportError) as error:
+            raise CbrError(messages.takeovers_unreadable(str(error))) from error
+
+    def close(self) -> None:
+        """Remove the files of this process."""
+        if self._folder:
+            with suppress(OSError):
+                self._folder.remove(f"{self._name}.json")
+            self._release()
+            self._folder.close()
+            self._folder = None
+
+    def _try_write(self, content: bytes) -> str | None:
+        for is_last in (False, True):
             try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:  # its writer lives
-                lines = [json.loads(line) for line in file]
-                notes += [(when, share, adopted) for *of, when, share, adopted in lines if tuple(of) == pair]
-    return max(notes)[1:] if notes else None
+                self._open().write(f"{self._name}.json", content)
+            except (OSError, ImportError) as error:
+                # The folder may have been deleted: it is made again, with all that was written.
+                if is_last:
+                    return str(error)
+                self._forget_folder()
+            else:
+                return None
+        raise AssertionError("the last try returns")
+
+    def _open(self) -> PrivateFolder:
+        if self._folder is None:
+            folder = _open_folder()
+            try:
+                self._held = _try_lock(folder, self._name)
+            except BaseException:
+                folder.close()
+                raise
+            self._folder = folder
+        return self._folder
+
+    def _forget_folder(self) -> None:
+        self._release()
+        if self._folder:
+            self._folder.close()
+            self._folder = None
+
+    def _release(self) -> None:
+        if self._held and self._folder:
+            self._held.release()
+            with suppress(OSError):
+                self._folder.remove(f"{self._name}.lock")
+        self._held = None
+
+    def _read(self, folder: PrivateFolder, name: str) -> Iterator[Claim]:
+        """Return the claims of another process; remove them if it has ended."""
+        stem = name.removesuffix(".json")
+        if lock := _try_lock(folder, stem):
+            lock.release()
+            folder.remove(name)
+            folder.remove(f"{stem}.lock")
+            return
+        if name.startswith(f"{self._prefix}-"):
+            content = folder.read(name, limit=1 << 24)
+            if not content:
+                raise OSError(f"{folder.path / name} is incomplete")
+            yield from (Claim(**entry) for entry in json.loads(content))
+
+
+def _remove_stale_locks(folder: PrivateFolder, names: list[str]) -> None:
+    for name in names:
+        if name.endswith(".lock") and f"{name.removesuffix('.lock')}.json" not in names:
+            with suppress(OSError):
+                if time.time() - (folder.path / name).lstat().st_mtime > _STALE_LOCK_AGE:
+                    folder.remove(name)
+
+
+def _open_folder() -> PrivateFolder:
+    """Open the folder of records: in the user's runtime folder, or else in the cache folder. Raises OSError."""
+    import platformdirs
+
+    from pulumi_cbr.private_folder import PrivateFolder
+
+    try:
+        return PrivateFolder.in_runtime_folder("takeovers")
+    except OSError:
+        return PrivateFolder(platformdirs.user_cache_path("pulumi-cbr"), "takeovers")
+
+
+def _try_lock(folder: PrivateFolder, name: str) -> BaseFileLock | None:
+    """Take the lock of a record; return None if a living process holds it. Raises OSError."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(str(folder.path / f"{name}.lock"), mode=0o600)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return None
+    return lock

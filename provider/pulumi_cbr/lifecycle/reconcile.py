@@ -21,8 +21,6 @@ from pulumi_cbr.lifecycle.shares import (
     find_unlisted,
     is_older,
     is_unverified,
-    managed_elsewhere,
-    record_owner,
     share_outputs,
     wait_for_members,
 )
@@ -49,6 +47,8 @@ class SetInputs:
     exclusive: bool = False
     adopt: bool = False
     reshare: bool = False
+    #: All inputs, by which the record of owners tells two forms of a set apart.
+    form: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ def _carry_out(
     backup_id = inputs.backup_id
     for project in plan.leave:
         _log.warning(messages.share_not_deleted(backup_id, project, str(own[project]["share_id"]), current[project].id))
-    elsewhere = managed_elsewhere_of(backup_id, {project: own[project] for project in plan.delete if project in own})
+    elsewhere = managed_elsewhere(session, backup_id, plan.delete, inputs.form)
     deleting = {project: share for project, share in plan.delete.items() if project not in elsewhere}
     if plan.delete_first:
         delete_shares(session, backup_id, deleting, adopt=inputs.adopt)
@@ -189,7 +189,7 @@ def _carry_out(
             raise roll_back(session, backup_id, created, error) from error
     for project, member in (*created.items(), *existing.items()):
         if project not in own or project in created:
-            record_owner(member, adopted=project in existing)
+            session.ownership.record(backup_id, project, member.id, adopted=project in existing, form=inputs.form)
     return {**current, **existing, **created}
 
 
@@ -275,14 +275,22 @@ def verify_shares(session: CloudSession, backup_id: str, known: KnownShares) -> 
     for project in unverified:
         member = members.get(project)
         if member and not is_older(known[project], member):
-            record_owner(member, adopted=True)
+            session.ownership.keep(backup_id, project, member.id)
             verified[project] = share_outputs(member)
     return verified
 
 
-def managed_elsewhere_of(backup_id: str, shares: KnownShares) -> list[str]:
-    """Return the projects whose share another resource of the stack has taken over in this operation, and warn of them."""
-    kept = [project for project in shares if managed_elsewhere(backup_id, project, shares[project].get("share_id"))]
+def managed_elsewhere(session: CloudSession, backup_id: str, shares: KnownShares, form: Mapping[str, Any]) -> list[str]:
+    """Return the projects whose share another resource of the stack has taken over in this operation, and warn of them.
+
+    `form` has the options of the set that is deleted or changed.
+    """
+    log = session.ownership
+    kept = [
+        project
+        for project in shares
+        if log.managed_elsewhere(backup_id, project, shares[project].get("share_id"), form)
+    ]
     if kept:
-        _log.warning(messages.managed_elsewhere(backup_id, kept))
+        _log.warning("%s", messages.managed_elsewhere(backup_id, kept))
     return kept

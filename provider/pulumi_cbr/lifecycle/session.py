@@ -10,6 +10,7 @@ from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.api.retry import CallLimits, Clock
 from pulumi_cbr.api.settings import ConfigLookup, Settings, known_project_id, load, option
 from pulumi_cbr.lifecycle.member_cache import MemberCache
+from pulumi_cbr.lifecycle.ownership import OwnershipLog
 from pulumi_cbr.lifecycle.preflight import Preflight, mark_changed
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ class CloudSession:
         self._limits = limits
         self._timing = timing or Clock()
         self._client: CbrClient | None = None
+        #: The record of the pool that made the session.
+        self.ownership: OwnershipLog = OwnershipLog()
         self.lists: MemberCache = MemberCache(
             lambda backup_id: self.client.list_members(backup_id), timing=self._timing, timeout=settings.timeout
         )
@@ -66,8 +69,16 @@ _limits = CallLimits()
 class SessionPool:
     """The accounts of one stack, by the name of their cloud. Equal settings share one account in the whole process."""
 
-    def __init__(self, config: ConfigLookup, timing: Clock | None = None, limits: CallLimits | None = None) -> None:
+    def __init__(
+        self,
+        config: ConfigLookup,
+        timing: Clock | None = None,
+        limits: CallLimits | None = None,
+        ownership: OwnershipLog | None = None,
+    ) -> None:
         self._config = config
+        #: Who took over what in this operation.
+        self.ownership: OwnershipLog = ownership or OwnershipLog()
         self._limits = limits or _limits
         self._timing = timing
         self._settings: dict[str | None, Settings] = {}
@@ -81,6 +92,7 @@ class SessionPool:
             key = (self._settings[cloud], self._timing)
             if key not in _accounts:
                 _accounts[key] = CloudSession(*key, self._limits)
+            _accounts[key].ownership = self.ownership
             return _accounts[key]
 
     def flag(self, name: str) -> bool:

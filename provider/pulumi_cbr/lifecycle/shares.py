@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pulumi_cbr import messages
 from pulumi_cbr.api.errors import AlreadyShared, CbrError, ImageRegistered, NotAllowed, NotFound, UnknownOutcomeError
 from pulumi_cbr.api.models import MAX_MEMBERS
-from pulumi_cbr.lifecycle import ownership
 from pulumi_cbr.lifecycle.failures import UnverifiedSharesError
 
 if TYPE_CHECKING:
@@ -170,28 +169,12 @@ def _add_found(session: CloudSession, members: Iterable[Member], result: Created
         else:
             result.created[member.dest_project_id] = member
             # It may also be what another resource of this stack had a moment ago.
-            record_owner(member, adopted=True)
+            session.ownership.record(member.backup_id, member.dest_project_id, member.id, adopted=True)
 
 
 def _service_time(session: CloudSession, clock: float) -> datetime:
     """Return the service's time at a moment of the client's clock."""
     return session.client.service_now() - timedelta(seconds=session.client.timing.clock() - clock)
-
-
-def record_owner(member: Member, *, adopted: bool) -> None:
-    """Record that a share is a resource's from now on."""
-    pair = member.backup_id, member.dest_project_id
-    ownership.write(pair, member.id, adopted=adopted or ownership.latest(pair) == (member.id, True))
-
-
-def managed_elsewhere(backup_id: str, project: str, share_id: object) -> bool:
-    """Return whether a share of the state, with that ID, is another resource's of the same stack by now.
-
-    The engine creates before it deletes: a resource that was renamed, or became one of another kind, has taken the share
-    over by the time that its old form is deleted.
-    """
-    taken_id, adopted = ownership.latest((backup_id, project)) or (share_id, False)
-    return adopted or taken_id != share_id
 
 
 def find_members(session: CloudSession, backup_id: str, projects: Sequence[str]) -> dict[str, Member]:

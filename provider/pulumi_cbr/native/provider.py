@@ -31,6 +31,7 @@ from pulumi_cbr.backup_share import BackupShareController
 from pulumi_cbr.backup_share_accepter import BackupShareAccepterController
 from pulumi_cbr.backup_share_member import BackupShareMemberController
 from pulumi_cbr.lifecycle.controller import UNKNOWN, Controller, Diff, Properties
+from pulumi_cbr.lifecycle.ownership import OwnershipLog
 from pulumi_cbr.lifecycle.session import SessionPool
 from pulumi_cbr.lookups import check_order, find_vault
 from pulumi_cbr.native.convert import from_struct, from_wire, to_secret, to_wire
@@ -73,12 +74,14 @@ class CbrProvider:
         self._config: dict[str, Any] = {}
         #: The name of the `Provider` that this process serves; None for a default provider.
         self.name: str | None = None
+        #: Who took over what in the operation that this process serves.
+        self.ownership = OwnershipLog(current_urn.get)
         self._start(_PARALLEL)
 
     def _start(self, parallel: int) -> None:
         self._cancelled.clear()
         timing = Clock(sleep=self._wait, time_left=_time_left)
-        self._sessions = SessionPool(lambda name: self._config.get(name), timing, CallLimits(parallel))
+        self._sessions = SessionPool(lambda name: self._config.get(name), timing, CallLimits(parallel), self.ownership)
         self._controllers = {token: controller(self._sessions) for token, controller in CONTROLLERS.items()}
         self._pool = ThreadPoolExecutor(parallel, thread_name_prefix="controller")
 

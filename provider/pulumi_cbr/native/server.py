@@ -21,7 +21,6 @@ from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2, prov
 
 from pulumi_cbr import messages
 from pulumi_cbr.api.errors import CbrError
-from pulumi_cbr.lifecycle import ownership
 from pulumi_cbr.lifecycle.failures import IncompleteResourceError, UnverifiedCreateError, is_verbose, report
 from pulumi_cbr.native.convert import to_wire
 from pulumi_cbr.native.names import to_snake
@@ -88,7 +87,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         # An engine that did not start this process: PULUMI_DEBUG_PROVIDERS.
         if self._log:
             self._log.attach(request.address)
-        ownership.join(request.address)
+        self._provider.ownership.join(request.address)
         return empty_pb2.Empty()
 
 
@@ -156,7 +155,7 @@ async def _serve(provider: CbrProvider, log: EngineLog) -> None:
             await asyncio.wait_for(servicer.ended.wait(), _HEARTBEAT)
     if servicer.ended.is_set():
         await server.stop(_GRACE)
-    ownership.leave()
+    provider.ownership.leave()
     # Threads that still wait for the service would keep the process.
     os._exit(0)
 
@@ -185,7 +184,7 @@ def main() -> None:
     logger.setLevel(logging.DEBUG if is_verbose(sys.argv) else logging.INFO)
     logger.propagate = False
     if known.engine:
-        ownership.join(known.engine)
+        provider.ownership.join(known.engine)
     with suppress(KeyboardInterrupt):
         asyncio.run(_serve(provider, log))
 

@@ -1,77 +1,316 @@
-"""What processes of one engine tell each other of shares: the last word counts, and the dead say nothing."""
+"""The record of owners: what one process decides, what processes of one engine share, and what attacks on it do."""
 
 from __future__ import annotations
 
-import json
+import logging
 import os
+import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import platformdirs
 import pytest
 
-from pulumi_cbr.lifecycle import ownership
+from pulumi_cbr.api.errors import CbrError
+from pulumi_cbr.lifecycle.ownership import OwnershipLog
 
-PAIR = ("backup", "project")
+BACKUP, PROJECT = "backup", "project"
 
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(ownership, "_own", {})
-    monkeypatch.setattr(ownership, "_file", None)
-    yield tmp_path
-    if ownership._file:
-        os.close(ownership._file[1])
-
-
-#: Another process of an engine, which writes one note, and lives until its standard input ends.
-OTHER = f"""
+#: Another process of an engine, which records one share, and lives until its standard input ends.
+OTHER = """
 import sys
-from pulumi_cbr.lifecycle import ownership
-ownership.join(sys.argv[1])
-ownership.write({PAIR}, "two", adopted=True)
+from pulumi_cbr.lifecycle.ownership import OwnershipLog
+log = OwnershipLog(lambda: "other")
+log.join(sys.argv[1])
+log.record("backup", "project", "S", adopted=True, form={})
 print(flush=True)
 sys.stdin.read()
 """
 
 
-@pytest.mark.parametrize(("engine", "heard"), [("127.0.0.1:5", ("two", True)), ("127.0.0.1:6", ("one", False))])
-def test_the_last_word_of_the_living_counts(engine: str, heard: tuple[str, bool], folder: Path) -> None:
-    ownership.join("127.0.0.1:5")
-    assert ownership.latest(PAIR) is None
-    ownership.write(PAIR, "one", adopted=False)
-    with subprocess.Popen(
-        [sys.executable, "-c", OTHER, engine],
-        env={**os.environ, "TMPDIR": str(folder)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    ) as process:
-        assert process.stdout
-        process.stdout.readline()
-        assert ownership.latest(PAIR) == heard
-        assert ownership.latest(("backup", "another")) is None
-    # It left its file behind, as one that is killed does.
-    assert ownership.latest(PAIR) == ("one", False)
-    ownership.write(PAIR, "three", adopted=True)
-    assert ownership.latest(PAIR) == ("three", True)
+class Process:
+    """A log whose current resource a test sets."""
+
+    def __init__(self, engine: str | None = None) -> None:
+        self.urn = ""
+        self.log = OwnershipLog(lambda: self.urn)
+        if engine:
+            self.log.join(engine)
+
+    def create(self, urn: str, share_id: str, *, adopted: bool = False, **form: object) -> None:
+        self.urn = urn
+        self.log.record(BACKUP, PROJECT, share_id, adopted=adopted, form=form)
+
+    def keep(self, urn: str, share_id: str) -> None:
+        self.urn = urn
+        self.log.keep(BACKUP, PROJECT, share_id)
+
+    def stays(self, urn: str, share_id: str, **form: object) -> bool:
+        self.urn = urn
+        return self.log.managed_elsewhere(BACKUP, PROJECT, share_id, form)
 
 
-def test_nothing_is_left(folder: Path) -> None:
-    ownership.join("127.0.0.1:5")
-    ownership.write(PAIR, "one", adopted=False)
-    (file,) = folder.glob("*/*")
-    assert json.loads(file.read_text())[:2] == list(PAIR)
+@pytest.fixture(autouse=True)
+def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The user's runtime folder."""
+    folder = tmp_path / "runtime"
+    folder.mkdir(mode=0o700)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return folder
+
+
+@pytest.fixture
+def engine() -> Iterator[str]:
+    """The address of an engine that accepts connections."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+
+
+def files(runtime: Path) -> list[Path]:
+    return sorted((runtime / "pulumi-cbr" / "takeovers").glob("*.json"))
+
+
+# One process
+
+
+@pytest.mark.parametrize("urn", ["a", ""])
+def test_share_made_by_its_own_resource_is_deleted(urn: str) -> None:
+    process = Process()
+    process.create(urn, "S")
+    assert not process.stays(urn, "S")
+
+
+def test_share_of_nobody_else_is_deleted() -> None:
+    assert not Process().stays("a", "S")
+
+
+@pytest.mark.parametrize("adopted", [False, True])
+def test_share_taken_over_by_another_resource_stays(adopted: bool) -> None:
+    process = Process()
+    process.create("new", "S", adopted=adopted)
+    assert process.stays("old", "S")
+    assert process.stays("old", "S")
+
+
+def test_share_kept_by_another_resource_stays() -> None:
+    """The engine was killed between the create and the delete: the next run keeps the one and deletes the other."""
+    process = Process()
+    process.keep("new", "S")
+    assert process.stays("old", "S")
+    assert not process.stays("old", "another")
+    assert not process.stays("new", "S")
+
+
+@pytest.mark.parametrize("urn", ["a", ""])
+def test_replaced_resource_keeps_its_adopted_share(urn: str) -> None:
+    process = Process()
+    process.create(urn, "S", adopted=True, adopt_existing=True)
+    assert process.stays(urn, "S", adopt_existing=True)
+
+
+def test_share_made_in_place_of_the_old_one_stays() -> None:
+    process = Process()
+    process.create("", "new")
+    assert process.stays("", "old")
+
+
+def test_acceptance_of_a_replaced_resource_stays() -> None:
+    process = Process()
+    process.urn = "a"
+    process.log.record_acceptance(BACKUP, PROJECT, adopted=False, form={})
+    assert process.log.acceptance_managed_elsewhere(BACKUP, PROJECT, {})
+    assert not process.stays("a", "S")
+
+
+def test_share_found_after_a_lost_response_stays() -> None:
+    process = Process()
+    process.log.record(BACKUP, PROJECT, "S", adopted=True)
+    process.create("", "S")
+    assert process.stays("", "S")
+
+
+# Processes that outlive an operation
+
+
+def test_long_lived_process_deletes_what_it_adopted() -> None:
+    """No engine runs it, as in a debugger or a test: a create and a delete of one resource are not a replacement."""
+    process = Process("127.0.0.1:1")
+    process.create("a", "S", adopted=True, adopt_existing=True)
+    assert not process.stays("a", "S", adopt_existing=True)
+
+
+def test_long_lived_process_leaves_another_form_once() -> None:
+    process = Process("127.0.0.1:1")
+    process.create("a", "S", adopted=True, adopt_existing=True)
+    assert process.stays("a", "S")
+    assert not process.stays("a", "S", adopt_existing=True)
+
+
+def test_long_lived_process_follows_a_rename() -> None:
+    process = Process("127.0.0.1:1")
+    process.create("a", "S")
+    process.create("b", "S", adopted=True)
+    assert process.stays("a", "S")
+    assert not process.stays("b", "S")
+
+
+def test_next_engine_starts_a_new_operation(engine: str) -> None:
+    process = Process(engine)
+    process.create("a", "S", adopted=True)
+    assert process.stays("a", "S")
+    process.log.join("127.0.0.1:2")
+    assert not process.stays("a", "S")
+
+
+# Several processes
+
+
+def start_other(engine: str) -> subprocess.Popen[bytes]:
+    process = subprocess.Popen([sys.executable, "-c", OTHER, engine], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdout
+    process.stdout.readline()
+    return process
+
+
+def test_takeover_by_another_process_stays_while_it_lives(engine: str, runtime: Path) -> None:
+    process = Process(engine)
+    with start_other(engine) as other:
+        assert process.stays("old", "S")
+        assert not Process("127.0.0.1:1").stays("old", "S")
+        other.kill()
+    assert not process.stays("old", "S")
+    assert files(runtime) == []
+
+
+def test_import_is_known_to_other_processes(engine: str) -> None:
+    """A resource that is moved to the other flavor by an import, without the step that takes the old one out of the state."""
+    native, dynamic = Process(engine), Process(engine)
+    native.urn = "native"
+    native.log.expect_import(BACKUP, PROJECT)
+    native.keep("native", "S")
+    assert dynamic.stays("dynamic", "S")
+
+
+def test_leaving_removes_all_files(engine: str, runtime: Path) -> None:
+    process = Process(engine)
+    process.create("a", "S")
+    (file,) = files(runtime)
+    assert file.stat().st_mode & 0o77 == 0
     assert file.parent.stat().st_mode & 0o77 == 0
-    ownership.leave()
-    assert list(folder.iterdir()) == []
+    process.log.leave()
+    assert list(file.parent.iterdir()) == []
 
 
-def test_without_a_folder_a_process_has_its_own_notes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
-    ownership.join("127.0.0.1:5")
-    ownership.write(PAIR, "one", adopted=True)
-    assert ownership.latest(PAIR) == ("one", True)
-    ownership.leave()
+# Attacks
+
+
+def test_folder_of_another_user_is_not_used(engine: str, runtime: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both users' processes go by their own folders: here the second choice, as the first one is not private."""
+    (runtime / "pulumi-cbr" / "takeovers").mkdir(parents=True)
+    (runtime / "pulumi-cbr").chmod(0o777)
+    one, two = Process(engine), Process(engine)
+    one.create("new", "S", adopted=True)
+    assert two.stays("old", "S")
+    assert files(runtime) == []
+    assert list(platformdirs.user_cache_path("pulumi-cbr").glob("takeovers/*.json"))
+
+
+def test_link_in_place_of_the_folder_is_not_followed(engine: str, runtime: Path, tmp_path: Path) -> None:
+    forged = tmp_path / "forged"
+    forged.mkdir(mode=0o700)
+    (runtime / "pulumi-cbr").mkdir(mode=0o700)
+    (runtime / "pulumi-cbr" / "takeovers").symlink_to(forged)
+    one, two = Process(engine), Process(engine)
+    one.create("new", "S", adopted=True)
+    assert two.stays("old", "S")
+    assert list(forged.iterdir()) == []
+
+
+def test_deleted_folder_fails_no_create(engine: str, runtime: Path) -> None:
+    process = Process(engine)
+    process.create("a", "S")
+    for file in (runtime / "pulumi-cbr" / "takeovers").iterdir():
+        file.unlink()
+    (runtime / "pulumi-cbr" / "takeovers").rmdir()
+    process.create("b", "S", adopted=True)
+    assert Process(engine).stays("a", "S")
+
+
+def test_folder_deleted_before_a_delete_is_an_error(engine: str, runtime: Path) -> None:
+    """What other processes recorded may be lost: nothing is deleted."""
+    process = Process(engine)
+    process.create("a", "S")
+    for file in (runtime / "pulumi-cbr" / "takeovers").iterdir():
+        file.unlink()
+    with pytest.raises(CbrError, match="Nothing was changed"):
+        process.stays("b", "T")
+
+
+@pytest.mark.parametrize("attack", ["fifo", "link", "garbage", "open to others"])
+def test_odd_record_of_a_living_process_is_an_error(engine: str, runtime: Path, tmp_path: Path, attack: str) -> None:
+    other, process = Process(engine), Process(engine)
+    other.create("new", "S", adopted=True)
+    (file,) = files(runtime)
+    content = file.read_bytes()
+    if attack != "open to others":
+        file.unlink()
+    if attack == "fifo":
+        os.mkfifo(file, 0o600)
+    elif attack == "link":
+        (tmp_path / "forged").write_bytes(content)
+        file.symlink_to(tmp_path / "forged")
+    elif attack == "garbage":
+        file.write_text('[{"urn": 1}]')
+        file.chmod(0o600)
+    else:
+        file.chmod(0o644)
+    with pytest.raises(CbrError, match="cannot be read"):
+        process.stays("old", "S")
+
+
+def test_forged_record_without_a_process_is_ignored(engine: str, runtime: Path) -> None:
+    with start_other(engine) as other:
+        (file,) = files(runtime)
+        content = file.read_bytes()
+        other.kill()
+    file.write_bytes(content)
+    file.chmod(0o600)
+    assert not Process(engine).stays("old", "S")
+
+
+def test_unusable_folders_warn_and_delete_nothing(
+    engine: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    """A create goes on after its POST; a delete cannot know, and changes nothing."""
+    (tmp_path / "file").touch()
+    for name in ("user_runtime_path", "user_cache_path"):
+        monkeypatch.setattr(platformdirs, name, lambda _: tmp_path / "file" / "folder")
+    logger = logging.getLogger("pulumi_cbr")
+    logger.addHandler(caplog.handler)
+    process = Process(engine)
+    process.create("a", "S")
+    process.create("a", "T")
+    logger.removeHandler(caplog.handler)
+    assert sum("XDG_RUNTIME_DIR" in message for message in {record.getMessage() for record in caplog.records}) == 1
+    with pytest.raises(CbrError, match="Nothing was changed"):
+        process.stays("old", "S")
+
+
+def test_record_lost_on_a_full_disk_is_an_error_elsewhere(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pulumi_cbr import private_folder
+
+    write = private_folder.PrivateFolder.write
+
+    def full(self: private_folder.PrivateFolder, name: str, content: bytes) -> None:
+        if content:
+            raise OSError(28, "No space left on device")
+        write(self, name, content)
+
+    monkeypatch.setattr(private_folder.PrivateFolder, "write", full)
+    other, process = Process(engine), Process(engine)
+    other.create("new", "S", adopted=True)
+    with pytest.raises(CbrError, match="incomplete"):
+        process.stays("old", "S")

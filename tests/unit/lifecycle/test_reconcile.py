@@ -115,5 +115,5 @@ CASES: dict[str, tuple[str, dict[str, bool], dict[str, dict[str, Any]], dict[str
 @pytest.mark.parametrize("name", CASES)
 def test_plan_changes(name: str) -> None:
     projects, options, state, service, expected = CASES[name]
-    plan = plan_changes(SetInputs(BACKUP, tuple(projects), **options), state, service)
+    plan = plan_changes(SetInputs(BACKUP, tuple(projects), **dict[str, Any](options)), state, service)
     assert summary(plan) == expected
