@@ -1,6 +1,6 @@
 # Thin targets; each sets up what it needs, so none has to be typed before another. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help engine demo test lint bench docs dist
+.PHONY: help engine demo test check lint bench docs dist
 
 READY := .venv/ready
 PYTHON := .venv/bin/python
@@ -14,18 +14,25 @@ engine: $(READY) ## find the Pulumi CLI, or obtain it; the last line is the fold
 demo: $(READY) ## share a backup, lose the share, get it back, with the real CLI and a simulated cloud
 	@$(PYTHON) tools/demo/demo.py
 
-test: $(READY) ## all tests
+test: $(READY) ## all tests, on the real engine too
 	@engine=$$($(PYTHON) tools/engine/engine.py) && PATH="$$engine:$(CURDIR)/.venv/bin:$$PATH" $(PYTHON) -m pytest -n 4 --dist worksteal
 
-lint: $(READY) ## ruff and mypy
+check: $(READY) ## the quick round for a changed line: ruff, mypy and the unit tests
+	@.venv/bin/ruff check && .venv/bin/ruff format --check && .venv/bin/mypy
+	@$(PYTHON) -m pytest -n 4 --dist worksteal tests/unit --ignore tests/unit/test_documents.py
+
+lint: $(READY) ## ruff, mypy, spelling, the rules of writing, and pyright on the public types
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
+	.venv/bin/codespell
+	$(PYTHON) tools/prose.py
 	@# It looks for `pulumi` beside the first `python` on PATH.
 	PATH="$(CURDIR)/.venv/bin:$$PATH" PYTHONPATH=provider pyright --verifytypes pulumi_cbr --ignoreexternal
 
-docs: $(READY) ## the API reference, into build/docs
-	$(PYTHON) tools/docs.py build/docs
+docs: $(READY) ## the documentation site, into build/docs
+	$(PYTHON) -m sphinx --fail-on-warning --keep-going --quiet --jobs auto docs build/docs
+	@echo "Open build/docs/index.html"
 
 dist: $(READY) ## sdist, wheel and archives of the plugin, into dist/
 	$(PYTHON) -m build

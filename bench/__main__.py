@@ -19,10 +19,11 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
-from bench.measures import PARTS, Figure, Figures
-from bench.picture import picture
 from rich.console import Console
 from rich.table import Table
+
+from bench.measures import PARTS, Figure, Figures
+from bench.picture import picture
 
 RESULTS = Path(__file__).with_name("results.json")
 PICTURE = Path(__file__).with_name("results.svg")

@@ -98,6 +98,10 @@ def no_interface_with_keys(where: str) -> str:
     return f"{where} needs the service catalog, which access keys have not. Set CBR_ENDPOINT or cbr:endpoint"
 
 
+def socks_package_missing(host: str) -> str:
+    return f"the proxy on the way to {host} is a SOCKS proxy, which needs PySocks. Run pip install 'requests[socks]'"
+
+
 def both_families(used: str, other: str) -> str:
     return f"{used} and {other} both have credentials. {used} is used"
 

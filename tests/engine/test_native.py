@@ -432,7 +432,7 @@ pulumi.runtime.register_stack_transformation(
 
 
 def test_moving_between_the_flavours(project: Path, run: Callable[..., str], simulator: Simulator) -> None:
-    """The recipe of docs/moving-between-flavours.md, there and back: the shares are never touched."""
+    """The steps of docs/how-to/move-between-flavours.md, there and back: the shares are never touched."""
     one, two = (entry.id for entry in simulator.backups[:2])
     dest = simulator.projects[:3]
 

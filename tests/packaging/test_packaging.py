@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from documents import commands
+
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = (ROOT / "pyproject.toml").read_text()
 
@@ -110,6 +112,16 @@ def test_without_extras_it_imports_and_says_which_extra_is_missing(dist: Path, t
     )
     assert "pip install 'pulumi-cbr[clouds]'" in named.stderr
     assert (python.parent / "pulumi-resource-cbr").exists()
+
+
+def test_documented_installation_works(dist: Path, tmp_path: Path) -> None:
+    install, *_ = commands("docs/get-started.md")
+    (sdist,) = dist.glob("*.tar.gz")
+    run("tar", "--extract", "--file", sdist, "--directory", tmp_path)
+    (clone,) = tmp_path.iterdir()
+    clone.rename(tmp_path / "pulumi-cbr")
+    code = "import openstack.config, flask, pulumi_cbr.native"
+    run("bash", "-euc", f"cd {tmp_path}\n{install}\npython -c '{code}'\ncommand -v pulumi-resource-cbr")
 
 
 @pytest.mark.parametrize(

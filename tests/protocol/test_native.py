@@ -264,8 +264,8 @@ def test_a_read_goes_by_the_state_before_the_inputs(
         ),
         (
             "Invoke",
-            provider_pb2.InvokeRequest(tok="cbr:index:getShare"),
-            r"cbr: unknown function cbr:index:getShare \(did you mean cbr:index:getBackup\?\)\. .*",
+            provider_pb2.InvokeRequest(tok="cbr:index:getBackupp"),
+            r"cbr: unknown function cbr:index:getBackupp \(did you mean cbr:index:getBackup\?\)\. .*",
         ),
         (
             "Invoke",

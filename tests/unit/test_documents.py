@@ -1,31 +1,57 @@
-"""The documents keep up with the code: every name a user can give or get is in the README."""
+"""The documentation keeps up with the code, its links lead somewhere, and the site builds without a warning."""
 
 from __future__ import annotations
 
 import inspect
+import json
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import pulumi_cbr
 import pulumi_cbr.native
+from documents import PAGES, ROOT, read
 from pulumi_cbr.api.errors import BY_CODE
-from pulumi_cbr.backup_share import BackupShareProperties
-from pulumi_cbr.backup_share_accepter import BackupShareAccepterProperties
-from pulumi_cbr.backup_share_member import BackupShareMemberProperties
+from pulumi_cbr.api.settings import SETTINGS
+from tools.docs import reference
 
-ROOT = Path(__file__).resolve().parents[2]
-README = (ROOT / "README.md").read_text()
+RESOURCES = [name.rpartition(":")[2] for name in reference.schema()["resources"]]
+DOCUMENTS = (
+    *PAGES,
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "bench/README.md",
+    *(str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("examples/*/README.md"))),
+)
 
 
-def section(title: str) -> str:
-    """Give the README's text below a heading, up to the next of its rank or above."""
-    found = re.search(rf"^(#+) {re.escape(title)}.*?$(.*?)(?=^#{{1,3}} |\Z)", README, re.MULTILINE | re.DOTALL)
-    assert found, f"the README has no section {title!r}"
-    return found[2]
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The built site. A warning fails the build."""
+    folder = tmp_path_factory.mktemp("site")
+    built = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "sphinx",
+            "-W",
+            "--keep-going",
+            "-q",
+            "-d",
+            f"{folder}/doctrees",
+            "docs",
+            f"{folder}/html",
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert (built.returncode, built.stderr) == (0, "")
+    return folder / "html"
 
 
 @pytest.mark.parametrize("module", [pulumi_cbr, pulumi_cbr.native])
@@ -36,60 +62,117 @@ def test_exports_are_sorted_and_documented(module: object) -> None:
         assert inspect.getdoc(getattr(module, name)), name
 
 
-def test_readme_has_the_settings_and_their_precedence() -> None:
-    """After a change, run ``python tools/sign_in_tables.py``."""
-    subprocess.run([sys.executable, str(ROOT / "tools" / "sign_in_tables.py"), "--check"], check=True)
+@pytest.mark.parametrize("module", [pulumi_cbr, pulumi_cbr.native])
+def test_every_export_is_in_the_reference(module: Any) -> None:
+    pages = "".join(reference.fill(read(page)) for page in PAGES if page.startswith("docs/reference/"))
+    assert [name for name in module.__all__ if not re.search(rf"\b{name}\b", pages)] == []
+
+
+@pytest.mark.parametrize("name", RESOURCES)
+def test_resource_page_has_every_name(name: str) -> None:
+    page = reference.fill(read(f"docs/reference/{page_of(name)}.md"))
+    entry = reference.schema()["resources"][f"cbr:index:{name}"]
+    spelled = [spell(key) for key in entry["properties"] for spell in (reference.snake, str, reference.pascal)]
+    assert [key for key in spelled if f"`{key}`" not in page] == []
+    assert [key for key in parameters(getattr(pulumi_cbr, name)) if f"`{key}`" not in page] == []
+    assert f"pulumi import cbr:index:{name}" in page
+    for language in ("python", "typescript", "go", "yaml"):
+        assert f"```{language}\n" in page
+
+
+def page_of(name: str) -> str:
+    """Return the page of a resource: `backup-share` for `BackupShare`."""
+    return reference.snake(name).lstrip("_").replace("_", "-")
+
+
+def parameters(resource: Any) -> list[str]:
+    """Return what a program may say of a resource."""
+    return [
+        name
+        for name in inspect.signature(resource.__init__).parameters
+        if name not in ("self", "resource_name", "opts")
+    ]
 
 
 @pytest.mark.parametrize(
-    ("title", "properties"),
-    [
-        ("BackupShareMember: one project", BackupShareMemberProperties),
-        ("BackupShare: a set", BackupShareProperties),
-        ("BackupShareAccepter: the receiver", BackupShareAccepterProperties),
-    ],
+    "name", [name for name in pulumi_cbr.__all__ if name.startswith("get_") and not name.endswith("_output")]
 )
-def test_every_property_is_named_with_its_resource(title: str, properties: type) -> None:
-    text = section(title)
-    assert [name for name in inspect.get_annotations(properties) if f"`{name}`" not in text] == []
+def test_look_up_page_has_every_name(name: str) -> None:
+    page = reference.fill(read("docs/reference/look-ups.md"))
+    assert f"## {name}\n" in page
+    assert f"`{name}_output`" in page
+    function = inspect.signature(getattr(pulumi_cbr, name))
+    assert [key for key in function.parameters if f"`{key}`" not in page] == []
 
 
-@pytest.mark.parametrize("name", [name for name in pulumi_cbr.__all__ if name.startswith("get_")])
-def test_every_look_up_is_named_with_its_filters(name: str) -> None:
-    text = section("Look-ups")
-    assert name in text
-    assert [
-        parameter for parameter in inspect.signature(getattr(pulumi_cbr, name)).parameters if parameter not in text
-    ] == [parameter for parameter in ("cloud",) if "cloud" not in text]
+def test_settings_page_has_every_setting() -> None:
+    page = reference.fill(read("docs/reference/settings.md"))
+    for name, setting in SETTINGS.items():
+        assert f"`cbr:{name}`" in page
+        assert [variable for variable in setting.variables if f"`{variable}`" not in page] == []
+    assert "`cbr:parallel`" in page
+
+
+def test_messages_page_has_every_message() -> None:
+    page = reference.fill(read("docs/reference/error-messages.md"))
+    for functions in reference.message_functions().values():
+        assert [function.__name__ for function in functions if reference.sample_message(function) not in page] == []
 
 
 def test_troubleshooting_names_every_refusal_of_a_share() -> None:
-    text = section("When something fails")
+    text = read("docs/how-to/find-out-why.md")
     told_by_their_text = {"6705", "6706", "6708", "6711", "6200", "8600", "9900", "9910", "9998"}
     assert [code for code in BY_CODE if code not in text and code not in told_by_their_text] == []
 
 
-def test_links_lead_somewhere() -> None:
-    for document in (
-        ROOT / "README.md",
-        ROOT / "CONTRIBUTING.md",
-        *ROOT.glob("examples/*/README.md"),
-        *ROOT.glob("docs/*.md"),
-    ):
-        for target in re.findall(r"\]\((?!http|#)([^)#]+)", document.read_text()):
-            assert (document.parent / target).exists(), f"{document.name}: {target}"
+def test_permissions_are_those_of_the_policies() -> None:
+    page = read("docs/reference/permissions.md")
+    table, _, policies = page.partition("## A policy for the owner")
+    named = set(re.findall(r"`(cbr:[a-zA-Z]+:[a-z]+)`", table))
+    granted: set[str] = set()
+    for policy in re.findall(r"```json\n(.*?)```", policies, re.DOTALL):
+        granted |= {action for statement in json.loads(policy)["Statement"] for action in statement["Action"]}
+    assert named == granted
 
 
-def test_the_api_reference_is_written_without_a_warning(tmp_path: Path) -> None:
-    written = subprocess.run(
-        [sys.executable, str(ROOT / "tools" / "docs.py"), str(tmp_path)], capture_output=True, text=True
+def test_readme_is_short_and_names_every_page() -> None:
+    text = read("README.md")
+    assert len(text.splitlines()) <= 150
+    guides = [page for page in PAGES if page.startswith("docs/how-to/")]
+    assert [page for page in guides if f"({page})" not in text] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_links_lead_somewhere(document: str) -> None:
+    folder = (ROOT / document).parent
+    for target in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", read(document)):
+        assert (folder / target).exists(), target
+
+
+def test_site_asks_no_other_host_for_anything(site: Path) -> None:
+    loaded = re.compile(
+        r"<(?:script|img|link|iframe|source)\b[^>]*?(?:src|href)=[\"'](?:https?:)?//[^\"']+", re.IGNORECASE
     )
-    assert (written.returncode, written.stderr) == (0, "")
-    pages = {page.relative_to(tmp_path).as_posix(): page.read_text() for page in tmp_path.rglob("*.html")}
+    imported = re.compile(r"(?:@import|url\()\s*[\"']?(?:https?:)?//", re.IGNORECASE)
+    for page in site.rglob("*.html"):
+        assert loaded.findall(page.read_text()) == [], page.name
+    for sheet in (*site.rglob("*.css"), *site.rglob("*.svg")):
+        assert imported.findall(sheet.read_text()) == [], sheet.name
+
+
+def test_site_links_and_anchors_lead_somewhere(site: Path) -> None:
+    pages = {page: page.read_text() for page in site.rglob("*.html")}
+    anchors = {page: set(re.findall(r'\bid="([^"]+)"', text)) for page, text in pages.items()}
+    for page, text in pages.items():
+        for target, anchor in re.findall(r'<a\b[^>]*? href="(?!https?:|mailto:)([^"#]*)(?:#([^"]*))?"', text):
+            other = (page.parent / target).resolve() if target else page
+            assert other.exists(), f"{page.name}: {target}"
+            assert not anchor or other.suffix != ".html" or anchor in anchors[other], f"{page.name}: {target}#{anchor}"
+
+
+def test_site_documents_the_api(site: Path) -> None:
     for page, name in (
-        ("pulumi_cbr.html", "BackupShareMember"),
-        ("pulumi_cbr/native.html", "Provider"),
-        ("pulumi_cbr/api.html", "CbrClient"),
-        ("pulumi_cbr/simulator/pytest_plugin.html", "cbr_stack"),
+        ("reference/client.html", "pulumi_cbr.api.CbrClient"),
+        ("reference/pytest-fixtures.html", "pulumi_cbr.simulator.pytest_plugin.cbr_stack"),
     ):
-        assert f'id="{name}"' in pages[page]
+        assert f'id="{name}"' in (site / page).read_text()

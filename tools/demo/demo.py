@@ -81,9 +81,7 @@ class Demo:
         self.take_away()
         self.check(shared=False, managed=True, calls=[])
 
-        self.step(
-            "Refresh again: Pulumi notices that the share is gone, and does not take the list's word alone for it."
-        )
+        self.step("Refresh again: Pulumi notices that the share is gone, and asks once more to be sure.")
         self.pulumi("refresh", "--yes", "--skip-preview")
         self.check(shared=False, managed=False, calls=[SIGN_IN, LIST, SHOW])
 
@@ -182,7 +180,7 @@ class Demo:
         if Counter(made) != Counter(calls):
             raise DemoError(f"the cloud was asked for {listed(made)} instead of {listed(calls)}")
         self.ask("DELETE", "calls")
-        say(f"-- as it should be: {'one share' if shared else 'no share'} in the cloud; asked of it: {listed(calls)}")
+        say(f"-- checked: {'one share' if shared else 'no share'} in the cloud; calls: {listed(calls)}")
 
     def managed(self) -> dict[str, Any] | None:
         """Give the share as the stack's state has it."""

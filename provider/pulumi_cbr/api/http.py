@@ -22,6 +22,7 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3 import exceptions as urllib3_exceptions
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
+from pulumi_cbr import messages
 from pulumi_cbr.api.errors import SettingsError, one_line
 from pulumi_cbr.api.retry import Clock
 from pulumi_cbr.api.settings import SETTINGS, is_loopback, plain_http
@@ -268,6 +269,8 @@ def failure(error: BaseException, url: str, setting: str, secrets: Iterable[str]
         # Without its words, which may have the proxy's password.
         why = f"its URL or the proxy's is malformed. Check {address}, HTTPS_PROXY and HTTP_PROXY"
         return RequestNotSent(f"the request to {host} cannot be made: {why}", again=False)
+    if any("Missing dependencies for SOCKS" in str(cause) for cause in causes):
+        return RequestNotSent(messages.socks_package_missing(host), again=False)
     if isinstance(error, ValueError) and not isinstance(error, requests.exceptions.JSONDecodeError):
         # InvalidURL, InvalidHeader, UnicodeError and their like: refused by requests before anything was sent.
         return RequestNotSent(f"the request to {host} cannot be made ({words}). Check the settings", again=False)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from requests.exceptions import InvalidSchema
 
 from fake_clouds import BACKUP, FakeClouds, project_id
 from pulumi_cbr.api.client import CbrClient
@@ -931,3 +932,17 @@ def test_rows_are_enough_and_have_names_of_their_own() -> None:
     assert len(ROWS) >= 60
     assert len({row.name for row in ROWS}) == len(ROWS)
     assert sum(bool(row.refused) for row in ROWS) >= 20
+
+
+def test_socks_proxy_without_its_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*args: object, **kwargs: object) -> None:
+        raise InvalidSchema("Missing dependencies for SOCKS support.")  # what requests has without PySocks
+
+    monkeypatch.setattr("requests.adapters.SOCKSProxyManager", missing)
+    monkeypatch.setenv("HTTPS_PROXY", "socks5://127.0.0.1:9")
+    for env in (HW_KEYS, USER):
+        with monkeypatch.context() as patch:
+            for name, value in env.items():
+                patch.setenv(name, value)
+            with pytest.raises(CbrError, match=r"is a SOCKS proxy, which needs PySocks\. Run pip install"):
+                CbrClient(load()).show_backup(BACKUP)

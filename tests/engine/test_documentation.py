@@ -1,0 +1,281 @@
+"""The documentation works as it stands: every program and every command of README.md and docs/ is run."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import yaml
+
+from documents import PAGES, blocks, commands, programs, read
+from processes import kill_session, started
+from pulumi_cbr.simulator import Fault, Simulator
+from waiting import wait_until
+
+from .conftest import Cli, Clouds
+
+(MEMBER,) = programs("README.md")
+(SHARE,) = programs("docs/how-to/share-with-a-set.md")
+(ACCEPTER,) = programs("docs/how-to/accept-a-share.md")
+(BOTH_SIDES,) = programs("docs/how-to/both-sides.md")
+WINDOW, INBOX, LOOK_UP = programs("docs/how-to/newest-backups.md")
+(PROVIDERS,) = programs("docs/how-to/several-accounts.md")
+(FIXTURES,) = programs("docs/how-to/test-a-program.md")
+(CLIENT,) = programs("docs/reference/client.md")
+_, NATIVE_MEMBER = programs("docs/reference/backup-share-member.md")
+_, NATIVE_SHARE = programs("docs/reference/backup-share.md")
+_, NATIVE_ACCEPTER = programs("docs/reference/backup-share-accepter.md")
+
+PASSWORD, ACCESS_KEYS, CLOUD, DOCTOR = commands("docs/how-to/sign-in.md")
+INSTALL, SERVE, PREVIEW, UP, WITHDRAW, DESTROY, _, _ = commands("docs/get-started.md")
+(NIGHTLY,) = commands("docs/how-to/newest-backups.md")
+ADOPT, IMPORT = commands("docs/how-to/adopt-existing-shares.md")
+(CONFIGURATION,) = commands("docs/how-to/several-accounts.md")
+_, CI_PREVIEW, CI_UP, CI_GATE = commands("docs/how-to/ci.md")
+(AFTER_A_KILL,) = commands("docs/how-to/after-a-killed-run.md")
+LIST, RECEIVED, MAP, MARK, EXPORT, PROGRAM = commands("docs/how-to/see-who-has-access.md")
+MAKE, _, _ = commands("README.md")
+
+#: Every program and every command that a test of this file runs; `make` and the installation have tests of their own.
+RUN = {
+    *(MEMBER, SHARE, ACCEPTER, BOTH_SIDES, WINDOW, INBOX, LOOK_UP, PROVIDERS, FIXTURES, CLIENT),
+    *(NATIVE_MEMBER, NATIVE_SHARE, NATIVE_ACCEPTER),
+    *(PASSWORD, ACCESS_KEYS, CLOUD, DOCTOR, INSTALL, SERVE, PREVIEW, UP, WITHDRAW, DESTROY, NIGHTLY, ADOPT, IMPORT),
+    *(CONFIGURATION, CI_PREVIEW, CI_UP, CI_GATE, AFTER_A_KILL, MAKE),
+    *(LIST, RECEIVED, MAP, MARK, EXPORT, PROGRAM),
+}
+
+BACKUP = "0ddb0e92-50b2-49d4-bd57-35b378502536"
+RECEIVER = "e991c88fb754e3862d3e981533f29aec"
+
+
+def test_every_block_of_every_page_is_run() -> None:
+    assert [block for page in PAGES for block in (*programs(page), *commands(page)) if block not in RUN] == []
+
+
+@pytest.fixture
+def project(tmp_path: Path, cli: Cli) -> Path:
+    """A project without a program, and its stack."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "Pulumi.yaml").write_text("name: docs\nruntime: python\n")
+    made = cli(folder, "stack", "init", "dev")
+    assert made.returncode == 0, made.stdout
+    return folder
+
+
+@pytest.fixture
+def named(clouds: Clouds) -> dict[str, str]:
+    """The two entries of clouds.yaml that the pages name."""
+    return clouds({"production": "owner", "disaster-recovery": "receiver"})
+
+
+def shell(folder: Path, block: str, env: Mapping[str, str]) -> str:
+    """Run a block as a user's shell would, which stops at the first command that fails."""
+    finished = subprocess.run(
+        ["bash", "-euc", block],
+        cwd=folder,
+        env={**os.environ, **env},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=300,
+    )
+    assert finished.returncode == 0, finished.stdout
+    return finished.stdout
+
+
+def members(simulator: Simulator) -> list[str]:
+    """Return the status of every share in the simulated cloud."""
+    return [member.status for backup in simulator.backups for member in simulator.members(backup.id).values()]
+
+
+class Programs:
+    """One stack that each program begins anew with, without a call of the engine."""
+
+    def __init__(self, folder: Path, cli: Cli, simulator: Simulator, env: Mapping[str, str], state: Path) -> None:
+        self.folder, self.cli, self.simulator, self.env = folder, cli, simulator, env
+        self.state, self.empty = state, state.read_bytes()
+
+    def up(self, program: str, role: str = "owner") -> list[str]:
+        """Forget the last program and its shares, run `up` of this one, and return the status of every share."""
+        self.clear()
+        if role == "receiver":
+            self.simulator.share(BACKUP, RECEIVER)
+        (self.folder / "__main__.py").write_text(program)
+        done = self.cli(self.folder, "up", "--yes", "--skip-preview", env={**self.simulator.env(role), **self.env})
+        assert done.returncode == 0, done.stdout
+        return members(self.simulator)
+
+    def clear(self) -> None:
+        self.state.write_bytes(self.empty)
+        for backup in self.simulator.backups:
+            for project in list(self.simulator.members(backup.id)):
+                self.simulator.withdraw(backup.id, project)
+
+    def shell(self, block: str) -> str:
+        return shell(self.folder, block, {**self.simulator.env("owner"), **self.env})
+
+
+@pytest.fixture
+def stack(project: Path, cli: Cli, simulator: Simulator, named: dict[str, str], engine_env: dict[str, str]) -> Programs:
+    backend = Path(engine_env["PULUMI_BACKEND_URL"].removeprefix("file://"))
+    (state,) = backend.rglob("dev.json")
+    return Programs(project, cli, simulator, {**engine_env, **named}, state)
+
+
+def test_programs_dynamic(stack: Programs, simulator: Simulator) -> None:
+    assert stack.up(MEMBER) == ["pending"]
+    assert stack.up(SHARE) == ["pending"] * 2
+    assert stack.up(BOTH_SIDES) == ["accepted"]
+    assert stack.up(ACCEPTER, "receiver") == ["accepted"]
+    assert stack.up(INBOX, "receiver") == ["accepted"]
+    assert stack.up(LOOK_UP) == ["pending"] * 3
+    assert stack.up(WINDOW) == ["pending"] * 3
+    stack.shell(NIGHTLY)
+    assert members(simulator) == ["pending"] * 3
+    told = stack.shell("\n".join([LIST, RECEIVED, MAP, MARK, EXPORT, PROGRAM]))
+    assert "nightly" in told
+    assert (stack.folder / "shares.html").exists()
+    assert (stack.folder / "shares.json").exists()
+
+
+def test_programs_native(stack: Programs, simulator: Simulator) -> None:
+    assert stack.up(NATIVE_SHARE) == ["pending"] * 2
+    assert stack.up(PROVIDERS) == ["accepted"]
+    assert stack.up(NATIVE_ACCEPTER, "receiver") == ["accepted"]
+    stack.clear()
+    (stack.folder / "__main__.py").write_text(NATIVE_MEMBER)
+    # As a pipeline does.
+    stack.shell(f"{CI_PREVIEW}\n{CI_UP}\n{CI_GATE}")
+    assert members(simulator) == ["pending"]
+
+
+def test_import_prints_the_program(stack: Programs, simulator: Simulator) -> None:
+    simulator.share(BACKUP, RECEIVER)
+    told = stack.shell(IMPORT)
+    assert "cbr.BackupShareMember(" in told
+    assert f'"{RECEIVER}"' in told
+
+
+def test_programs_yaml(stack: Programs) -> None:
+    for page, role, statuses in (
+        ("backup-share-member", "owner", ["pending"]),
+        ("backup-share-accepter", "receiver", ["accepted"]),
+        ("backup-share", "owner", ["pending"] * 2),
+    ):
+        (text,) = blocks(f"docs/reference/{page}.md", "yaml")
+        (stack.folder / "Pulumi.yaml").write_text(yaml.safe_dump({**yaml.safe_load(text), "name": "docs"}))
+        assert stack.up("", role) == statuses
+
+
+def test_client_script(tmp_path: Path, simulator: Simulator) -> None:
+    simulator.share(BACKUP, RECEIVER)
+    (tmp_path / "script.py").write_text(CLIENT)
+    assert RECEIVER in shell(tmp_path, f"{sys.executable} script.py", simulator.env("owner"))
+
+
+@pytest.mark.parametrize(
+    ("block", "method"),
+    [(PASSWORD, "password"), (ACCESS_KEYS, "accessKey"), (CLOUD, "cloud")],
+    ids=lambda value: value[:24],
+)
+def test_signing_in_by_variables(block: str, method: str, tmp_path: Path, named: dict[str, str]) -> None:
+    read = f"{sys.executable} -c 'from pulumi_cbr.api import load; print(load().method)'"
+    assert shell(tmp_path, f"{block}\n{read}", named).strip() == method
+
+
+def test_signing_in_by_the_configuration(project: Path, engine_env: dict[str, str]) -> None:
+    shell(project, CONFIGURATION, engine_env)
+    told = shell(project, "pulumi config", engine_env)
+    assert "backup-operator" in told
+    assert re.search(r"cbr:password +\[secret\]", told)
+
+
+def test_adopting(project: Path, engine_env: dict[str, str], cli: Cli, simulator: Simulator) -> None:
+    (project / "__main__.py").write_text(MEMBER)
+    env = {**engine_env, **simulator.env("owner")}
+    simulator.share(BACKUP, RECEIVER)
+    refused = cli(project, "up", "--yes", env=env)
+    assert refused.returncode != 0
+    assert "already shared" in refused.stdout
+    shell(project, ADOPT, env)
+    assert "cbr:adoptExisting" not in shell(project, "pulumi config", env)
+    assert cli(project, "preview", "--expect-no-changes", env=env).returncode == 0
+
+
+def test_after_a_killed_run(project: Path, engine_env: dict[str, str], cli: Cli, simulator: Simulator) -> None:
+    (project / "__main__.py").write_text(SHARE)
+    env = {**engine_env, **simulator.env("owner")}
+    simulator.faults.add(Fault("timeout_after"))
+    up = started(project, "up", "--yes", "--skip-preview", env=env)
+    wait_until(lambda: simulator.members(BACKUP) or up.poll() is not None)
+    kill_session(up)
+    locked = cli(project, "up", "--yes", env=env)
+    assert "the stack is currently locked" in locked.stdout
+
+    shell(project, AFTER_A_KILL, env)
+
+    assert "cbr:adoptExisting" not in shell(project, "pulumi config", env)
+    assert "pending_operations" not in shell(project, "pulumi stack export", env)
+    done = cli(project, "preview", "--expect-no-changes", env=env)
+    assert done.returncode == 0, done.stdout
+    assert "pending" not in done.stdout
+
+
+def test_a_state_that_was_being_written(project: Path, engine_env: dict[str, str], cli: Cli) -> None:
+    backend = Path(engine_env["PULUMI_BACKEND_URL"].removeprefix("file://"))
+    (attributes,) = backend.rglob("dev.json.attrs")
+    attributes.write_text("")
+    (told,) = re.findall(r"the next command says `(.*)`", read("docs/how-to/after-a-killed-run.md"))
+    assert told in cli(project, "stack", "export").stdout
+    attributes.unlink()
+    assert cli(project, "stack", "export").returncode == 0
+
+
+def test_the_fixtures(tmp_path: Path, engine: Path) -> None:
+    program = tmp_path / "path" / "of" / "the" / "program"
+    program.mkdir(parents=True)
+    (program / "Pulumi.yaml").write_text("name: docs\nruntime: python\n")
+    (program / "__main__.py").write_text(MEMBER)
+    (tmp_path / "test_it.py").write_text(FIXTURES)
+    path = {"PATH": os.pathsep.join([str(engine), os.environ["PATH"]])}
+    assert "1 passed" in shell(tmp_path, f"{sys.executable} -m pytest -q -p no:cacheprovider test_it.py", path)
+
+
+def test_get_started(tmp_path: Path, engine_env: dict[str, str]) -> None:
+    """The tutorial from an empty folder on, in two shells."""
+    folder = tmp_path / "first"
+    folder.mkdir()
+    (manifest,) = blocks("docs/get-started.md", "yaml")
+    (folder / "Pulumi.yaml").write_text(manifest)
+    (folder / "__main__.py").write_text(*programs("docs/get-started.md"))
+    own = {name: str(tmp_path / name.lower()) for name in ("XDG_CACHE_HOME", "XDG_RUNTIME_DIR", "PULUMI_HOME")}
+    env = {name: value for name, value in engine_env.items() if name.startswith("PATH") or name.endswith("CHECK")} | own
+    with subprocess.Popen(
+        ["bash", "-c", SERVE], env={**os.environ, **env}, stdout=subprocess.PIPE, text=True
+    ) as served:
+        try:
+            assert served.stdout
+            assert served.stdout.readline().startswith("http://127.0.0.1:")
+            told = shell(folder, "\n".join([PREVIEW, UP, WITHDRAW, DESTROY]), env)
+        finally:
+            served.terminate()
+    assert "+ 2 to create" in told
+    assert "+ 1 created" in told
+    assert BACKUP in told
+
+
+def test_doctor_command(project: Path, engine_env: dict[str, str], simulator: Simulator) -> None:
+    assert "All is well." in shell(project, DOCTOR, {**engine_env, **simulator.env("owner")})
+
+
+def test_make_targets_exist() -> None:
+    targets = re.findall(r"^([a-z]+):", read("Makefile"), re.MULTILINE)
+    assert [line for line in re.findall(r"^make (\w+)", MAKE, re.MULTILINE) if line not in targets] == []
