@@ -222,7 +222,8 @@ def _read_after(
     except CbrError as error:
         if isinstance(refused, AlreadyShared):
             raise CbrError(messages.existing_share_unreadable(str(refused), str(error))) from error
-        raise refused from error
+        # It may have been carried out all the same, and nobody can see it.
+        raise CbrError(messages.cannot_look(str(refused), str(error))) from error
     return seen
 
 

@@ -293,11 +293,9 @@ def _delete_member(
     except ImageRegistered as error:
         return _with_image(session, backup_id, project, error, known)
     except NotFound:
-        if seen is None:
-            return None
-        # It was there a moment ago: somebody was faster, a lost response was a success, or this one is wrong.
+        # Somebody was faster, a lost response was a success, or this one is wrong.
         after = _show_member(session, backup_id, project)
-        if isinstance(after, CbrError) or after.id != seen.id:
+        if isinstance(after, CbrError) or (seen and after.id != seen.id):
             return None
         return UnknownOutcomeError(messages.still_there(backup_id, project))
     except CbrError as error:
