@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pulumi_cbr import messages
 from pulumi_cbr.api.clouds_file import Document, check_document, compose_file, first_file
 from pulumi_cbr.api.definitions import AUTH_TYPES, SETTINGS, parse_value
+from pulumi_cbr.api.endpoints import cloud_of_region
 from pulumi_cbr.api.errors import SettingsError, one_line
 from pulumi_cbr.api.precedence import Place, Source, Value
 
@@ -169,7 +170,12 @@ def _choose_region(
         offered = _offered_regions(loader, cloud, entry)
         if region and offered and region not in offered:
             raise SettingsError(messages.entry_has_no_region(document.origin(cloud), region, offered))
-        if region and "regions" not in entry and entry.get("region_name") != region:
+        own = entry.get("region_name")
+        homes = {cloud.domain for cloud in map(cloud_of_region, (own, region)) if cloud}
+        if own and region and len(homes) > 1:
+            # Only this region tells the entry's cloud: its credentials must not follow to another.
+            raise SettingsError(messages.entry_has_no_region(document.origin(cloud), region, [str(own)]))
+        if region and "regions" not in entry and own != region:
             entry["region_name"] = region
         return entry, loader.get_one(cloud, validate=False, region_name=region or "")
     except SettingsError:

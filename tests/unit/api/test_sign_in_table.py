@@ -628,6 +628,12 @@ ROWS = [
         project=project_id("otc", "eu-de_b"),
         method="signature",
     ),
+    Row(
+        "entry whose region alone tells its cloud, and another cloud's region",
+        config={"cloud": "one", "region": "ap-southeast-1"},
+        clouds=entry(f"project_id: {OWN}, ak: otc-ak, sk: s"),
+        refused="the entry `one` ({clouds}, line 2) has no region `ap-southeast-1`. Use one of eu-de",
+    ),
     # Delegated access
     Row(
         "OS_AGENCY_NAME with a user",
