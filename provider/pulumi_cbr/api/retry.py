@@ -175,8 +175,8 @@ class CallLimits:
     """What all clients of a process share: slots for attempts in flight, and the notices of outages."""
 
     def __init__(self, max_in_flight: int = MAX_IN_FLIGHT) -> None:
-        self.slots = threading.BoundedSemaphore(max_in_flight)
-        self.notices = OutageNotices()
+        self.slots: threading.BoundedSemaphore = threading.BoundedSemaphore(max_in_flight)
+        self.notices: OutageNotices = OutageNotices()
 
 
 class Backoff:

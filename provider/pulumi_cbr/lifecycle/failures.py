@@ -36,9 +36,11 @@ class UnverifiedSharesError(UnknownOutcomeError):
         self, text: str, sent_at: datetime, projects: Iterable[str], created: Mapping[str, Member] | None = None
     ) -> None:
         super().__init__(text)
-        self.created = dict(created or {})
+        self.created: dict[str, Member] = dict(created or {})
         #: The outputs of each share, as far as they are known: without an ID, a share is to be verified.
-        self.unverified = {project: {"created_at": sent_at.isoformat(timespec="seconds")} for project in projects}
+        self.unverified: dict[str, dict[str, str]] = {
+            project: {"created_at": sent_at.isoformat(timespec="seconds")} for project in projects
+        }
 
 
 class IncompleteResourceError(CbrError):

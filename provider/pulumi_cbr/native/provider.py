@@ -75,7 +75,7 @@ class CbrProvider:
         #: The name of the `Provider` that this process serves; None for a default provider.
         self.name: str | None = None
         #: Who took over what in the operation that this process serves.
-        self.ownership = OwnershipLog(current_urn.get)
+        self.ownership: OwnershipLog = OwnershipLog(current_urn.get)
         self._start(_PARALLEL)
 
     def _start(self, parallel: int) -> None:
