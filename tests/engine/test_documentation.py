@@ -183,7 +183,7 @@ def test_client_script(tmp_path: Path, simulator: Simulator) -> None:
 
 @pytest.mark.parametrize(
     ("block", "method"),
-    [(PASSWORD, "password"), (ACCESS_KEYS, "accessKey"), (CLOUD, "cloud")],
+    [(PASSWORD, "password"), (ACCESS_KEYS, "accessKey"), (CLOUD, "password")],
     ids=lambda value: value[:24],
 )
 def test_signing_in_by_variables(block: str, method: str, tmp_path: Path, named: dict[str, str]) -> None:

@@ -116,10 +116,10 @@ def test_import_of_what_is_none(project: Path, cli: Cli, simulator: Simulator) -
         (
             "BackupShareMember",
             backup,
-            f"cbr: the ID must be <backup_id>/<dest_project_id>, not '{backup}': the part after",
+            f"cbr: the ID must be <backupId>/<destProjectId>, not '{backup}': the part after",
         ),
         ("BackupShare", f"{backup}/{dest}", "cbr: the ID must be a UUID with dashes"),
-        ("BackupShareAccepter", f"x/{dest}", f"cbr: the ID must be <backup_id>/<own project ID>, not 'x/{dest}'"),
+        ("BackupShareAccepter", f"x/{dest}", f"cbr: the ID must be <backupId>/<own project ID>, not 'x/{dest}'"),
         (
             "BackupShareAccepter",
             f"{backup}/{dest}",

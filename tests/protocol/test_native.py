@@ -440,7 +440,7 @@ def test_what_is_taken_away_is_foretold_once(
     plugin._call("Update", provider_pb2.UpdateRequest(urn=urn, id=backup, preview=True, **both))
     service.share(backup, foreign)
     plugin._call("Update", provider_pb2.UpdateRequest(urn=urn, id=backup, **both))
-    assert plugin.said().count("exclusive=True takes away") == 1
+    assert plugin.said().count("exclusive=True deletes") == 1
 
 
 def test_diff_tells_of_each_property(plugin: Plugin, backup: str, other_backup: str, project: str) -> None:
@@ -719,7 +719,6 @@ def test_cancel_and_ctrl_c_end_it(tmp_path: Path) -> None:
         port = process.stdout.readline().strip()
         with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
             provider_pb2_grpc.ResourceProviderStub(channel).Cancel(empty_pb2.Empty(), timeout=LONG)
-        assert list(tmp_path.glob("pulumi-cbr-*/*"))
         process.send_signal(signal.SIGINT)
         assert process.wait(LONG) == 0
     assert list(tmp_path.iterdir()) == []

@@ -378,7 +378,7 @@ def test_get_projects_asks_the_identity_service(
     if by == "access key":
         for variable in cbr_simulator.env():
             monkeypatch.delenv(variable)
-        sign_in(monkeypatch, {**cbr_simulator.access_key_env(), "OS_AUTH_URL": f"{cbr_simulator.url}/v3"})
+        sign_in(monkeypatch, {**cbr_simulator.access_key_env(), "HW_AUTH_URL": f"{cbr_simulator.url}/v3"})
     (project,) = cbr.get_projects()
     assert (project.id, project.name) == (cbr_simulator.owner.project_id, cbr_simulator.owner.project_name)
     assert cbr_simulator.count("GET", "/v3/auth/projects$") == 1

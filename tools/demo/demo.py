@@ -89,9 +89,9 @@ class Demo:
         self.pulumi("up", "--yes", "--skip-preview")
         self.check(shared=True, managed=True, calls=[SIGN_IN, ADD])
 
-        self.step("Destroy: take the share away for good. The backup stays.")
+        self.step("Destroy: look that the share is still ours, and take it away. The backup stays.")
         self.pulumi("destroy", "--yes", "--skip-preview")
-        self.check(shared=False, managed=False, calls=[SIGN_IN, DELETE])
+        self.check(shared=False, managed=False, calls=[SIGN_IN, LIST, DELETE])
 
         say(f"\nAll {self.number} steps did what they should, in {time.monotonic() - started:.0f} s.")
 

@@ -10,7 +10,6 @@ import json
 import logging
 import os
 import re
-import secrets
 import socket
 import threading
 import time
@@ -261,7 +260,7 @@ class _SharedFile:
 
     def __init__(self, engine: str) -> None:
         self._prefix = re.sub(r"[^0-9A-Za-z.]", "_", engine)
-        self._name = f"{self._prefix}-{os.getpid()}-{secrets.token_hex(8)}"
+        self._name = f"{self._prefix}-{os.getpid()}-{os.urandom(8).hex()}"
         self._folder: PrivateFolder | None = None
         self._held: BaseFileLock | None = None
         self._has_written = False
