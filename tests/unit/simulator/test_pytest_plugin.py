@@ -57,10 +57,10 @@ def clouds_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_cbr_simulator_hides_clouds_yaml(
     clouds_of_the_user: None, cbr_simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(SettingsError, match="clouds.yaml"):
+    with pytest.raises(SettingsError, match=r"clouds\.yaml"):
         settings.load(cloud="production")
     monkeypatch.setenv("OS_CLOUD", "production")
-    with pytest.raises(SettingsError, match="clouds.yaml"):
+    with pytest.raises(SettingsError, match=r"clouds\.yaml"):
         settings.load()
 
 
