@@ -175,7 +175,13 @@ def test_credentials_that_change_between_runs(new_plugin: NewPlugin, simulator: 
     assert not [text for text in (account.username, account.password) if text in str((member.id, member.outputs))]
 
     keys = simulator.access_key_env()
-    names = {"accessKey": "HW_ACCESS_KEY", "secretKey": "HW_SECRET_KEY", "endpoint": "CBR_ENDPOINT"}
+    names = {
+        "accessKey": "HW_ACCESS_KEY",
+        "secretKey": "HW_SECRET_KEY",
+        "region": "HW_REGION_NAME",
+        "projectId": "HW_PROJECT_ID",
+        "endpoint": "CBR_ENDPOINT",
+    }
     second = new_plugin(**{name: keys[variable] for name, variable in names.items()})
     simulator.revoke_tokens()
     member.refresh(second)

@@ -50,7 +50,7 @@ def test_worst_dozen(simulator: Simulator, terminal: NewTerminal) -> None:
     assert "cbr:adoptExisting" in shown
 
     simulator.faults.clear()
-    assert "shared already" in stack.up(fails=True)
+    assert "already shared" in stack.up(fails=True)
     stack.set("adoptExisting", "true")
     stack.up()
     assert set(there(simulator)) == set(stack.pairs)

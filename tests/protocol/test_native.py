@@ -222,6 +222,15 @@ def test_attach_without_an_engine_at_the_start(own_service: Simulator) -> None:
         assert process.wait(LONG) == 0
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Start processes that a shell's `&` or nohup does not have ignore Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_ends_a_provider_that_no_engine_started() -> None:
     with started(*server()) as process:
         assert process.stdout
