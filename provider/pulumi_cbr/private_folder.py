@@ -84,13 +84,17 @@ class PrivateFolder:
         Raises `UnsafePathError` unless it is a regular file of this user that others cannot open, of at most `limit`
         bytes and without a second name. Never waits: a FIFO is refused.
         """
-        fd = _open_without_links(self._locate(name), _READ, self._fd, self.path / name)
-        with os.fdopen(fd, "rb") as file:
-            status = os.fstat(fd)
-            if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
-                raise UnsafePathError(f"{self.path / name} is not a plain file")
-            _check_owner(self.path / name, status, 0o077)
-            content = file.read(limit + 1)
+        while True:
+            fd = _open_without_links(self._locate(name), _READ, self._fd, self.path / name)
+            with os.fdopen(fd, "rb") as file:
+                status = os.fstat(fd)
+                if stat.S_ISREG(status.st_mode) and status.st_nlink == 0:
+                    continue  # replaced since it was opened
+                if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
+                    raise UnsafePathError(f"{self.path / name} is not a plain file")
+                _check_owner(self.path / name, status, 0o077)
+                content = file.read(limit + 1)
+            break
         if len(content) > limit:
             raise UnsafePathError(f"{self.path / name} has more than {limit} bytes")
         return content

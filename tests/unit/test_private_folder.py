@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -89,6 +90,24 @@ def test_read_of_no_private_file_is_refused(tmp_path: Path, make: Callable[[Path
         make(folder.path / "x")
         with pytest.raises(OSError, match=r"plain file|link|open to other users|more than 100 bytes|directory"):
             folder.read("x", limit=100)
+
+
+def test_read_beside_a_writer_returns_one_of_its_contents(tmp_path: Path) -> None:
+    """A file may be replaced between its opening and the check of what was opened."""
+    with PrivateFolder(tmp_path / "base", "leaf") as folder:
+        folder.write("a", b"old")
+
+        def write() -> None:
+            for _ in range(3000):
+                folder.write("a", b"new")
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        seen = set()
+        while writer.is_alive():
+            seen.add(folder.read("a"))
+        writer.join()
+    assert seen <= {b"old", b"new"}
 
 
 def test_read_stays_in_the_folder_that_was_opened(tmp_path: Path) -> None:
