@@ -231,7 +231,11 @@ def is_new_form(
 
 
 def _current(claims: list[Claim]) -> list[Claim]:
-    """Return the claims, oldest first, without those of resources that were deleted since."""
+    """Return the claims, oldest first, without those of resources that were deleted since, or of shares that are gone."""
+    # A project has one share at a time: when a new one is made, the one before is gone, whoever had it.
+    made = max((claim for claim in claims if claim.kind == "created"), key=lambda claim: claim.time, default=None)
+    if made:
+        claims = [claim for claim in claims if claim.share_id == made.share_id or claim.time > made.time]
     current: dict[str, list[Claim]] = {}
     for claim in sorted(claims, key=lambda claim: claim.time):
         if claim.kind == "deleted":
@@ -349,7 +353,10 @@ class _SharedFile:
             folder.remove(f"{stem}.lock")
             return
         if name.startswith(f"{self._prefix}-"):
-            content = folder.read(name, limit=1 << 24)
+            try:
+                content = folder.read(name, limit=1 << 24)
+            except FileNotFoundError:
+                return  # the process has left since the folder was listed
             if not content:
                 raise OSError(f"{folder.path / name} is incomplete")
             yield from (Claim(**entry) for entry in json.loads(content))

@@ -15,6 +15,7 @@ import pytest
 
 from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.lifecycle.ownership import OwnershipLog
+from pulumi_cbr.private_folder import PrivateFolder
 
 BACKUP, PROJECT = "backup", "project"
 
@@ -269,6 +270,30 @@ def test_odd_record_of_a_living_process_is_an_error(engine: str, runtime: Path, 
         file.chmod(0o644)
     with pytest.raises(CbrError, match="cannot be read"):
         process.stays("old", "S")
+
+
+def test_record_removed_while_it_is_read_is_no_error(
+    engine: str, runtime: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other, process = Process(engine), Process(engine)
+    other.create("new", "S", adopted=True)
+    names = PrivateFolder.names
+
+    def list_and_remove(folder: PrivateFolder) -> list[str]:
+        listed = names(folder)
+        for path in files(runtime):
+            path.unlink()
+        return listed
+
+    monkeypatch.setattr(PrivateFolder, "names", list_and_remove)
+    assert not process.stays("old", "S")
+
+
+def test_share_remade_on_the_same_pair_is_deleted() -> None:
+    process = Process()
+    process.create("set", "S")
+    process.create("member", "T")
+    assert not process.stays("member", "T")
 
 
 def test_forged_record_without_a_process_is_ignored(engine: str, runtime: Path) -> None:
