@@ -323,15 +323,30 @@ def delete_shares(
 
     Raises `CbrError` after all of them, which names those that stay.
     """
-    errors = _side_by_side(
-        list(shares), lambda project: delete_share(session, backup_id, project, shares[project], adopt=adopt)
-    )
+    listed = [project for project, known in shares.items() if known.get("share_id") and not adopt]
+    if listed and (error := _list_to_identify(session, backup_id, listed[0])):
+        errors: dict[str, CbrError | None] = dict.fromkeys(shares, error)
+    else:
+        errors = _side_by_side(
+            list(shares), lambda project: delete_share(session, backup_id, project, shares[project], adopt=adopt)
+        )
     failed = {project: error for project, error in errors.items() if error}
     if failed:
         (_, first), *others = failed.items()
         if others:
             raise CbrError(messages.also_not_deleted(str(first), [project for project, _ in others])) from first
         raise first
+
+
+def _list_to_identify(session: CloudSession, backup_id: str, project: str) -> CbrError | None:
+    """List a backup's members for the deletes that follow; return what prevented it, unless they can do without."""
+    try:
+        session.lists.identify(backup_id, project)
+    except (NotAllowed, NotFound):
+        pass
+    except CbrError as error:
+        return CbrError(messages.cannot_identify(backup_id, project, str(error)))
+    return None
 
 
 def delete_created(session: CloudSession, backup_id: str, created: Iterable[str]) -> None:
