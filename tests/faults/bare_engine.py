@@ -93,19 +93,30 @@ class Resource:
         self.id = ""
         self.outputs: dict[str, Any] = {}
         self._checked: dict[str, Any] = {}
+        self._has_failed = False
 
     def up(self, plugin: Hooks) -> None:
         """Create it, or change it in place where a diff says so."""
         checked, problems = plugin.check(self.kind, self.inputs, self._checked or None)
         assert not problems, problems
+        try:
+            self._change(plugin, checked)
+        except HookFailed as failed:
+            if failed.kept:
+                self.id, self.outputs, _ = failed.kept
+                self._checked, self._has_failed = checked, True
+            raise
+        self._checked, self._has_failed = checked, False
+
+    def _change(self, plugin: Hooks, checked: Outputs) -> None:
         if not self.id:
             self.id, self.outputs = plugin.create(self.kind, checked)
-        else:
-            diff = plugin.diff(self.kind, self.id, self.outputs, checked, self._checked)
-            assert not diff.replaces, diff
-            if diff.changes:
-                self.outputs = plugin.update(self.kind, self.id, self.outputs, checked)
-        self._checked = checked
+            return
+        diff = plugin.diff(self.kind, self.id, self.outputs, checked, self._checked)
+        assert not diff.replaces, diff
+        # What failed and was kept is updated, whether anything differs or not.
+        if diff.changes or self._has_failed:
+            self.outputs = plugin.update(self.kind, self.id, self.outputs, checked)
 
     def refresh(self, plugin: Hooks) -> None:
         """Take into the state what there is."""

@@ -14,15 +14,18 @@ from collections.abc import Callable, Hashable
 from dataclasses import replace
 from typing import TypeVar
 
+from pulumi_cbr.api.models import Member
 from pulumi_cbr.api.retry import CallLimits, Clock
 from pulumi_cbr.api.settings import Settings
 from pulumi_cbr.api.single_flight import SingleFlight
+from pulumi_cbr.lifecycle.member_cache import MemberCache
 from pulumi_cbr.lifecycle.session import CloudSession
 
 T = TypeVar("T")
 
 _as_it_is = CloudSession.__init__
 _wait_for_call = SingleFlight.do
+_cache_as_it_is = MemberCache.__init__
 
 
 class _FakeClock(threading.local):
@@ -52,7 +55,13 @@ def _do(self: SingleFlight[T], key: Hashable, call: Callable[[], T], timeout: fl
     return _wait_for_call(self, key, call, 600.0)
 
 
+def _cache(self: MemberCache, fetch: Callable[[str], tuple[Member, ...]], *, timing: Clock, timeout: float) -> None:
+    # All threads share a list, so its age is told by a clock that they share.
+    _cache_as_it_is(self, fetch, timing=replace(timing, clock=Clock().clock), timeout=timeout)
+
+
 if __name__ == "__main__":
+    MemberCache.__init__ = _cache  # type: ignore[method-assign]
     SingleFlight.do = _do  # type: ignore[method-assign]
     CloudSession.__init__ = _hurried  # type: ignore[method-assign]
     del sys.argv[0]

@@ -19,7 +19,7 @@ import grpc
 from google.protobuf.json_format import MessageToDict, ParseDict
 from google.protobuf.struct_pb2 import Struct
 from pulumi.dynamic.dynamic import serialize_provider
-from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
+from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc, status_pb2
 
 from pulumi_cbr.backup_share import BackupShareProvider
 from pulumi_cbr.backup_share_accepter import BackupShareAccepterProvider
@@ -56,6 +56,17 @@ class HookFailed(Exception):
         #: What the engine shows.
         self.details = details
         self.error = error
+
+    @property
+    def kept(self) -> tuple[str, Properties, str] | None:
+        """The ID, the outputs and the reason by which the engine keeps a resource whose change failed, if it does."""
+        metadata: dict[str, bytes] = dict(self.error.trailing_metadata() or ()) if self.error else {}  # type: ignore[arg-type]
+        status = status_pb2.Status.FromString(metadata.get("grpc-status-details-bin", b""))
+        detail = provider_pb2.ErrorResourceInitFailed()
+        if not any(entry.Unpack(detail) for entry in status.details):
+            return None
+        (reason,) = detail.reasons
+        return detail.id, rename_keys(MessageToDict(detail.properties), to_snake), reason
 
 
 def to_python_terms(text: str) -> str:

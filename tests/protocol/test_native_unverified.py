@@ -6,12 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from google.protobuf.json_format import MessageToDict
-from pulumi.runtime.proto import provider_pb2, status_pb2
+from pulumi.runtime.proto import provider_pb2
 
 from protocol.conftest import Fails, PluginWith
-from protocol.plugin import HookFailed, Plugin, rename_keys
-from pulumi_cbr.native.names import to_snake
+from protocol.plugin import HookFailed, Plugin
 from pulumi_cbr.simulator import Simulator
 
 KIND = "BackupShareMember"
@@ -34,13 +32,8 @@ def init_failed(change: Callable[[], Any]) -> tuple[str, Properties, str]:
     """Return the ID, the outputs and the reason by which the engine keeps a resource whose change failed."""
     with pytest.raises(HookFailed) as failed:
         change()
-    assert failed.value.error
-    metadata: dict[str, bytes] = dict(failed.value.error.trailing_metadata())  # type: ignore[arg-type]
-    status = status_pb2.Status.FromString(metadata["grpc-status-details-bin"])
-    detail = provider_pb2.ErrorResourceInitFailed()
-    assert status.details[0].Unpack(detail)
-    (reason,) = detail.reasons
-    return detail.id, rename_keys(MessageToDict(detail.properties), to_snake), reason
+    assert failed.value.kept
+    return failed.value.kept
 
 
 def lose(fails: Fails, *, made: bool = True) -> None:
