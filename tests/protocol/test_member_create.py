@@ -110,7 +110,7 @@ def test_the_other_documented_answer(new_service: Any, flavour: str) -> None:
 @pytest.mark.parametrize(
     ("refusal", "text"),
     [
-        ({"kind": "throttle"}, "429"),
+        ({"kind": "throttle", "retry_after": 86400}, "429"),
         ({"kind": "status_before", "status": 403, "body": {"error_msg": "no"}}, "403"),
         (
             {
@@ -125,7 +125,7 @@ def test_the_other_documented_answer(new_service: Any, flavour: str) -> None:
 def test_a_later_try_that_is_refused_does_not_hide_that_an_earlier_one_was_not(
     plugin_with: PluginWith, service: Simulator, fails: Fails, backup: str, project: str, refusal: Any, text: str
 ) -> None:
-    plugin = plugin_with(maxRetries="1")
+    plugin = plugin_with(maxRetries="1", timeout="30")
     unseen = {"error_code": "BackupService.6705", "error_msg": "The share member does not exist."}
     fails("reset_after", "POST")
     fails("status_before", "GET", status=404, body=unseen)

@@ -114,7 +114,7 @@ NOT_GONE: dict[str, dict[str, Any]] = {
 def test_read_is_not_fooled(
     plugin_with: PluginWith, service: Simulator, state: dict[str, Any], fails: Fails, name: str
 ) -> None:
-    plugin = plugin_with(maxRetries="0")
+    plugin = plugin_with(maxRetries="0", timeout="30")
     fails(**NOT_GONE[name], method="GET", times=None)
     with pytest.raises(HookFailed) as failed:
         read(plugin, state)
@@ -131,7 +131,7 @@ def test_delete_is_not_fooled(
 ) -> None:
     if name == "200 in HTML":
         return
-    plugin, id_ = plugin_with(maxRetries="0"), f"{state['backup_id']}/{state['dest_project_id']}"
+    plugin, id_ = plugin_with(maxRetries="0", timeout="30"), f"{state['backup_id']}/{state['dest_project_id']}"
     fails(**NOT_GONE[name], method="DELETE", times=None)
     with pytest.raises(HookFailed) as failed:
         plugin.delete(KIND, id_, state)
