@@ -12,12 +12,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pulumi
-from pulumi.dynamic import Resource
 
 from pulumi_cbr import messages
 from pulumi_cbr.api import ids
 from pulumi_cbr.api.errors import CbrError, NotFound
-from pulumi_cbr.dynamic import DynamicProvider, given
+from pulumi_cbr.dynamic import DynamicProvider, DynamicResource, given
 from pulumi_cbr.lifecycle.acceptance import NotAcceptedError, wait_for_acceptance
 from pulumi_cbr.lifecycle.controller import UNKNOWN, CheckedInputs, Controller, Diff, Properties, ResourceState
 from pulumi_cbr.lifecycle.failures import IncompleteResourceError, UnverifiedCreateError, UnverifiedSharesError
@@ -63,7 +62,7 @@ class BackupShareProperties:
     """The backup's own project: 32 hex digits."""
 
 
-class BackupShare(BackupShareProperties, Resource, module="cbr", name="BackupShare"):
+class BackupShare(BackupShareProperties, DynamicResource, module="cbr", name="BackupShare"):
     """Shares a backup with a set of one to ten projects.
 
     Shares that others made are left alone, and refused where they are of this set, unless `adopt_existing`. With
@@ -96,7 +95,7 @@ class BackupShare(BackupShareProperties, Resource, module="cbr", name="BackupSha
         :param cloud: The entry of clouds.yaml that signs in to the backup's own project; the stack's settings without it.
         :param opts: Options of the resource.
         """
-        super().__init__(
+        self._register(
             BackupShareProvider(),
             resource_name,
             {

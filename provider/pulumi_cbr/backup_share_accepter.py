@@ -11,11 +11,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pulumi
-from pulumi.dynamic import Resource
 
 from pulumi_cbr import messages
 from pulumi_cbr.api.errors import CbrError, NotAllowed, NotFound, UnexpectedResponseError, UnknownOutcomeError
-from pulumi_cbr.dynamic import DynamicProvider
+from pulumi_cbr.dynamic import DynamicProvider, DynamicResource
 from pulumi_cbr.lifecycle.controller import CheckedInputs, Controller, Diff, Properties, ResourceState, split_share_id
 from pulumi_cbr.lifecycle.inputs import Inputs
 from pulumi_cbr.lifecycle.session import CloudSession
@@ -42,7 +41,7 @@ class BackupShareAccepterProperties:
     """When the share was last changed: an ISO 8601 time in UTC."""
 
 
-class BackupShareAccepter(BackupShareAccepterProperties, Resource, module="cbr", name="BackupShareAccepter"):
+class BackupShareAccepter(BackupShareAccepterProperties, DynamicResource, module="cbr", name="BackupShareAccepter"):
     """Accepts a backup that another project shares, into a vault of one's own.
 
     A share that is not there is waited for shortly, as it may be seconds old. Destroying the resource rejects the share;
@@ -66,7 +65,7 @@ class BackupShareAccepter(BackupShareAccepterProperties, Resource, module="cbr",
         :param cloud: The entry of clouds.yaml that signs in to the receiving project; the stack's settings without it.
         :param opts: Options of the resource.
         """
-        super().__init__(
+        self._register(
             BackupShareAccepterProvider(),
             resource_name,
             {"backup_id": backup_id, "vault_id": vault_id, "cloud": cloud, **dict.fromkeys(_OUTPUTS)},

@@ -10,11 +10,10 @@ import logging
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pulumi
-from pulumi.dynamic import Resource
 
 from pulumi_cbr import messages
 from pulumi_cbr.api.errors import AlreadyShared, CbrError, NotAllowed, NotFound
-from pulumi_cbr.dynamic import DynamicProvider, given
+from pulumi_cbr.dynamic import DynamicProvider, DynamicResource, given
 from pulumi_cbr.lifecycle.acceptance import NotAcceptedError, wait_for_acceptance
 from pulumi_cbr.lifecycle.controller import (
     UNKNOWN,
@@ -79,7 +78,7 @@ class BackupShareMemberProperties:
     """The backup's own project: 32 hex digits. Never changes; None where the receiver reads the share by `get`."""
 
 
-class BackupShareMember(BackupShareMemberProperties, Resource, module="cbr", name="BackupShareMember"):
+class BackupShareMember(BackupShareMemberProperties, DynamicResource, module="cbr", name="BackupShareMember"):
     """Shares a backup with one project.
 
     A share that exists already is refused, unless `adopt_existing`. Destroying the resource takes the share away from the
@@ -109,7 +108,7 @@ class BackupShareMember(BackupShareMemberProperties, Resource, module="cbr", nam
         :param wait_for_acceptance: Wait so long until the receiver accepts: seconds, or a text such as ``15m``.
         :param opts: Options of the resource.
         """
-        super().__init__(
+        self._register(
             BackupShareMemberProvider(),
             resource_name,
             {

@@ -15,7 +15,7 @@ import types
 from collections.abc import Callable
 from typing import Any, ClassVar, TypeVar
 
-from pulumi import Input
+from pulumi import CustomResource, Input, ResourceOptions
 from pulumi.dynamic import (
     CheckFailure,
     CheckResult,
@@ -23,9 +23,11 @@ from pulumi.dynamic import (
     CreateResult,
     DiffResult,
     ReadResult,
+    Resource,
     ResourceProvider,
     UpdateResult,
 )
+from pulumi.dynamic.dynamic import serialize_provider
 from pulumi.output import Unknown
 
 from pulumi_cbr import messages
@@ -42,6 +44,20 @@ T = TypeVar("T")
 def given(flag: Input[bool]) -> Input[bool] | None:
     """Leave out a flag that is off: it says nothing, and the engine would keep its name in the state of each resource."""
     return None if flag is False else flag
+
+
+class DynamicResource(Resource):
+    """Base of the resources: records where the user's program declares them.
+
+    Pulumi takes the caller of the third `__init__` from the inside for the user's program. `pulumi.dynamic.Resource` has
+    one too many, so `_register` does its work.
+    """
+
+    def _register(
+        self, provider: DynamicProvider, name: str, props: dict[str, Any], opts: ResourceOptions | None
+    ) -> None:
+        props["__provider"] = serialize_provider(provider)
+        CustomResource.__init__(self, f"pulumi-python:{self._resource_type_name}", name, props, opts)
 
 
 #: The resource that the request is about; empty if the plugin does not show it.

@@ -451,8 +451,17 @@ def test_moving_between_the_flavours(project: Path, run: Callable[..., str], sim
         kinds = {entry["type"].rpartition(":")[0] for entry in resources(project.parent)}
         return {kind for kind in kinds if "providers" not in kind}
 
+    def declared_in() -> set[str]:
+        """Give the files in which the program declares its resources, as the engine has them in the state."""
+        return {
+            entry.get("sourcePosition", "").partition("#")[0]
+            for entry in resources(project.parent)
+            if "providers" not in entry["type"]
+        }
+
     program("pulumi_cbr")
     run("up", "--yes", "--skip-preview")
+    assert declared_in() == {"project:///__main__.py"}
     shares = {backup: dict(simulator.members(backup)) for backup in (one, two)}
     simulator.clear_calls()
 
@@ -461,6 +470,7 @@ def test_moving_between_the_flavours(project: Path, run: Callable[..., str], sim
     program("pulumi_cbr.native", importing=True)
     run("up", "--yes", "--skip-preview")
     assert flavours() == {"cbr:index"}
+    assert declared_in() == {"project:///__main__.py"}
     program("pulumi_cbr.native")
     run("preview", "--diff", "--expect-no-changes")
     assert writes(simulator) == []
