@@ -4,6 +4,8 @@
 
 READY := .venv/ready
 PYTHON := .venv/bin/python
+# Groups of tests, longest first: see tests/conftest.py.
+SPREAD := --dist loadgroup --no-loadscope-reorder
 UV := .venv/bin/uv pip install --quiet --system-certs --python $(PYTHON)
 
 help: ## list the targets
@@ -16,11 +18,11 @@ demo: $(READY) ## share a backup, lose the share, get it back, with the real CLI
 	@$(PYTHON) tools/demo/demo.py
 
 test: $(READY) ## all tests, on the real engine too
-	@engine=$$($(PYTHON) tools/engine/engine.py) && PATH="$$engine:$(CURDIR)/.venv/bin:$$PATH" $(PYTHON) -m pytest -n 4 --dist worksteal
+	@engine=$$($(PYTHON) tools/engine/engine.py) && PATH="$$engine:$(CURDIR)/.venv/bin:$$PATH" $(PYTHON) -m pytest -n 4 $(SPREAD)
 
 check: $(READY) ## the quick round for a changed line: ruff, mypy and the unit tests
 	@.venv/bin/ruff check && .venv/bin/ruff format --check && .venv/bin/mypy
-	@$(PYTHON) -m pytest -n 4 --dist worksteal tests/unit --ignore tests/unit/test_documents.py
+	@$(PYTHON) -m pytest -n 4 $(SPREAD) tests/unit --ignore tests/unit/test_documents.py
 
 lint: $(READY) ## ruff, mypy, spelling, the rules of writing, and pyright on the public types
 	.venv/bin/ruff check

@@ -1,9 +1,26 @@
+"""What all tests have: an environment of their own, and an order that ends soon on several workers."""
+
 from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
 
 import pytest
+
+#: The folders whose tests take longest come first.
+FOLDERS = ["faults", "protocol", "packaging", "engine", "browser", "contract", "unit"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order the tests by folder, and keep those on one worker that share plugins, packages or a simulator."""
+    for item in items:
+        folder, *parts = item.path.relative_to(Path(__file__).parent).parts
+        if folder == "protocol" and isinstance(item, pytest.Function) and hasattr(item, "callspec"):
+            item.add_marker(pytest.mark.xdist_group(f"protocol-{item.callspec.params.get('flavour')}"))
+        elif folder in ("packaging", "unit"):
+            item.add_marker(pytest.mark.xdist_group("-".join([folder, *parts])))
+    items.sort(key=lambda item: FOLDERS.index(item.path.relative_to(Path(__file__).parent).parts[0]))
 
 
 @pytest.fixture(autouse=True)
