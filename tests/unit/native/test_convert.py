@@ -47,7 +47,7 @@ def test_find_closest(name: str, closest: str | None) -> None:
 
 
 # A machine that is busy is slow, which says nothing of the values.
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(names, values))
 def test_from_wire_reverses_to_wire(properties: dict[str, Any]) -> None:
     assert from_wire(to_wire(properties)) == properties
