@@ -252,7 +252,10 @@ class BackupShareController(Controller):
         delete_shares(session, backup_id, own, adopt=self._adopts(outputs))
 
     def _apply(self, inputs: Properties, olds: Properties) -> dict[str, Any]:
-        """Make the service agree with the inputs; `olds` has the shares of the state. Return all outputs."""
+        """Make the service agree with the inputs, and return all outputs.
+
+        `olds` has the shares of the state.
+        """
         session = self.sessions.of(inputs.get("cloud"))
         session.require_source_project(olds.get("source_project_id"))
         source = session.client.project_id()
@@ -288,7 +291,10 @@ class BackupShareController(Controller):
 def _read_members(
     session: CloudSession, backup_id: str, before: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Member] | None:
-    """Return all members; None if the backup is gone. A share of the state is gone if its own GET says so too."""
+    """Return all members, or None if the backup is gone.
+
+    A share of the state counts as gone if its own GET says so too.
+    """
     try:
         there, is_gone = dict(session.lists.of(backup_id)), False
     except NotFound:
@@ -316,7 +322,7 @@ def _warn_exclusive(backup_id: str, leaving: Collection[str]) -> None:
 
 
 def _wait(session: CloudSession, inputs: Properties, outputs: dict[str, Any]) -> dict[str, Any]:
-    """Wait for the receivers, if that is wanted and to be waited for. Raises `IncompleteResourceError`."""
+    """Wait for the receivers if the inputs ask for it. Raises `IncompleteResourceError`."""
     duration = inputs.get("wait_for_acceptance")
     before: Mapping[str, Mapping[str, Any]] = outputs.get("members", {})
     pending = [project for project in before if before[project].get("status") != "accepted"]
@@ -335,6 +341,9 @@ def _wait(session: CloudSession, inputs: Properties, outputs: dict[str, Any]) ->
 
 
 class BackupShareProvider(DynamicProvider):
-    """What the engine calls. Pickled by its name into the state of every stack: it never moves and holds nothing."""
+    """The provider that the engine calls.
+
+    Its name is pickled into the state of every stack: it never moves and holds nothing.
+    """
 
     controller: ClassVar[type[Controller]] = BackupShareController

@@ -284,7 +284,10 @@ def _read_existing(session: CloudSession, backup_id: str, project: str, error: A
 
 
 def _find(session: CloudSession, backup_id: str, project: str, created_at: object) -> Member | None:
-    """Return a share. One list serves all members of a backup that are read together; a user who may not list may show."""
+    """Return a share, or None if it is gone.
+
+    One list serves all members of a backup that are read together. If the list is forbidden, the share's own GET is used.
+    """
     is_gone = False
     try:
         if listed := session.lists.of(backup_id).get(project):
@@ -297,7 +300,7 @@ def _find(session: CloudSession, backup_id: str, project: str, created_at: objec
 
 
 def _wait(session: CloudSession, inputs: Properties, outputs: dict[str, Any]) -> dict[str, Any]:
-    """Wait for the receiver, if that is wanted and to be waited for. Raises `IncompleteResourceError`."""
+    """Wait for the receiver if the inputs ask for it. Raises `IncompleteResourceError`."""
     duration = inputs.get("wait_for_acceptance")
     if not duration or outputs.get("status") == "accepted":
         return outputs
@@ -311,6 +314,9 @@ def _wait(session: CloudSession, inputs: Properties, outputs: dict[str, Any]) ->
 
 
 class BackupShareMemberProvider(DynamicProvider):
-    """What the engine calls. Pickled by its name into the state of every stack: it never moves and holds nothing."""
+    """The provider that the engine calls.
+
+    Its name is pickled into the state of every stack: it never moves and holds nothing.
+    """
 
     controller: ClassVar[type[Controller]] = BackupShareMemberController

@@ -21,7 +21,7 @@ from pulumi_cbr.window import check_window, find_acceptable, find_window
 
 
 class _Component(pulumi.ComponentResource):
-    """What the components of both flavors share: the flavor has the resources' classes and the look-up."""
+    """The base of the components of both flavors. A flavor adds its resources and its look-up."""
 
     _share: ClassVar[Any] = BackupShare
     _accepter: ClassVar[Any] = BackupShareAccepter
@@ -41,7 +41,9 @@ class _Component(pulumi.ComponentResource):
 
 
 class NewestBackupShares(_Component):
-    """Shares the newest available backups, and withdraws those that left the window: run it after each backup.
+    """A window of shares: the newest available backups, without those that are older now.
+
+    Run the program after each backup.
 
     With `servers`, the window is of each server; with `vault_id` alone, of the whole vault.
     """
@@ -104,9 +106,11 @@ class NewestBackupShares(_Component):
 
 
 class AcceptPendingShares(_Component):
-    """Accepts into one vault all that certain owners share with this project: run it from time to time.
+    """The acceptance of all that certain owners share with this project, into one vault.
 
-    What it accepted stays accepted until its owner withdraws it. Destroying the component rejects all of them.
+    Run the program from time to time.
+
+    What it accepted stays accepted until its owner withdraws it. Destroying the component rejects all shares.
     """
 
     def __init__(

@@ -44,7 +44,10 @@ _WIDTH = 100
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at. `state` is ``ok``, ``note`` (works, or is not needed by all) or ``failed``."""
+    """The result of one check.
+
+    `state` is ``ok``, ``note`` (works, or is not needed by all) or ``failed``.
+    """
 
     topic: str
     state: str
@@ -53,7 +56,7 @@ class Finding:
 
 
 def run(*, cloud: str | None, stack: str | None, as_json: bool) -> int:
-    """Look at all of it, print what was found, and give the exit code: 1 where something failed."""
+    """Run all checks, print what they find, and return the exit code: 1 if one failed."""
     findings = []
     for finding in _findings(cloud, stack):
         findings.append(finding)
@@ -108,7 +111,10 @@ def _findings(cloud: str | None, stack: str | None) -> Iterator[Finding]:
 
 
 def _hidden(text: str, secrets: Iterable[str]) -> str:
-    """Leave out what a URL has of credentials, and what the stack keeps secret, whole or as a message shortens it."""
+    """Hide the credentials of URLs and the secrets of the stack.
+
+    Messages shorten long values: the beginning of a secret is hidden too.
+    """
     for secret in secrets:
         # A shorter one would be a part of many a word.
         if len(secret) >= 4:

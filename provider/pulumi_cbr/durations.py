@@ -9,7 +9,7 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
 def to_seconds(value: object) -> float:
-    """Return a duration in seconds: a number, or a text of numbers and units such as ``90``, ``15m`` or ``1h30m``.
+    """Return the seconds of a number, or of a text such as ``90``, ``15m`` or ``1h30m``.
 
     Raises ValueError for what is none, is not finite, or is below 0.
     """

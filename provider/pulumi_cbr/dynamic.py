@@ -1,4 +1,4 @@
-"""What the dynamic providers share: how a controller becomes hooks of Pulumi's dynamic provider plugin.
+"""The base of the dynamic providers: a controller's methods as hooks of Pulumi's plugin.
 
 The plugin is one process an operation, which serves four calls at a time on one provider object. What a hook raises it
 reports as a traceback, and what is written to standard error the engine shows among the stack's messages.
@@ -42,7 +42,7 @@ T = TypeVar("T")
 
 
 def given(flag: Input[bool]) -> Input[bool] | None:
-    """Leave out a flag that is off: it says nothing, and the engine would keep its name in the state of each resource."""
+    """Leave out a flag that is off: the engine would store its name for each resource."""
     return None if flag is False else flag
 
 
@@ -65,7 +65,7 @@ _urn: contextvars.ContextVar[str] = contextvars.ContextVar("dynamic_urn", defaul
 
 
 class DynamicProvider(ResourceProvider):
-    """Base of the providers: turns each hook into a call of the controller, and each error into one line.
+    """The base of the providers: each hook calls the controller, and each error is one line.
 
     A provider is pickled by its class's name. So its class never moves, takes no arguments, and holds nothing but what
     `configure` gives it in the plugin's process.
@@ -181,16 +181,16 @@ def _is_plugin() -> bool:
 
 
 def _engine_address() -> str | None:
-    """Return the address of the engine that started this process, unless it is not the plugin's."""
+    """Return the engine's address if this process is the plugin's, else None."""
     addresses = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
     return addresses[0] if _is_plugin() and addresses else None
 
 
 def _caller_urn() -> str:
-    """Return the URN of the request that a hook serves.
+    """Return the URN of the request that a hook serves, or an empty text.
 
     The plugin hands hooks no URN, but its methods have the request in a variable. Elsewhere the result is empty, and the
-    record of owners goes by share IDs and inputs alone.
+    record of owners compares share IDs and inputs alone.
     """
     request = sys._getframe(2).f_locals.get("request")
     urn = getattr(request, "urn", "")
@@ -198,7 +198,7 @@ def _caller_urn() -> str:
 
 
 def _patch_plugin_process() -> None:
-    """Shorten failed hooks in the plugin's process, and set apart from garbage collection what it has loaded."""
+    """Shorten the errors of failed hooks, and keep loaded modules out of garbage collection."""
     plugin = sys.modules["__main__"]
     # Once a process: the provider of another kind finds it done.
     if _is_plugin() and getattr(plugin, "traceback", None) is traceback:
@@ -226,7 +226,7 @@ def _format(limit: int | None = None, chain: bool = True) -> str:
 
 
 def _keep_in_state(error: IncompleteResourceError, text: str) -> bool:
-    """Have the engine keep a resource whose create or update failed; return whether that is possible.
+    """Let the engine keep a resource whose change failed; return whether that is possible.
 
     Providers in Python have no way to say so: the plugin's answer, which is about to be sent, gets the detail that others'
     have (https://github.com/pulumi/pulumi/blob/master/proto/pulumi/provider.proto, ErrorResourceInitFailed).

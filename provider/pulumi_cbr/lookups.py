@@ -137,7 +137,7 @@ def get_vaults(
 
 
 def get_vault(vault_id: str | None = None, *, name: str | None = None, cloud: str | None = None) -> Vault:
-    """Look up one vault of the project, by its ID or its name: ``GET /vaults/{vault_id}`` or ``GET /vaults``.
+    """Look up one vault by ID (``GET /vaults/{vault_id}``) or by name (``GET /vaults``).
 
     :param vault_id: A UUID with dashes.
     :param name: Its name, which no other vault of the project has.
@@ -162,7 +162,7 @@ def find_vault(client: CbrClient, vault_id: str | None, name: str | None) -> Vau
 
 
 def get_projects(*, name: str | None = None, cloud: str | None = None) -> tuple[Project, ...]:
-    """Look up the projects that the credentials may sign in to: ``GET /v3/auth/projects`` of the identity service.
+    """Look up the projects that the credentials may sign in to: ``GET /v3/auth/projects``.
 
     :param name: Only those of this name.
     :param cloud: The entry of clouds.yaml to sign in with; the stack's settings without it.
@@ -174,7 +174,7 @@ def get_projects(*, name: str | None = None, cloud: str | None = None) -> tuple[
 
 
 def get_backup_output(backup_id: pulumi.Input[str], *, cloud: pulumi.Input[str] | None = None) -> pulumi.Output[Backup]:
-    """Do as `get_backup`, with values that may be outputs of resources."""
+    """Look up one backup, by values that may be outputs of resources."""
     return _applied(get_backup, {"backup_id": backup_id, "cloud": cloud})
 
 
@@ -196,7 +196,7 @@ def get_backups_output(
     limit: pulumi.Input[int] | None = None,
     cloud: pulumi.Input[str] | None = None,
 ) -> pulumi.Output[Sequence[Backup]]:
-    """Do as `get_backups`, with values that may be outputs of resources; all pages up to `limit` at once."""
+    """Look up all backups up to `limit`, by values that may be outputs of resources."""
     given = {**locals()}
 
     def listed(**known: Any) -> Sequence[Backup]:
@@ -208,7 +208,7 @@ def get_backups_output(
 def get_backup_share_members_output(
     backup_id: pulumi.Input[str], *, cloud: pulumi.Input[str] | None = None
 ) -> pulumi.Output[Sequence[Member]]:
-    """Do as `get_backup_share_members`, with values that may be outputs of resources."""
+    """Look up a backup's members, by values that may be outputs of resources."""
     return _applied(get_backup_share_members, {"backup_id": backup_id, "cloud": cloud})
 
 
@@ -220,7 +220,7 @@ def get_vaults_output(
     status: pulumi.Input[str] | None = None,
     cloud: pulumi.Input[str] | None = None,
 ) -> pulumi.Output[Sequence[Vault]]:
-    """Do as `get_vaults`, with values that may be outputs of resources."""
+    """Look up vaults, by values that may be outputs of resources."""
     return _applied(get_vaults, {**locals()})
 
 
@@ -230,14 +230,14 @@ def get_vault_output(
     name: pulumi.Input[str] | None = None,
     cloud: pulumi.Input[str] | None = None,
 ) -> pulumi.Output[Vault]:
-    """Do as `get_vault`, with values that may be outputs of resources."""
+    """Look up one vault, by values that may be outputs of resources."""
     return _applied(get_vault, {"vault_id": vault_id, "name": name, "cloud": cloud})
 
 
 def get_projects_output(
     *, name: pulumi.Input[str] | None = None, cloud: pulumi.Input[str] | None = None
 ) -> pulumi.Output[Sequence[Project]]:
-    """Do as `get_projects`, with values that may be outputs of resources."""
+    """Look up projects, by values that may be outputs of resources."""
     return _applied(get_projects, {"name": name, "cloud": cloud})
 
 
@@ -251,7 +251,7 @@ def _account(cloud: str | None) -> CloudSession:
 
 @contextmanager
 def _clean() -> Iterator[None]:
-    """Show a failed look-up as one line: of a RunError, the language host shows the message alone."""
+    """Raise a `CbrError` as a RunError, of which the language host shows the message alone."""
     try:
         yield
     except CbrError as error:

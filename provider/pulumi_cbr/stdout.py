@@ -7,5 +7,5 @@ import sys
 
 
 def forget_stdout() -> None:
-    """Keep Python from complaining at its end that nobody reads standard output any more, as behind ``| head``."""
+    """Keep Python from reporting at its exit that standard output is closed (``| head``)."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -23,7 +23,10 @@ _WAITS = (1.0, 2.0, 4.0, 8.0, 15.0)
 
 
 class NotAcceptedError(CbrError):
-    """A share that was not accepted. `members` are the shares as they were last seen, by their project's ID."""
+    """A share that was not accepted.
+
+    `members` are the shares as they were last read, by their project's ID.
+    """
 
     def __init__(self, text: str, members: Mapping[str, Member]) -> None:
         super().__init__(text)

@@ -1,4 +1,4 @@
-"""What the user is told when a hook fails: one line, and for a bug of ours a file with the traceback."""
+"""The errors of failed hooks: one line for users, and a file with a bug's traceback."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class HookError(Exception):
 
 
 class UnverifiedSharesError(UnknownOutcomeError):
-    """A request for shares was sent, and neither its response nor the service's members tell what it did.
+    """A create whose result neither its response nor a read tells.
 
     `projects` are those that nothing is known of, `created` the shares that are known to be made, and `sent_at` is the
     service's time of the request.
@@ -57,7 +57,7 @@ class IncompleteResourceError(CbrError):
 
 
 class UnverifiedCreateError(IncompleteResourceError):
-    """A create whose outcome is unknown: it was sent, and the service could not be asked whether it was carried out."""
+    """A create that was sent, and whose outcome could not be read from the service."""
 
 
 def report(error: Exception) -> str:
@@ -77,5 +77,5 @@ def report(error: Exception) -> str:
 
 
 def is_verbose(arguments: Iterable[str]) -> bool:
-    """Tell whether a plugin's arguments, which are the engine's own, ask for every call to be shown: by `-v=9` and more."""
+    """Return whether a plugin's arguments ask to show every call: ``-v=9`` or more."""
     return any(re.fullmatch(r"-v=(9|[1-9]\d+)", argument) for argument in arguments)

@@ -21,20 +21,20 @@ class Inputs:
         self._problems: list[InputProblem] = []
 
     def checked(self) -> CheckedInputs:
-        """Give what was checked, and all that is wrong."""
+        """Return the checked inputs and all problems."""
         return CheckedInputs(self._checked, self._problems)
 
     def given(self, name: str) -> Any:
-        """Give an input that was found right, also where it is not known yet."""
+        """Return an input that is valid or not known yet."""
         return self._checked.get(name)
 
     def known(self, name: str) -> Any:
-        """Give an input that was found right and is known, else None."""
+        """Return an input that is valid and known, else None."""
         value = self._checked.get(name)
         return None if value == UNKNOWN else value
 
     def wrong(self, name: str, reason: str) -> None:
-        """Say that something is wrong with an input."""
+        """Add a problem of an input."""
         self._problems.append(InputProblem(name, reason))
 
     def backup_id(self) -> None:
@@ -51,7 +51,7 @@ class Inputs:
         self.not_own("dest_project_id", self.known("dest_project_id"), own_project_id)
 
     def dest_project_ids(self, own_project_id: str | None) -> None:
-        """Require one to ten projects' IDs, without one's own; their order and duplicates mean nothing."""
+        """Require one to ten IDs of other projects. Order and duplicates have no meaning."""
         name = "dest_project_ids"
         given = self._news.get(name)
         if given == UNKNOWN:
@@ -106,7 +106,7 @@ class Inputs:
             self.wrong(name, f"must be true or false, not {shown(value)}")
 
     def duration(self, name: str) -> None:
-        """Allow seconds, or a text such as ``15m``; 0 is the same as none, and takes no place in the state."""
+        """Allow seconds or a text such as ``15m``. A 0 counts as none and is not stored."""
         value = self._news.get(name)
         if value is None or value == UNKNOWN:
             self._checked.update({name: value} if value else {})

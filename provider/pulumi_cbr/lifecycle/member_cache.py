@@ -76,7 +76,7 @@ class MemberCache:
             raise ServiceUnavailableError(messages.no_response_in_time(operation)) from None
 
     def identify(self, backup_id: str, project: str) -> Member | None:
-        """Return the share that a project has, None if it has none, before it is deleted. Raises what the call raises.
+        """Return a project's share before it is deleted, or None. Raises what the call raises.
 
         One list serves a burst: deletes of other projects' shares do not change it.
         """

@@ -40,7 +40,7 @@ _MAX_PLANS = 2 + MAX_MEMBERS
 
 @dataclass(frozen=True)
 class SetInputs:
-    """What a set declares. `adopt` includes the stack's own setting."""
+    """The inputs of a set. `adopt` includes the stack's own setting."""
 
     backup_id: str
     projects: tuple[str, ...]
@@ -77,9 +77,11 @@ class Plan:
 
 
 def plan_changes(inputs: SetInputs, own: KnownShares, current: Mapping[str, Member] | None) -> Plan:
-    """Return what has to change. `own` are the shares of the state; `current` all members, None if nobody has looked.
+    """Return the changes that a set needs.
 
-    Without a look, the backup is taken to have the shares of the state and no others.
+    `own` are the shares of the state. `current` are all members, or None if they were not listed.
+
+    Without a list, the backup is assumed to have the shares of the state and no others.
     """
     known = {project: _known(member) for project, member in current.items()} if current is not None else dict(own)
     kept = {project for project in own if project in known and _is_same(own[project], known[project])}
@@ -116,15 +118,15 @@ def _known(member: Member) -> dict[str, Any]:
 
 
 def _is_same(known: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    """Return whether a share is still the one of the state; a state without its ID cannot tell."""
+    """Return whether a share has the ID that the state has, or the state has no ID."""
     return known.get("share_id") in (None, now.get("share_id"))
 
 
 def apply_changes(session: CloudSession, inputs: SetInputs, own: KnownShares) -> dict[str, Member]:
-    """Make a backup's members what a set declares; return the shares that it learned of, by their project's ID.
+    """Make a backup's members agree with a set; return the known shares by project ID.
 
     New shares are made before others are deleted, so a refused request changes nothing, unless there is no room for both.
-    Raises `CbrError`; what its own requests made is deleted again by then.
+    Raises `CbrError`, after it has deleted what its own requests created.
     """
     current = read_members(session, inputs.backup_id, own, inputs.projects) if inputs.exclusive else None
     for _ in range(_MAX_PLANS):
@@ -214,7 +216,7 @@ def roll_back(session: CloudSession, backup_id: str, created: Mapping[str, Membe
 def _read_after(
     session: CloudSession, inputs: SetInputs, own: KnownShares, refused: ServiceError, asked: Collection[str]
 ) -> dict[str, Member]:
-    """Return all members after a refusal; a share that the service has just named is waited for."""
+    """Return all members after a refusal. Waits for a share that the refusal names."""
     try:
         seen = read_members(session, inputs.backup_id, own, inputs.projects)
         if isinstance(refused, AlreadyShared) and not seen.keys() & set(asked):
@@ -228,7 +230,7 @@ def _read_after(
 
 
 def _helps(inputs: SetInputs, error: ServiceError, before: Plan, after: Plan) -> bool:
-    """Return whether what was seen after a refusal asks for another request, or explains the refusal."""
+    """Return whether the members listed after a refusal explain it or ask for a new plan."""
     if isinstance(error, AlreadyShared):
         return bool(after.refuse) or (bool(after.adopt) and len(after.create) < len(before.create))
     if error.code.endswith("6701"):
@@ -239,7 +241,7 @@ def _helps(inputs: SetInputs, error: ServiceError, before: Plan, after: Plan) ->
 def _explain(
     session: CloudSession, inputs: SetInputs, error: ServiceError, plan: Plan, seen: Mapping[str, Member]
 ) -> CbrError:
-    """Return the error of a refused request; shares that it may have made all the same are named and left alone."""
+    """Return the error of a refused request. It names shares that may be of that request."""
     if isinstance(error, AlreadyShared):
         return CbrError(messages.existing_share_hidden(str(error)))
     there = [seen[project] for project in plan.create if project in seen]
@@ -267,7 +269,7 @@ def read_members(
 
 
 def verify_shares(session: CloudSession, backup_id: str, known: KnownShares) -> dict[str, Mapping[str, Any]]:
-    """Return the shares of the state, without those of an unverified create that were not made: by one list."""
+    """Return the shares of the state, without those that an unverified create did not make."""
     unverified = {project: known[project] for project in known if is_unverified(known[project])}
     if not unverified:
         return dict(known)
@@ -282,7 +284,7 @@ def verify_shares(session: CloudSession, backup_id: str, known: KnownShares) -> 
 
 
 def managed_elsewhere(session: CloudSession, backup_id: str, shares: KnownShares, form: Mapping[str, Any]) -> list[str]:
-    """Return the projects whose share another resource of the stack has taken over in this operation, and warn of them.
+    """Return the projects whose share another resource of the stack took over, and warn.
 
     `form` has the options of the set that is deleted or changed.
     """

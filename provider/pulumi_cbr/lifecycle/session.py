@@ -34,7 +34,7 @@ class CloudSession:
 
     @property
     def client(self) -> CbrClient:
-        """The client, made at its first use: it brings requests and keystoneauth1, which a preview without calls never loads."""
+        """The client. It is made at its first use, because it loads requests and keystoneauth1."""
         with _lock:
             if self._client is None:
                 from pulumi_cbr.api.client import CbrClient
@@ -43,7 +43,10 @@ class CloudSession:
             return self._client
 
     def changed(self, backup_id: str, *projects: str) -> None:
-        """Forget what was read of a backup's members, in all sessions; `projects` names those that changed, if they are known."""
+        """Forget what all sessions have read of a backup's members.
+
+        `projects` are those whose share changed, if they are known.
+        """
         with _lock:
             sessions = list(_accounts.values())
         mark_changed(backup_id)
@@ -51,9 +54,9 @@ class CloudSession:
             account.lists.drop(backup_id, projects)
 
     def require_source_project(self, source_project_id: str | None) -> None:
-        """Refuse to be signed in to another project than the one that the share was made from. Raises `CbrError`.
+        """Raise `CbrError` if the session is of another project than the share's owner.
 
-        Signed in to another project, every backup is "not found": that must neither empty a state nor orphan a share.
+        In another project, every backup is "not found". That must neither empty a state nor orphan a share.
         """
         own = self.client.project_id()
         if source_project_id and source_project_id != own:
@@ -67,7 +70,7 @@ _limits = CallLimits()
 
 
 class SessionPool:
-    """The accounts of one stack, by the name of their cloud. Equal settings share one account in the whole process."""
+    """The sessions of one stack by cloud name. Equal settings share one in the process."""
 
     def __init__(
         self,
@@ -85,7 +88,7 @@ class SessionPool:
         self._options: dict[str, object] = {}
 
     def of(self, cloud: str | None) -> CloudSession:
-        """Give the account of a cloud, or the one of the stack's own settings. Raises `SettingsError`."""
+        """Return the session of a cloud, or of the stack's settings. Raises `SettingsError`."""
         with _lock:
             if cloud not in self._settings:
                 self._settings[cloud] = load(self._config, cloud=cloud)
@@ -96,11 +99,11 @@ class SessionPool:
             return _accounts[key]
 
     def flag(self, name: str) -> bool:
-        """Tell whether a setting such as ``adoptExisting`` is on. Raises `SettingsError`."""
+        """Return whether a setting such as ``adoptExisting`` is on. Raises `SettingsError`."""
         return bool(self._option(name))
 
     def configured_project_id(self, cloud: str | None) -> str | None:
-        """Give the own project's ID where the settings tell it without a call. Raises `SettingsError`."""
+        """Return the own project's ID if the settings have it. Raises `SettingsError`."""
         if cloud or self._option("cloud"):
             return None
         if "known" not in self._options:

@@ -24,7 +24,7 @@ class Adoptable:
 
 
 def adoptable(shares: Iterable[Share], *, needs_vault: bool) -> Adoptable:
-    """Return the shares that no stack manages. Received ones count from when they are accepted.
+    """Return the shares that no stack manages. Received ones count once they are accepted.
 
     `needs_vault` leaves out those whose vault is not known.
     """
@@ -42,7 +42,7 @@ def adoptable(shares: Iterable[Share], *, needs_vault: bool) -> Adoptable:
 
 
 def import_file(shares: Sequence[Share], everything: Iterable[Share], *, as_sets: bool) -> str:
-    """Return the file for ``pulumi import --file``. Raises `CbrError` for shares of several clouds.
+    """Return the file for ``pulumi import``. Raises `CbrError` for shares of several clouds.
 
     An import of a set takes over every share of its backup, so a set is written only if `everything` has no other share
     of that backup.
@@ -83,7 +83,10 @@ def program(shares: Sequence[Share], *, flavor: str, as_sets: bool) -> str:
 
 
 def resource_names(shares: Iterable[Share]) -> dict[tuple[str, str], str]:
-    """Return a name for each share's resource: the server's name, and as much of the IDs as tells all apart."""
+    """Return a name for each share's resource: the server's name and parts of the IDs.
+
+    The parts are as long as unique names need.
+    """
     shares = list(shares)
     short = {share.pair: _name(share, share.backup_id[:8], share.dest_project_id[:8]) for share in shares}
     counts = Counter(short.values())

@@ -184,7 +184,7 @@ def _columns(text: str) -> tuple[str, ...]:
 
 
 def _argument(read: Callable[[str], T]) -> Callable[[str], T]:
-    """Have argparse show the text of a ValueError, which it otherwise replaces by its own."""
+    """Make argparse show the text of a ValueError instead of its own."""
 
     def argument(text: str) -> T:
         try:

@@ -1,4 +1,4 @@
-"""How shares are printed: a table for people, JSON and CSV for programs."""
+"""The formats of printed shares: a table for people, JSON and CSV for programs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _COLORS = {"accepted": "32", "pending": "33", "rejected": "31", "gone": "35", "u
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its heading, and its text of a share. Only names are cut if the terminal is narrow."""
+    """A column: its heading and its text. Only names are cut if the terminal is narrow."""
 
     heading: str
     text: Callable[[Share, datetime], str]
@@ -84,7 +84,7 @@ def table(
     width: int | None = None,
     color: bool = False,
 ) -> str:
-    """Return a table of lines that fit `width` (None: any), as far as names can be cut. IDs are always whole."""
+    """Return a table whose lines fit `width` (None: any). Names are cut, but never IDs."""
     names = list(columns or DEFAULT_COLUMNS)
     cells = {name: [clean(COLUMNS[name].text(share, now)) for share in shares] for name in names}
     if columns is None:
@@ -189,7 +189,10 @@ def to_json(shares: Iterable[Share]) -> str:
 
 
 def to_csv(shares: Iterable[Share]) -> str:
-    """Return one line a share, below a line of headings. A text that a spreadsheet would calculate begins with a quote."""
+    """Return a heading and one line for each share.
+
+    A text that a spreadsheet would calculate begins with a quote.
+    """
     file = io.StringIO()
     fields = list(to_record(Share("", "", "")))
     writer = csv.DictWriter(file, fields, lineterminator="\n")

@@ -1,4 +1,4 @@
-"""What stacks know of shares: read ``pulumi stack export``, and compare it with what the service told."""
+"""The shares in the state of stacks, compared with those that the service lists."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TIMEOUT = 300
 
 @dataclass(frozen=True)
 class ManagedShare:
-    """A share in a stack's state. `received` says that an accepter has it, and not a share's owner."""
+    """A share in a stack's state. If `received`, it is the state of an accepter."""
 
     backup_id: str
     dest_project_id: str
@@ -56,7 +56,7 @@ def read_stack(stack: str, *, folder: str | None = None) -> list[ManagedShare]:
 
 
 def managed_shares(export: Mapping[str, Any], stack: str) -> list[ManagedShare]:
-    """Return the shares that an exported state manages, of both flavours; what is only read (`get`) is left out."""
+    """Return the shares that an exported state manages, in both flavours, without reads."""
     resources = (export.get("deployment") or {}).get("resources") or []
     return [share for entry in resources if not entry.get("external") for share in _of_resource(entry, stack)]
 
@@ -86,7 +86,7 @@ def _of_resource(entry: Mapping[str, Any], stack: str) -> Iterator[ManagedShare]
 
 
 def mark(listings: Sequence[Listing], managed: Iterable[ManagedShare]) -> list[Share]:
-    """Return all shares with the resources that manage them, and those that are in a state but gone from the service."""
+    """Return all shares with the resources that manage them, including shares that are gone."""
     managers: dict[tuple[bool, str, str], list[ManagedShare]] = defaultdict(list)
     for entry in managed:
         managers[entry.received, entry.backup_id, entry.dest_project_id].append(entry)

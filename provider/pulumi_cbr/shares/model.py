@@ -28,7 +28,7 @@ class Manager:
 
 @dataclass(frozen=True)
 class Share:
-    """One backup shared with one project. Times are UTC; what the service does not tell is None.
+    """A backup shared with a project. Times are UTC; what the service does not tell is None.
 
     `vault_id` is the backup's own vault, `dest_vault_id` the receiver's. `managed_by` is None if no stack was read.
     """
@@ -62,7 +62,7 @@ class Share:
 
     @property
     def other_project_id(self) -> str | None:
-        """The project at the other end: the receiver of an own backup, the owner of a received one."""
+        """The other project: the receiver of an own backup, or the owner of a received one."""
         return self.source_project_id if self.received else self.dest_project_id
 
     @property
@@ -84,7 +84,7 @@ class Share:
 
 
 def clean(text: str) -> str:
-    """Return a text without what a terminal would obey: control, format and surrogate characters become escapes."""
+    """Return a text with escapes in place of control, format and surrogate characters."""
     return "".join(_escape(letter) if unicodedata.category(letter) in _UNSAFE else letter for letter in text)
 
 

@@ -20,7 +20,7 @@ _UNKNOWN = "unknown"
 
 
 def page(shares: Sequence[Share], now: datetime) -> str:
-    """Return the page. Every value is escaped, and a policy in it forbids all that is not its own style and script."""
+    """Return the page. Every value is escaped; a policy allows only its own style and script."""
     style, script = (files(__package__).joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     received = any(share.received for share in shares)
     title = "What is shared with us?" if received else "Who can see our backups?"
@@ -165,7 +165,7 @@ def _legend(shares: Sequence[Share]) -> str:
 
 
 def _map(shares: Sequence[Share]) -> str:
-    """Return a table: a row for each server below its vault, a column for each project, a square for each share."""
+    """Return a table of servers below their vaults and projects, with a square for each share."""
     projects = {_project(share): _project_label(share) for share in shares}
     columns = sorted(projects, key=lambda project: projects[project].lower())
     heads = "".join(

@@ -27,7 +27,7 @@ _LOOPBACK = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d*)?", re.IGNORECASE
 
 
 class AdministeredSimulator(Protocol):
-    """What the routes need of a simulator, besides its actions."""
+    """The methods of a simulator that the routes need, besides its actions."""
 
     state: State
     faults: Faults

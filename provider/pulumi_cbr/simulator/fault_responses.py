@@ -1,4 +1,4 @@
-"""What a request that meets a fault gets, in one function for each kind of fault."""
+"""The responses to requests that meet a fault, one function for each kind of fault."""
 
 from __future__ import annotations
 

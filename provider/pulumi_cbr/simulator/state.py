@@ -80,7 +80,7 @@ class State:
 
     @property
     def runs(self) -> int:
-        """How often a simulator has begun with this state."""
+        """The number of times that a simulator has started with this state."""
         return self._contents.runs
 
     @property
@@ -429,7 +429,7 @@ class State:
         return record if hidden <= 0 else None
 
     def _answer_share(self, record: MemberRecord, status: str, vault_id: str | None) -> MemberRecord:
-        """Give a member the status that its receiver would, who finds a vault without help."""
+        """Set the status of a member as its receiver would. A vault is chosen if none is given."""
         if status != "accepted":
             return self._set_status(record, status, None)
         backup, project = self._backup(record.backup_id), record.dest_project_id

@@ -1,4 +1,4 @@
-"""What a simulator holds, and the JSON file that keeps it (format 1)."""
+"""The state of a simulator, and the JSON file that keeps it (format 1)."""
 
 from __future__ import annotations
 
