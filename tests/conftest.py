@@ -1,4 +1,4 @@
-"""What all tests have: an environment of their own, and an order that ends soon on several workers."""
+"""The fixtures of all tests: an environment of their own, and an order for several workers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def no_settings_of_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever runs the tests may be signed in to a cloud, or sit behind a proxy: no test may see it."""
+    """Hide the caller's own sign-in and proxy from every test."""
     for name in os.environ:
         if re.fullmatch(r"(OS|HW|CBR|PULUMI|SSL_CERT)_.*|(REQUESTS|CURL)_CA_BUNDLE|.*_proxy", name, re.IGNORECASE):
             monkeypatch.delenv(name)

@@ -62,7 +62,7 @@ class CloudRequest:
 
 @dataclass
 class Answer:
-    """What a fake cloud answers."""
+    """The response of a fake cloud."""
 
     status: int
     body: Any = None
@@ -126,7 +126,7 @@ class FakeClouds:
             return self._authority.context(host)
 
     def sent_to(self, service: str) -> list[CloudRequest]:
-        """Return the requests to hosts whose name begins with `service`, such as ``iam`` or ``cbr``."""
+        """Return the requests to hosts whose name begins with `service`, such as ``iam``."""
         return [request for request in self.requests if request.host.startswith(service)]
 
     def strayed(self) -> list[str]:
@@ -304,7 +304,7 @@ class _Handler(BaseHTTPRequestHandler):
     host = ""
 
     def do_CONNECT(self) -> None:
-        """Become the host that was asked for."""
+        """Answer as the host that was asked for."""
         self.host = self.path.rpartition(":")[0]
         self.wfile.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
         self.wfile.flush()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 def session(leader: int) -> list[int]:
-    """Give the processes of a session."""
+    """Return the processes of a session."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -36,7 +36,7 @@ def started(folder: Path, *arguments: str, env: Mapping[str, str]) -> subprocess
 
 
 def kill_session(leader: subprocess.Popen[str]) -> None:
-    """Kill a process that began a session, and all that it has started and would leave running."""
+    """Kill a process that began a session, and all that it has started."""
     leader.kill()
     for other in session(leader.pid):
         with suppress(ProcessLookupError):

@@ -19,7 +19,7 @@ def wait_until(happened: Callable[[], object], patience: float = 60) -> None:
 
 
 class Lingering(Generic[T]):
-    """Makes things in the place of something else, the first so slowly that others are `made` meanwhile if they can be."""
+    """A factory whose first call is slow: others are `made` meanwhile if they can be."""
 
     def __init__(self, make: Callable[[], T]) -> None:
         self.made: list[T] = []

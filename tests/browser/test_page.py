@@ -62,7 +62,7 @@ def show(chromium: Chrome, tmp_path: Path) -> Show:
 
 
 def some_shares(count: int = 12) -> list[Share]:
-    """Return shares of four servers in two vaults with three projects, of all statuses; every fourth is in no stack."""
+    """Return shares of four servers with three projects; every fourth is in no stack."""
     statuses = ("accepted", "pending", "rejected", "gone")
     return [
         make_share(

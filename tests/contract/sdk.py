@@ -18,7 +18,7 @@ WARNINGS = [
 
 
 def connected(keys: Mapping[str, str]) -> Any:
-    """Give the SDK's client, signed in by what `Simulator.access_key_env` gives."""
+    """Return the SDK's client, signed in with the keys of `Simulator.access_key_env`."""
     credentials = BasicCredentials(keys["HW_ACCESS_KEY"], keys["HW_SECRET_KEY"], keys["HW_PROJECT_ID"])
     if "HW_SECURITY_TOKEN" in keys:
         credentials.with_security_token(keys["HW_SECURITY_TOKEN"])

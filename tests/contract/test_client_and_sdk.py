@@ -65,7 +65,7 @@ def instant(text: Any) -> datetime | None:
 
 
 def member(read: Any) -> Member:
-    """Give what the SDK read as our model."""
+    """Return what the SDK read as our model."""
     return Member(
         id=read.id,
         status=read.status,

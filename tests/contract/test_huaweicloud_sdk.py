@@ -33,7 +33,7 @@ Connect = Callable[..., Any]
 
 @pytest.fixture
 def connect(cbr_simulator: Simulator) -> Connect:
-    """Give the SDK's client for a role, with its lasting or its temporary keys."""
+    """Return the SDK's client for a role, with its permanent or its temporary keys."""
 
     def make(role: str = "owner", **changed: str) -> Any:
         keys = cbr_simulator.access_key_env(role, temporary="HW_SECURITY_TOKEN" in changed) | changed

@@ -42,7 +42,7 @@ def pulumi_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def engine_env(engine: Path, pulumi_home: Path, tmp_path: Path) -> dict[str, str]:
-    """What the engine is told by its environment: a backend for this test alone, and which Python to start."""
+    """The engine's environment: a backend for this test alone, and the Python to start."""
     backend = tmp_path / "backend"
     backend.mkdir()
     return {

@@ -1,4 +1,4 @@
-"""How many calls a stack of sets makes: twelve backups with five projects each, at a tenth of a second a call."""
+"""The calls of a stack of sets: twelve backups with five projects each, at 0.1 s a call."""
 
 from __future__ import annotations
 

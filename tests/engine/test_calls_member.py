@@ -1,4 +1,4 @@
-"""How often the service is asked: 60 shares of 12 backups, as members and as sets, by the real engine."""
+"""The calls of the real engine for 60 shares of 12 backups, as members and as sets."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def connections(monkeypatch: pytest.MonkeyPatch) -> list[object]:
 
 
 def calls(simulator: Simulator) -> Counter[str]:
-    """Give the calls since the last time, by their kind."""
+    """Return the calls since the last time, by their kind."""
     kinds = {("GET", False): "list", ("GET", True): "show"}
     found: Counter[str] = Counter()
     for call in simulator.calls:
@@ -46,7 +46,7 @@ def calls(simulator: Simulator) -> Counter[str]:
 def whole_life(
     stack: auto.Stack, simulator: Simulator, connections: list[object]
 ) -> list[tuple[dict[str, int], int, dict[str, Any]]]:
-    """Give the calls, the number of connections, and the state, of each operation."""
+    """Return the calls, the number of connections and the state of each operation."""
     seen = []
     operations: list[Callable[[], object]] = [stack.up, stack.preview, stack.refresh, stack.destroy]
     for operate in operations:

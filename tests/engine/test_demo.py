@@ -32,7 +32,7 @@ def start(path: str | None = None) -> subprocess.Popen[str]:
 
 
 def left_by(demo: int) -> list[str]:
-    """Give what a demo left: processes, by the environment that all of them have, and files."""
+    """Return the processes and the files that a demo left behind."""
     mark = str(ROOT / ".demo" / str(demo))
     found = [str(path) for path in (Path(mark), ROOT / f"Pulumi.demo-{demo}.yaml") if path.exists()]
     for process in Path("/proc").glob("[0-9]*"):

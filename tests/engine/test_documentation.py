@@ -1,4 +1,4 @@
-"""The documentation works as it stands: every program and every command of README.md and docs/ is run."""
+"""The documentation works: every program and every command of README.md and docs/ is run."""
 
 from __future__ import annotations
 
@@ -97,14 +97,14 @@ def members(simulator: Simulator) -> list[str]:
 
 
 class Programs:
-    """One stack that each program begins anew with, without a call of the engine."""
+    """A stack that is emptied before each program, without a call of the engine."""
 
     def __init__(self, folder: Path, cli: Cli, simulator: Simulator, env: Mapping[str, str], state: Path) -> None:
         self.folder, self.cli, self.simulator, self.env = folder, cli, simulator, env
         self.state, self.empty = state, state.read_bytes()
 
     def up(self, program: str, role: str = "owner") -> list[str]:
-        """Forget the last program and its shares, run `up` of this one, and return the status of every share."""
+        """Run `up` of a program in the emptied stack, and return the status of every share."""
         self.clear()
         if role == "receiver":
             self.simulator.share(BACKUP, RECEIVER)

@@ -1,4 +1,4 @@
-"""How the engine is found or obtained: tools/engine, with stand-ins for `pulumi` and `go`, and no internet."""
+"""tools/engine finds or obtains an engine: with stand-ins for `pulumi` and `go`, offline."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ esac
 
 
 class Machine:
-    """A machine of its own: a PATH with what a test puts there, an empty cache folder, a proxy in place of the internet."""
+    """A machine with a PATH of its own, an empty cache folder and no internet."""
 
     def __init__(self, folder: Path, proxy: str) -> None:
         self.bin = folder / "bin"

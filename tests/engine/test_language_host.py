@@ -47,7 +47,7 @@ class Engine(grpc.GenericRpcHandler):
 
 @pytest.fixture
 def ours(engine: Path) -> Path:
-    """Give the folder of a language host that is ours."""
+    """Return the folder of a language host that is ours."""
     if not (engine / f"{HOST}-run").exists():
         pytest.skip("the engine on PATH is not one that tools/engine has built: its host is not ours")
     return engine

@@ -24,7 +24,7 @@ KIND = "pulumi-python:dynamic/cbr:BackupShareMember"
 
 
 class Stack:
-    """A stack of the CLI: a program that declares what a table says, and what the terminal showed last."""
+    """A stack of the CLI: its program, and what the terminal showed last."""
 
     def __init__(self, cli: Cli, folder: Path, env: Mapping[str, str]) -> None:
         self.cli, self.folder, self.env = cli, folder, dict(env)
@@ -39,7 +39,7 @@ class Stack:
         (self.folder / "__main__.py").write_text(text)
 
     def run(self, *arguments: str, fails: bool = False, **env: str) -> str:
-        """Run a command, which must (not) fail; give what the terminal showed. There is never a traceback."""
+        """Run a command that must (not) fail; return its output, which has no traceback."""
         done = self.cli(self.folder, *arguments, env={**self.env, **env})
         assert (done.returncode != 0) == fails, done.stdout
         assert "Traceback" not in done.stdout.replace("Traceback of theirs", ""), done.stdout
@@ -50,11 +50,11 @@ class Stack:
         return self.run("up", "--yes", "--skip-preview", "--suppress-progress", fails=fails, **env)
 
     def errors(self, shown: str) -> list[str]:
-        """Give what failed hooks said: each is one line, which the engine shows once or more."""
+        """Return the errors of failed hooks: each is one line, shown once or more."""
         return sorted(set(re.findall(r"error: (?:.*: )?cbr: (.*)", shown)))
 
     def shares(self) -> dict[str, dict[str, Any]]:
-        """Give the shares of the state by name."""
+        """Return the shares of the state by name."""
         deployment = json.loads(self.run("stack", "export"))["deployment"]
         return {
             entry["urn"].rpartition("::")[2]: entry

@@ -36,20 +36,20 @@ class Site(pulumi.ComponentResource):
 
 
 def resources(backend: Path) -> dict[str, dict[str, Any]]:
-    """Give the stack's shares by name, as they are written in the backend."""
+    """Return the stack's shares by name, as the backend has them."""
     (file,) = backend.glob(".pulumi/stacks/test/test.json")
     found = json.loads(file.read_text())["checkpoint"]["latest"].get("resources", [])
     return {entry["urn"].rpartition("::")[2]: entry for entry in found if entry["type"].endswith("BackupShareMember")}
 
 
 def writes(service: Simulator, backup: str) -> list[str]:
-    """Give the calls that changed a backup's members, in their order, by method and the project that was deleted."""
+    """Return the calls that changed a backup's members: the method, and a deleted project."""
     calls = [call for call in service.calls if f"/backups/{backup}/members" in call.path and call.method != "GET"]
     return [call.method for call in calls]
 
 
 def members(service: Simulator, backup: str) -> list[int]:
-    """Give the numbers of the projects that a backup is shared with."""
+    """Return the numbers of the projects that a backup is shared with."""
     return sorted(service.projects.index(project) for project in service.members(backup))
 
 
@@ -65,7 +65,7 @@ def test_options_and_inputs(new_stack: NewStack, simulator: Simulator, tmp_path:
         )
 
     def chain(backup_id: str) -> None:
-        """Inputs that are outputs, and that are not known before others are made."""
+        """Declare shares whose inputs are outputs of others, which are not known at first."""
         first = share("chain", 1, called="chain-1")
         later = first.share_id.apply(lambda _: project[2])
         second = cbr.BackupShareMember("chain-2", first.backup_id, later)

@@ -1,4 +1,4 @@
-"""The program of the README, as it stands in the repository's root and in its own folder."""
+"""The program of the README, in the repository's root and in its own folder."""
 
 from __future__ import annotations
 

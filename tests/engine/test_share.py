@@ -22,7 +22,7 @@ def stack(cli: Cli, simulator: Simulator, tmp_path: Path, engine_env: Mapping[st
 
 
 def calls(simulator: Simulator) -> list[str]:
-    """The calls that change or list members, in the order they began."""
+    """Return the calls that change or list members, in the order they began."""
     ended = sorted(simulator.calls, key=lambda call: call.started)
     return ["LIST" if call.method == "GET" else call.method for call in ended if "/members" in call.path]
 

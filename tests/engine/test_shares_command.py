@@ -28,7 +28,7 @@ def simulator() -> Iterator[Simulator]:
 
 @pytest.fixture
 def project(cli: Cli, simulator: Simulator, tmp_path: Path) -> Path:
-    """A program's folder with an empty stack, beside a service that has shares of all statuses."""
+    """A project with an empty stack, beside a service that has shares of all statuses."""
     folder = tmp_path / "program"
     folder.mkdir()
     (folder / "Pulumi.yaml").write_text("name: test\nruntime: python\n")

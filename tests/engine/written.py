@@ -1,4 +1,4 @@
-"""A stack whose program a test writes anew between runs, run by the CLI as a user runs it.
+"""A stack whose program a test rewrites between runs of the CLI.
 
 Inline programs of the automation API leave event loops open where a run fails: what must fail is run so.
 """
@@ -34,11 +34,11 @@ class WrittenStack:
         self.run("stack", "init", "test")
 
     def program(self, text: str) -> None:
-        """Say what it declares, with `pulumi` and `cbr` imported."""
+        """Write the program, with `pulumi` and `cbr` imported."""
         (self.folder / "__main__.py").write_text(f"import pulumi\nimport {self.module} as cbr\n\n{text}")
 
     def configure(self, **settings: str) -> None:
-        """Say what is configured, by `cbr:<name>`."""
+        """Configure `cbr:<name>`."""
         config = {"config": {f"cbr:{name}": value for name, value in settings.items()}}
         (self.folder / "Pulumi.test.yaml").write_text(json.dumps(config))
 
@@ -77,7 +77,7 @@ class WrittenStack:
         return self.run("destroy", "--yes", "--skip-preview")
 
     def state(self) -> dict[str, Any]:
-        """Give the outputs of the resources of ours, by their names."""
+        """Return the outputs of our resources, by their names."""
         file = self.backend / ".pulumi" / "stacks" / "written" / "test.json"
         resources = json.loads(file.read_text())["checkpoint"]["latest"].get("resources", [])
         return {

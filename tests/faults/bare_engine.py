@@ -1,4 +1,4 @@
-"""What the engine does with a resource, in its barest form: it knows by its state alone what there is."""
+"""The engine's part in the life of a resource, without processes: only its state counts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Hurried(Plugin):
 
 
 class Hooks(Protocol):
-    """What a resource is run by: a plugin, or `Run`."""
+    """The hooks of a resource: those of a plugin, or of `Run`."""
 
     def check(self, kind: str, news: Outputs, olds: Outputs | None = None) -> tuple[Outputs, dict[str, list[str]]]: ...
     def diff(self, kind: str, id_: str, olds: Outputs, news: Outputs, old_inputs: Outputs | None = None) -> Diff: ...
@@ -39,7 +39,7 @@ class Hooks(Protocol):
 
 
 class Run:
-    """One run of the CLI without its processes: the lifecycles, made for it alone, in this process. They never wait."""
+    """One run of the CLI in this process: controllers of its own, which never wait."""
 
     def __init__(self, config: Mapping[str, str]) -> None:
         # A process serves one operation, and its pool has the record of owners in it.

@@ -72,13 +72,13 @@ class Terminal:
         return found
 
     def shares(self) -> dict[Pair, str]:
-        """Give the shares that the state has, with their IDs."""
+        """Return the shares that the state has, with their IDs."""
         found = [entry for entry in self.deployment().get("resources", []) if "backup_id" in entry.get("outputs", {})]
         outputs = [entry["outputs"] for entry in found]
         return {(entry["backup_id"], entry["dest_project_id"]): entry["share_id"] for entry in outputs}
 
     def mend(self) -> None:
-        """Take away what the engine was writing beside a state when it was killed, as the README says; the state is whole."""
+        """Remove what a killed engine was writing beside a state, as the documentation says."""
         backend = Path(self._env["PULUMI_BACKEND_URL"].removeprefix("file://"))
         for attributes in backend.rglob(f"stacks/**/{self._stack}.json.attrs"):
             if not attributes.read_text():
@@ -92,13 +92,13 @@ class Terminal:
 
 
 def below(process: subprocess.Popen[str], what: str) -> int:
-    """Give the process below a started CLI that has `what` in its command line."""
+    """Return the process below a started CLI that has `what` in its command line."""
     lines = {id_: Path(f"/proc/{id_}/cmdline").read_text().replace("\0", " ") for id_ in session(process.pid)}
     return next(id_ for id_, line in lines.items() if what in line)
 
 
 def there(simulator: Simulator) -> dict[Pair, str]:
-    """Give the shares that the service has, with their IDs."""
+    """Return the shares that the service has, with their IDs."""
     return {
         (backup.id, project): record.id
         for backup in simulator.backups
@@ -108,7 +108,7 @@ def there(simulator: Simulator) -> dict[Pair, str]:
 
 @pytest.fixture
 def terminal(engine_env: dict[str, str], simulator: Simulator, tmp_path: Path) -> Iterator[Callable[[str], Terminal]]:
-    """Give a factory of stacks by name, signed in as the owner."""
+    """A factory of stacks by name, signed in as the owner."""
     made: list[Terminal] = []
 
     def make(stack: str) -> Terminal:

@@ -122,14 +122,17 @@ class Cell:
 
 @dataclass(frozen=True)
 class End:
-    """How a cell ended: its letter, and the calls that were made until then."""
+    """The outcome of a cell: its letter, and the calls that were made."""
 
     letter: str
     calls: str
 
 
 def fault(name: str, times: int | None, method: str, path: str, now: float) -> Fault:
-    """Make the simulator's fault of a name, for calls of a method; `now` is the service's time."""
+    """Make a fault of the simulator by its name, for calls of a method.
+
+    `now` is the service's time.
+    """
     made = {**FAULTS, **SIGN_IN_FAULTS}[name]
     if made.get("retry_after") == "in 2 s":
         made = {**made, "retry_after": formatdate(now + 2, usegmt=True)}
@@ -190,6 +193,9 @@ def written(titles: Mapping[str, str], ends: Mapping[Cell, End]) -> str:
 
 
 def _calls(name: str, times: str, end: End) -> str:
-    """Return the calls of a cell. A date has whole seconds: how many waits fit in depends on the moment that they begin at."""
+    """Return the calls of a cell.
+
+    A date has whole seconds, so the number of waits before it depends on the moment of the first one.
+    """
     varies = name == "throttle date" and times == "for ever" and end.letter != "+"
     return "as many as the time allows" if varies else end.calls

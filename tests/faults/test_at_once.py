@@ -38,7 +38,7 @@ def members(simulator: Simulator, backups: int, projects: int = 10) -> list[Reso
 
 
 def up_all(plugin: Plugin, resources: list[Resource]) -> list[HookFailed]:
-    """Bring resources up as the engine does, four at a time; give the failures."""
+    """Create resources as the engine does, four at a time; return the failures."""
 
     def up(resource: Resource) -> HookFailed | None:
         try:

@@ -1,6 +1,6 @@
-"""Runs the matrix in every flavour, and keeps docs/fault-matrix.md, which is what a run gives.
+"""The fault matrix in every flavour, and docs/fault-matrix.md, which a run produces.
 
-`FAULT_MATRIX=write` in the environment writes that file anew.
+`FAULT_MATRIX=write` in the environment writes that file again.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Place:
         return resource
 
     def assert_agrees(self, resource: Resource) -> None:
-        """Compare the state with the service: there is nothing that the one has and the other has not."""
+        """Assert that the state and the service have the same shares."""
         there = self.simulator.members(self.backup_id)
         assert there.pop(self.bystander).status == "pending", "somebody else's share"
         if resource.kind == "BackupShareAccepter":
@@ -98,7 +98,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Operation:
-    """One hook on a prepared resource; the fault hits its calls of `method` whose path ends in `path`."""
+    """A hook on a prepared resource. The fault hits its `method` calls that end in `path`."""
 
     title: str
     prepare: Callable[[Place], Resource]
@@ -187,7 +187,7 @@ class Cells:
         return End(letter, calls)
 
     def _again(self, place: Place, operation: Operation, resource: Resource, failed: HookFailed) -> str:
-        """Do it again without a fault; give "a" where a share had to be adopted."""
+        """Repeat the operation without a fault; return "a" if a share had to be adopted."""
         try:
             getattr(resource, operation.hook)(place.plugins[operation.role])
         except HookFailed as error:
@@ -218,7 +218,7 @@ def simulator() -> Iterator[Simulator]:
 
 @pytest.fixture(params=FLAVOURS)
 def plugins(request: pytest.FixtureRequest, simulator: Simulator) -> Iterator[tuple[Plugins, Plugins]]:
-    """Plugins that are kept for all cells, and more with little time: a time-out takes all that a try has."""
+    """Plugins for all cells, and others with a short timeout for faults that never answer."""
 
     def started(timeout: str) -> Plugins:
         config = {"timeout": timeout, "maxRetries": "2"}

@@ -67,7 +67,7 @@ class World:
         return Resource("BackupShareMember", backup_id=backup, dest_project_id=project)
 
     def step(self) -> None:
-        """One run of the CLI on one resource, as a user might do it next; who is refused for it adopts."""
+        """Run the CLI on one resource as a user might; adopt its share if it is refused."""
         resource = self.random.choice(self.resources)
         hook = self.random.choices(["up", "refresh", "destroy"], [5, 3, 2])[0] if resource.id else "up"
         # After an up that failed it is run again, as its message says: another program would leave behind what it has made.
@@ -89,7 +89,7 @@ class World:
             assert bool(resource.id) == (hook != "destroy") or not self._is_there(resource), f"lost by {hook}"
 
     def _is_there(self, resource: Resource) -> bool:
-        """Tell whether the service has any of it, which it has not when a destroy that failed has done its work."""
+        """Return whether the service has a share of it. A failed destroy may have deleted it."""
         project = {"BackupShareMember": resource.inputs.get("dest_project_id"), "BackupShareAccepter": self.receiver}
         there = self.simulator.members(resource.inputs["backup_id"])
         return project.get(resource.kind) in there
@@ -101,7 +101,7 @@ class World:
         getattr(resource, hook)(Run({**config, "timeout": "8", "maxRetries": "2", **more}))
 
     def settle(self) -> None:
-        """Run everything once more without faults; what a destroy that failed has done, a refresh shows."""
+        """Run everything once more without faults, after a refresh."""
         for resource in self.resources:
             for hook in ("refresh", "up", "refresh") if resource.id else ("up", "refresh"):
                 self.run(resource, hook, adopting=True)

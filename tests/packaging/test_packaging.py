@@ -1,4 +1,4 @@
-"""What users install: the wheel in new environments, with each extra, with the oldest versions that it allows."""
+"""The wheel in new environments, with each extra and with the oldest allowed versions."""
 
 from __future__ import annotations
 

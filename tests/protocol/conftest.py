@@ -121,7 +121,7 @@ def new_plugin(flavour: str, service: Simulator) -> Iterator[Callable[..., Plugi
 
 @pytest.fixture
 def new_service() -> Iterator[Callable[..., Simulator]]:
-    """Simulated services of this test's own, with their switches: `new_service(visible_after_reads=2)`."""
+    """A factory of simulated services with options: `new_service(visible_after_reads=2)`."""
     with ExitStack() as stack:
 
         def start(**switches: Any) -> Simulator:

@@ -49,7 +49,7 @@ Properties = dict[str, Any]
 
 
 class HookFailed(Exception):
-    """A hook failed; the text is what the engine shows to the user, with arguments by their Python names."""
+    """A failed hook. The text is what the user sees, with arguments by their Python names."""
 
     def __init__(self, details: str, error: grpc.RpcError | None = None) -> None:
         super().__init__(to_python_terms(details))
@@ -59,7 +59,7 @@ class HookFailed(Exception):
 
     @property
     def kept(self) -> tuple[str, Properties, str] | None:
-        """The ID, the outputs and the reason by which the engine keeps a resource whose change failed, if it does."""
+        """ID, outputs and reason of a resource that the engine keeps although its change failed."""
         metadata: dict[str, bytes] = dict(self.error.trailing_metadata() or ()) if self.error else {}  # type: ignore[arg-type]
         status = status_pb2.Status.FromString(metadata.get("grpc-status-details-bin", b""))
         detail = provider_pb2.ErrorResourceInitFailed()
@@ -70,7 +70,7 @@ class HookFailed(Exception):
 
 
 def to_python_terms(text: str) -> str:
-    """Return a message of the first-class provider with arguments by their Python names, as the dynamic ones have them."""
+    """Return a message of the first-class provider with the Python names of arguments."""
     text = re.sub(r"\b\w+=true \(Python: (\w+=True)\)", r"\1", text)
     names = {to_camel(name): name for name in python_names()}
     text = re.sub(rf"(?<!cbr:)\b({'|'.join(names)})=true\b", lambda match: f"{names[match[1]]}=True", text)
@@ -79,7 +79,7 @@ def to_python_terms(text: str) -> str:
 
 @dataclass
 class Diff:
-    """What a diff told: whether anything changes, which properties ask for a replacement, and which goes first then."""
+    """A diff: if anything changes, what asks for a replacement, and what goes first then."""
 
     changes: bool
     replaces: list[str]
@@ -88,7 +88,7 @@ class Diff:
 
 @dataclass
 class Plugin:
-    """A running plugin. Properties go in and come out as plain dictionaries, without the engine's own entries."""
+    """A running plugin. Properties are plain dictionaries, without the engine's entries."""
 
     flavour: str
     environment: Mapping[str, str]
@@ -147,11 +147,11 @@ class Plugin:
         self._temporary.cleanup()
 
     def command(self) -> list[str]:
-        """Give what starts it, but for the engine's address."""
+        """Return the command that starts the plugin, without the engine's address."""
         return FLAVOURS[self.flavour][1]
 
     def said(self) -> str:
-        """Give what was written to standard error until now; what a call has just written may be on its way for a moment."""
+        """Return what was written to standard error, after a moment for the last call's output."""
         until = time.monotonic() + 1
         while not self._said and time.monotonic() < until:
             time.sleep(0.01)
@@ -160,7 +160,7 @@ class Plugin:
     def check(
         self, kind: str, news: Properties, olds: Properties | None = None
     ) -> tuple[Properties, dict[str, list[str]]]:
-        """Give the checked inputs, and the reasons of failures by property."""
+        """Return the checked inputs, and the reasons of failures by property."""
         request = provider_pb2.CheckRequest(
             urn=self._urn(kind), olds=self._in(kind, olds) if olds else None, news=self._in(kind, news)
         )
@@ -190,7 +190,7 @@ class Plugin:
         )
 
     def create(self, kind: str, inputs: Properties) -> tuple[str, Properties]:
-        """Give the ID and the outputs."""
+        """Return the ID and the outputs."""
         answer = self._call(
             "Create", provider_pb2.CreateRequest(urn=self._urn(kind), properties=self._in(kind, inputs))
         )
@@ -199,7 +199,7 @@ class Plugin:
     def read(
         self, kind: str, id_: str, outputs: Properties, inputs: Properties | None = None
     ) -> tuple[str, Properties, Properties]:
-        """Give the ID (empty: gone), the outputs and the inputs."""
+        """Return the ID (empty: gone), the outputs and the inputs."""
         request = provider_pb2.ReadRequest(
             id=id_,
             urn=self._urn(kind),
@@ -210,7 +210,7 @@ class Plugin:
         return answer.id, self._out(answer.properties), self._out(answer.inputs)
 
     def update(self, kind: str, id_: str, olds: Properties, news: Properties) -> Properties:
-        """Give the outputs."""
+        """Return the outputs."""
         request = provider_pb2.UpdateRequest(
             id=id_, urn=self._urn(kind), olds=self._in(kind, olds), news=self._in(kind, news)
         )

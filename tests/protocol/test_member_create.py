@@ -58,7 +58,7 @@ def made(service: Simulator, backup: str, project: str) -> Callable[[str, dict[s
 def create_all(
     plugin: Plugin, service: Simulator, faults: dict[str, dict[str, Any]], backups: list[str]
 ) -> dict[str, int]:
-    """Create one share for each fault, all at once, and check it; give how many POSTs each took."""
+    """Create one share for each fault, all at once, and return how many POSTs each took."""
     project = service.projects[0]
     for fault, backup in zip(faults.values(), backups, strict=True):
         service.faults.add(Fault(**fault, path=f"{backup}/members$"))
@@ -215,7 +215,7 @@ def test_adopting_makes_what_is_not_there(plugin: Plugin, service: Simulator, ba
 
 @pytest.fixture
 def old_share(new_service: Any) -> tuple[Simulator, str, str, Any]:
-    """A share that is an hour old by the service's clock, which is a day ahead of ours: only the service's own counts."""
+    """A share that is an hour old by the service's clock, which is a day ahead of ours."""
     service: Simulator = new_service()
     service.advance(86400)
     backup, project = service.backups[0].id, service.projects[0]

@@ -31,7 +31,7 @@ def read(plugin: Plugin, state: dict[str, Any]) -> tuple[str, dict[str, Any], di
 
 
 def roughly(outputs: dict[str, Any]) -> dict[str, Any]:
-    """Answers to different calls tell one time in different precision."""
+    """Cut times to the second: responses to different calls differ in precision."""
     return {**outputs, "created_at": outputs["created_at"][:19]}
 
 

@@ -22,7 +22,7 @@ def inputs(backup: str, project: str, **more: Any) -> dict[str, Any]:
 
 
 def failure(plugin: Plugin, *args: Any, **kwargs: Any) -> str:
-    """Give the one reason why a check fails, or nothing."""
+    """Return the one reason why a check fails, or an empty text."""
     _, failures = plugin.check(KIND, *args, **kwargs)
     if not failures:
         return ""

@@ -28,7 +28,7 @@ def shared(service: Simulator, backup: str) -> set[str]:
 
 
 def changes(service: Simulator) -> list[str]:
-    """The calls that change something, in the order they began; those that look are `LIST` and `GET`."""
+    """Return the calls that change something, in the order they began."""
     told = []
     for call in sorted(service.calls, key=lambda call: call.started):
         if match := re.search(r"/backups/[^/]+(/members)?(/\w+)?$", call.path):

@@ -23,7 +23,7 @@ A, B = "a" * 32, "b" * 32
 
 
 class Mocks(pulumi.runtime.Mocks):
-    """What a user's unit test has for an engine."""
+    """The mocks of a user's unit test."""
 
     def __init__(self) -> None:
         self.made: dict[str, tuple[str, dict[str, Any]]] = {}

@@ -26,7 +26,7 @@ def sim() -> Iterator[Simulator]:
 
 @pytest.fixture
 def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder, alone on PATH, with stand-ins for the engine; its stack's configuration is in `config.json`."""
+    """A folder, alone on PATH, with stand-ins for the engine that read `config.json`."""
     folder = tmp_path / "engine"
     folder.mkdir()
     (folder / "config.json").write_text("{}")

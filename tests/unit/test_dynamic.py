@@ -1,4 +1,4 @@
-"""What the dynamic flavour adds to a lifecycle: one line for each failure, and nothing done to other people's code."""
+"""The dynamic flavour: one line for each failure, and other providers stay as they are."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def small_pages(monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
 
 
 def asked(simulator: Simulator) -> list[dict[str, str]]:
-    """The queries of the lists of backups."""
+    """Return the queries of the lists of backups."""
     lists = [call for call in simulator.calls if call.path.endswith("/backups")]
     return [{name: values[0] for name, values in parse_qs(call.query).items()} for call in lists]
 

@@ -83,7 +83,7 @@ class Stack:
         return BackupShareMemberController(self.sessions[adopts])
 
     def up(self, *, adopts: bool = False) -> list[str]:
-        """Make the service agree with the program; give the errors. After one, nothing is deleted any more."""
+        """Make the service agree with the program; return the errors. After one, delete nothing."""
         hooks = self.process(adopts=adopts)
         errors: list[str] = []
 
@@ -139,7 +139,7 @@ class Stack:
         return errors
 
     def pairs(self) -> list[tuple[str, str]]:
-        """Give what the state has, by backup and project."""
+        """Return the shares of the state, by backup and project."""
         return [(str(outputs["backup_id"]), str(outputs["dest_project_id"])) for _, outputs in self.state.values()]
 
     def has_one_twice(self) -> bool:
@@ -202,7 +202,7 @@ class Lives(RuleBasedStateMachine):
     @precondition(lambda self: self.stack.program)
     @rule(data=st.data(), name=st.integers(0, NAMES))
     def rename(self, data: st.DataObject, name: int) -> None:
-        """Give a resource another name, which may be another's; the last of the names stands for none."""
+        """Rename a resource, perhaps to the name of another one; the last name means none."""
         old = self.stack.program.pop(data.draw(st.sampled_from(sorted(self.stack.program))))
         if name < NAMES:
             self.stack.program[str(name)] = old
@@ -314,7 +314,7 @@ class Lives(RuleBasedStateMachine):
 
     @invariant()
     def what_is_there_is_known(self) -> None:
-        """No orphan: a share is in the state, or somebody else's, or the user was told that it may be there."""
+        """Check that each share is in the state, somebody else's, or named in an error."""
         if hasattr(self, "stack"):
             pending = {
                 (str(outputs["backup_id"]), str(outputs["dest_project_id"])) for _, outputs in self.stack.pending
@@ -322,7 +322,7 @@ class Lives(RuleBasedStateMachine):
             assert set(self.there()) <= {*self.stack.pairs(), *pending, *self.others, *self.told}
 
     def mend(self) -> None:
-        """The reason is gone: a refresh and a run make all agree, with the setting where an error asked for it."""
+        """End all faults, and check that a refresh and a run make everything agree."""
         self.service.faults.clear()
         assert self.stack.refresh() == []
         # An operation stops at its first error.

@@ -278,7 +278,7 @@ def test_twelve_sets_are_created_without_a_list(service: Simulator, pool: Sessio
 
 
 def idempotent(service: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the service answer a POST with what exists, instead of refusing it."""
+    """Make the service answer a POST with the existing share instead of refusing it."""
     add = service.state.add_members
 
     def add_or_show(own: str, backup: str, wanted: list[str]) -> Any:

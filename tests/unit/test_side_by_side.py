@@ -32,7 +32,7 @@ class Asleep:
         self.timing = Clock(sleep=self._sleep, clock=lambda: 0.0)
 
     def are(self, number: int) -> bool:
-        """Tell whether so many more have fallen asleep."""
+        """Return whether so many more have fallen asleep."""
         return all(self._fallen.acquire(timeout=LONG) for _ in range(number))
 
     def wake(self) -> None:

@@ -1,4 +1,4 @@
-"""What is loaded, and when: requests and keystoneauth1 are for calls, and most starts make none."""
+"""The modules that a start loads: requests and keystoneauth1 only with the first call."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HEAVY = {"requests", "urllib3", "keystoneauth1", "openstack", "flask"}
 
 
 def _printed(code: str) -> list[str]:
-    """Give the words that a program of its own prints."""
+    """Return the words that a program prints."""
     return subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE, text=True).stdout.split()
 
 
@@ -33,7 +33,7 @@ def test_import_loads_nothing_but_what_pulumi_has_loaded() -> None:
 
 
 def _loaded(said: str) -> set[str]:
-    """Give the modules that a process started with PYTHONPROFILEIMPORTTIME has loaded, from its standard error."""
+    """Return the modules that a process has loaded, from its import times on standard error."""
     return {line.rpartition("|")[2].strip() for line in said.splitlines() if line.startswith("import time:")}
 
 

@@ -1,4 +1,4 @@
-"""What stands in the state of every stack: the providers' pickled text. It is a file format."""
+"""The providers' pickled text in the state of every stack. It is a file format."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much of a state is ours: what the engine keeps of each resource, thousands of times."""
+"""The size of our part of a state, which the engine stores for each resource."""
 
 from __future__ import annotations
 

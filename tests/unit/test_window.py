@@ -122,7 +122,7 @@ def test_find_acceptable_refuses_a_list_of_nobody(owners: Any) -> None:
 
 
 class Month:
-    """Daily runs of an owner and of a receiver, each with a state of its own, as the engine would make them."""
+    """Daily runs of an owner and of a receiver, each with a state of its own."""
 
     def __init__(self, simulator: Simulator, environment: pytest.MonkeyPatch, vault_id: str) -> None:
         self.simulator = simulator
@@ -136,7 +136,7 @@ class Month:
         return CbrClient(load())
 
     def run(self, role: str, declared: dict[str, Resource]) -> bool:
-        """Create what is new, delete what is no longer declared; return whether all of it went well."""
+        """Create what is new, delete what is no longer declared; return whether all succeeded."""
         state, hooks, succeeded = self.states[role], Run({"maxRetries": "0"}), True
         for name in (*declared, *[name for name in state if name not in declared]):
             succeeded = self._step(hooks, state, name, declared.get(name)) and succeeded

@@ -1,4 +1,4 @@
-"""What lifecycles do with a service that changes between their calls: lost answers, others' shares, lists from before."""
+"""Controllers and a service that changes between their calls."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def sessions(timing: Clock = IN_NO_TIME, **config: object) -> SessionPool:
 
 @contextmanager
 def heard(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Have pytest hear what is told to the user."""
+    """Let pytest capture the warnings for the user."""
     logger = logging.getLogger("pulumi_cbr")
     logger.addHandler(caplog.handler)
     try:

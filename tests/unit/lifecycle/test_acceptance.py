@@ -20,7 +20,7 @@ from unit.signing_in import sign_in
 
 @dataclass
 class FakeTime:
-    """A clock that stands until somebody sleeps; then `events` happen, one a sleep."""
+    """A clock that moves only when somebody sleeps; each sleep runs one of `events`."""
 
     now: float = 0.0
     sleeps: list[float] = field(default_factory=list)

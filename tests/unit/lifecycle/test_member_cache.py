@@ -161,7 +161,7 @@ def test_a_failure_reaches_who_waits_and_is_not_kept(service: Service) -> None:
 
 @contextmanager
 def on_its_way(service: Service) -> Iterator[Callable[[float], Future[Mapping[str, Member]]]]:
-    """Have a list on its way until the block ends; what is given asks for it, with so many seconds left."""
+    """Keep a list in flight until the block ends; the result asks for it, with a deadline."""
     asked, answered = threading.Event(), threading.Event()
 
     def hold() -> None:

@@ -1,4 +1,4 @@
-"""What a set changes: a table of what it declares, what the state has and what the service shows."""
+"""The plans of sets: a table of inputs, shares of the state and members of the service."""
 
 from __future__ import annotations
 

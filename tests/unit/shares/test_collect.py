@@ -1,4 +1,4 @@
-"""How shares are listed: with which calls, and how many at a time."""
+"""The listing of shares: its calls, and how many are made at a time."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_list_own_raises_what_the_service_refuses(cbr_simulator: Simulator, owne
 
 
 class TellingClient:
-    """A service that tells the members along with its backups; `hides` has those that only their own list tells."""
+    """A service that returns members with its backups, but for those in `hides`."""
 
     def __init__(self, hides: int = 0) -> None:
         self.calls: list[str] = []

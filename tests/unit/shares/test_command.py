@@ -142,7 +142,7 @@ def test_shares_of_several_clouds_in_one_view(simulator: Simulator, run: Run) ->
 
 @pytest.fixture
 def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A stand-in for the engine's command line, which prints the file `state.json` of its folder."""
+    """A stand-in for the engine's command line. It prints `state.json` of its folder."""
     folder = tmp_path / "engine"
     folder.mkdir()
     script = f"""#!/bin/sh

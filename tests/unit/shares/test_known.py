@@ -1,4 +1,4 @@
-"""What a stack's state says of shares, and how it compares with the service."""
+"""The shares of a stack's state, compared with those of the service."""
 
 from __future__ import annotations
 

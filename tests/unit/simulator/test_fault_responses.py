@@ -1,4 +1,4 @@
-"""What a request that meets a fault gets over HTTP, for each kind of fault."""
+"""The HTTP responses to requests that meet a fault, for each kind of fault."""
 
 from __future__ import annotations
 

@@ -181,7 +181,7 @@ def impostor(port: int = 0) -> Iterator[str]:
 
 
 def evaluate(printed: str, folder: Path) -> None:
-    """Evaluate the output of `env` in a shell, as the README tells users to do."""
+    """Run the output of `env` in a shell, as the documentation tells users to do."""
     subprocess.run(["sh", "-c", f"eval {shlex.quote(printed)}"], cwd=folder, check=False, capture_output=True)
 
 
