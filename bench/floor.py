@@ -107,7 +107,7 @@ class Loaded(_Floor, module="bench", name="Loaded"):
 
 
 class Alike(_Floor, module="bench", name="Alike"):
-    """A share that does nothing, and has all the inputs and outputs of one: each takes the SDK its time in the program."""
+    """A resource that does nothing, with the inputs and outputs of a share."""
 
     provider = AlikeProvider
     declares = (

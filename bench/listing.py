@@ -1,4 +1,4 @@
-"""How long `python -m pulumi_cbr shares` takes for a large project."""
+"""The time that `python -m pulumi_cbr shares` takes for a large project."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Listing:
 
 
 def listings(rounds: int) -> list[Listing]:
-    """Return runs of the command against a service with 10,000 backups and 2,000 shares, at 100 ms a call."""
+    """Return runs of the command for 10,000 backups with 2,000 shares, at 100 ms a call."""
     with simulator(LATENCY, BACKUPS) as service:
         # Five projects each for every 25th backup.
         shares = service.shares(BACKUPS, 5)[:: BACKUPS * 5 // SHARES]

@@ -1,4 +1,4 @@
-"""What is measured: each part gives its figures, whose samples are one a round, ours and the floor's in the same round."""
+"""The measurements: each part returns figures, with ours and the floor's of each round."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ _SIZES = (1, 10, 100, 500, 1000)
 
 @dataclass
 class Figure:
-    """One line of the table. `by` says what counts: the `value` alone, its `difference` from the floor, or its `ratio`."""
+    """A line of the table.
+
+    `by` says what counts: the `value` alone, its `difference` from the floor, or its `ratio` to it.
+    """
 
     what: str
     unit: str
@@ -35,14 +38,14 @@ class Figure:
     floor: list[float] = field(default_factory=list)
 
     def result(self) -> float:
-        """Give the median over the rounds, each paired with its own floor."""
+        """Return the median over the rounds, each paired with its own floor."""
         if self.by == "value":
             return median(self.ours)
         pairs = zip(self.ours, self.floor, strict=True)
         return median(ours - floor if self.by == "difference" else ours / floor for ours, floor in pairs)
 
     def met(self) -> bool | None:
-        """Tell whether the aim is reached."""
+        """Return whether the aim is reached."""
         return None if self.aim is None else self.result() <= self.aim
 
 
@@ -67,7 +70,7 @@ class Figures(dict[str, Figure]):
 
 
 def import_cost(folder: Path, rounds: int) -> Figures:
-    """Import in fresh processes, with the bytecode at hand, as it is from a program's second run on."""
+    """Measure the import in new processes, with bytecode, as from a program's second run on."""
     figures = Figures()
     for number in range(3 * rounds + 1):
         floor, ours = _imported("pulumi"), _imported("pulumi", "pulumi_cbr")
@@ -97,7 +100,7 @@ def _imported(*modules: str) -> tuple[float, float]:
 
 
 def no_latency(folder: Path, rounds: int) -> Figures:
-    """150 members of a service that answers at once: what is ours cannot hide behind waiting."""
+    """Measure 150 members of a service without latency."""
     figures = Figures()
     with simulator(0, 15) as service:
         stacks = _stacks(folder, service, ("nothing", "alike", "members"))
@@ -112,7 +115,7 @@ def no_latency(folder: Path, rounds: int) -> Figures:
 
 
 def twelve_backups(folder: Path, rounds: int) -> Figures:
-    """12 backups, each shared with 5 projects, of a service that takes its time: calls, seconds, and the state."""
+    """Measure 12 backups with 5 projects each, with latency: calls, seconds and the state."""
     figures = Figures()
     most = {
         "members": {"up": {"POST": 60}, "refresh": {"list": 12}, "destroy": {"DELETE": 60}},
@@ -157,7 +160,7 @@ def _compact(entry: Mapping[str, Any]) -> str:
 
 
 def where_it_goes(folder: Path, rounds: int) -> Figures:
-    """500 backups of one project each: calls, seconds, where they go, and the plugin's memory.
+    """Measure 500 backups with one project each: calls, seconds, and the plugin's memory.
 
     The floors are cut away one after the other: a resource that waits as long as a call takes leaves what is ours, one
     that does nothing the calls' latency, and one whose state is written once, at the end, the engine's checkpoints.
@@ -199,7 +202,7 @@ def where_it_goes(folder: Path, rounds: int) -> Figures:
 
 
 def growth(folder: Path, rounds: int) -> Figures:
-    """1 to 1,000 members without latency and without checkpoints, which grow with the square of their number."""
+    """Measure 1 to 1,000 members without latency and checkpoints, which grow as the square."""
     figures = Figures()
     with simulator(0, max(_SIZES)) as service:
         for _ in range(rounds):
@@ -254,7 +257,7 @@ def _stacks(folder: Path, service: Simulator, kinds: Sequence[str]) -> dict[str,
 
 
 def shares_command(folder: Path, rounds: int) -> Figures:
-    """Listing 2,000 shares of 10,000 backups at 100 ms a call: seconds, calls, memory."""
+    """Measure a list of 2,000 shares of 10,000 backups: seconds, calls, memory."""
     figures = Figures()
     for listing in listings(min(rounds, 3)):
         figures.add("shares: seconds", "s", listing.seconds)

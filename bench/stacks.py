@@ -54,7 +54,7 @@ class Run:
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """Give the variables of a user with an engine, and nothing of the caller's."""
+    """Return the variables of a user with an engine, and nothing of the caller's."""
     tool = ROOT / "tools" / "engine" / "engine.py"
     engine = subprocess.run([sys.executable, tool], check=True, stdout=subprocess.PIPE, text=True).stdout.split()[-1]
     clean = without_ours()
@@ -73,7 +73,7 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 def without_ours() -> dict[str, str]:
-    """Give the caller's environment without what would change a measurement."""
+    """Return the caller's environment without what would change a measurement."""
     return {name: value for name, value in os.environ.items() if not _NOT_OURS.fullmatch(name)}
 
 
@@ -89,7 +89,7 @@ class Simulator:
         self._projects = there["projects"]
 
     def shares(self, backups: int, projects: int, *, first: int = 0) -> Shares:
-        """Give some backups, from the `first` on, each to be shared with the first projects."""
+        """Return some backups, from the `first` on, each with the first projects."""
         return [(backup, self._projects[:projects]) for backup in self._backups[first : first + backups]]
 
     def share(self, shares: Shares) -> None:
@@ -105,11 +105,11 @@ class Simulator:
                 self._ask("POST", "/accept", {"backup_id": backup, "project_id": project})
 
     def forget_calls(self) -> None:
-        """Begin to count anew."""
+        """Forget the calls until now."""
         self._ask("DELETE", "/calls")
 
     def calls(self) -> list[dict[str, Any]]:
-        """Give the calls since then."""
+        """Return the calls since then."""
         found: list[dict[str, Any]] = self._ask("GET", "/calls")["calls"]
         return found
 
@@ -171,7 +171,7 @@ class Stack:
         )
 
     def state(self) -> list[dict[str, Any]]:
-        """Give the entries of the measured resources."""
+        """Return the entries of the measured resources."""
         file = Path(self._env["PULUMI_BACKEND_URL"].removeprefix("file://")) / ".pulumi" / "stacks"
         text = (file / "cbr-bench" / f"{self._name}.json").read_text()
         entries: list[dict[str, Any]] = json.loads(text)["checkpoint"]["latest"]["resources"]
@@ -203,7 +203,7 @@ class Stack:
 
 
 class Watch:
-    """Looks at the processes of a session while they live: the plugin's memory, the plugin's and the program's time."""
+    """A watch over the processes of a session: the plugin's memory, and processor times."""
 
     def __init__(self, session: int) -> None:
         self._session = session
@@ -245,7 +245,7 @@ class Watch:
 
 
 def _role(command: str) -> str:
-    """Tell from a command line whether it is the plugin or the program; the plugin may be started by a shell."""
+    """Return whether a command line is of the plugin, which a shell may start, or the program."""
     words = command.split("\0")
     if "python" not in words[0]:
         return ""
@@ -255,7 +255,7 @@ def _role(command: str) -> str:
 
 
 def _covered(spans: list[tuple[float, float]]) -> float:
-    """Give the time that spans cover together."""
+    """Return the time that spans cover together."""
     total, end = 0.0, 0.0
     for start, finish in sorted(spans):
         total += max(0.0, finish - max(start, end))

@@ -41,7 +41,7 @@ SINCE = "386acdc"
 
 _VERBS = """
     accept act add adopt allow announce answer append apply approve ask assert assign attach authenticate await begin block bound
-    break build cache calculate call cancel check choose clean clear close collect combine compare complete compute configure
+    break build cache calculate call cancel change check choose clean clear close collect combine compare complete compute configure
     connect consume continue convert copy count create cut deal declare decide declare decode decorate delete deny derive describe
     destroy detach detect determine disable display draw drop emit empty enable encode end ensure enter evict exclude execute exit
     expand expect expire explain export expose extend extract fail fetch fill filter find finish fix flatten follow forget format
@@ -84,7 +84,7 @@ def is_verb(word: str) -> bool:
 
 
 def bad_docstrings() -> Iterator[Place]:
-    """Yield docstrings of functions without an imperative verb first, and others that begin as no noun phrase does."""
+    """Yield docstrings of functions without a verb first, and of classes without a noun."""
     for path, node, text in _documented():
         word = re.split(r"\W", text.strip("`").strip(), maxsplit=1)[0].lower()
         is_function = isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and not _is_noun(node)
@@ -120,7 +120,7 @@ def branches() -> Iterator[Place]:
 
 
 def parameters() -> Iterator[Place]:
-    """Yield functions with too many parameters. Constructors of resources are the users' own interface."""
+    """Yield functions with too many parameters, other than constructors of resources."""
     for path, node in _functions():
         names = [entry.arg for entry in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
         count = len([name for name in names if name not in ("self", "cls")])
@@ -129,7 +129,7 @@ def parameters() -> Iterator[Place]:
 
 
 def mutable_globals() -> Iterator[Place]:
-    """Yield names of modules that hold a list, a dict, a set or an object that changes, and `global` statements."""
+    """Yield module names that hold a mutable object, and `global` statements."""
     for path, tree in sources("provider"):
         for node in tree.body:
             value = node.value if isinstance(node, (ast.Assign, ast.AnnAssign)) else None
@@ -143,7 +143,7 @@ def mutable_globals() -> Iterator[Place]:
 
 
 def long_messages() -> Iterator[Place]:
-    """Yield messages for users that are too long, or more than one line, with samples for their values."""
+    """Yield messages with sample values that are too long, or more than one line."""
     from tools.docs import reference
 
     for functions in reference.message_functions().values():
@@ -170,7 +170,7 @@ def long_sentences() -> Iterator[Place]:
 
 
 def forbidden_words() -> Iterator[Place]:
-    """Yield words of the documentation, the docstrings and the messages that the rules leave out."""
+    """Yield words of the documentation and the docstrings that the rules leave out."""
     for page, sentence in _sentences():
         if found := FORBIDDEN.search(sentence):
             yield page, f"{found[0]}: {sentence}"
@@ -256,7 +256,7 @@ def _is_mutable(value: ast.expr) -> bool:
 
 
 def _sentences() -> Iterator[tuple[str, str]]:
-    """Yield the sentences of the documentation, without code, tables' rules, links' targets and generated pages."""
+    """Yield the sentences of the documentation, without code, links and generated pages."""
     generated = ("docs/fault-matrix.md", "docs/operations-matrix.md")
     pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
     for path in (*pages, *sorted(ROOT.glob("examples/*/README.md"))):

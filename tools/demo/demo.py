@@ -32,7 +32,7 @@ SHOW, DELETE = "GET .../members/<project>", "DELETE .../members/<project>"
 
 
 class DemoError(Exception):
-    """What is not as it should be, in one line."""
+    """The difference between what is and what should be, in one line."""
 
 
 class Stopped(Exception):
@@ -167,7 +167,7 @@ class Demo:
         self.ask("POST", "withdraw", {"backup_id": backup_id, "project_id": project_id})
 
     def check(self, *, shared: bool, managed: bool, calls: list[str]) -> None:
-        """Compare what the cloud has, what the stack has, and what the cloud was asked, with what they should be."""
+        """Check the shares of the cloud and of the stack, and the calls of the last step."""
         members = [member for backup in self.ask("GET", "")["backups"] for member in backup["members"]]
         if len(members) != shared:
             raise DemoError(f"the cloud has {len(members)} shares instead of {int(shared)}")
@@ -183,7 +183,7 @@ class Demo:
         say(f"-- checked: {'one share' if shared else 'no share'} in the cloud; calls: {listed(calls)}")
 
     def managed(self) -> dict[str, Any] | None:
-        """Give the share as the stack's state has it."""
+        """Return the share as the stack's state has it."""
         state = json.loads(self.output_of("reading the state", "pulumi", "stack", "export", "--non-interactive"))
         resources = state["deployment"].get("resources", [])
         return next((resource for resource in resources if resource["type"] == RESOURCE), None)
@@ -202,7 +202,7 @@ class Demo:
     # Processes
 
     def start(self, command: list[str], **streams: IO[bytes] | int) -> subprocess.Popen[bytes]:
-        """Start a program in a session of its own: Ctrl-C is for the demo, which then ends its programs in order."""
+        """Start a program in a session of its own: Ctrl-C reaches only the demo."""
         stdout, stderr = streams.get("stdout"), streams.get("stderr")
         return subprocess.Popen(
             command,
@@ -259,7 +259,7 @@ def main() -> int:
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """End a program, and whatever it started: politely first, so that it can end its own children."""
+    """End a program and all that it started: first by a signal that it can handle."""
     if process.poll() is None:
         process.send_signal(signal.SIGINT)
         try:
@@ -275,7 +275,10 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def in_session(leader: int) -> list[int]:
-    """Give the processes of a session: the engine's plug-ins are in groups of their own. Without /proc, trust the engine."""
+    """Return the processes of a session, or none without /proc.
+
+    The engine's plug-ins are in groups of their own.
+    """
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:

@@ -93,7 +93,7 @@ def resource(name: str) -> str:
 
 
 def code(name: str, language: str) -> str:
-    """Return the example of a resource that the schema has in a language, with the IDs of the simulated cloud."""
+    """Return the schema's example of a resource in a language, with the simulator's IDs."""
     description = schema()["resources"][f"cbr:index:{name}"]["description"]
     (found,) = re.findall(rf"^```{language}\n.*?^```$", description, re.MULTILINE | re.DOTALL)
     for sample, simulated in _IDS.items():
@@ -125,7 +125,7 @@ def type_(name: str) -> str:
 
 
 def look_ups() -> str:
-    """Return every look-up that Python has: from the schema, or from its docstring if no other language has it."""
+    """Return every look-up of Python: from the schema, or else from its docstring."""
     parts = []
     for name in sorted(pulumi_cbr.__all__):
         camel = re.sub(r"_(\w)", lambda found: found[1].upper(), name)
@@ -243,7 +243,7 @@ def command(module: str, *words: str) -> str:
 
 
 def other_pages() -> str:
-    """Return the pages directly in docs/ that no other page lists, such as those that tests write."""
+    """Return the pages directly in docs/ that no other page lists."""
     pages = sorted(page for page in (ROOT / "docs").glob("*.md") if page.stem not in _LISTED)
     links = [f"- [{page.read_text().partition(chr(10))[0].lstrip('# ')}](../{page.name})" for page in pages]
     names = [f"../{page.stem}" for page in pages]

@@ -54,7 +54,7 @@ PulumiCommand.install(root=sys.argv[1], version=VersionInfo.parse(sys.argv[2]))
 
 
 class EngineError(Exception):
-    """What stands in the way, in one line."""
+    """The reason why there is no engine, in one line."""
 
 
 def main() -> int:
@@ -176,7 +176,10 @@ def go_build(go: str, module: str, package: str, output: Path, ldflags: str) -> 
 def run(
     command: list[str], env: dict[str, str] | None = None, doing: str = "", watch: Callable[[], None] | None = None
 ) -> str:
-    """Run `command` and return what it printed; tell every 30 s that it still does, and stop it when `watch` raises."""
+    """Run `command` and return what it printed; report every 30 s that it still runs.
+
+    It is stopped if `watch` raises.
+    """
     start = beat = time.monotonic()
     with tempfile.TemporaryFile("w+") as output:
         # A session of its own, so that stopping it stops what it started (curl, compilers).
@@ -233,7 +236,7 @@ def cli_version() -> str:
 
 @contextmanager
 def scratch() -> Iterator[Path]:
-    """A folder beside the final one, so that a rename makes the whole of it appear at once."""
+    """Yield a folder beside the final one, so that a rename makes all of it appear at once."""
     folder = Path(tempfile.mkdtemp(prefix="unfinished-", dir=cache_folder()))
     try:
         yield folder
