@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import sys
 from collections.abc import Callable
+from typing import NoReturn
 
-from pulumi_cbr import doctor
+from pulumi_cbr import doctor, messages
 from pulumi_cbr.api import CbrError
 from pulumi_cbr.shares import command as shares
 from pulumi_cbr.stdout import forget_stdout
@@ -37,7 +40,17 @@ def main() -> int:
     except CbrError as error:
         print(f"cbr: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        _end_by_interrupt()
     return code
+
+
+def _end_by_interrupt() -> NoReturn:
+    """End as the signal ends a program: at once, though calls are in flight, and so that a shell's loop ends too."""
+    print(f"cbr: {messages.interrupted()}", file=sys.stderr, flush=True)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    os.kill(os.getpid(), signal.SIGINT)
+    raise SystemExit(130)
 
 
 def _run_doctor(given: argparse.Namespace) -> int:

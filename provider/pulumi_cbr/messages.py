@@ -444,17 +444,17 @@ def takeovers_unreadable(reason: str) -> str:
 
 
 def wrong_duration(value: str) -> str:
-    """A duration that cannot be read."""
+    """Return the error for a duration that cannot be read."""
     return f"must be seconds, or a text such as 15m or 1h30m, not {value}"
 
 
 def waits_for_acceptance(backup_id: str, projects: Sequence[str], seconds: float) -> str:
-    """A wait that begins."""
+    """Return the line that announces a wait."""
     return f"waiting up to {seconds:g} s until backup {backup_id} is accepted by {_listed(projects)}"
 
 
 def not_accepted_in_time(backup_id: str, projects: Sequence[str], seconds: float) -> str:
-    """Receivers that did not decide in time."""
+    """Return the error for receivers that did not decide in time."""
     return (
         f"waiting for acceptance failed: backup {backup_id} is still pending with {_listed(projects)} after {seconds:g} s; "
         "the share stays. Ask the receiver to accept it, then run pulumi up again"
@@ -462,7 +462,7 @@ def not_accepted_in_time(backup_id: str, projects: Sequence[str], seconds: float
 
 
 def rejected_while_waiting(backup_id: str, projects: Sequence[str]) -> str:
-    """Receivers that rejected."""
+    """Return the error for receivers that rejected."""
     return (
         f"waiting for acceptance failed: backup {backup_id} was rejected by {_listed(projects)}; the share stays. "
         "Set reshare_if_rejected=True to share it again"
@@ -470,7 +470,7 @@ def rejected_while_waiting(backup_id: str, projects: Sequence[str]) -> str:
 
 
 def share_gone_while_waiting(backup_id: str, projects: Sequence[str]) -> str:
-    """Shares that somebody deleted meanwhile."""
+    """Return the error for shares that somebody deleted meanwhile."""
     return (
         f"waiting for acceptance failed: the share of backup {backup_id} with {_listed(projects)} was deleted meanwhile. "
         "Run pulumi up --refresh"
@@ -478,76 +478,140 @@ def share_gone_while_waiting(backup_id: str, projects: Sequence[str]) -> str:
 
 
 def acceptance_unknown(backup_id: str, error: str) -> str:
-    """A wait that could not look any more."""
+    """Return the error for a wait that could not look any more."""
     return f"waiting for acceptance of backup {backup_id} failed; the share stays: {error}"
 
 
 def not_in_the_state() -> str:
-    """A share that the state does not have, as this version of the SDK cannot be told to keep it."""
+    """Return the advice for a share that the SDK cannot keep in the state."""
     return "The state does not have it: run once more with `pulumi config set cbr:adoptExisting true`"
 
 
 # Commands
 
-NO_PULUMI = "`pulumi` is not on PATH"
+#: Why the state of a stack cannot be read.
+PULUMI_WAS_SILENT = "pulumi printed no error"
+NO_STATE = "the export is not a stack's state"
+
+#: Why a share cannot be adopted.
+LEFT_OUT_MANAGED = "managed"
+LEFT_OUT_NOT_ACCEPTED = "not accepted"
+LEFT_OUT_NO_VAULT = "in no known vault"
+
+
+def share_count(count: int) -> str:
+    """Return the line for a number of shares."""
+    return _counted(count, "share")
 
 
 def wrong_age(text: str) -> str:
-    """An age that cannot be read."""
+    """Return the error for an age that cannot be read."""
     return f"not an age: {text!r}. Write a number and a unit, such as 90m, 12h, 30d or 8w"
 
 
 def wrong_sort(key: str, keys: Iterable[str]) -> str:
-    """A key that shares cannot be sorted by."""
+    """Return the error for a key that shares cannot be sorted by."""
     return f"not a sort key: {key!r}. Use {', '.join(keys)}, each with :asc or :desc"
 
 
 def wrong_column(name: str, names: Iterable[str]) -> str:
-    """A column that there is not."""
+    """Return the error for a column that there is not."""
     return f"not a column: {name!r}. Use {', '.join(names)}"
 
 
-def fail_on_unmanaged_needs_stack() -> str:
-    """`--fail-on-unmanaged` without a stack to compare with."""
-    return "--fail-on-unmanaged compares with stacks. Name them with --stack"
+def option_needs_stack(option: str) -> str:
+    """Return the error for an option that compares with stacks, without one."""
+    return f"{option} compares with stacks. Name them with --stack"
 
 
 def stack_unreadable(stack: str, reason: str) -> str:
-    """The state of a stack that cannot be read."""
+    """Return the error for the state of a stack that cannot be read."""
     return f"reading stack {stack} failed: {reason}. Check its name and the backend (`pulumi stack ls --all`)"
 
 
+def stack_without_pulumi(stack: str) -> str:
+    """Return the error for a stack that is to be read on a machine without the Pulumi CLI."""
+    return f"reading stack {stack} failed: `pulumi` is not on PATH. Install the Pulumi CLI, or add its folder to PATH"
+
+
+def stack_without_folder(stack: str, folder: str) -> str:
+    """Return the error for a stack that is to be read in a folder that does not exist."""
+    return f"reading stack {stack} failed: there is no folder {folder}. Check --cwd"
+
+
+def cloud_failed(cloud: str, error: str) -> str:
+    """Return the error for an error of one of several clouds."""
+    return f"cloud {cloud!r}: {error}"
+
+
+def interrupted() -> str:
+    """Return the line for a command that the user ended."""
+    return "interrupted. Nothing was changed"
+
+
+def shares_summary(shares: int, backups: int, projects: int, statuses: Mapping[str, int]) -> str:
+    """Return the line for a list: its shares, backups, projects and statuses."""
+    text = f"{_counted(shares, 'share')} of {_counted(backups, 'backup')}, {_counted(projects, 'other project')}"
+    return text + (f": {', '.join(f'{number} {status}' for status, number in statuses.items())}" if statuses else "")
+
+
+def shares_in_stacks(unmanaged: int, several: int) -> str:
+    """Return the line for shares that no resource manages, or more than one does."""
+    return f"; {unmanaged} unmanaged" + (f", {several} managed more than once" if several else "")
+
+
+def listing_progress(done: int, total: int) -> str:
+    """Return the line for a list that is not complete."""
+    return f"{done} of {_counted(total, 'backup')}"
+
+
+def no_shares(received: bool, filtered: bool) -> str:
+    """Return the line for a list without a share."""
+    what = "nothing is shared with this project" if received else "no backup of this project is shared"
+    return f"0 shares: {'none matches the filters' if filtered else what}"
+
+
+def hidden_columns(names: Sequence[str], width: int) -> str:
+    """Return the line for columns that a terminal has no room for."""
+    return f"Not shown in {width} columns: {', '.join(names)}. Choose with --columns, or use --json"
+
+
+def adopts_without_stack() -> str:
+    """Return the line for an adoption that no stack was compared with."""
+    return "No --stack was compared: shares that a stack manages already are included"
+
+
 def members_are_secret(urn: str) -> str:
-    """A set whose members the state has as a secret."""
+    """Return the error for a set whose members the state has as a secret."""
     return f"reading {urn} failed: its members are a secret. Leave its stack out"
 
 
 def import_of_several_clouds() -> str:
-    """An import file for shares of more than one cloud."""
+    """Return the error for an import file for shares of more than one cloud."""
     return "--adopt import writes one file for one cloud: an import has no `cloud`. Give one --cloud at a time"
 
 
 def file_unwritable(file: str, reason: str) -> str:
-    """A file that cannot be written."""
+    """Return the error for a file that cannot be written."""
     return f"writing {file} failed: {reason}. Choose another file"
 
 
 def adoption_summary(count: int, left_out: Mapping[str, int]) -> str:
-    """How many shares an import file or a program has, and how many not, by reason."""
+    """Return the line for an adoption: its shares, and those that are left out."""
     reasons = ", ".join(f"{number} {reason}" for reason, number in left_out.items())
-    return f"{count} {'share' if count == 1 else 'shares'} to adopt" + (f"; left out: {reasons}" if reasons else "")
+    return f"{_counted(count, 'share')} to adopt" + (f"; left out: {reasons}" if reasons else "")
 
 
 # Look-ups
 
 
 def vault_needs_id_or_name() -> str:
-    """A vault that is looked up by nothing, or by two things."""
+    """Return the error for a vault that is looked up by nothing, or by two things."""
     return "get_vault takes vault_id or name, one of both"
 
 
 def no_single_vault(name: str, ids: Sequence[str]) -> str:
-    """A vault's name that none has, or several have."""
+    """Return the error for a vault's name that none has, or several have."""
     if not ids:
         return f"no vault of this project has the name {name!r:.80}. Check the name and the project"
     return f"{len(ids)} vaults have the name {name!r:.80}: {', '.join(ids[:5])}. Look one up by its ID"
@@ -557,37 +621,37 @@ def no_single_vault(name: str, ids: Sequence[str]) -> str:
 
 
 def window_needs_backups() -> str:
-    """A window of no server and no vault."""
+    """Return the error for a window of no server and no vault."""
     return "NewestBackupShares needs servers (a list of IDs), or vault_id, or both"
 
 
 def window_needs_limit() -> str:
-    """A window without an end."""
+    """Return the error for a window without an end."""
     return "NewestBackupShares needs count or max_age, or both"
 
 
 def wrong_window_count(count: object) -> str:
-    """A count that is none."""
+    """Return the error for a count that is none."""
     return f"NewestBackupShares: count must be a whole number from 1 on, not {count!r:.40}"
 
 
 def wrong_max_age(max_age: object) -> str:
-    """An age that cannot be read."""
+    """Return the error for an age that cannot be read."""
     return f"NewestBackupShares: max_age must be seconds, or a text such as 14d or 36h, not {max_age!r:.40}"
 
 
 def window_accepts_for_one_project() -> str:
-    """A vault that would have to accept for several projects."""
+    """Return the error for a vault that would have to accept for several projects."""
     return "NewestBackupShares: accept_into is one project's vault, so dest_project_ids must have exactly one"
 
 
 def window_without_backups(server: str | None, vault_id: str | None) -> str:
-    """A server or vault without a backup: nobody wants a mistyped ID to withdraw every share."""
+    """Return the error for a server or vault without a backup: its ID may be mistyped."""
     return f"there is no backup of {server or vault_id}: check servers and vault_id. Nothing was changed"
 
 
 def accepter_needs_owners() -> str:
-    """An acceptance of shares of nobody."""
+    """Return the error for an acceptance of shares of nobody."""
     return "AcceptPendingShares needs source_project_ids: a list of the owners' project IDs"
 
 
@@ -667,3 +731,7 @@ def provider_moves(provider: str, changes: str) -> str:
 
 def _did_you_mean(closest: str | None) -> str:
     return f" (did you mean {closest}?)" if closest else ""
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 
 import pytest
 
 from pulumi_cbr import messages
+from pulumi_cbr.shares.formats import COLUMNS
+from pulumi_cbr.shares.select import SORT_KEYS
 
 BACKUP, SHARE, NEW = (f"2f8a1a44-7b1f-4a80-b7d5-{number:012}" for number in range(3))
 A, B, C, D = (letter * 32 for letter in "abcd")
@@ -43,6 +46,63 @@ TEXTS = {
     "exclusive_deletes": (messages.exclusive_deletes(BACKUP, [B, A]), [f"{A}, {B}"]),
     "other_source_project": (messages.other_source_project(A, B), [A, B, "`pulumi up`", "--run-program"]),
 }
+
+WHERE = "/very/long/path/" + "x" * 60
+
+#: Those of the commands, the look-ups and the components: all of them.
+TEXTS |= {
+    "wrong_age": (messages.wrong_age("long"), ["'long'", "30d"]),
+    "wrong_sort": (messages.wrong_sort("size", SORT_KEYS), ["'size'", "age", ":desc"]),
+    "wrong_column": (messages.wrong_column("size", COLUMNS), ["'size'", "backup_id"]),
+    "option_needs_stack": (messages.option_needs_stack("--status gone"), ["--status gone", "--stack"]),
+    "stack_unreadable": (
+        messages.stack_unreadable("acme/p/prod", messages.NO_STATE),
+        ["acme/p/prod", "a stack's state"],
+    ),
+    "stack_without_pulumi": (messages.stack_without_pulumi("prod"), ["prod", "not on PATH", "Install"]),
+    "stack_without_folder": (messages.stack_without_folder("prod", WHERE), ["prod", WHERE, "--cwd"]),
+    "cloud_failed": (
+        messages.cloud_failed("prod", "listing failed. Ask for it"),
+        ["'prod': listing failed. Ask for it"],
+    ),
+    "interrupted": (messages.interrupted(), ["Nothing was changed"]),
+    "shares_summary": (
+        messages.shares_summary(2, 1, 1, {"pending": 2}),
+        ["2 shares of 1 backup, 1 other project: 2 pending"],
+    ),
+    "shares_summary, none": (messages.shares_summary(0, 0, 0, {}), ["0 shares of 0 backups, 0 other projects"]),
+    "shares_in_stacks": (messages.shares_in_stacks(3, 2), ["; 3 unmanaged, 2 managed more than once"]),
+    "listing_progress": (messages.listing_progress(1, 1), ["1 of 1 backup"]),
+    "share_count": (messages.share_count(2), ["2 shares"]),
+    "no_shares": (messages.no_shares(received=False, filtered=False), ["0 shares: no backup of this project"]),
+    "no_shares, received": (messages.no_shares(received=True, filtered=False), ["nothing is shared with this project"]),
+    "no_shares, filtered": (messages.no_shares(received=True, filtered=True), ["none matches the filters"]),
+    "hidden_columns": (messages.hidden_columns(["age", "vault"], 80), ["80 columns: age, vault", "--columns"]),
+    "adopts_without_stack": (messages.adopts_without_stack(), ["--stack", "are included"]),
+    "members_are_secret": (messages.members_are_secret("urn:s"), ["urn:s", "secret"]),
+    "import_of_several_clouds": (messages.import_of_several_clouds(), ["one --cloud at a time"]),
+    "file_unwritable": (messages.file_unwritable(WHERE, "No space left on device"), [WHERE, "No space left"]),
+    "adoption_summary": (
+        messages.adoption_summary(1, {messages.LEFT_OUT_MANAGED: 2, messages.LEFT_OUT_NO_VAULT: 1}),
+        ["1 share to adopt; left out: 2 managed, 1 in no known vault"],
+    ),
+    "vault_needs_id_or_name": (messages.vault_needs_id_or_name(), ["vault_id or name"]),
+    "no_single_vault": (messages.no_single_vault("x" * 200, []), ["no vault", "Check the name"]),
+    "no_single_vault, several": (messages.no_single_vault("nightly", [BACKUP] * 9), ["9 vaults", BACKUP, "its ID"]),
+    "window_needs_backups": (messages.window_needs_backups(), ["servers", "vault_id"]),
+    "window_needs_limit": (messages.window_needs_limit(), ["count or max_age"]),
+    "wrong_window_count": (messages.wrong_window_count("x" * 200), ["whole number"]),
+    "wrong_max_age": (messages.wrong_max_age("x" * 200), ["14d"]),
+    "window_accepts_for_one_project": (messages.window_accepts_for_one_project(), ["accept_into", "exactly one"]),
+    "window_without_backups": (messages.window_without_backups(None, BACKUP), [BACKUP, "Nothing was changed"]),
+    "accepter_needs_owners": (messages.accepter_needs_owners(), ["source_project_ids"]),
+}
+
+
+def test_messages_of_commands_and_components_are_in_the_table() -> None:
+    source = inspect.getsource(messages)
+    section = source[source.index("# Commands\n") : source.index("# The first-class provider\n")]
+    assert set(re.findall(r"^def (\w+)", section, re.MULTILINE)) <= {name.partition(",")[0] for name in TEXTS}
 
 
 @pytest.mark.parametrize("name", TEXTS)

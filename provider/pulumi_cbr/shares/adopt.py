@@ -24,28 +24,28 @@ class Adoptable:
 
 
 def adoptable(shares: Iterable[Share], *, needs_vault: bool) -> Adoptable:
-    """Return the shares that no stack manages. Received ones count once they are accepted.
+    """Return the shares that no stack manages; of received ones, the accepted.
 
     `needs_vault` leaves out those whose vault is not known.
     """
     found, left_out = [], Counter[str]()
     for share in shares:
         if share.managed_by:
-            left_out["managed"] += 1
+            left_out[messages.LEFT_OUT_MANAGED] += 1
         elif share.received and share.status != "accepted":
-            left_out["not accepted"] += 1
+            left_out[messages.LEFT_OUT_NOT_ACCEPTED] += 1
         elif share.received and needs_vault and not share.dest_vault_id:
-            left_out["in no known vault"] += 1
+            left_out[messages.LEFT_OUT_NO_VAULT] += 1
         else:
             found.append(share)
     return Adoptable(tuple(found), left_out)
 
 
 def import_file(shares: Sequence[Share], everything: Iterable[Share], *, as_sets: bool) -> str:
-    """Return the file for ``pulumi import``. Raises `CbrError` for shares of several clouds.
+    """Return the file for ``pulumi import --file``.
 
-    An import of a set takes over every share of its backup, so a set is written only if `everything` has no other share
-    of that backup.
+    Raises `CbrError` for shares of several clouds. An import of a set takes over every share of its backup, so a set
+    is written only if `everything` has no other share of that backup.
     """
     if len({share.cloud for share in shares}) > 1:
         raise CbrError(messages.import_of_several_clouds())
@@ -83,10 +83,7 @@ def program(shares: Sequence[Share], *, flavor: str, as_sets: bool) -> str:
 
 
 def resource_names(shares: Iterable[Share]) -> dict[tuple[str, str], str]:
-    """Return a name for each share's resource: the server's name and parts of the IDs.
-
-    The parts are as long as unique names need.
-    """
+    """Return a name for each share's resource: the server's, and parts of the IDs."""
     shares = list(shares)
     short = {share.pair: _name(share, share.backup_id[:8], share.dest_project_id[:8]) for share in shares}
     counts = Counter(short.values())

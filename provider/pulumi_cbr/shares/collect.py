@@ -42,7 +42,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Listing:
-    """The shares of one project as the service lists them.
+    """The list of one project.
 
     `backup_ids` are all that it has, or None if not all were listed. `complete` are the backups of which every share is
     among `shares`.
@@ -145,7 +145,10 @@ def _same(told: Iterable[Member], listed: Iterable[Member] | None) -> bool:
 
 
 def _each(items: Sequence[T], call: Callable[[T], R], pool: Executor, progress: Progress) -> Iterator[tuple[T, R]]:
-    """Call for every item, several at a time, and yield the results. Raises the first error."""
+    """Call for every item, several at a time, and yield the results as they come.
+
+    Raises the first error.
+    """
     futures = {pool.submit(call, item): item for item in items}
     try:
         for done, future in enumerate(as_completed(futures), 1):

@@ -6,8 +6,8 @@ import argparse
 import os
 import shutil
 import sys
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TypeVar
@@ -98,8 +98,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """List what the arguments ask for, print it, and return the exit code. Raises `CbrError`."""
-    if given.fail_on_unmanaged and not given.stack:
-        raise CbrError(messages.fail_on_unmanaged_needs_stack())
+    if not given.stack:
+        _refuse_without_stack(given)
     now = datetime.now(timezone.utc)
     filters = Filters(
         projects=tuple(given.project),
@@ -119,24 +119,57 @@ def run(given: argparse.Namespace) -> int:
     return 0
 
 
+def _refuse_without_stack(given: argparse.Namespace) -> None:
+    if given.fail_on_unmanaged:
+        raise CbrError(messages.option_needs_stack("--fail-on-unmanaged"))
+    if "gone" in given.status:
+        raise CbrError(messages.option_needs_stack("--status gone"))
+
+
 def _listings(given: argparse.Namespace, filters: Filters, now: datetime) -> tuple[list[Listing], names.Names]:
     sources = [Source(cloud, CbrClient(load(cloud=cloud))) for cloud in dict.fromkeys(given.cloud or [None])]
     whole = bool(given.stack)
     # Programs name the vault that accepted; nothing else is worth a call for each share.
     details = bool(given.vault) or given.adopt == "python"
-    with ThreadPoolExecutor(PARALLEL) as calls, ThreadPoolExecutor(len(sources)) as projects, Bar() as bar:
+    calls, projects = ThreadPoolExecutor(PARALLEL), ThreadPoolExecutor(len(sources))
 
-        def one(source: Source) -> tuple[Listing, names.Names]:
+    def one(source: Source) -> tuple[Listing, names.Names]:
+        try:
             if given.received:
                 listing = list_received(source, filters, calls, bar.part(), whole=whole, details=details)
             else:
                 listing = list_own(source, filters, now, calls, bar.part(), whole=whole)
             return listing, names.look_up(source.client, calls)
+        except CbrError as error:
+            if len(sources) == 1:
+                raise
+            raise CbrError(messages.cloud_failed(str(source.cloud), str(error))) from error
 
-        results = list(projects.map(one, sources))
+    is_patient = True
+    try:
+        with Bar() as bar:
+            futures = [projects.submit(one, source) for source in sources]
+            results = _results(futures)
+    except KeyboardInterrupt:
+        is_patient = False
+        raise
+    finally:
+        # After an error, the calls in flight end, and no other begins. After Ctrl-C, nobody waits for them either.
+        for pool in (calls, projects):
+            pool.shutdown(wait=is_patient, cancel_futures=True)
     # Two entries of clouds.yaml may sign in to one project.
     listings = {listing.project_id: listing for listing, _ in reversed(results)}
     return list(listings.values())[::-1], names.merge(found for _, found in results)
+
+
+def _results(futures: Sequence[Future[T]]) -> list[T]:
+    """Return all results, or raise the first error there is."""
+    waiting = True
+    while waiting:
+        # Python may miss a Ctrl-C that comes when a wait without an end begins.
+        done, not_done = wait(futures, timeout=0.5, return_when=FIRST_EXCEPTION)
+        waiting = bool(not_done) and not any(future.exception() for future in done)
+    return [future.result() for future in futures if future in done]
 
 
 def _print(given: argparse.Namespace, shares: list[Share], everything: list[Share], now: datetime) -> None:
@@ -144,18 +177,33 @@ def _print(given: argparse.Namespace, shares: list[Share], everything: list[Shar
         _print_adoption(given, shares, everything)
     elif given.html:
         _write(Path(given.html), page(shares, now))
-        print(formats.summary(shares))
+        print(_summary(given, shares))
     elif given.json:
         print(formats.to_json(shares), end="")
     elif given.csv:
         print(formats.to_csv(shares), end="")
     else:
-        terminal = sys.stdout.isatty()
-        width = shutil.get_terminal_size().columns if terminal else None
-        color = terminal and "NO_COLOR" not in os.environ
-        if shares:
-            print(formats.table(shares, now, columns=given.columns, width=width, color=color))
-        print(formats.summary(shares))
+        _print_table(given, shares, now)
+
+
+def _print_table(given: argparse.Namespace, shares: list[Share], now: datetime) -> None:
+    terminal = sys.stdout.isatty()
+    width = shutil.get_terminal_size().columns if terminal else None
+    color = terminal and "NO_COLOR" not in os.environ
+    hidden: tuple[str, ...] = ()
+    if shares:
+        columns = given.columns
+        if columns is None:
+            columns, hidden = formats.fitting_columns(shares, now, width)
+        print(formats.table(shares, now, columns=columns, width=width, color=color))
+    print(_summary(given, shares))
+    if width is not None and hidden:
+        print(messages.hidden_columns(hidden, width))
+
+
+def _summary(given: argparse.Namespace, shares: list[Share]) -> str:
+    filtered = any((given.project, given.status, given.server, given.vault, given.older_than))
+    return formats.summary(shares) if shares else messages.no_shares(given.received, filtered)
 
 
 def _write(file: Path, text: str) -> None:
@@ -173,6 +221,8 @@ def _print_adoption(given: argparse.Namespace, shares: list[Share], everything: 
     else:
         print(adopt.program(found.shares, flavor=given.flavor, as_sets=as_sets), end="")
     print(messages.adoption_summary(len(found.shares), found.left_out), file=sys.stderr)
+    if found.shares and not given.stack:
+        print(messages.adopts_without_stack(), file=sys.stderr)
 
 
 def _columns(text: str) -> tuple[str, ...]:
@@ -184,7 +234,7 @@ def _columns(text: str) -> tuple[str, ...]:
 
 
 def _argument(read: Callable[[str], T]) -> Callable[[str], T]:
-    """Make argparse show the text of a ValueError instead of its own."""
+    """Return a reader whose ValueError argparse shows as it is."""
 
     def argument(text: str) -> T:
         try:

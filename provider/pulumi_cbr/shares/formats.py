@@ -1,4 +1,4 @@
-"""The formats of printed shares: a table for people, JSON and CSV for programs."""
+"""Write shares as a table for people, and as JSON and CSV for programs."""
 
 from __future__ import annotations
 
@@ -7,20 +7,29 @@ import io
 import json
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from pulumi_cbr import messages
 from pulumi_cbr.shares.model import STATUSES, Share, clean
 
-_SHORTEST = 8
+#: How much of a name is shown at least.
+_SHORTEST = 12
+
+#: Columns that a terminal without room for all of them goes without, in this order.
+_DISPENSABLE = ("image_id", "dest_vault", "vault", "server", "age", "backup", "project")
 
 _COLORS = {"accepted": "32", "pending": "33", "rejected": "31", "gone": "35", "unmanaged": "1;31"}
 
 
+#: With what a spreadsheet's formula begins; some take the wide letters too.
+_FORMULA = frozenset("=+-@\uff1d\uff0b\uff0d\uff20")
+
+
 @dataclass(frozen=True)
 class Column:
-    """A column: its heading and its text. Only names are cut if the terminal is narrow."""
+    """One column: its heading, and its text of a share. Only names are ever cut."""
 
     heading: str
     text: Callable[[Share, datetime], str]
@@ -84,12 +93,13 @@ def table(
     width: int | None = None,
     color: bool = False,
 ) -> str:
-    """Return a table whose lines fit `width` (None: any). Names are cut, but never IDs."""
-    names = list(columns or DEFAULT_COLUMNS)
-    cells = {name: [clean(COLUMNS[name].text(share, now)) for share in shares] for name in names}
-    if columns is None:
-        names = [name for name in names if any(cells[name])]
-    widths = {name: max(_width(text) for text in (COLUMNS[name].heading, *cells[name])) for name in names}
+    """Return a table of lines that fit `width` (None: any), as far as names can be cut.
+
+    IDs are always whole.
+    """
+    names = columns or fitting_columns(shares, now, width)[0]
+    cells = _cells(names, shares, now)
+    widths = _widths(cells)
     if width is not None:
         _shrink(widths, width)
     lines = ["  ".join(_pad(COLUMNS[name].heading, widths[name]) for name in names).rstrip()]
@@ -97,6 +107,32 @@ def table(
         parts = [_cell(name, cells[name][row], widths[name], color=color) for name in names]
         lines.append("  ".join(parts).rstrip())
     return "\n".join(lines) + "\n"
+
+
+def fitting_columns(
+    shares: Sequence[Share], now: datetime, width: int | None
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the columns that fit, and those that a table of this width has no room for.
+
+    Empty columns are in neither.
+    """
+    cells = {name: texts for name, texts in _cells(DEFAULT_COLUMNS, shares, now).items() if any(texts)}
+    shown = {name: min(need, _SHORTEST) if COLUMNS[name].is_name else need for name, need in _widths(cells).items()}
+    hidden = []
+    for name in _DISPENSABLE:
+        if width is None or sum(shown.values()) + 2 * (len(shown) - 1) <= width:
+            break
+        if shown.pop(name, None):
+            hidden.append(name)
+    return tuple(shown), tuple(hidden)
+
+
+def _cells(names: Iterable[str], shares: Sequence[Share], now: datetime) -> dict[str, list[str]]:
+    return {name: [clean(COLUMNS[name].text(share, now)) for share in shares] for name in names}
+
+
+def _widths(cells: Mapping[str, Sequence[str]]) -> dict[str, int]:
+    return {name: max(_width(text) for text in (COLUMNS[name].heading, *texts)) for name, texts in cells.items()}
 
 
 def _shrink(widths: dict[str, int], width: int) -> None:
@@ -137,19 +173,17 @@ def _width(text: str) -> int:
 
 def summary(shares: Sequence[Share]) -> str:
     """Return how many shares there are, of which status, and how many are unmanaged."""
-    backups = len({share.backup_id for share in shares})
-    projects = len({share.other_project_id for share in shares})
     counts = Counter(share.status for share in shares)
-    statuses = ", ".join(f"{counts[status]} {status}" for status in STATUSES if counts[status])
-    text = f"{_count(len(shares), 'share')} of {_count(backups, 'backup')}, {_count(projects, 'other project')}"
-    text += f": {statuses}" if statuses else ""
-    if any(share.managed_by is not None for share in shares):
-        text += f"; {sum(share.known == 'unmanaged' for share in shares)} unmanaged"
-    return text
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+    text = messages.shares_summary(
+        len(shares),
+        len({share.backup_id for share in shares}),
+        len({share.other_project_id for share in shares}),
+        {status: counts[status] for status in STATUSES if counts[status]},
+    )
+    if all(share.managed_by is None for share in shares):
+        return text
+    unmanaged = sum(share.known == "unmanaged" for share in shares)
+    return text + messages.shares_in_stacks(unmanaged, sum(len(share.managed_by or ()) > 1 for share in shares))
 
 
 def to_record(share: Share) -> dict[str, object]:
@@ -189,13 +223,14 @@ def to_json(shares: Iterable[Share]) -> str:
 
 
 def to_csv(shares: Iterable[Share]) -> str:
-    """Return a heading and one line for each share.
+    """Return one line a share, below a line of headings.
 
-    A text that a spreadsheet would calculate begins with a quote.
+    A text that a spreadsheet would calculate begins with a quote. Every cell is in double quotes, as spreadsheets of
+    many countries separate cells by semicolons.
     """
     file = io.StringIO()
     fields = list(to_record(Share("", "", "")))
-    writer = csv.DictWriter(file, fields, lineterminator="\n")
+    writer = csv.DictWriter(file, fields, lineterminator="\n", quoting=csv.QUOTE_ALL)
     writer.writeheader()
     for share in shares:
         record = {**to_record(share), "managed_by": " ".join(str(manager) for manager in share.managed_by or ())}
@@ -207,4 +242,4 @@ def _csv_cell(value: object) -> str:
     if value is None:
         return ""
     text = clean(value) if isinstance(value, str) else str(value).lower()
-    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
+    return f"'{text}" if text.lstrip()[:1] in _FORMULA else text

@@ -1,4 +1,4 @@
-"""The shares in the state of stacks, compared with those that the service lists."""
+"""Read what stacks know of shares, and compare it with the service's lists."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import subprocess
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from pulumi_cbr import messages
@@ -23,7 +24,7 @@ _TIMEOUT = 300
 
 @dataclass(frozen=True)
 class ManagedShare:
-    """A share in a stack's state. If `received`, it is the state of an accepter."""
+    """A share in a stack's state. `received` is set for the share of an accepter."""
 
     backup_id: str
     dest_project_id: str
@@ -39,24 +40,29 @@ class ManagedShare:
 
 def read_stack(stack: str, *, folder: str | None = None) -> list[ManagedShare]:
     """Return the shares in the state of a stack, of any backend. Raises `CbrError`."""
+    if folder is not None and not Path(folder).is_dir():
+        raise CbrError(messages.stack_without_folder(stack, folder))
     command = ["pulumi", "stack", "export", "--stack", stack, "--non-interactive"]
     try:
         told = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_TIMEOUT, cwd=folder)
     except FileNotFoundError:
-        raise CbrError(messages.stack_unreadable(stack, messages.NO_PULUMI)) from None
+        raise CbrError(messages.stack_without_pulumi(stack)) from None
     except (OSError, subprocess.TimeoutExpired) as error:
         raise CbrError(messages.stack_unreadable(stack, str(error))) from error
     if told.returncode:
-        lines = [line for line in told.stderr.splitlines() if line.strip()] or ["pulumi said nothing"]
+        lines = [line for line in told.stderr.splitlines() if line.strip()] or [messages.PULUMI_WAS_SILENT]
         raise CbrError(messages.stack_unreadable(stack, lines[0].removeprefix("error: ")))
     try:
         return managed_shares(json.loads(told.stdout), stack)
     except (ValueError, AttributeError, TypeError) as error:
-        raise CbrError(messages.stack_unreadable(stack, "the export is not a stack's state")) from error
+        raise CbrError(messages.stack_unreadable(stack, messages.NO_STATE)) from error
 
 
 def managed_shares(export: Mapping[str, Any], stack: str) -> list[ManagedShare]:
-    """Return the shares that an exported state manages, in both flavours, without reads."""
+    """Return the shares that an exported state manages, of both flavours.
+
+    What is only read (`get`) is left out.
+    """
     resources = (export.get("deployment") or {}).get("resources") or []
     return [share for entry in resources if not entry.get("external") for share in _of_resource(entry, stack)]
 
@@ -86,7 +92,10 @@ def _of_resource(entry: Mapping[str, Any], stack: str) -> Iterator[ManagedShare]
 
 
 def mark(listings: Sequence[Listing], managed: Iterable[ManagedShare]) -> list[Share]:
-    """Return all shares with the resources that manage them, including shares that are gone."""
+    """Return all shares with the resources that manage them.
+
+    Shares that are in a state but gone from the service are added.
+    """
     managers: dict[tuple[bool, str, str], list[ManagedShare]] = defaultdict(list)
     for entry in managed:
         managers[entry.received, entry.backup_id, entry.dest_project_id].append(entry)

@@ -28,9 +28,10 @@ class Manager:
 
 @dataclass(frozen=True)
 class Share:
-    """A backup shared with a project. Times are UTC; what the service does not tell is None.
+    """One backup shared with one project.
 
-    `vault_id` is the backup's own vault, `dest_vault_id` the receiver's. `managed_by` is None if no stack was read.
+    Times are UTC; what the service does not tell is None. `vault_id` is the backup's own vault, `dest_vault_id` the
+    receiver's. `managed_by` is None if no stack was read.
     """
 
     backup_id: str
@@ -62,7 +63,7 @@ class Share:
 
     @property
     def other_project_id(self) -> str | None:
-        """The other project: the receiver of an own backup, or the owner of a received one."""
+        """The receiver of an own backup, the owner of a received one."""
         return self.source_project_id if self.received else self.dest_project_id
 
     @property
@@ -84,7 +85,7 @@ class Share:
 
 
 def clean(text: str) -> str:
-    """Return a text with escapes in place of control, format and surrogate characters."""
+    """Return a text whose control, format and surrogate characters are escapes."""
     return "".join(_escape(letter) if unicodedata.category(letter) in _UNSAFE else letter for letter in text)
 
 

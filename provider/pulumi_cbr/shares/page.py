@@ -13,6 +13,7 @@ from datetime import datetime
 from html import escape
 from importlib.resources import files
 
+from pulumi_cbr import messages
 from pulumi_cbr.shares.formats import age
 from pulumi_cbr.shares.model import STATUSES, Share, clean
 
@@ -20,9 +21,13 @@ _UNKNOWN = "unknown"
 
 
 def page(shares: Sequence[Share], now: datetime) -> str:
-    """Return the page. Every value is escaped; a policy allows only its own style and script."""
+    """Return the page, with every value escaped.
+
+    A policy in it forbids all that is not its own style and script.
+    """
     style, script = (files(__package__).joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     received = any(share.received for share in shares)
+    number = messages.share_count(len(shares))
     title = "What is shared with us?" if received else "Who can see our backups?"
     return f"""<!doctype html>
 <html lang="en">
@@ -48,7 +53,7 @@ def page(shares: Sequence[Share], now: datetime) -> str:
 <p class="empty" id="empty" {"hidden" if shares else ""}>No share matches.</p>
 </section>
 <section class="card" aria-labelledby="list-title">
-<div class="bar"><h2 id="list-title">Shares</h2><span id="count" role="status" class="meta">{_count(shares)}</span></div>
+<div class="bar"><h2 id="list-title">Shares</h2><span id="count" role="status" class="meta">{number}</span></div>
 {_list(shares, now)}
 </section>
 <aside class="detail" id="detail" aria-label="The selected share" aria-live="polite" hidden>
@@ -114,10 +119,6 @@ def _owners(shares: Iterable[Share]) -> str:
     return f"Project {_e(', '.join(words))} · " if words else ""
 
 
-def _count(shares: Sequence[Share]) -> str:
-    return f"{len(shares)} share{'' if len(shares) == 1 else 's'}"
-
-
 def _tiles(shares: Sequence[Share]) -> str:
     counts = Counter(share.status for share in shares)
     tiles = [("", "All shares", len(shares), "")]
@@ -165,7 +166,7 @@ def _legend(shares: Sequence[Share]) -> str:
 
 
 def _map(shares: Sequence[Share]) -> str:
-    """Return a table of servers below their vaults and projects, with a square for each share."""
+    """Return a table: rows of servers by vault, columns of projects, a square a share."""
     projects = {_project(share): _project_label(share) for share in shares}
     columns = sorted(projects, key=lambda project: projects[project].lower())
     heads = "".join(

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TextIO
 
+from pulumi_cbr import messages
 from pulumi_cbr.shares.collect import Progress
 
 _WIDTH = 30
@@ -57,5 +58,5 @@ class Bar:
         self._drawn_at = now
         done, total = (sum(part[index] for part in self._parts) for index in (0, 1))
         filled = _WIDTH * done // max(total, 1)
-        self._stream.write(f"\r{'█' * filled}{'░' * (_WIDTH - filled)} {done} of {total} backups\x1b[K")
+        self._stream.write(f"\r{'█' * filled}{'░' * (_WIDTH - filled)} {messages.listing_progress(done, total)}\x1b[K")
         self._stream.flush()

@@ -18,7 +18,7 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Filters:
-    """The filters of shares. One without values lets everything pass.
+    """The values that a share must match; a filter without values lets everything pass.
 
     Texts are IDs or names, with ``*`` and ``?`` as in file names; their case does not matter.
     """
@@ -40,10 +40,7 @@ class Filters:
         )
 
     def may_match(self, backup: Backup, now: datetime) -> bool:
-        """Return whether a share of this backup can pass, as far as the backup alone tells.
-
-        If none can, its members are not listed.
-        """
+        """Return whether a share of this backup can pass, as far as the backup alone tells."""
         return _any(self.servers, backup.resource_id, backup.resource_name) and (
             self.older_than is None or _is_older(backup.created_at, self.older_than, now)
         )
@@ -97,7 +94,10 @@ DEFAULT_SORT = "cloud,server,age,backup_id,project"
 
 
 def sort_order(text: str) -> tuple[tuple[str, bool], ...]:
-    """Return ``<key>[:asc|:desc],...`` as keys, each with `is_reversed`. Raises ValueError."""
+    """Read ``<key>[:asc|:desc],...`` as pairs of a key and whether it is reversed.
+
+    Raises ValueError.
+    """
     order = []
     for part in text.split(","):
         key, _, direction = part.strip().partition(":")

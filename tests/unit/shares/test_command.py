@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -14,8 +15,10 @@ import pytest
 import yaml
 
 from pulumi_cbr import __main__ as command
-from pulumi_cbr.simulator import Simulator
+from pulumi_cbr.shares.command import PARALLEL
+from pulumi_cbr.simulator import Fault, Simulator
 from unit.signing_in import sign_in
+from waiting import wait_until
 
 #: Run the command: its exit code and what it wrote to standard output and to standard error.
 Run = Callable[..., tuple[int, str, str]]
@@ -140,6 +143,71 @@ def test_shares_of_several_clouds_in_one_view(simulator: Simulator, run: Run) ->
     assert len(listed(run("--cloud", "a", "--cloud", "same", "--json")[1])) == 4
 
 
+@pytest.mark.filterwarnings("ignore:Support for InfluxDB")
+@pytest.mark.usefixtures("clouds")
+def test_shares_names_the_cloud_that_fails(simulator: Simulator, run: Run) -> None:
+    simulator.deny("cbr:backups:list", role="receiver")
+    code, out, err = run("--cloud", "a", "--cloud", "b")
+    assert (code, out) == (1, "")
+    assert err.startswith("cbr: cloud 'b': listing the backups failed") or "cloud 'b': listing the backups" in err
+    assert "cloud 'b'" not in run("--cloud", "b")[2]
+
+
+@pytest.mark.parametrize("action", ["cbr:backups:list", "cbr:member:list"])
+def test_shares_without_permission_names_the_action(simulator: Simulator, run: Run, action: str) -> None:
+    simulator.deny(action)
+    code, out, err = run()
+    assert (code, out) == (1, "")
+    assert action in err
+    assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "0 shares: no backup of this project is shared\n"),
+        (("--received",), "0 shares: nothing is shared with this project\n"),
+        (("--server", "db-*"), "0 shares: none matches the filters\n"),
+        (("--older-than", "1d"), "0 shares: none matches the filters\n"),
+    ],
+)
+def test_shares_of_an_empty_project_says_so(
+    cbr_simulator: Simulator, run: Run, arguments: Sequence[str], said: str
+) -> None:
+    for backup_id in (cbr_simulator.backups[0].id, cbr_simulator.backups[7].id):
+        for project in list(cbr_simulator.members(backup_id)):
+            cbr_simulator.withdraw(backup_id, project)
+    assert run(*arguments) == (0, said, "")
+
+
+@pytest.mark.parametrize(("width", "hidden"), [(60, True), (90, True), (400, False)])
+def test_shares_tells_what_a_terminal_has_no_room_for(
+    run: Run, monkeypatch: pytest.MonkeyPatch, width: int, hidden: bool
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("NO_COLOR", "")
+    *_, last = run()[1].splitlines()
+    assert last.startswith(f"Not shown in {width} columns: dest_vault, vault, server") is hidden
+    # Whoever names columns gets them.
+    assert "Not shown" not in run("--columns", "backup,server,vault,project_id,backup_id")[1]
+
+
+def test_shares_ends_at_once_if_interrupted(tmp_path: Path) -> None:
+    """Nobody waits for the calls that are in flight, nor for those that have not begun."""
+    with Simulator(backups=60) as simulator, (tmp_path / "out").open("w+") as out:
+        simulator.faults.add(Fault("timeout_before", "GET", "/members$", times=None))
+        command = [sys.executable, "-m", "pulumi_cbr", "shares"]
+        environment = {**os.environ, **simulator.env()}
+        with subprocess.Popen(command, env=environment, stdout=out, stderr=subprocess.STDOUT) as process:
+            wait_until(lambda: simulator.count("GET", "/members$"))
+            process.send_signal(signal.SIGINT)
+        out.seek(0)
+        assert out.read() == "cbr: interrupted. Nothing was changed\n"
+        assert process.returncode == -signal.SIGINT
+        assert simulator.count("GET", "/members$") <= PARALLEL
+
+
 @pytest.fixture
 def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A stand-in for the engine's command line. It prints `state.json` of its folder."""
@@ -181,7 +249,7 @@ def test_shares_marks_what_a_stack_knows(simulator: Simulator, run: Run, engine:
     assert asked == ["stack export --stack acme/p/prod --non-interactive", str(tmp_path)]
     table = run("--stack", "prod", "--stack", "test")[1]
     assert "prod/r0, test/r0" in table
-    assert "; 3 unmanaged" in table
+    assert "; 3 unmanaged, 2 managed more than once" in table
     assert len(listed(run("--stack", "prod", "--status", "gone", "--json")[1])) == 1
 
 
@@ -198,6 +266,8 @@ def test_shares_fails_on_unmanaged_with_code_3(simulator: Simulator, run: Run, e
     ("arguments", "code", "message"),
     [
         (("--fail-on-unmanaged",), 1, "cbr: --fail-on-unmanaged compares with stacks. Name them with --stack\n"),
+        (("--status", "gone"), 1, "cbr: --status gone compares with stacks. Name them with --stack\n"),
+        (("--stack", "prod", "--cwd", "/nowhere"), 1, "cbr: reading stack prod failed: there is no folder /nowhere"),
         (("--stack", "prod"), 1, "cbr: reading stack prod failed: no such stack. Check its name and the backend"),
         (("--sort", "size"), 2, "argument --sort: not a sort key: 'size'"),
         (("--columns", "status,size"), 2, "argument --columns: not a column: 'size'"),
@@ -215,7 +285,10 @@ def test_shares_fails_with_one_line(run: Run, arguments: Sequence[str], code: in
 
 def test_shares_without_pulumi_says_so(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
-    assert "reading stack prod failed: `pulumi` is not on PATH" in run("--stack", "prod")[2]
+    said = (
+        "cbr: reading stack prod failed: `pulumi` is not on PATH. Install the Pulumi CLI, or add its folder to PATH\n"
+    )
+    assert run("--stack", "prod") == (1, "", said)
 
 
 @pytest.mark.parametrize("text", ["[]", "not JSON", '{"deployment": 1}'])
@@ -236,6 +309,11 @@ def test_shares_adopts_what_is_unmanaged(simulator: Simulator, run: Run, engine:
     _, out, _ = run("--stack", "prod", "--adopt", "python", "--adopt-as", "sets", "--flavor", "native")
     assert "import pulumi_cbr.native as cbr" in out
     assert out.count("BackupShare(") == 1
+    # Without a stack, nobody knows which are managed already.
+    assert run("--adopt", "import")[2].splitlines() == [
+        "4 shares to adopt",
+        "No --stack was compared: shares that a stack manages already are included",
+    ]
 
 
 def test_shares_writes_a_page(run: Run, tmp_path: Path) -> None:

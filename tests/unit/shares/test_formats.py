@@ -17,13 +17,24 @@ EVIL = "\x1b[31mred\x07\u202e\r\n"
 
 
 def test_table_leaves_out_empty_columns_and_keeps_ids() -> None:
-    text = formats.table([make_share(backup_name="a" * 60)], NOW, width=100)
+    text = formats.table([make_share(backup_name="a" * 60)], NOW, width=125)
     heading, row = text.splitlines()
     assert heading.split() == ["BACKUP", "BACKUP", "ID", "SERVER", "VAULT", "PROJECT", "ID", "STATUS", "AGE"]
     assert BACKUP in row
     assert PROJECT in row
     assert "aaaaaaa…" in row
     assert row.endswith("3 d")
+
+
+def test_columns_that_do_not_fit_are_left_out_by_rank() -> None:
+    shares = [make_share(backup_name="a" * 60, managed_by=())]
+    assert formats.fitting_columns(shares, NOW, None)[1] == formats.fitting_columns(shares, NOW, 160)[1] == ()
+    shown, hidden = formats.fitting_columns(shares, NOW, 115)
+    assert hidden == ("vault", "server")
+    assert max(len(line) for line in formats.table(shares, NOW, width=115).splitlines()) == 115
+    shown, hidden = formats.fitting_columns(shares, NOW, 20)
+    assert shown == ("backup_id", "project_id", "status", "managed_by")
+    assert hidden == ("vault", "server", "age", "backup")
 
 
 def test_table_without_width_cuts_nothing() -> None:
@@ -83,6 +94,8 @@ def test_age_uses_the_largest_unit(passed: timedelta, text: str) -> None:
 def test_summary_counts_by_status_and_stack() -> None:
     shares = [make_share(managed_by=()), make_share(status="pending", managed_by=(MANAGER,))]
     assert formats.summary(shares) == "2 shares of 1 backup, 1 other project: 1 pending, 1 accepted; 1 unmanaged"
+    twice = make_share(managed_by=(MANAGER, MANAGER))
+    assert formats.summary([twice]).endswith(": 1 accepted; 0 unmanaged, 1 managed more than once")
     assert formats.summary([]) == "0 shares of 0 backups, 0 other projects"
 
 
@@ -100,5 +113,13 @@ def test_csv_reads_back_and_calculates_nothing() -> None:
     shares = [make_share(backup_name='=1+1;"x",\n', managed_by=(MANAGER,)), make_share(received=True)]
     first, second = csv.DictReader(io.StringIO(formats.to_csv(shares)))
     assert first["backup_name"] == '\'=1+1;"x",\\n'
+    # Where semicolons separate, a comma is no separator, and each cell begins with its quote all the same.
+    assert '"\'=1+1;""x"",' in formats.to_csv(shares)
     assert (first["managed_by"], first["received"], second["received"]) == ("prod/dr", "false", "true")
     assert second["image_id"] == ""
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\uff1d", "  =", "\t=", "\r@", "\u3000+"])
+def test_csv_cell_is_never_a_formula(start: str) -> None:
+    (row,) = csv.DictReader(io.StringIO(formats.to_csv([make_share(backup_name=f"{start}cmd|' /C calc'!A0")])))
+    assert row["backup_name"][0] in "'\\"
