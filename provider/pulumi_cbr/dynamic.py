@@ -13,6 +13,7 @@ import sys
 import traceback
 import types
 from collections.abc import Callable
+from functools import cache
 from typing import Any, ClassVar, TypeVar
 
 from pulumi import CustomResource, Input, ResourceOptions
@@ -82,13 +83,14 @@ class DynamicProvider(ResourceProvider):
         _configure_logging()
         _patch_plugin_process()
         _clean(lambda: check_names(_names_in_namespace(req.config)))
-        log = OwnershipLog(_urn.get)
-        if engine := _engine_address():
-            log.join(engine)
+        engine = _engine_address()
+        log = _process_log(engine) if engine else OwnershipLog(_urn.get)
         sessions = SessionPool(lambda name: req.config.get(f"cbr:{name}"), ownership=log)
         self._hooks = _clean(lambda: self.controller(sessions))
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
+        _urn.set(_caller_urn())
+        self._hooks.sessions.ownership.register(is_new=not _olds)
         checked = _clean(lambda: self._hooks.check(_own(_olds), _own(news)))
         failures = [CheckFailure(problem.property, problem.reason) for problem in checked.problems]
         return CheckResult(checked.inputs, failures)
@@ -130,6 +132,14 @@ class DynamicProvider(ResourceProvider):
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
         _urn.set(_caller_urn())
         _clean(lambda: self._hooks.delete(_id, _own(_props)))
+
+
+@cache
+def _process_log(engine: str) -> OwnershipLog:
+    """Return the log of the plugin's process, which its providers share."""
+    log = OwnershipLog(_urn.get)
+    log.join(engine)
+    return log
 
 
 def _names_in_namespace(config: Any) -> list[str]:

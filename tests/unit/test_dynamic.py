@@ -15,6 +15,7 @@ from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.dynamic import DynamicProvider
 from pulumi_cbr.lifecycle.controller import UNKNOWN, CheckedInputs, Controller, Diff, ResourceState
 from pulumi_cbr.lifecycle.failures import HookError, report
+from pulumi_cbr.lifecycle.session import SessionPool
 
 
 class Recorded(Controller):
@@ -37,7 +38,7 @@ class Provider(DynamicProvider):
     controller = Recorded
 
     def __init__(self) -> None:
-        self._hooks = Recorded(None)  # type: ignore[arg-type]
+        self._hooks = Recorded(SessionPool(lambda name: None))
 
 
 HOOKS: dict[str, Any] = {

@@ -77,6 +77,7 @@ class OwnershipLog:
         self._lock = threading.Lock()
         self._claims: dict[Key, list[Claim]] = {}
         self._imports: set[tuple[Key, str]] = set()
+        self._registered: set[str] = set()
         self._engine: str | None = None
         self._is_operation: bool | None = None
         self._file: _SharedFile | None = None
@@ -121,6 +122,17 @@ class OwnershipLog:
         """Record that the current resource has accepted a share, or found it accepted. A failure is a warning."""
         self.record(backup_id, project, _ACCEPTED, adopted=adopted, form=form)
 
+    def register(self, *, is_new: bool) -> None:
+        """Note that the program has the current resource, new or known to the state.
+
+        Called for each check: the engine checks a resource that it replaces as a new one.
+        """
+        with self._lock:
+            if is_new:
+                self._registered.discard(self._urn())
+            else:
+                self._registered.add(self._urn())
+
     def expect_import(self, backup_id: str, project: str, *, acceptance: bool = False) -> None:
         """Note that the current resource was read by its ID alone: if it is kept then, it was imported."""
         with self._lock:
@@ -157,6 +169,8 @@ class OwnershipLog:
                 self._file = self._file or _SharedFile(self._engine)
                 claims += [claim for claim in self._file.read_others() if claim.key == key]
             claims = _current(claims)
+            if self._is_kept(claims, deleted, urn):
+                return True
             is_renewed = is_new_form(claims, deleted, urn, to_form(form), in_operation=self._in_operation)
             if any(claim.urn == urn for claim in claims) and not (is_renewed and self._in_operation()):
                 # The resource is gone, or its old form is: the next delete is of what is left.
@@ -168,9 +182,19 @@ class OwnershipLog:
         """Return the same as `managed_elsewhere`, for an acceptance that is about to be rejected."""
         return self.managed_elsewhere(backup_id, project, _ACCEPTED, form)
 
+    def _is_kept(self, claims: list[Claim], share_id: str, urn: str) -> bool:
+        """Return whether the resource keeps the share while its old form is deleted.
+
+        That form is left of a replacement that was interrupted. A resource that leaves the program may be kept by a
+        refresh, but is not registered.
+        """
+        is_kept = any((claim.urn, claim.share_id, claim.kind) == (urn, share_id, "kept") for claim in claims)
+        return is_kept and urn in self._registered and self._engine is not None and self._in_operation()
+
     def _forget(self) -> None:
         self._claims.clear()
         self._imports.clear()
+        self._registered.clear()
         self._is_operation = None
 
     def _append(self, claim: Claim) -> None:

@@ -129,6 +129,7 @@ class CbrProvider:
         kind, controller = self._controller(request.urn)
         unknown = unknown_inputs(kind, from_struct(request.news))
         olds, news = from_wire(request.olds), from_wire(request.news)
+        self.ownership.register(is_new=not olds)
         checked = await self._run(lambda: controller.check(olds, news))
         problems = [
             (to_camel(problem.property), to_native_terms(problem.reason, self.name)) for problem in checked.problems

@@ -133,7 +133,36 @@ def test_share_found_after_a_lost_response_stays() -> None:
     assert process.stays("", "S")
 
 
+@pytest.mark.parametrize(
+    ("checks", "stays"),
+    [
+        # The program has the resource: what is deleted is left of a replacement that was interrupted.
+        ([False], True),
+        # The resource is replaced.
+        ([False, True], False),
+        # A refresh keeps it, and the program does not have it.
+        ([], False),
+    ],
+)
+def test_share_kept_by_its_own_resource(engine: str, checks: list[bool], stays: bool) -> None:
+    process = Process(engine)
+    for is_new in checks:
+        process.urn = "a"
+        process.log.register(is_new=is_new)
+    process.keep("a", "S")
+    assert process.stays("a", "S") == stays
+    assert not process.stays("a", "another")
+
+
 # Processes that outlive an operation
+
+
+def test_long_lived_process_deletes_what_it_kept() -> None:
+    process = Process("127.0.0.1:1")
+    process.urn = "a"
+    process.log.register(is_new=False)
+    process.keep("a", "S")
+    assert not process.stays("a", "S")
 
 
 def test_long_lived_process_deletes_what_it_adopted() -> None:
