@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -43,6 +44,9 @@ pulumi.export("shared", len(cbr.get_backup_share_members(found.id)))
 share = cbr.BackupShareMember("share", found.id, {project!r})
 # Of a share that is not there yet, nothing is known.
 of_share = cbr.get_backup_share_members_output(share.share_id.apply(lambda _: found.id))
+# With their times as text, as in the outputs of resources.
+pulumi.export("backup", found)
+pulumi.export("members", of_share)
 pulumi.export("statuses", of_share.apply(lambda members: [member.status for member in members]))
 pulumi.export("secret", cbr.get_backup_output(pulumi.Output.secret(found.id)).name)
 pulumi.export("several", cbr.get_backups_output(name=share.backup_id.apply(lambda _: found.name)).apply(len))
@@ -60,6 +64,10 @@ pulumi.export("several", cbr.get_backups_output(name=share.backup_id.apply(lambd
     stack.up()
     outputs = json.loads(stack.run("stack", "output", "--json"))
     newest = [backup.id for backup in simulator.backups[:-3:-1]]
+    exported, (member,) = outputs.pop("backup"), outputs.pop("members")
+    assert exported["id"] == backup.id
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", exported["created_at"])
+    assert member["created_at"] == stack.state()["share"].get("created_at", stack.state()["share"].get("createdAt"))
     assert outputs == {
         "name": backup.name,
         "newest": newest,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TypeVar
@@ -53,6 +53,37 @@ def _optional_instant(data: Mapping[str, object], key: str, what: str) -> dateti
     return None if data.get(key) in (None, "") else _instant(data, key, what)
 
 
+class _Time:
+    """A time of an object, whose `__dict__` has ISO 8601 text: Pulumi exports that."""
+
+    def __init__(self, name: str) -> None:
+        self._text, self._time = name, f"_{name}"
+
+    def __get__(self, instance: object, owner: type) -> datetime | None:
+        if instance is None:
+            # The class has no default.
+            raise AttributeError(self._text)
+        value: datetime | None = vars(instance)[self._time]
+        return value
+
+    def __set__(self, instance: object, value: datetime | None) -> None:
+        vars(instance)[self._time] = value
+        # As in the outputs of resources.
+        vars(instance)[self._text] = value.isoformat(timespec="seconds") if value else None
+
+
+def _with_times(*names: str) -> Callable[[type[T]], type[T]]:
+    """Make fields of a dataclass times for programs, and text in exports."""
+
+    def decorate(dataclass_: type[T]) -> type[T]:
+        for name in names:
+            setattr(dataclass_, name, _Time(name))
+        return dataclass_
+
+    return decorate
+
+
+@_with_times("created_at", "updated_at")
 @dataclass(frozen=True)
 class Member:
     """One project that a backup is shared with.
@@ -86,6 +117,7 @@ class Member:
         )
 
 
+@_with_times("created_at")
 @dataclass(frozen=True)
 class Backup:
     """One restore point of a server or a disk.
