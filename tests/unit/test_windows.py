@@ -1,4 +1,4 @@
-"""What Windows lacks is used only where the platform is asked for first: no test of the suite runs there."""
+"""Names that Windows lacks are used only after a check of the platform."""
 
 from __future__ import annotations
 

@@ -1,0 +1,66 @@
+"""The operations matrix: a run must give what docs/operations-matrix.md has.
+
+`OPERATIONS_MATRIX=write` in the environment writes that file.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pulumi_cbr.simulator import Simulator
+
+from .operations import OPERATIONS, PAIRS, Cell, End, expected, run, written
+
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "operations-matrix.md"
+
+# What openstacksdk imports warns of itself.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+@pytest.fixture
+def simulator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
+    """The service, and a clouds.yaml with an entry of each role."""
+    runtime = tmp_path / "runtime"
+    runtime.mkdir(mode=0o700)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
+    with Simulator(backups=len(expected())) as running:
+        entries = {}
+        for role in ("owner", "receiver"):
+            env = running.env(role)
+            keys = ("auth_url", "username", "password", "user_domain_name", "project_id")
+            auth = {key: env[f"OS_{key.upper()}"] for key in keys}
+            entries[role] = {"auth": auth, "region_name": env["OS_REGION_NAME"]}
+        file = tmp_path / "clouds.yaml"
+        file.write_text(yaml.safe_dump({"clouds": entries}))
+        monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(file))
+        yield running
+
+
+def test_every_cell_ends_as_it_should(simulator: Simulator) -> None:
+    wanted = expected()
+    ends: dict[Cell, End] = {}
+    wrong = {}
+    for cell, backup in zip(wanted, simulator.backups, strict=True):
+        try:
+            ends[cell] = run(simulator, backup.id, cell)
+        except Exception as error:
+            ends[cell] = End("!", f"{type(error).__name__}: {error}")
+        if ends[cell].letter != wanted[cell]:
+            wrong[cell] = (wanted[cell], ends[cell])
+    assert wrong == {}
+    text = written(ends)
+    if os.environ.get("OPERATIONS_MATRIX") == "write":
+        DOCS.write_text(text, encoding="utf-8")
+    assert DOCS.read_text(encoding="utf-8") == text
+
+
+def test_every_operation_is_in_the_matrix() -> None:
+    wanted = expected()
+    assert {cell.operation for cell in wanted} == set(OPERATIONS)
+    assert {cell.pair for cell in wanted} == set(PAIRS)
+    assert len(wanted) >= 120
