@@ -38,6 +38,11 @@ DOMAINS = {
     "private.example.org": ("private", ("r1", "r2")),
 }
 
+OWN = "0123456789abcdef0123456789abcdef"
+OTHER = "fedcba9876543210fedcba9876543210"
+#: The names of the projects above, in each cloud.
+NAMES = {OWN: "eu-de_own", OTHER: "eu-de_other"}
+
 BACKUP = "2f8a1a44-7b1f-4a80-b7d5-1f1b3c2d4e5f"
 
 
@@ -62,7 +67,7 @@ class CloudRequest:
 
 @dataclass
 class Answer:
-    """The response of a fake cloud."""
+    """A response of a fake cloud."""
 
     status: int
     body: Any = None
@@ -106,6 +111,11 @@ class FakeClouds:
         bundle = str(self.certificates)
         return {"HTTPS_PROXY": self.proxy, "HTTP_PROXY": self.proxy, "REQUESTS_CA_BUNDLE": bundle}
 
+    @property
+    def subject_hash(self) -> str:
+        """The name that OpenSSL looks the authority up by in a folder of certificates."""
+        return self._authority.subject_hash
+
     def __enter__(self) -> FakeClouds:
         self._thread.start()
         return self
@@ -126,7 +136,7 @@ class FakeClouds:
             return self._authority.context(host)
 
     def sent_to(self, service: str) -> list[CloudRequest]:
-        """Return the requests to hosts whose name begins with `service`, such as ``iam``."""
+        """Return the requests to hosts that begin with `service`, such as ``iam``."""
         return [request for request in self.requests if request.host.startswith(service)]
 
     def strayed(self) -> list[str]:
@@ -173,7 +183,7 @@ class FakeClouds:
             "catalog": self._catalog(request.host, project),
         }
         if project:
-            name = scope.get("name", "by-id")
+            name = scope.get("name") or NAMES.get(project, "by-id")
             body["project"] = {"id": project, "name": name, "domain": {"id": "d", "name": "d"}}
         return Answer(201, {"token": body}, {"X-Subject-Token": token})
 
@@ -247,6 +257,14 @@ class _Authority:
         self._pem = certificate.public_bytes(serialization.Encoding.PEM)
         (folder / "authority.pem").write_bytes(self._pem)
 
+    @property
+    def subject_hash(self) -> str:
+        """The hash of the subject in lower case, without the outer header of two bytes."""
+        words = str(self._name.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value).lower()
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, words)])
+        digest = hashlib.sha1(name.public_bytes()[2:], usedforsecurity=False).digest()
+        return f"{int.from_bytes(digest[:4], 'little'):08x}"
+
     def _builder(self, subject: x509.Name) -> x509.CertificateBuilder:
         now = datetime.now(timezone.utc)
         public = self._key.public_key()
@@ -304,7 +322,7 @@ class _Handler(BaseHTTPRequestHandler):
     host = ""
 
     def do_CONNECT(self) -> None:
-        """Answer as the host that was asked for."""
+        """Act as the host that was asked for."""
         self.host = self.path.rpartition(":")[0]
         self.wfile.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
         self.wfile.flush()

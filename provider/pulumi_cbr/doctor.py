@@ -283,7 +283,16 @@ def _account(settings: Settings) -> Iterator[Finding]:
     except CbrError as error:
         yield Finding("sign-in", "failed", str(error))
         return
-    name = settings.project_name or _project_name(client, project)
+    name = settings.project_name
+    if not name or (settings.project_id and settings.method == "accessKey"):
+        told = _project_name(client, project)
+        if name and told and name.casefold() != told.casefold():
+            place = settings.where_to_set("projectName")
+            yield Finding(
+                "sign-in", "failed", f"project {project} is `{told}`, not `{name}`", f"Correct or remove {place}."
+            )
+            return
+        name = told or name
     region = f", region {settings.region}" if settings.region else ""
     yield Finding("sign-in", "ok", f"with {way}, to project {project}{f' ({name})' if name else ''}{region}")
     calls: tuple[tuple[str, str, Callable[[], object]], ...] = (

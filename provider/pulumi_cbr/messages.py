@@ -54,12 +54,16 @@ def plain_http(where: str, host: str) -> str:
     return f"{where} is plain http, which shows the credentials on the way to {host}. Use https, or set cbr:insecure"
 
 
+def not_a_region(where: str, given: str) -> str:
+    return f"{where} must be the name of a region such as eu-de, not {given[:60]!r}"
+
+
 def not_a_domain(where: str, given: str) -> str:
     return f"{where} must be a domain such as myhuaweicloud.com, not {given[:60]!r}"
 
 
-def no_certificates(given: str, why: str) -> str:
-    return f"caCert must be a file of certificates, and {given} is none ({why}). Set cbr:caCert or OS_CACERT"
+def no_certificates(where: str, given: str, why: str) -> str:
+    return f"{where} must be a file of certificates, and {given} is none ({why}). Correct it"
 
 
 def pem_text() -> str:
@@ -68,6 +72,14 @@ def pem_text() -> str:
 
 def two_identities(first: str, second: str) -> str:
     return f"{first} and {second} name two users or keys. Set all credentials in one place"
+
+
+def two_values(first: str, second: str, name: str) -> str:
+    return f"{first} and {second} contradict each other on {name}. Remove one of them"
+
+
+def not_supported(where: str) -> str:
+    return f"{where} is not supported. Remove it, or sign in another way"
 
 
 def two_clouds(first: str, first_cloud: str, second: str, second_cloud: str) -> str:
@@ -87,7 +99,30 @@ def unknown_identity_host(place: str) -> str:
 
 
 def other_project(found: str, wanted: str, place: str) -> str:
-    return f"the credentials are for project {found}, not for `{wanted}`. Correct {place}, or leave it out"
+    return f"the credentials are for project {found}, not for `{wanted}`. Correct or remove {place}"
+
+
+def other_project_id(found: str, wanted: str, place: str) -> str:
+    return f"the credentials are for project {found}, but projectId is {wanted}. Correct or remove {place}"
+
+
+def token_for_no_project(place: str) -> str:
+    return f"the token is for no project. Set {place}"
+
+
+def no_project_of_key(name: str, place: str) -> str:
+    return f"the access key has no project `{name}`. Set {place}"
+
+
+def catalog_without_cbr(interface: str, services: str, place: str) -> str:
+    return f"the service catalog has no {interface} address of `cbr` (it has: {services}). Set {place}"
+
+
+def catalog_without_region(region: str | None, offered: Sequence[str], place: str) -> str:
+    cause = (
+        f"no `cbr` in the region `{region}`{did_you_mean(region, offered)}" if region else "several regions of `cbr`"
+    )
+    return f"the service catalog has {cause}. Set {place} to one of {', '.join(offered)}"
 
 
 def no_agency_with_keys(where: str) -> str:
@@ -135,6 +170,26 @@ def no_clouds_file(cloud: str) -> str:
 
 def no_yaml(path: str, line: int) -> str:
     return f"{path}, line {line}, is not YAML. Correct the line"
+
+
+def no_such_file(where: str, path: str) -> str:
+    return f"{where} names {path}, which does not exist. Correct or unset it"
+
+
+def repeated_key(path: str, line: int, key: str) -> str:
+    return f"{path}, line {line}, gives `{key}` a second time. Remove one of the two"
+
+
+def name_is_no_text(entry: str) -> str:
+    return f"YAML does not read the name of {entry} as text. Put the name in quotes"
+
+
+def wrong_form(key_origin: str, form: str) -> str:
+    return f"{key_origin} must be {form}. Correct the key"
+
+
+def unknown_profile(key_origin: str, name: str) -> str:
+    return f"{key_origin} is `{name}`, which neither openstacksdk nor clouds-public.yaml has. Correct the key"
 
 
 def entry_unreadable(path: str, why: str) -> str:

@@ -95,7 +95,7 @@ def test_the_stack_comes_before_the_environment(
     [
         ({"OS_PASSWORD": "wrong"}, "Check the user"),
         ({"OS_AUTH_URL": "http://127.0.0.1:9/v3"}, "Connection refused"),
-        ({"OS_REGION_NAME": "nowhere"}, "the catalogue has it in: eu-de"),
+        ({"OS_REGION_NAME": "nowhere"}, "Set OS_REGION_NAME to one of eu-de"),
         ({"OS_AUTH_URL": "http://iam.example.com/v3"}, "plain http"),
         ({"OS_AUTH_URL": ""}, "OS_AUTH_URL"),
     ],
@@ -405,3 +405,15 @@ def test_contradicting_regions_fail(
     assert code == 1
     assert "OS_REGION_NAME and HW_REGION_NAME contradict each other on region" in " ".join(told.split())
     assert "All is well" not in told
+
+
+def test_key_with_the_name_of_another_project_fails(
+    sim: Simulator, engine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keys = sim.access_key_env("owner")
+    sign_in(monkeypatch, {**keys, "HW_AUTH_URL": f"{sim.url}/v3", "HW_PROJECT_NAME": "another"})
+    code, told = doctor(monkeypatch, capsys)
+    assert code == 1
+    said = " ".join(told.split())
+    assert f"project {keys['HW_PROJECT_ID']} is `" in said
+    assert "not `another` Correct or remove HW_PROJECT_NAME." in said

@@ -21,7 +21,7 @@ from pulumi_cbr.api.precedence import Place, Resolution, Source, Value
 
 @dataclass(frozen=True)
 class _Fact:
-    """What a value tells of its cloud: a domain, or a host of which no more is known."""
+    """A domain of a cloud, or a host of which no more is known, and the value that names it."""
 
     value: Value
     domain: str | None
@@ -33,7 +33,10 @@ class _Fact:
 
 
 def check_one_cloud(resolution: Resolution, sources: Mapping[Place, Source]) -> None:
-    """Refuse addresses of two clouds, and credentials with an address of another cloud. Raises `SettingsError`."""
+    """Refuse addresses of two clouds, and credentials with another cloud's address.
+
+    Raises `SettingsError`.
+    """
     values = resolution.values
     used = list(_facts(values))
     for first, second in combinations(used, 2):
@@ -68,7 +71,7 @@ def _facts(values: Mapping[str, Value]) -> Iterator[_Fact]:
 
 
 def _contradict(first: _Fact, second: _Fact, has_domain: bool) -> bool:
-    """Tell whether two addresses in use belong to two clouds, at least one of which is known."""
+    """Return whether two addresses in use belong to two clouds, at least one of them known."""
     if first.domain is None or second.domain is None or first.domain == second.domain:
         return False
     if "region" in (first.value.name, second.value.name):
@@ -88,7 +91,7 @@ def _same_cloud(own: _Fact, other: _Fact) -> bool:
 
 
 def region_from(auth_url: str | None, project_name: str | None) -> str | None:
-    """Return the region that a project's name or the identity address tells, if no setting names one."""
+    """Return the region in a project's name or in the identity address."""
     prefix = (project_name or "").partition("_")[0]
     if cloud_of_region(prefix):
         return prefix
@@ -97,7 +100,7 @@ def region_from(auth_url: str | None, project_name: str | None) -> str | None:
 
 
 def domain_from(values: Mapping[str, object]) -> str | None:
-    """Return the cloud's domain, from the setting, the identity address or the region, in this order."""
+    """Return the cloud's domain: from the setting, the identity address or the region."""
     region = values.get("region")
     if values.get("cloudDomain"):
         return str(values["cloudDomain"])
@@ -109,7 +112,7 @@ def domain_from(values: Mapping[str, object]) -> str | None:
 
 
 def default_auth_url(values: Mapping[str, object]) -> str | None:
-    """Return the identity address that follows from the region and the cloud's domain, or from the CBR address."""
+    """Return the identity address for a region and a domain, or for the CBR address."""
     region = str(values["region"]) if values.get("region") else None
     if values.get("endpoint") and not values.get("cloudDomain"):
         # A region's name may be another company's too: the address tells more.

@@ -16,6 +16,7 @@ from urllib3.exceptions import HTTPError
 
 from pulumi_cbr import messages
 from pulumi_cbr.api import ids
+from pulumi_cbr.api.endpoints import with_version
 from pulumi_cbr.api.errors import (
     CbrError,
     InvalidId,
@@ -66,7 +67,7 @@ class TokenAuth(AuthBase):
 
 
 class Fetch(Protocol):
-    """What signing in needs of the transport: one GET of the identity service, signed, with its retries."""
+    """A signed GET of the identity service, with its retries."""
 
     def __call__(
         self, operation: str, url: str, *, params: Mapping[str, str], authenticator: Authenticator
@@ -80,27 +81,33 @@ class Authenticator(Protocol):
     advice: str
 
     def auth(self, deadline: Deadline) -> AuthBase:
-        """Give what signs a request; signs in first where that needs a call."""
+        """Return what signs a request. Signs in first if that needs a call."""
 
     def renew(self, refused: AuthBase) -> bool:
-        """Forget what was refused; tell whether another sign-in may help."""
+        """Forget what was refused, and return whether another sign-in may help."""
 
     def project_id(self, deadline: Deadline) -> str:
-        """Give the own project's ID."""
+        """Return the own project's ID."""
 
     def endpoint(self, deadline: Deadline) -> str:
-        """Give the service's URL, with or without ``/v3/<project id>``."""
+        """Return the service's URL, with or without ``/v3/<project id>``."""
 
     def secrets(self) -> Iterable[str]:
-        """Give what was handed out and must not be shown."""
+        """Return the tokens that must not be shown."""
 
     def identity_url(self) -> str:
-        """Return the identity service's URL, with ``/v3``. Raises `SettingsError` if no setting tells it."""
+        """Return the identity service's URL, with ``/v3``.
+
+        Raises `SettingsError` if no setting has it.
+        """
 
 
 @dataclass(frozen=True)
 class _Token:
-    """What a sign-in gave. `until` is by the clock of `Clock`: the time of day may be wrong on either side."""
+    """A token and what came with it.
+
+    `until` is by the clock of `Clock`, because the time of day may be wrong on either side.
+    """
 
     token: str = field(repr=False)
     project_id: str | None
@@ -109,7 +116,9 @@ class _Token:
 
 
 class TokenAuthenticator:
-    """Sign in at the identity service (``POST /v3/auth/tokens``), by a plugin of keystoneauth1. One token for all threads.
+    """Sign in with ``POST /v3/auth/tokens``, by a plugin of keystoneauth1.
+
+    All threads share one token.
 
     Credentials that were refused, and have never been accepted before, are not sent again for a minute: after a few times,
     accounts are locked.
@@ -155,20 +164,14 @@ class TokenAuthenticator:
         token = self._signed_in(deadline)
         found, wanted = token.project_id, self._settings.project_id
         if not found:
-            raise SettingsError(
-                "the token is for no project: name one with "
-                f"{SETTINGS['projectId'].how_to_set()}, or {SETTINGS['projectName'].how_to_set()}"
-            )
+            raise SettingsError(messages.token_for_no_project(self._settings.where_to_set("projectId")))
         if wanted and wanted != found:
-            raise SettingsError(
-                f"the credentials are for project {found}, but projectId is {wanted}: correct {SETTINGS['projectId'].how_to_set()}, "
-                "or leave it out"
-            )
+            raise SettingsError(messages.other_project_id(found, wanted, self._settings.where_to_set("projectId")))
         name = self._settings.project_name
-        # These credentials have a project of their own, whatever is asked for.
-        has_own = self._settings.method in ("applicationCredential", "cloud")
-        if has_own and name and not wanted and token.access.project_name != name:
-            raise SettingsError(messages.other_project(found, name, SETTINGS["projectName"].how_to_set()))
+        # These credentials have a project of their own, whatever is asked for; an ID comes before a name.
+        decided_otherwise = wanted or self._settings.method in ("applicationCredential", "cloud")
+        if name and decided_otherwise and (token.access.project_name or "").casefold() != name.casefold():
+            raise SettingsError(messages.other_project(found, name, self._settings.where_to_set("projectName")))
         return found
 
     def endpoint(self, deadline: Deadline) -> str:
@@ -190,15 +193,13 @@ class TokenAuthenticator:
         region = self._settings.region
         if not by_region:
             raise SettingsError(
-                f"the catalogue has no service `cbr` (it has: {there}): set the endpoint by {SETTINGS['endpoint'].how_to_set()}"
+                messages.catalog_without_cbr(self._settings.interface, there, self._settings.where_to_set("endpoint"))
             )
         if region is None and len(by_region) == 1:
             return next(iter(by_region.values()))
         if region not in by_region:
-            what = f"`cbr` is not in the region `{region}`" if region else "`cbr` is in several regions"
-            raise SettingsError(
-                f"{what}; the catalogue has it in: {', '.join(sorted(by_region))}. Set one of them by {SETTINGS['region'].how_to_set()}"
-            )
+            place = self._settings.where_to_set("region")
+            raise SettingsError(messages.catalog_without_region(region, sorted(by_region), place))
         return by_region[region]
 
     def secrets(self) -> Iterable[str]:
@@ -254,7 +255,10 @@ class TokenAuthenticator:
                 return grant
 
     def _read_token(self, access: AccessInfo) -> _Token:
-        """Read what keystoneauth1 made of the answer. Raises all sorts of errors where that is none of an identity service."""
+        """Return the token that keystoneauth1 read from a response.
+
+        Raises errors of many types if the response is not an identity service's.
+        """
         if not re.fullmatch("[!-~]+", access.auth_token or ""):
             raise MalformedResponse("no token in the header X-Subject-Token")
         project_id = _project("the token's project", access.project_id) if access.project_id else None
@@ -267,7 +271,7 @@ class TokenAuthenticator:
         return _Token(access.auth_token or "", project_id, access, self._timing.clock() + life)
 
     def _problem(self, error: Exception) -> tuple[CbrError, bool, float | None]:
-        """Tell what a failed sign-in means, whether another try may help, and when the service wants that."""
+        """Return the error of a failed sign-in, whether to retry, and when the service asks for it."""
         if isinstance(error, CbrError):
             return error, False, None
         secrets = list(self._settings.secrets())
@@ -303,7 +307,7 @@ class TokenAuthenticator:
 
 
 class FixedTokenAuthenticator:
-    """Use a token that exists already as it is, where the project and the endpoint are known: no call to sign in."""
+    """Use a given token as it is: the project and the endpoint are known, so nothing is asked."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -329,7 +333,10 @@ class FixedTokenAuthenticator:
 
 
 class AccessKeyAuthenticator:
-    """Sign every request with an access key. A project given by its name is looked up once (``GET /v3/projects``)."""
+    """Sign every request with an access key.
+
+    A project's name is looked up once (``GET /v3/projects``).
+    """
 
     advice = "Check the access key, the secret key, the project's ID, and this machine's clock"
 
@@ -378,7 +385,7 @@ class AccessKeyAuthenticator:
             return self._project_id
         name, identity = self._name, self._settings.auth_url
         if not identity:
-            raise SettingsError(messages.unknown_identity_host(SETTINGS["projectId"].how_to_set()))
+            raise SettingsError(messages.unknown_identity_host(self._settings.where_to_set("projectId")))
         operation = f"looking up the project `{name}` at {identity}"
         url = f"{self.identity_url()}/projects"
         answer = self._fetch(operation, url, params={"name": name}, authenticator=self)
@@ -396,20 +403,21 @@ class AccessKeyAuthenticator:
                 request_id=answer.request_id,
                 advice=_NO_IDENTITY,
             ) from error
-        raise SettingsError(
-            f"there is no project `{name}` for this access key: set it by {SETTINGS['projectId'].how_to_set()}"
-        )
+        raise SettingsError(messages.no_project_of_key(name, self._settings.where_to_set("projectId")))
 
 
 def _is_broken(error: Exception) -> bool:
-    """Tell a connection that broke from an answer that is odd, in what keystoneauth1 raises."""
+    """Return whether an error of keystoneauth1 is a broken connection, not an odd response."""
     from keystoneauth1.exceptions import ConnectionError as Broken
 
     return isinstance(error, (Broken, HTTPError, OSError)) and not isinstance(error, requests.JSONDecodeError)
 
 
 def _project(name: str, value: object) -> str:
-    """Read a project's ID of an answer, whose text is not for messages. Raises `MalformedResponse`."""
+    """Return a project's ID from a response, without its text in an error.
+
+    Raises `MalformedResponse`.
+    """
     try:
         return ids.project_id(name, value)
     except InvalidId:
@@ -430,7 +438,7 @@ _CREDENTIALS = {
 def _identity_url(url: object) -> str:
     if not url:
         raise SettingsError(f"no setting tells the identity service's address: set {SETTINGS['authUrl'].how_to_set()}")
-    return f"{str(url).rstrip('/').removesuffix('/v3')}/v3"
+    return with_version(str(url))
 
 
 def sign_in(settings: Settings, fetch: Fetch, timing: Clock, limits: CallLimits) -> Authenticator:
@@ -443,7 +451,10 @@ def sign_in(settings: Settings, fetch: Fetch, timing: Clock, limits: CallLimits)
 
 
 def service_root(endpoint: str, project_id: str, settings: Settings) -> str:
-    """Give ``…/v3/<project id>`` for an endpoint that ends in it, in ``/v3``, or in neither. Raises `SettingsError`."""
+    """Return ``…/v3/<project id>`` for an endpoint that has all, ``/v3`` or none of it.
+
+    Raises `SettingsError`.
+    """
     endpoint = PROJECT_TEMPLATE.sub(project_id, endpoint)
     check_url("endpoint", endpoint, insecure=settings.insecure)
     host = re.sub(r"/v3(/[0-9a-f]{32})?$", "", endpoint.rstrip("/"))

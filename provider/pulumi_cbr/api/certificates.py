@@ -18,39 +18,39 @@ _PEM = "-----BEGIN "
 _BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
-def certificate_path(ca_cert: str | None) -> str | None:
+def certificate_path(ca_cert: str | None, origin: str = "caCert") -> str | None:
     """Return the file or folder to check certificates with, or None for the usual ones.
 
-    `ca_cert` is a path, in which ``~`` is the home folder, or PEM text. Raises `SettingsError`.
+    `ca_cert` is a path, in which ``~`` is the home folder, or PEM text. Raises `SettingsError`, which names `origin`.
     """
     if ca_cert and ca_cert.lstrip().startswith(_PEM):
-        _check(lambda context: context.load_verify_locations(cadata=ca_cert), messages.pem_text())
+        _check(lambda context: context.load_verify_locations(cadata=ca_cert), origin, messages.pem_text())
         return _write_pem(ca_cert)
     if ca_cert:
         path = os.path.expanduser(ca_cert)
-        _check_path(path, path)
+        _check_path(path, origin)
         return path
     name = next((name for name in _BUNDLES if os.environ.get(name)), None)
     if name is None or name in _BUNDLES[:2]:
         return None
     path = os.path.expanduser(os.environ[name])
-    _check_path(path, f"{path} ({name})")
+    _check_path(path, name)
     return path
 
 
-def _check_path(path: str, shown: str) -> None:
+def _check_path(path: str, origin: str) -> None:
     if os.path.isdir(path):
-        _check(lambda context: context.load_verify_locations(capath=path), shown)
+        _check(lambda context: context.load_verify_locations(capath=path), origin, path)
     else:
-        _check(lambda context: context.load_verify_locations(cafile=path), shown)
+        _check(lambda context: context.load_verify_locations(cafile=path), origin, path)
 
 
-def _check(load: Callable[[ssl.SSLContext], None], shown: str) -> None:
+def _check(load: Callable[[ssl.SSLContext], None], origin: str, shown: str) -> None:
     try:
         load(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or type(error).__name__
-        raise SettingsError(messages.no_certificates(shown, why)) from error
+        raise SettingsError(messages.no_certificates(origin, shown, why)) from error
 
 
 @cache

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import copy
+import difflib
 import os
 import re
+import warnings
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pulumi_cbr import messages
-from pulumi_cbr.api.clouds_file import Document, check_document, compose_file, first_file
+from pulumi_cbr.api.clouds_file import Document, check_document, normalize
 from pulumi_cbr.api.definitions import AUTH_TYPES, SETTINGS, parse_value
 from pulumi_cbr.api.endpoints import cloud_of_region
 from pulumi_cbr.api.errors import SettingsError, one_line
@@ -60,21 +62,34 @@ AUTH_KEYS: Mapping[str, str] = {
     "delegated_project": "delegatedProject",
 }
 
-#: The keys beside `auth` that are settings of ours.
+#: The keys beside `auth` that are settings of ours. Those of the service come before those of all services.
 _KEYS: Mapping[str, str] = {
     "auth_type": "authType",
+    "cbr_region_name": "region",
     "region_name": "region",
-    "interface": "interface",
     "cbr_interface": "interface",
+    "interface": "interface",
     "cbr_endpoint_override": "endpoint",
     "cbr_endpoint": "endpoint",
 }
 
 #: What people mean by keys that are close to several.
-_MISTAKES = {"user": "username", "project": "project_name", "tenant": "project_name", "domain": "user_domain_name"}
+_MISTAKES = {
+    "user": "username",
+    "project": "project_name",
+    "tenant": "project_name",
+    "domain": "user_domain_name",
+    "region": "region_name",
+}
 
-#: Keys that other tools accept on either level.
-_EITHER_LEVEL = tuple(key for key, name in AUTH_KEYS.items() if name in ("accessKey", "secretKey", "securityToken"))
+#: Other keys beside `auth` that are read here or by openstacksdk, and the ends of those for each service.
+_OTHER_KEYS = ("auth", "auth_plugin", "regions", "profile", "cloud", "verify", "insecure", "cacert")
+_SERVICE_KEYS = re.compile(
+    r".+_(api_version|endpoint(_override|_type)?|interface|region_name|service_(type|name)|timeout)"
+)
+
+#: Keys that change who signs in, and that nothing here can honor.
+_UNSUPPORTED = ("cert", "key")
 
 
 def read_entry(cloud: str, region: str | None = None) -> Source:
@@ -86,7 +101,9 @@ def read_entry(cloud: str, region: str | None = None) -> Source:
     entry, merged = _choose_region(document, loader, cloud, region)
     auth = {str(key): value for key, value in (merged.config.get("auth") or {}).items()}
     explicit = {key: value for key, value in merged.config.items() if key in _written_keys(loader, cloud, entry)}
-    auth |= {key: explicit[key] for key in _EITHER_LEVEL if explicit.get(key)}
+    # As openstacksdk has it, what belongs below `auth` may be beside it.
+    auth |= {key: explicit[key] for key in AUTH_KEYS if explicit.get(key) and not auth.get(key)}
+    _check_keys(document, cloud)
     needs_plugin = _needs_plugin(document, cloud, explicit.get("auth_type"), auth)
     values = _values(document, cloud, explicit, auth)
     if any(key in explicit for key in ("verify", "insecure", "cacert")):
@@ -95,11 +112,15 @@ def read_entry(cloud: str, region: str | None = None) -> Source:
         values.append(Value("insecure", verify is False, document.origin(cloud)))
         values.append(Value("caCert", verify if isinstance(verify, str) else None, document.origin(cloud, "cacert")))
     secrets = tuple(str(value) for key, value in sorted(auth.items()) if value and _SECRET.search(key))
-    return Source(Place.ENTRY, tuple(values), needs_plugin, secrets if needs_plugin else ())
+    unsupported = tuple(document.origin(cloud, key) for key in _UNSUPPORTED if explicit.get(key))
+    return Source(Place.ENTRY, tuple(values), needs_plugin, secrets if needs_plugin else (), unsupported)
 
 
 def plugin_of(settings: Settings) -> BaseIdentityPlugin:
-    """Return the keystoneauth1 plugin that an entry asks for, with what comes before it. Raises `SettingsError`."""
+    """Return the keystoneauth1 plugin of an entry, with the values that come before it.
+
+    Raises `SettingsError`.
+    """
     from keystoneauth1.identity.base import BaseIdentityPlugin
 
     cloud = settings.cloud or ""
@@ -142,21 +163,28 @@ def _load(cloud: str) -> tuple[Document, OpenStackConfig]:
     except ImportError:
         raise SettingsError(messages.no_openstacksdk(cloud)) from None
 
-    def files(variable: str, usual: Iterable[str]) -> list[str]:
-        # openstacksdk would add the variable's file to a list of its module, for all later readers.
-        given = os.environ.get(variable)
-        return [*([given] if given else []), *usual]
-
-    config_files = files("OS_CLIENT_CONFIG_FILE", loader.CONFIG_FILES)
-    document = check_document(cloud, config_files)
-    secure_files = files("OS_CLIENT_SECURE_FILE", loader.SECURE_FILES)
-    if secure := first_file(secure_files):
-        compose_file(secure)
+    config_files = _files("OS_CLIENT_CONFIG_FILE", loader.CONFIG_FILES)
+    secure_files = _files("OS_CLIENT_SECURE_FILE", loader.SECURE_FILES)
+    document = check_document(cloud, config_files, secure_files)
     try:
         config = loader.OpenStackConfig(config_files=config_files, secure_files=secure_files, load_envvars=False)
     except Exception as error:  # a file of a wrong form
         raise SettingsError(messages.entry_unreadable(document.path, type(error).__name__)) from None
+    if cloud not in config.cloud_config["clouds"]:
+        raise SettingsError(messages.name_is_no_text(document.origin(cloud)))
     return document, config
+
+
+def _files(variable: str, usual: Iterable[str]) -> list[str]:
+    """Return the files to look for.
+
+    Raises `SettingsError` if the variable names one that does not exist.
+    """
+    # openstacksdk would add the variable's file to a list of its module, for all later readers.
+    given = os.path.expanduser(os.environ.get(variable, "").strip())
+    if given and not os.path.exists(given):
+        raise SettingsError(messages.no_such_file(variable, given))
+    return [given] if given else list(usual)
 
 
 def _choose_region(
@@ -164,9 +192,11 @@ def _choose_region(
 ) -> tuple[dict[str, Any], CloudRegion]:
     """Return an entry as it is written, and as openstacksdk reads it in a region."""
     entry: dict[str, Any] = loader.cloud_config["clouds"][cloud]
-    if isinstance(entry.get("region_name"), str) and "," in entry["region_name"]:
-        entry["regions"] = [name.strip() for name in entry.pop("region_name").split(",")]
+    _normalize_regions(document, cloud, entry)
     try:
+        _check_profile(document, loader, cloud, entry)
+        # openstacksdk would take the first of the regions, whatever `region_name` says.
+        region = region or ((entry.get("region_name") or None) if entry.get("regions") else None)
         offered = _offered_regions(loader, cloud, entry)
         if region and offered and region not in offered:
             raise SettingsError(messages.entry_has_no_region(document.origin(cloud), region, offered))
@@ -183,6 +213,52 @@ def _choose_region(
     except Exception as error:  # an unknown vendor profile, an entry of a wrong form
         words = one_line(str(error), 120).rstrip(".")
         raise SettingsError(messages.entry_cannot_sign_in(document.origin(cloud), words)) from error
+
+
+def _normalize_regions(document: Document, cloud: str, entry: dict[str, Any]) -> None:
+    """Read a list in `region_name` as `regions`.
+
+    Raises `SettingsError` for a value of a wrong form.
+    """
+    name, regions = entry.get("region_name"), entry.get("regions")
+    if isinstance(name, str) and "," in name:
+        name = [part.strip() for part in name.split(",")]
+    if isinstance(name, list):
+        del entry["region_name"]
+        regions = entry["regions"] = name
+    elif not isinstance(name, (str, type(None))):
+        raise SettingsError(messages.wrong_form(document.origin(cloud, "region_name"), "a text"))
+    names = [region.get("name") if isinstance(region, dict) else region for region in regions or ()]
+    if regions is None:
+        entry.pop("regions", None)
+    elif not isinstance(regions, list) or not all(isinstance(name, str) for name in names):
+        raise SettingsError(messages.wrong_form(document.origin(cloud, "regions"), "a list of regions"))
+    if not isinstance(entry.get("auth") or {}, dict):
+        raise SettingsError(messages.wrong_form(document.origin(cloud, "auth"), "keys with values"))
+
+
+def _check_profile(document: Document, loader: OpenStackConfig, cloud: str, entry: Mapping[str, Any]) -> None:
+    """Refuse a vendor profile that nobody knows. Raises `SettingsError`."""
+    key = next((key for key in ("profile", "cloud") if entry.get(key)), None)
+    profile: dict[str, Any] = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        loader._expand_vendor_profile(cloud, profile, copy.deepcopy(dict(entry)))
+    if key and not profile:
+        raise SettingsError(messages.unknown_profile(document.origin(cloud, key), str(entry[key])))
+
+
+def _check_keys(document: Document, cloud: str) -> None:
+    """Refuse a key beside `auth` that is likely misspelt.
+
+    Raises `SettingsError`.
+    """
+    known = (*AUTH_KEYS, *_KEYS, *_OTHER_KEYS)
+    for key in document.keys(cloud):
+        if normalize(key) in known or _SERVICE_KEYS.fullmatch(key):
+            continue
+        if key in _MISTAKES or difflib.get_close_matches(key, known, n=1, cutoff=0.85):
+            raise SettingsError(messages.unknown_key(document.origin(cloud, key), _MISTAKES.get(key, key), known))
 
 
 def _offered_regions(loader: OpenStackConfig, cloud: str, entry: Mapping[str, Any]) -> list[str]:
@@ -208,7 +284,10 @@ def _written_keys(loader: OpenStackConfig, cloud: str, entry: Mapping[str, Any])
 
 
 def _needs_plugin(document: Document, cloud: str, auth_type: object, auth: Mapping[str, object]) -> bool:
-    """Tell whether a plugin of keystoneauth1 reads the entry. Raises `SettingsError` for a key that nobody knows."""
+    """Return whether a plugin of keystoneauth1 reads the entry.
+
+    Raises `SettingsError` for an unknown key.
+    """
     unknown = [key for key in auth if key not in AUTH_KEYS]
     kind = str(auth_type) if auth_type else None
     if not unknown and (kind in AUTH_TYPES or kind is None):
@@ -234,7 +313,9 @@ def _plugin_options(auth_type: str) -> set[str]:
 
 def _values(document: Document, cloud: str, explicit: Mapping[str, object], auth: Mapping[str, object]) -> list[Value]:
     found = [(name, key, auth[key]) for key, name in AUTH_KEYS.items() if auth.get(key)]
-    found += [(name, key, explicit[key]) for key, name in _KEYS.items() if explicit.get(key)]
+    # The last one of a setting is kept: the first key that is given.
+    beside = {_KEYS[key]: key for key in reversed(list(_KEYS)) if explicit.get(key)}
+    found += [(name, key, explicit[key]) for name, key in beside.items()]
     values = [Value("cloud", cloud, document.origin(cloud))]
     for name, key, given in found:
         origin = document.origin(cloud, key)

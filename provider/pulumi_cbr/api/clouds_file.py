@@ -1,9 +1,9 @@
-"""Where a key stands in clouds.yaml, and what is wrong with a file that openstacksdk cannot use."""
+"""Places of the keys in clouds.yaml, and checks of what openstacksdk would pass over in silence."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,36 +16,52 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Document:
-    """A clouds.yaml with the places of its keys."""
+    """A clouds.yaml and the secure.yaml that comes before it, with the lines of their keys."""
 
     path: str
     root: Node | None
+    secure_path: str = ""
+    secure_root: Node | None = None
 
     def origin(self, cloud: str, key: str | None = None) -> str:
-        """Name an entry or one of its keys, with the file and the line if they are in it."""
-        entry = _value(_value(self.root, "clouds"), cloud)
-        holders = [node for node in (_value(entry, "auth"), entry) if node is not None]
-        line = next((found for node in holders if key and (found := _line(node, key))), None)
+        """Name an entry or one of its keys, with the file and the line."""
+        if key:
+            for path, root in ((self.secure_path, self.secure_root), (self.path, self.root)):
+                line = next((line for node in _holders(root, cloud) if (line := _line(node, key))), None)
+                if line:
+                    return f"`{key}` of the entry `{cloud}` ({path}, line {line})"
         what = f"`{key}` of the entry `{cloud}`" if key else f"the entry `{cloud}`"
-        line = line or _line(_value(self.root, "clouds"), cloud)
-        return f"{what} ({self.path}, line {line})"
+        return f"{what} ({self.path}, line {_line(_value(self.root, 'clouds'), cloud)})"
+
+    def keys(self, cloud: str) -> list[str]:
+        """Return the keys beside `auth` that somebody wrote, with ``_`` for ``-``."""
+        entries = [_value(_value(root, "clouds"), cloud) for root in (self.root, self.secure_root)]
+        return [key.replace("-", "_") for entry in entries for key in _keys(entry)]
 
 
-def check_document(cloud: str, files: Iterable[str]) -> Document:
-    """Return the first file that exists. Raises `SettingsError` if there is none, or the entry is not in it."""
+def check_document(cloud: str, files: Iterable[str], secure_files: Iterable[str] = ()) -> Document:
+    """Return the first file of each kind.
+
+    Raises `SettingsError` if no file exists, or if the entry is missing or unclear.
+    """
     path = first_file(files)
     if path is None:
         raise SettingsError(messages.no_clouds_file(cloud))
-    root = compose_file(path)
-    names = _keys(root)
+    secure = first_file(secure_files)
+    document = Document(path, _compose(path), secure or "", _compose(secure) if secure else None)
+    names = _keys(document.root)
     if "clouds" not in names:
         raise SettingsError(messages.no_clouds_key(path, names))
-    entries = _keys(_value(root, "clouds"))
+    if secure and (written := _keys(document.secure_root)) and "clouds" not in written:
+        raise SettingsError(messages.no_clouds_key(secure, written))
+    entries = _keys(_value(document.root, "clouds"))
     if cloud not in entries:
         raise SettingsError(messages.no_such_entry(cloud, path, entries))
-    if not _keys(_value(_value(root, "clouds"), cloud)):
-        raise SettingsError(messages.empty_entry(Document(path, root).origin(cloud)))
-    return Document(path, root)
+    if not _keys(_value(_value(document.root, "clouds"), cloud)):
+        raise SettingsError(messages.empty_entry(document.origin(cloud)))
+    for file, root in ((path, document.root), (document.secure_path, document.secure_root)):
+        _check_repeated(file, root, cloud)
+    return document
 
 
 def first_file(files: Iterable[str]) -> str | None:
@@ -53,7 +69,12 @@ def first_file(files: Iterable[str]) -> str | None:
     return next((path for path in files if os.path.exists(path)), None)
 
 
-def compose_file(path: str) -> Node | None:
+def normalize(key: str) -> str:
+    """Return a key as openstacksdk reads it: `tenant-id` is `project_id`."""
+    return key.replace("-", "_").replace("tenant_", "project_")
+
+
+def _compose(path: str) -> Node | None:
     """Return the nodes of a YAML file, with their lines. Raises `SettingsError`."""
     import yaml
 
@@ -64,8 +85,49 @@ def compose_file(path: str) -> Node | None:
         # Without its words, which may be a part of a credential.
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise SettingsError(messages.no_yaml(path, line)) from None
+    except UnicodeError:
+        raise SettingsError(messages.entry_unreadable(path, "it is not UTF-8")) from None
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise SettingsError(messages.entry_unreadable(path, getattr(error, "strerror", None) or "no text")) from None
+
+
+def _check_repeated(path: str, root: Node | None, cloud: str) -> None:
+    """Refuse a repeated key, of which YAML takes the last.
+
+    Raises `SettingsError`.
+    """
+    clouds = _value(root, "clouds")
+    _check_mapping(path, (pair for pair in _pairs(root) if pair[0].value == "clouds"))
+    _check_mapping(path, (pair for pair in _pairs(clouds) if pair[0].value == cloud))
+    entry = _value(clouds, cloud)
+    for node in _nodes(entry, set()):
+        _check_mapping(path, _pairs(node))
+    _check_mapping(path, [*_pairs(_value(entry, "auth")), *_pairs(entry)], is_same_allowed=True)
+
+
+def _check_mapping(path: str, pairs: Iterable[tuple[Node, Node]], *, is_same_allowed: bool = False) -> None:
+    seen: dict[str, object] = {}
+    for key, value in pairs:
+        name = normalize(str(key.value))
+        if name in seen and name != "<<" and not (is_same_allowed and value.value == seen[name]):
+            raise SettingsError(messages.repeated_key(path, key.start_mark.line + 1, str(key.value)))
+        seen[name] = value.value
+
+
+def _nodes(node: Node | None, seen: set[int]) -> Iterator[Node]:
+    """Yield a node and all below it, each once: an alias may lead back to it."""
+    if node is None or id(node) in seen:
+        return
+    seen.add(id(node))
+    yield node
+    for part in node.value if isinstance(node.value, list) else ():
+        for below in part if isinstance(part, tuple) else (part,):
+            yield from _nodes(below, seen)
+
+
+def _holders(root: Node | None, cloud: str) -> list[Node]:
+    entry = _value(_value(root, "clouds"), cloud)
+    return [node for node in (_value(entry, "auth"), entry) if node is not None]
 
 
 def _pairs(node: Node | None) -> list[tuple[Node, Node]]:
@@ -83,5 +145,6 @@ def _value(node: Node | None, name: str) -> Node | None:
 
 
 def _line(node: Node | None, name: str) -> int | None:
-    spellings = (name, name.replace("_", "-"), name.replace("project", "tenant"))
-    return next((key.start_mark.line + 1 for key, _ in _pairs(node) if str(key.value) in spellings), None)
+    return next(
+        (key.start_mark.line + 1 for key, _ in _pairs(node) if normalize(str(key.value)) == normalize(name)), None
+    )

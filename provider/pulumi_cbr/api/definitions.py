@@ -16,7 +16,7 @@ ConfigLookup = Callable[[str], object]
 
 
 class Group(Enum):
-    """What a setting is about. `pulumi_cbr.api.precedence` says for each way to sign in which places give which groups."""
+    """Kinds of settings. `precedence` has which places give which kinds."""
 
     IDENTITY = "credentials"
     ADDRESS = "addresses"
@@ -27,7 +27,7 @@ class Group(Enum):
 
 @dataclass(frozen=True)
 class Setting:
-    """One setting: its name in the namespace ``cbr``, the environment variables that give it too, and its meaning."""
+    """One setting: its name in the namespace ``cbr``, its variables, and its meaning."""
 
     name: str
     variables: tuple[str, ...]
@@ -172,7 +172,12 @@ SETTINGS: dict[str, Setting] = {
             "name of the agency's project that backups are in; without it the region's own",
             Group.SCOPE,
         ),
-        Setting("endpoint", ("CBR_ENDPOINT",), "URL of the CBR service, in place of the catalog's", Group.ADDRESS),
+        Setting(
+            "endpoint",
+            ("CBR_ENDPOINT", "OS_CBR_ENDPOINT_OVERRIDE"),
+            "URL of the CBR service, in place of the catalog's",
+            Group.ADDRESS,
+        ),
         Setting(
             "interface",
             ("OS_INTERFACE", "OS_ENDPOINT_TYPE"),
@@ -205,6 +210,9 @@ SETTINGS: dict[str, Setting] = {
 #: Settings of the first-class provider alone, and the engine's own of every provider.
 NATIVE_SETTINGS = ("parallel", "version", "pluginDownloadURL")
 
+#: Variables of openstackclient that change who signs in or for what, and that nothing here can honor.
+UNSUPPORTED_VARIABLES = ("OS_TRUST_ID", "OS_SYSTEM_SCOPE", "OS_CERT", "OS_KEY")
+
 #: Two names for one thing: the first place that gives either of them decides.
 ALTERNATIVES = (
     ("projectId", "projectName"),
@@ -219,7 +227,10 @@ _FALSE = ("false", "0", "no", "off")
 
 
 def parse_value(name: str, value: object, where: str) -> object:
-    """Return the value of a setting with its right type. Raises `SettingsError`, which says `where` it was given."""
+    """Return the value of a setting in its type.
+
+    Raises `SettingsError`, which names the place `where` it was given.
+    """
     setting = SETTINGS[name]
     text = value.strip() if isinstance(value, str) else value
     if setting.kind is str and isinstance(text, str):

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 @dataclass(frozen=True)
 class Cloud:
-    """A public cloud: its domain, the form of its regions' names, and where these facts are published."""
+    """A public cloud: its domain, its regions, and the source of these facts."""
 
     name: str
     domain: str
@@ -70,7 +70,7 @@ _DOMAIN = re.compile(r"([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z][a-z0-9-]*[a-z0-9]
 
 @dataclass(frozen=True)
 class Address:
-    """What the host of an identity or a CBR address tells: the cloud's domain, and a region unless it is for all of them."""
+    """The domain in an address of a cloud, and the region unless it serves all of them."""
 
     domain: str
     region: str | None
@@ -87,16 +87,16 @@ def cloud_of_region(region: str | None) -> Cloud | None:
 
 
 def is_domain(text: str) -> bool:
-    """Tell whether a text can be the domain of a cloud."""
+    """Return whether a text can be the domain of a cloud."""
     return bool(_DOMAIN.fullmatch(text))
 
 
 def parse_address(url: str | None, region: str | None = None) -> Address | None:
-    """Return what the host of a URL tells of its cloud, or None if it has not the form of a cloud's own hosts.
+    """Return the domain and the region in a URL, or None if it has another form.
 
     `region` is the one that is configured: it helps to tell a region from a part of an unknown domain.
     """
-    match = _HOST.fullmatch((urlsplit(url or "").hostname or "").lower())
+    match = _HOST.fullmatch((urlsplit(url or "").hostname or "").lower().rstrip("."))
     if not match:
         return None
     rest = match[2]
@@ -115,6 +115,11 @@ def identity_url(domain: str, region: str | None) -> str:
     cloud = cloud_of_domain(domain)
     prefix = cloud.identity if cloud else "iam"
     return f"https://{prefix}.{region}.{domain}/v3" if region else f"https://{prefix}.{domain}/v3"
+
+
+def with_version(url: str) -> str:
+    """Return an identity service's URL with ``/v3``, also for none or the old ``/v2.0``."""
+    return f"{re.sub('/v(2[.]0|3)$', '', url.rstrip('/'))}/v3"
 
 
 def cbr_url(domain: str, region: str) -> str:

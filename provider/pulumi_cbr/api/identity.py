@@ -5,29 +5,35 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from keystoneauth1 import access
+from keystoneauth1 import access, token_endpoint
 from keystoneauth1.identity import v3
 from keystoneauth1.identity.base import BaseIdentityPlugin
+from keystoneauth1.plugin import BaseAuthPlugin
 from keystoneauth1.session import Session
 
+from pulumi_cbr.api.endpoints import with_version
 from pulumi_cbr.api.settings import Settings
 
 
 def plugin_for(settings: Settings) -> BaseIdentityPlugin:
-    """Return the plugin that the settings ask for. Raises `SettingsError` if an entry of clouds.yaml is broken."""
-    plugin = _own_plugin(settings)
-    return AgencyPlugin(plugin, settings) if settings.agency_name else plugin
+    """Return the plugin that the settings ask for.
+
+    Raises `SettingsError` if an entry of clouds.yaml is broken.
+    """
+    url = with_version(settings.auth_url or "")
+    if settings.method == "token" and settings.agency_name:
+        # The token is used as it is: the agency's project is the only scope.
+        return AgencyPlugin(token_endpoint.Token(url, settings.token), url, settings)
+    plugin = _own_plugin(settings, url)
+    return AgencyPlugin(plugin, plugin.auth_url or "", settings) if settings.agency_name else plugin
 
 
-def _own_plugin(settings: Settings) -> BaseIdentityPlugin:
+def _own_plugin(settings: Settings, url: str) -> BaseIdentityPlugin:
     if settings.method == "cloud":
         from pulumi_cbr.api import clouds
 
         return clouds.plugin_of(settings)
-    url = v3_url(settings.auth_url or "")
     if settings.method == "token":
-        if settings.agency_name:
-            return _GivenToken(url, settings.token or "")
         return v3.Token(url, token=settings.token or "", **_scope(settings))
     if settings.method == "applicationCredential":
         return v3.ApplicationCredential(
@@ -80,35 +86,18 @@ def _given(values: Mapping[str, str | None]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-class _GivenToken(BaseIdentityPlugin):
-    """Uses a token as it is, to act for an agency."""
-
-    def __init__(self, auth_url: str, token: str) -> None:
-        super().__init__(auth_url)
-        self._token = token
-
-    def get_token(self, session: Session, **kwargs: Any) -> str | None:
-        return self._token
-
-    def get_auth_ref(self, session: Session, **kwargs: Any) -> access.AccessInfo:
-        raise NotImplementedError
-
-    def invalidate(self) -> bool:
-        return False
-
-
 class AgencyPlugin(BaseIdentityPlugin):
-    """Signs in as oneself, and then for an agency of another account (identity method ``assume_role``)."""
+    """Sign in as oneself, and then for an agency (identity method ``assume_role``)."""
 
-    def __init__(self, own: BaseIdentityPlugin, settings: Settings) -> None:
-        super().__init__(own.auth_url)
+    def __init__(self, own: BaseAuthPlugin, auth_url: str, settings: Settings) -> None:
+        super().__init__(auth_url)
         self._own = own
         self._settings = settings
 
     def get_auth_ref(self, session: Session, **kwargs: Any) -> access.AccessInfo:
         """Return the token to work in the agency's project with."""
         token = self._own.get_token(session)
-        url = f"{v3_url(self.auth_url or '')}/auth/tokens"
+        url = f"{with_version(self.auth_url or '')}/auth/tokens"
         response = session.post(
             url,
             json=self._body(),
@@ -130,13 +119,8 @@ class AgencyPlugin(BaseIdentityPlugin):
         project: dict[str, Any] = {"id": settings.project_id}
         if not settings.project_id:
             project = {"name": settings.project_name, "domain": {kind: domain}}
-        # The clouds' own tools send `xrole_name`, the older name of `agency_name`.
+        # `xrole_name`, as OTC's API reference, otcextensions and gophertelekomcloud have it. Huawei Cloud's newer
+        # `agency_name` is of another call: `POST /v3.0/OS-CREDENTIAL/securitytokens`.
         role = {"xrole_name": settings.agency_name, f"domain_{kind}": domain}
         identity = {"methods": ["assume_role"], "assume_role": role}
         return {"auth": {"identity": identity, "scope": {"project": project}}}
-
-
-def v3_url(url: str) -> str:
-    """Return an identity service's URL with its version, which is often left out."""
-    url = url.rstrip("/")
-    return url if url.endswith("/v3") else f"{url}/v3"

@@ -26,7 +26,10 @@ _ALL = frozenset(Group)
 
 @dataclass(frozen=True)
 class Layer:
-    """A place that adds values of some groups. `if_no_credentials`: only if it has none of its own."""
+    """A place that adds values of some groups.
+
+    With `if_no_credentials`, it does so only if it has no credentials of its own.
+    """
 
     place: Place
     groups: frozenset[Group] = _ALL
@@ -35,7 +38,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Rule:
-    """What signs in, and the places whose values are used with it, in order of precedence."""
+    """A place that signs in, and the places used with it, in order of precedence."""
 
     signs_in: str
     #: The place whose credentials are used, unless one before it gives some.
@@ -86,7 +89,10 @@ PRECEDENCE = (_CLOUD_ARGUMENT, _STACK_CLOUD, _STACK, _OS_CLOUD, _OS, _HW)
 
 @dataclass(frozen=True)
 class Way:
-    """A way to sign in: the method, words for it, and its credentials; of several names one is enough."""
+    """A way to sign in: the method, words for it, and its credentials.
+
+    Of several names for a credential, one is enough.
+    """
 
     method: str
     words: str
@@ -96,7 +102,7 @@ class Way:
     also: tuple[str, ...] = ()
 
     def uses(self, name: str) -> bool:
-        """Tell whether this way uses a setting."""
+        """Return whether this way uses a setting."""
         identity = SETTINGS[name].group is Group.IDENTITY
         kept = any(name in names for names in (*self.credentials, self.also, ("cloud", "authType")))
         return not identity or kept or not self.credentials
@@ -127,7 +133,7 @@ _CREDENTIALS = {name for way in WAYS for names in way.credentials for name in na
 
 @dataclass(frozen=True)
 class Value:
-    """A value that was found. `origin` names the variable, the setting or the key that gives it."""
+    """A value, and in `origin` the variable, the setting or the key that gives it."""
 
     name: str
     value: object = field(repr=False)
@@ -136,7 +142,7 @@ class Value:
 
 @dataclass(frozen=True)
 class Source:
-    """What one place gives. Of several values of one setting the first counts."""
+    """The values that one place gives. The first of a setting counts."""
 
     place: Place
     found: tuple[Value, ...] = ()
@@ -144,6 +150,8 @@ class Source:
     needs_plugin: bool = False
     #: What such an entry keeps secret.
     secrets: tuple[str, ...] = field(default=(), repr=False)
+    #: What it gives and nothing here can honor.
+    unsupported: tuple[str, ...] = ()
 
     @property
     def values(self) -> dict[str, Value]:
@@ -158,7 +166,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Usage:
-    """What became of a value that was found."""
+    """A value that was found, and whether it is used."""
 
     value: Value
     place: Place
@@ -192,7 +200,10 @@ ReadEntry = Callable[[str, "str | None"], Source]
 
 
 def resolve(sources: Sources, cloud: str | None, read_entry: ReadEntry) -> Resolution:
-    """Return what to sign in with. Raises `SettingsError` if nothing does, or if two places contradict each other."""
+    """Return what to sign in with.
+
+    Raises `SettingsError` if there is nothing, or if two places contradict each other.
+    """
     rule, also_complete = _choose_rule(sources, cloud)
     if rule.place is Place.ENTRY:
         name = cloud or _cloud_name(sources)
@@ -203,6 +214,9 @@ def resolve(sources: Sources, cloud: str | None, read_entry: ReadEntry) -> Resol
     values, places = _merge(layers, sources)
     if way is None:
         raise SettingsError(_missing_credentials(rule, layers, sources))
+    for layer in layers:
+        if layer.groups == _ALL and sources[layer.place].unsupported:
+            raise SettingsError(messages.not_supported(sources[layer.place].unsupported[0]))
     if "accessKey" in values and places.get("securityToken", places["accessKey"]) is not places["accessKey"]:
         del values["securityToken"], places["securityToken"]  # it belongs to another key
     values = {name: value for name, value in values.items() if way.uses(name)}
@@ -213,6 +227,7 @@ def resolve(sources: Sources, cloud: str | None, read_entry: ReadEntry) -> Resol
     )
     resolution = Resolution(rule, way, values, places, usages, also_complete, secrets)
     _check_one_identity(resolution, sources)
+    _check_one_value(resolution, sources)
     return resolution
 
 
@@ -223,8 +238,8 @@ def how_to_set(rule: Rule, name: str) -> str:
     setting = SETTINGS[name]
     if rule is _OS_CLOUD:
         rule = _OS
-    prefix = {Place.OS: "OS_", Place.HW: "HW_"}.get(rule.place)
-    variables = [variable for variable in setting.variables if prefix and variable.startswith(prefix)]
+    prefixes = {Place.OS: ("CBR_", "OS_"), Place.HW: ("CBR_", "HW_")}.get(rule.place, ())
+    variables = [variable for variable in setting.variables if variable.startswith(prefixes)]
     return variables[0] if variables else f"cbr:{name}"
 
 
@@ -276,7 +291,7 @@ def _choose_rule(sources: Sources, cloud: str | None) -> tuple[Rule, tuple[Place
 
 
 def _continues(stack: Source, family: Source, os_rule: Rule) -> bool:
-    """Tell whether a family of variables completes what the stack begins."""
+    """Return whether a family of variables completes what the stack begins."""
     if family.place is Place.OS and os_rule is _OS_CLOUD:
         return True
     begun = [way for way in WAYS if any(name in stack.values for names in way.credentials for name in names)]
@@ -356,16 +371,23 @@ def _merge(layers: Sequence[Layer], sources: Sources) -> tuple[dict[str, Value],
             if SETTINGS[name].group in layer.groups and name not in values and name not in decided:
                 values[name] = value
                 places[name] = layer.place
+    for by_id, by_name in ALTERNATIVES:
+        # A project's name is compared with the name that its ID has.
+        if by_id in values and by_id != "projectId":
+            values.pop(by_name, None)
+            places.pop(by_name, None)
     return values, places
 
 
 def _missing_credentials(rule: Rule, layers: Sequence[Layer], sources: Sources) -> str:
-    """Say what the first way that was begun lacks."""
+    """Return the message about the first incomplete way."""
     identities = [sources[layer.place] for layer in layers if Group.IDENTITY in layer.groups]
     given = {name for source in identities for name in source.values}
+    wanted = next((_wanted_method(source) for source in identities if "authType" in source.values), None)
     for way in WAYS:
         missing = [names for names in way.credentials if not given.intersection(names)]
-        if 0 < len(missing) < len(way.credentials):
+        is_begun = 0 < len(missing) < len(way.credentials)
+        if way.method == wanted or (wanted is None and is_begun):
             names = [names[-1] for names in missing]
             return messages.missing_settings(way.words, names, [how_to_set(rule, name) for name in names])
     return messages.no_credentials()
@@ -374,7 +396,7 @@ def _missing_credentials(rule: Rule, layers: Sequence[Layer], sources: Sources) 
 def _usages(
     rule: Rule, way: Way, layers: Sequence[Layer], sources: Sources, values: Mapping[str, Value]
 ) -> tuple[Usage, ...]:
-    """Say of every value that was found whether it is used, and why not."""
+    """Return every value that was found, and why it is used or not."""
 
     def reason(place: Place, value: Value) -> str:
         group = SETTINGS[value.name].group
@@ -396,7 +418,10 @@ def _usages(
 
 
 def _check_one_identity(resolution: Resolution, sources: Sources) -> None:
-    """Refuse credentials of one place with a user or a key of another. Raises `SettingsError`."""
+    """Refuse credentials of one place with a user or a key of another.
+
+    Raises `SettingsError`.
+    """
     family = resolution.rule.place
     if family not in (Place.OS, Place.HW):
         return
@@ -410,8 +435,19 @@ def _check_one_identity(resolution: Resolution, sources: Sources) -> None:
             raise SettingsError(messages.two_identities(first.origin, second.origin))
 
 
+def _check_one_value(resolution: Resolution, sources: Sources) -> None:
+    """Refuse two values of one setting in one place.
+
+    Raises `SettingsError`.
+    """
+    for name, value in resolution.values.items():
+        for other in sources[resolution.places[name]].found:
+            if other.name == name and other.value != value.value:
+                raise SettingsError(messages.two_values(value.origin, other.origin, name))
+
+
 def contradictions(usages: Iterable[Usage]) -> Iterator[tuple[str, Value, Value]]:
-    """Yield each setting of the region, the project or the user that two places give different values."""
+    """Yield each setting of cloud, region, project and user with two different values."""
     watched = ("cloud", "region", "projectId", "projectName", "userId", "username", "userDomainId", "userDomainName")
     for name in (*watched, "authUrl", "cloudDomain"):
         found = [usage.value for usage in usages if usage.value.name == name]

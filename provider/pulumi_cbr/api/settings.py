@@ -49,7 +49,9 @@ PROJECT_TEMPLATE = re.compile(r"[%$]\((project_id|tenant_id)\)s")
 
 @dataclass(frozen=True)
 class Settings:
-    """What a client needs to know, checked. Equal settings share one client. The repr has no credential.
+    """The checked settings of a client. Its repr has no credential.
+
+    Equal settings share one client.
 
     `method` says how to sign in: one of ``cloud, token, applicationCredential, password, accessKey``. Times are seconds.
     With an agency, `project_id` and `project_name` are those of the agency's project, and `source_project_id` and
@@ -93,6 +95,8 @@ class Settings:
     max_retries: int = 4
     #: What comes before the values of a cloud's entry, if a plugin of keystoneauth1 reads that.
     cloud_overrides: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    #: Where the values come from.
+    resolution: Resolution | None = field(default=None, repr=False, compare=False)
     #: What is secret and not in the fields above: a plugin's credentials, and those that are not used.
     other_secrets: tuple[str, ...] = field(default=(), repr=False)
 
@@ -110,8 +114,15 @@ class Settings:
 
     @property
     def verify(self) -> bool | str:
-        """How certificates are checked, as `requests` takes it: a file to check with, or whether to check at all."""
+        """The value of `verify` for `requests`: a file or folder, or whether to check."""
         return False if self.insecure else certificate_path(self.ca_cert) or True
+
+    def where_to_set(self, name: str) -> str:
+        """Name the place where a setting has an effect."""
+        if self.resolution is None:
+            return SETTINGS[name].how_to_set()
+        given = name in self.resolution.values
+        return self.resolution.origin(name) if given else how_to_set(self.resolution.rule, name)
 
     def __reduce__(self) -> str | tuple[object, ...]:
         raise TypeError("settings hold credentials and are not pickled")
@@ -131,7 +142,7 @@ def nothing_configured(name: str) -> object:
 
 
 def load(config: ConfigLookup = nothing_configured, *, cloud: str | None = None) -> Settings:
-    """Read the settings: a resource's `cloud` first, then `config`, then the environment (``OS_*`` before ``HW_*``).
+    """Read the settings: a resource's `cloud`, then `config`, then the environment.
 
     Raises `SettingsError`, which names the setting and how to give it.
     """
@@ -143,7 +154,7 @@ def load(config: ConfigLookup = nothing_configured, *, cloud: str | None = None)
 
 
 def resolve_settings(config: ConfigLookup = nothing_configured, *, cloud: str | None = None) -> Resolution:
-    """Return which values are used to sign in, where each comes from, and why others are not used."""
+    """Return the values to sign in with, their origins, and why others are not used."""
     sources = read_sources(config)
     seen = dict(sources)
 
@@ -160,7 +171,9 @@ def resolve_settings(config: ConfigLookup = nothing_configured, *, cloud: str | 
 
 
 def option(name: str, config: ConfigLookup = nothing_configured) -> object:
-    """Return one setting of the configuration or the environment, without asking how to sign in; None if it is not set.
+    """Return one setting of the configuration or the environment, or None.
+
+    It does not depend on how to sign in.
 
     Raises `SettingsError` if it has the wrong type.
     """
@@ -170,7 +183,7 @@ def option(name: str, config: ConfigLookup = nothing_configured) -> object:
 
 
 def known_project_id(config: ConfigLookup) -> str | None:
-    """Return the own project's ID if the settings tell it without a call and without an entry of clouds.yaml."""
+    """Return the own project's ID if neither a call nor clouds.yaml is needed for it."""
     try:
         found: object = load(config).project_id
     except SettingsError:
@@ -192,7 +205,10 @@ def check_names(names: Iterable[str]) -> None:
 
 
 def settings_from(resolution: Resolution) -> Settings:
-    """Return the settings that a resolution leads to, with what follows from the region. Raises `SettingsError`."""
+    """Return the settings of a resolution, with what follows from the region.
+
+    Raises `SettingsError`.
+    """
     values = {name: value.value for name, value in resolution.values.items() if name != "authType"}
     method = resolution.way.method
     if method == "accessKey" and not values.get("region"):
@@ -213,6 +229,7 @@ def settings_from(resolution: Resolution) -> Settings:
         method=method,
         cloud_overrides=_overrides(resolution) if method == "cloud" else (),
         other_secrets=resolution.secrets,
+        resolution=resolution,
         **attributes,  # type: ignore[arg-type]
     )
 
@@ -236,6 +253,10 @@ def _check_forms(resolution: Resolution) -> None:
     for name in ("authUrl", "endpoint"):
         if name in values:
             _check_url_of(values[name].origin, str(values[name].value), insecure=insecure)
+    if "region" in values and not re.fullmatch(r"[\w.-]+", str(values["region"].value)):
+        raise SettingsError(messages.not_a_region(resolution.origin("region"), str(values["region"].value)))
+    if "caCert" in values and values["caCert"].value and not insecure:
+        certificate_path(str(values["caCert"].value), resolution.origin("caCert"))
     if "cloudDomain" in values and not is_domain(str(values["cloudDomain"].value)):
         raise SettingsError(messages.not_a_domain(resolution.origin("cloudDomain"), str(values["cloudDomain"].value)))
     if "projectId" in values:
@@ -246,7 +267,7 @@ def _check_forms(resolution: Resolution) -> None:
 
 
 def _default_project(resolution: Resolution, values: dict[str, object]) -> str | None:
-    """Choose the region's own project if none is named, and return the one that an agency's backups are in."""
+    """Choose the region's own project if none is named. Return an agency's project."""
     region = _text(values, "region")
     if values.get("agencyName"):
         if resolution.rule.place is Place.HW and not values.get("delegatedProject"):
@@ -262,7 +283,10 @@ def _default_project(resolution: Resolution, values: dict[str, object]) -> str |
 
 
 def _check_complete(resolution: Resolution, values: Mapping[str, object]) -> None:
-    """Refuse to sign in without what it takes. Raises `SettingsError`, which says where to set it."""
+    """Refuse to sign in if a setting is missing.
+
+    Raises `SettingsError`, which names the place to set it.
+    """
     method = resolution.way.method
     region = _text(values, "region")
     is_unknown = region and not values.get("authUrl") and not values.get("endpoint") and domain_from(values) is None
@@ -299,7 +323,10 @@ def _requirements(method: str, values: Mapping[str, object]) -> Iterator[tuple[s
 
 
 def _signs_in_at_identity(method: str, values: Mapping[str, object]) -> bool:
-    """Tell whether a token must be fetched: one that is given needs nothing else if the project and the address are."""
+    """Return whether a token must be fetched.
+
+    A given token is used as it is if the project and the endpoint are known.
+    """
     is_fixed = method == "token" and values.get("endpoint") and values.get("projectId") and not values.get("agencyName")
     return method in ("token", "applicationCredential", "password") and not is_fixed
 
@@ -334,7 +361,10 @@ def _overrides(resolution: Resolution) -> tuple[tuple[str, str], ...]:
 
 
 def check_url(name: str, url: str, *, insecure: bool) -> None:
-    """Refuse a URL that is none, or that would show credentials on the way. Raises `SettingsError`."""
+    """Refuse a malformed URL, and one that would show credentials on the way.
+
+    Raises `SettingsError`.
+    """
     _check_url_of(name, url, insecure=insecure)
 
 
@@ -363,7 +393,7 @@ def plain_http(name: str, host: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a host's name or address is this machine."""
+    """Return whether a host's name or address is this machine."""
     if host.lower().rstrip(".") == "localhost":
         return True
     try:

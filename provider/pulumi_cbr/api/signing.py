@@ -19,7 +19,9 @@ def _utc_now() -> datetime:
 
 
 class AccessKeyAuth(AuthBase):
-    """Sign each request with an access key, as a `requests` auth object. The repr shows neither key.
+    """Sign each request with an access key, as a `requests` auth object.
+
+    Its repr shows neither key.
 
     `security_token` belongs to temporary keys. `project_id` goes into the header ``X-Project-Id``.
     """
@@ -76,7 +78,7 @@ class AccessKeyAuth(AuthBase):
 
 
 def _is_signed(name: str) -> bool:
-    """Tell whether a header is part of the signature: not those that a proxy or the connection may change."""
+    """Return whether a header is signed: not one that a proxy or the connection may change."""
     lower = name.lower()
     return lower in ("host", "content-type") or (lower.startswith("x-") and "_" not in lower)
 

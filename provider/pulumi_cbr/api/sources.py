@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from pulumi_cbr.api.definitions import SETTINGS, ConfigLookup, parse_value
+from pulumi_cbr.api.definitions import SETTINGS, UNSUPPORTED_VARIABLES, ConfigLookup, parse_value
 from pulumi_cbr.api.precedence import Place, Source, Value
 
 _PREFIXES = {Place.OS: "OS_", Place.CBR: "CBR_", Place.HW: "HW_"}
 
 
 def read_sources(config: ConfigLookup) -> dict[Place, Source]:
-    """Return what the stack and the environment give. Raises `SettingsError` if a value has not its type."""
+    """Return what the stack and the environment give.
+
+    Raises `SettingsError` if a value has not its type.
+    """
     return {Place.STACK: _read_stack(config), **{place: _read_environment(place) for place in _PREFIXES}}
 
 
@@ -29,4 +32,5 @@ def _read_environment(place: Place, environment: Mapping[str, str] = os.environ)
         for variable in setting.variables
         if variable.startswith(_PREFIXES[place]) and (text := environment.get(variable, "").strip())
     ]
-    return Source(place, tuple(found))
+    unsupported = [name for name in UNSUPPORTED_VARIABLES if environment.get(name, "").strip()]
+    return Source(place, tuple(found), unsupported=tuple(unsupported) if place is Place.OS else ())

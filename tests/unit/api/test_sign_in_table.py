@@ -1,119 +1,46 @@
-"""What people have in their shells and files, and where a call goes then. No credential may reach another cloud's host."""
+"""Shells and files that people have, and the hosts that are called with them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from requests.exceptions import InvalidSchema
 
-from fake_clouds import BACKUP, FakeClouds, project_id
+from fake_clouds import BACKUP, OTHER, OWN, FakeClouds, project_id
 from pulumi_cbr.api.client import CbrClient
 from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.api.settings import load
+from unit.api.sign_in_rows import (
+    AGENCY,
+    AGENCY_AUTH,
+    CBR_AP,
+    CBR_DE,
+    CBR_NL,
+    ENTRY_USER,
+    HW_KEYS,
+    HW_USER,
+    IAM_AP,
+    IAM_DE,
+    KEYS_AUTH,
+    ONE,
+    OS_KEYS,
+    OS_ONE,
+    OTC,
+    OTC_PROFILE,
+    REGIONS,
+    STACK_KEYS,
+    STACK_USER,
+    USER,
+    Row,
+    check,
+    entry,
+    shell,
+)
 
 # openstacksdk warns of an option of its own, which nobody set.
 pytestmark = pytest.mark.filterwarnings("ignore:Support for InfluxDB")
-
-OWN = "0123456789abcdef0123456789abcdef"
-OTHER = "fedcba9876543210fedcba9876543210"
-
-OTC = "otc.t-systems.com"
-IAM_DE = f"iam.eu-de.{OTC}"
-CBR_DE = f"cbr.eu-de.{OTC}"
-CBR_NL = f"cbr.eu-nl.{OTC}"
-CBR_AP = "cbr.ap-southeast-1.myhuaweicloud.com"
-IAM_AP = "iam.ap-southeast-1.myhuaweicloud.com"
-
-
-@dataclass(frozen=True)
-class Row:
-    """Variables, configuration and files in; hosts, project and method out, or the whole message."""
-
-    name: str
-    env: Mapping[str, str] = field(default_factory=dict)
-    config: Mapping[str, object] = field(default_factory=dict)
-    clouds: str = ""
-    cloud: str | None = None
-    #: Hosts that are asked to sign in, in order; none for access keys with a project's ID.
-    identity: tuple[str, ...] = ()
-    cbr: str = ""
-    project: str = OWN
-    #: The identity methods of each request to sign in, or how the call is signed without any.
-    method: str = "password"
-    refused: str = ""
-    catalog: str = ""
-    interfaces: tuple[str, ...] = ("public",)
-
-
-def shell(*parts: Mapping[str, str], without: str = "", **more: str) -> dict[str, str]:
-    """Put variables together; an empty value or a name in `without` takes one away."""
-    merged = {name: value for part in (*parts, more) for name, value in part.items()}
-    return {name: value for name, value in merged.items() if name not in without.split()}
-
-
-USER = {
-    "OS_AUTH_URL": f"https://{IAM_DE}/v3",
-    "OS_USERNAME": "u",
-    "OS_PASSWORD": "otc-password",
-    "OS_USER_DOMAIN_NAME": "d",
-    "OS_PROJECT_ID": OWN,
-    "OS_REGION_NAME": "eu-de",
-}
-OS_KEYS = {"OS_ACCESS_KEY": "otc-ak", "OS_SECRET_KEY": "sk"}
-HW_KEYS = {
-    "HW_ACCESS_KEY": "hw-ak",
-    "HW_SECRET_KEY": "sk",
-    "HW_REGION_NAME": "ap-southeast-1",
-    "HW_PROJECT_ID": OWN,
-}
-HW_USER = {
-    "HW_USER_NAME": "u",
-    "HW_USER_PASSWORD": "hw-password",
-    "HW_DOMAIN_NAME": "d",
-    "HW_REGION_NAME": "ap-southeast-1",
-}
-STACK_USER = {
-    "authUrl": f"https://{IAM_DE}/v3",
-    "username": "u",
-    "password": "otc-password",
-    "userDomainName": "d",
-    "projectId": OWN,
-    "region": "eu-de",
-}
-STACK_KEYS = {"accessKey": "hw-ak", "secretKey": "sk", "region": "ap-southeast-1", "projectId": OWN}
-AGENCY = {"OS_AGENCY_NAME": "agency", "OS_AGENCY_DOMAIN_NAME": "theirs", "OS_DELEGATED_PROJECT": "eu-de_theirs"}
-
-
-def entry(auth: str, beside: str = "region_name: eu-de", name: str = "one") -> str:
-    return f"clouds:\n  {name}:\n    {beside}\n    auth: {{{auth}}}\n"
-
-
-ENTRY_USER = (
-    f"auth_url: 'https://{IAM_DE}/v3', username: u, password: otc-password, user_domain_name: d, project_id: {OWN}"
-)
-ONE = entry(ENTRY_USER)
-OS_ONE = {"OS_CLOUD": "one"}
-OTC_PROFILE = entry(
-    f"username: u, password: otc-password, user_domain_name: d, project_id: {OWN}", beside="profile: otc"
-)
-REGIONS = f"""
-clouds:
-  one:
-    auth: {{username: u, password: otc-password, user_domain_name: d}}
-    regions:
-    - name: eu-de
-      values: {{auth: {{auth_url: 'https://{IAM_DE}/v3', project_id: {OWN}}}}}
-    - name: eu-nl
-      values: {{auth: {{auth_url: 'https://iam.eu-nl.{OTC}/v3', project_id: {OTHER}}}}}
-"""
-KEYS_AUTH = f"auth_url: 'https://{IAM_DE}/v3', project_id: {OWN}"
-AGENCY_AUTH = (
-    f"auth_url: 'https://{IAM_DE}/v3', username: u, password: otc-password, user_domain_name: d, project_id: {OTHER}, "
-    "target_agency_name: agency, target_domain_name: theirs, target_project_name: eu-de_theirs"
-)
 
 ROWS = [
     # Each way to sign in
@@ -262,7 +189,7 @@ ROWS = [
         shell(
             OS_KEYS, OS_AUTH_URL="https://keystone.private.example.org/v3", OS_REGION_NAME="eu-de", OS_PROJECT_ID=OWN
         ),
-        refused=("OS_AUTH_URL (https://keystone.private.example.org/v3) does not tell where CBR is. Set cbr:endpoint"),
+        refused=("OS_AUTH_URL (https://keystone.private.example.org/v3) does not tell where CBR is. Set CBR_ENDPOINT"),
     ),
     Row(
         "keys, an identity address that tells no domain, and an endpoint",
@@ -457,8 +384,7 @@ ROWS = [
         identity=(IAM_DE,),
         refused=(
             f"the credentials are for project {project_id('otc', 'application')}, not for `eu-de_b`. "
-            "Correct `pulumi config set cbr:projectName` or OS_PROJECT_NAME or OS_TENANT_NAME or HW_PROJECT_NAME, "
-            "or leave it out"
+            "Correct or remove OS_PROJECT_NAME"
         ),
     ),
     # Rule 3: one place, one identity
@@ -903,35 +829,7 @@ def clouds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeClouds]:
 
 @pytest.mark.parametrize("row", ROWS, ids=[row.name for row in ROWS])
 def test_sign_in(row: Row, clouds: FakeClouds, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    clouds.clear()
-    clouds.catalog_url = row.catalog or clouds.catalog_url
-    clouds.interfaces = row.interfaces
-    for name, value in {**row.env, **clouds.environment}.items():
-        monkeypatch.setenv(name, value)
-    file = tmp_path / "clouds.yaml"
-    if row.clouds:
-        file.write_text(row.clouds)
-        monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(file))
-
-    if row.refused:
-        with pytest.raises(CbrError) as error:
-            CbrClient(load(row.config.get, cloud=row.cloud)).show_backup(BACKUP)
-        assert str(error.value) == row.refused.replace("{clouds}", str(file))
-        assert not clouds.sent_to("cbr")
-    else:
-        CbrClient(load(row.config.get, cloud=row.cloud)).show_backup(BACKUP)
-        call = clouds.requests[-1]
-        assert (call.host, call.path) == (row.cbr, f"/v3/{row.project}/backups/{BACKUP}")
-        assert _method(clouds) == row.method
-    assert tuple(request.host for request in clouds.requests if request.host != row.cbr) == row.identity
-    assert clouds.strayed() == []
-
-
-def _method(clouds: FakeClouds) -> str:
-    signed_in = [request.json["auth"]["identity"]["methods"] for request in clouds.requests if request.method == "POST"]
-    if signed_in:
-        return " ".join("+".join(methods) for methods in signed_in)
-    return "given token" if "x-auth-token" in clouds.requests[-1].headers else "signature"
+    check(row, clouds, tmp_path, monkeypatch)
 
 
 def test_rows_are_enough_and_have_names_of_their_own() -> None:
