@@ -20,16 +20,16 @@ sys.path[:0] = [str(ROOT), str(ROOT / "provider")]
 
 #: How many places of each kind there may be.
 LIMITS = {
-    "docstrings": 87,
-    "long docstrings": 161,
+    "docstrings": 204,
+    "long docstrings": 238,
     "long functions": 5,
     "branches": 10,
     "parameters": 1,
     "globals": 4,
     "messages": 0,
     "glossary": 12,
-    "sentences": 1,
-    "words": 6,
+    "sentences": 3,
+    "words": 19,
     "subjects": 4,
 }
 
