@@ -21,7 +21,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "provider")]
 #: How many places of each kind there may be.
 LIMITS = {
     "docstrings": 204,
-    "long docstrings": 238,
+    "long docstrings": 241,
     "long functions": 5,
     "branches": 10,
     "parameters": 1,

@@ -271,7 +271,7 @@ class TokenAuthenticator:
         return _Token(access.auth_token or "", project_id, access, self._timing.clock() + life)
 
     def _problem(self, error: Exception) -> tuple[CbrError, bool, float | None]:
-        """Return the error of a failed sign-in, whether to retry, and when the service asks for it."""
+        """Return the error of a failed sign-in, whether to retry, and when it may be."""
         if isinstance(error, CbrError):
             return error, False, None
         secrets = list(self._settings.secrets())
