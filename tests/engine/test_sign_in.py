@@ -26,7 +26,7 @@ Settings = Mapping[str, str]
 
 @pytest.fixture
 def ways(simulator: Simulator) -> dict[str, Settings]:
-    """Settings of each way for the owner's project. The receiver signs in to act for the owner."""
+    """Settings of each way for the owner's project; delegated, the receiver acts for it."""
     owner, receiver = simulator.owner, simulator.receiver
     region = simulator.env()["OS_REGION_NAME"]
     identity = {"authUrl": f"{simulator.url}/v3", "region": region}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tempfile
@@ -9,6 +10,7 @@ import textwrap
 from typing import Any
 
 import pytest
+from pulumi.dynamic import Config, ConfigureRequest
 from pulumi.output import Unknown
 
 from pulumi_cbr.api.errors import CbrError
@@ -161,3 +163,14 @@ def test_the_plugins_process_alone_is_changed(name: str | None, replaced: bool) 
         assert left() is None
     """
     subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "suggestion"),
+    [("authURL", " (did you mean cbr:authUrl?)"), ("project_id", " (did you mean cbr:projectId?)"), ("zzz", "")],
+)
+def test_configure_unknown_setting_is_refused(name: str, suggestion: str) -> None:
+    config = Config({f"cbr:{name}": "x", "other:thing": "y"}, "project")
+    with pytest.raises(HookError, match=rf"^unknown setting cbr:{name}{re.escape(suggestion)}") as failed:
+        Provider().configure(ConfigureRequest(config))
+    assert len(str(failed.value).splitlines()) == 1

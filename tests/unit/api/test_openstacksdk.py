@@ -218,7 +218,7 @@ def _read_ours() -> dict[str, object] | None:
 
 
 def _read_theirs() -> dict[str, object] | None:
-    """Return what openstacksdk reads, with the variables as options of the command, as openstackclient has them."""
+    """Return what openstacksdk reads, with the variables as options of a command."""
     try:
         config = loader.OpenStackConfig()
         parser = argparse.ArgumentParser()

@@ -850,3 +850,59 @@ def test_socks_proxy_without_its_package_is_named(monkeypatch: pytest.MonkeyPatc
                 patch.setenv(name, value)
             with pytest.raises(CbrError, match=r"is a SOCKS proxy, which needs PySocks\. Run pip install"):
                 CbrClient(load()).show_backup(BACKUP)
+
+
+#: The cases that users reported, and the rows or the test functions that hold each.
+CASES: dict[str, tuple[str, ...]] = {
+    "keys, identity of one region, resources in another": ("keys, identity of one region and resources in another",),
+    "entry for one project, setting for another": ("entry for one project, cbr:projectId another",),
+    "vendor profile and OS_REGION_NAME": ("vendor profile and OS_REGION_NAME",),
+    "Swiss OTC": ("Swiss OTC by its identity address", "Swiss OTC by its region alone"),
+    "eu-west-1xx": ("regions eu-west-1xx of Huawei Cloud", "user in a region of Huawei Cloud Europe"),
+    "HW_CLOUD": ("HW_CLOUD of a partner", "cbr:cloudDomain of a partner, project by name"),
+    "throttled for half a minute": ("test_retries.py::test_throttling_for_30_seconds_is_waited_out",),
+    "delegated": (
+        "OS_AGENCY_NAME with a user",
+        "HW_ASSUME_ROLE_* with a project",
+        "HW_ASSUME_ROLE_* with access keys",
+        "agency in the stack",
+    ),
+    "user without a password beside keys": ("user without a password beside complete keys",),
+    "project domain": ("OS_PROJECT_DOMAIN_NAME", "OS_PROJECT_DOMAIN_ID beside a user's ID"),
+    "passcode": ("OS_PASSCODE",),
+    "interface": ("OS_INTERFACE", "OS_ENDPOINT_TYPE", "interface in an entry"),
+    "secret beside OS_CLOUD": ("OS_PASSWORD beside OS_CLOUD", "OS_TOKEN beside OS_CLOUD"),
+    "keys in an entry": (
+        "entry with ak and sk beside auth",
+        "entry with ak and sk below auth",
+        "entry with access_key and secret_key beside auth",
+        "entry with access_key and secret_key below auth",
+    ),
+    "auth_type agency": ("auth_type agency: the target decides",),
+    "regions": ("regions with their own values", "regions without a choice", "regions and a misspelt one"),
+    "templates": ("catalog with %(project_id)s", "catalog with $(tenant_id)s", "override in an entry with a template"),
+    "user, password, domain and region only": ("user, password, domain and region only",),
+    "keys and an address without a region": ("keys and an identity address without a region",),
+    "PEM text and ~": ("test_sign_in_odd_shells.py::test_certificates_are_trusted",),
+    "broken clouds.yaml": (
+        "clouds.yaml that does not parse",
+        "`cloud:` for `clouds:`",
+        "an entry that is not there",
+        "`user:` for `username:`",
+    ),
+    "URL without a scheme": ("vendor profile with a URL without a scheme",),
+    "SOCKS and SSL_CERT_FILE": (
+        "test_sign_in_table.py::test_socks_proxy_without_its_package_is_named",
+        "test_sign_in_odd_shells.py::test_certificates_are_trusted",
+    ),
+    "openrc with empty values": ("OTC openrc with empty values",),
+    "sub-project by name": ("sub-project by name",),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_each_reported_case_is_held(case: str) -> None:
+    rows = {row.name for row in ROWS}
+    for holder in CASES[case]:
+        file, _, function = holder.partition("::")
+        assert holder in rows or f"def {function}(" in (Path(__file__).parent / file).read_text()
