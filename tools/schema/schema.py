@@ -347,8 +347,8 @@ def _resource(name: str, spec: Spec) -> Spec:
         "requiredInputs": [to_camel(entry) for entry in spec["required"]],
         "properties": _properties({**spec["inputs"], **spec["outputs"]}, spec["replaces"]),
         "required": [to_camel(entry) for entry in (*spec["required"], *spec["always"])],
-        # What `get` may say beside the ID.
-        "stateInputs": _object(f"What to read a {name} with.", CLOUD, ()),
+        # TypeScript's and Python's `get` have no other outputs than these. The provider reads with `cloud` alone.
+        "stateInputs": _object(f"What is known of a {name}.", {**spec["inputs"], **spec["outputs"]}, ()),
     }
 
 
