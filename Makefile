@@ -1,6 +1,6 @@
 # Thin targets; each sets up what it needs, so none has to be typed before another. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help engine demo test check lint bench docs dist
+.PHONY: help engine demo test languages check lint bench docs dist
 
 READY := .venv/ready
 PYTHON := .venv/bin/python
@@ -19,6 +19,9 @@ demo: $(READY) ## share a backup, lose the share, get it back, with the real CLI
 
 test: $(READY) ## all tests, on the real engine too
 	@engine=$$($(PYTHON) tools/engine/engine.py) && PATH="$$engine:$(CURDIR)/.venv/bin:$$PATH" $(PYTHON) -m pytest -n 4 $(SPREAD)
+
+languages: $(READY) ## programs in Go and Java on the real engine: compiles large SDKs, ten minutes the first time
+	@hosts=$$($(PYTHON) -m tools.languages.hosts) && PATH="$$hosts:$(CURDIR)/.venv/bin:$$PATH" $(PYTHON) -m pytest tests/engine/languages.py
 
 check: $(READY) ## the quick round for a changed line: ruff, mypy and the unit tests
 	@.venv/bin/ruff check && .venv/bin/ruff format --check && .venv/bin/mypy

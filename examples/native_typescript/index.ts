@@ -1,15 +1,38 @@
-// Shares a backup with a set of projects.
+// Shares a backup with a receiver, who accepts it, and another backup with a set of projects.
 import * as pulumi from "@pulumi/pulumi";
 import * as cbr from "pulumi-cbr";
 
 const config = new pulumi.Config();
 
-const share = new cbr.BackupShare("dr", {
+// The owner signs in by the environment, the receiver by a provider of its own.
+const receiver = new cbr.Provider("receiver", {
+    authUrl: config.require("authUrl"),
+    region: config.require("region"),
+    projectId: config.require("receiverProjectId"),
+    username: config.require("receiverUsername"),
+    password: config.requireSecret("receiverPassword"),
+    userDomainName: config.require("receiverDomain"),
+    maxRetries: 3,
+});
+
+const share = new cbr.BackupShareMember("dr", {
     backupId: config.require("backupId"),
-    destProjectIds: config.requireObject<string[]>("destProjectIds"),
+    destProjectId: config.require("receiverProjectId"),
 }, { customTimeouts: { create: "5m" } });
+const accepted = new cbr.BackupShareAccepter("in", {
+    backupId: share.backupId,
+    vaultId: config.require("vaultId"),
+}, { provider: receiver, dependsOn: [share] });
 
-export const statuses = share.members.apply(members =>
-    Object.entries(members).map(([project, member]) => `${project}: ${member.status}`));
+const set = new cbr.BackupShare("set", {
+    backupId: config.require("setBackupId"),
+    destProjectIds: config.requireObject<string[]>("destProjectIds"),
+});
+const found = cbr.getBackupShareMembersOutput({ backupId: set.backupId });
 
-export const newestBackup = cbr.getBackupsOutput({ newestFirst: true, limit: 1 }).backups.apply(found => found[0]?.name);
+// A share that is managed elsewhere.
+const other = cbr.BackupShareMember.get("known", config.require("knownShareId"));
+
+export const status = accepted.status;
+export const known = other.status;
+export const shared = found.members.apply(members => members.length);

@@ -40,13 +40,14 @@ _, CI_PREVIEW, CI_UP, CI_GATE = commands("docs/how-to/ci.md")
 (AFTER_A_KILL,) = commands("docs/how-to/after-a-killed-run.md")
 LIST, RECEIVED, MAP, MARK, EXPORT, PROGRAM = commands("docs/how-to/see-who-has-access.md")
 MAKE, _, _ = commands("README.md")
+(ADD_PACKAGE,) = commands("docs/choose-a-flavour.md")
 
 #: Every program and every command that a test of this file runs; `make` and the installation have tests of their own.
 RUN = {
     *(MEMBER, SHARE, ACCEPTER, BOTH_SIDES, WINDOW, INBOX, LOOK_UP, PROVIDERS, FIXTURES, CLIENT),
     *(NATIVE_MEMBER, NATIVE_SHARE, NATIVE_ACCEPTER),
     *(PASSWORD, ACCESS_KEYS, CLOUD, DOCTOR, INSTALL, SERVE, PREVIEW, UP, WITHDRAW, DESTROY, NIGHTLY, ADOPT, IMPORT),
-    *(CONFIGURATION, CI_PREVIEW, CI_UP, CI_GATE, AFTER_A_KILL, MAKE),
+    *(CONFIGURATION, CI_PREVIEW, CI_UP, CI_GATE, AFTER_A_KILL, MAKE, ADD_PACKAGE),
     *(LIST, RECEIVED, MAP, MARK, EXPORT, PROGRAM),
 }
 
@@ -128,6 +129,13 @@ def stack(project: Path, cli: Cli, simulator: Simulator, named: dict[str, str], 
     backend = Path(engine_env["PULUMI_BACKEND_URL"].removeprefix("file://"))
     (state,) = backend.rglob("dev.json")
     return Programs(project, cli, simulator, {**engine_env, **named}, state)
+
+
+def test_package_add_enters_the_package(project: Path, engine_env: dict[str, str]) -> None:
+    """In YAML, whose engine needs nothing else: the hosts of the built engine cannot enter a package."""
+    (project / "Pulumi.yaml").write_text("name: docs\nruntime: yaml\n")
+    assert "Added package CBR" in shell(project, ADD_PACKAGE, engine_env)
+    assert "cbr: cbr@" in (project / "Pulumi.yaml").read_text()
 
 
 def test_programs_dynamic(stack: Programs, simulator: Simulator) -> None:

@@ -5,45 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 from pulumi_cbr.simulator import Simulator
 
-from .conftest import ROOT, Cli
-
-SCRIPT = str(Path(sys.executable).parent / "pulumi-resource-cbr")
-
-
-class Example:
-    """A copy of an example with a stack, so that nothing is written into the repository."""
-
-    def __init__(self, name: str, folder: Path, cli: Cli, env: dict[str, str]) -> None:
-        self.folder = folder / name
-        shutil.copytree(
-            ROOT / "examples" / name, self.folder, ignore=shutil.ignore_patterns("node_modules", "sdks", "bin")
-        )
-        self._cli, self._env = cli, env
-        self.run("stack", "init", "test")
-
-    def run(self, *arguments: str) -> str:
-        finished = self._cli(self.folder, *arguments, env=self._env)
-        assert finished.returncode == 0, finished.stdout
-        return finished.stdout
-
-    def configure(self, **settings: Any) -> None:
-        """Write settings as `pulumi config set` does: `owner__projectId` is `owner:projectId`."""
-        project = (self.folder / "Pulumi.yaml").read_text().split()[1]
-        lines = [
-            f"  {name.replace('__', ':') if '__' in name else f'{project}:{name}'}: {json.dumps(value)}\n"
-            for name, value in settings.items()
-        ]
-        with (self.folder / "Pulumi.test.yaml").open("a") as config:
-            config.writelines(["config:\n", *lines])
-
-    def outputs(self) -> Any:
-        return json.loads(self.run("stack", "output", "--json").partition("warning:")[0])
+from .conftest import Cli
+from .native_example import SCRIPT, Example
 
 
 def test_python(tmp_path: Path, cli: Cli, simulator: Simulator) -> None:
@@ -126,13 +94,5 @@ def test_typescript(tmp_path: Path, cli: Cli, simulator: Simulator) -> None:
         [npm, "install", *quietly], cwd=example.folder, stdin=subprocess.DEVNULL, capture_output=True, text=True
     )
     assert installed.returncode == 0, installed.stderr
-    backup = simulator.backups[0].id
-    example.configure(backupId=backup, destProjectIds=simulator.projects[:2])
-
-    example.run("up", "--yes", "--skip-preview")
-    outputs = example.outputs()
-    assert sorted(outputs["statuses"]) == sorted(f"{project}: pending" for project in simulator.projects[:2])
-    assert outputs["newestBackup"] in {entry.name for entry in simulator.backups}
-    example.run("preview", "--diff", "--expect-no-changes")
-    example.run("destroy", "--yes", "--skip-preview")
-    assert simulator.members(backup) == {}
+    example.configure_both_sides(simulator)
+    example.run_both_sides(simulator)

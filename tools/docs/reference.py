@@ -35,7 +35,7 @@ _PAGES = (
     (re.compile(r"\]\(/examples/bench\.md"), "](/explanation/benchmarks.md"),
 )
 #: A link to a file that is no page.
-_FILE_LINK = re.compile(r"(?<!!)\[([^\]]+)\]\((?!https?:|#|/)[^)\s]+\.(?:py|json|ts|yaml|svg)\)")
+_FILE_LINK = re.compile(r"(?<!!)\[([^\]]+)\]\((?!https?:|#|/)[^)\s]+\.(?:py|json|ts|go|java|xml|yaml|svg)\)")
 
 #: What each type of the schema is in Python, TypeScript, Go and YAML.
 TYPES = {
@@ -261,11 +261,17 @@ def example(name: str) -> str:
     """Return an example's README and its files."""
     folder = ROOT / "examples" / name
     parts = [document(f"examples/{name}/README.md").rstrip(), "## Files"]
-    for file in sorted(folder.iterdir()):
-        if file.suffix in _LANGUAGES and file.name != "package-lock.json":
-            parts.append(f"`{file.name}`:\n\n```{_LANGUAGES[file.suffix]}\n{file.read_text().rstrip()}\n```")
+    files = sorted(path for path in folder.rglob("*") if not _GENERATED.intersection(path.relative_to(folder).parts))
+    for file in files:
+        if file.suffix in _LANGUAGES:
+            parts.append(
+                f"`{file.relative_to(folder)}`:\n\n```{_LANGUAGES[file.suffix]}\n{file.read_text().rstrip()}\n```"
+            )
     return "\n\n".join(parts)
 
+
+#: What tools write into an example.
+_GENERATED = {"sdks", "target", "bin", "node_modules", "package-lock.json"}
 
 _LANGUAGES = {".py": "python", ".ts": "typescript", ".go": "go", ".yaml": "yaml", ".json": "json", ".java": "java"}
 

@@ -1,0 +1,80 @@
+"""A copy of an example of the first-class provider, with a stack of its own."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pulumi_cbr.simulator import Simulator
+
+from .conftest import ROOT, Cli
+
+SCRIPT = str(Path(sys.executable).parent / "pulumi-resource-cbr")
+
+
+class Example:
+    """A copy of an example with a stack, so that nothing is written into the repository."""
+
+    def __init__(self, name: str, folder: Path, cli: Cli, env: Mapping[str, str]) -> None:
+        self.folder = folder / name
+        shutil.copytree(
+            ROOT / "examples" / name, self.folder, ignore=shutil.ignore_patterns("node_modules", "sdks", "bin")
+        )
+        self._cli, self._env = cli, env
+        self.run("stack", "init", "test")
+
+    def run(self, *arguments: str) -> str:
+        finished = self._cli(self.folder, *arguments, env=self._env)
+        assert finished.returncode == 0, finished.stdout
+        return finished.stdout
+
+    def configure(self, **settings: Any) -> None:
+        """Write settings as `pulumi config set` does: `owner__projectId` is `owner:projectId`."""
+        project = (self.folder / "Pulumi.yaml").read_text().split()[1]
+        lines = [
+            f"  {name.replace('__', ':') if '__' in name else f'{project}:{name}'}: {json.dumps(value)}\n"
+            for name, value in settings.items()
+        ]
+        with (self.folder / "Pulumi.test.yaml").open("a") as config:
+            config.writelines(["config:\n", *lines])
+
+    def outputs(self) -> Any:
+        return json.loads(self.run("stack", "output", "--json").partition("warning:")[0])
+
+    def configure_both_sides(self, simulator: Simulator, **settings: Any) -> None:
+        """Write the configuration of the programs that share, accept and look up."""
+        share, set_, shown = (entry.id for entry in simulator.backups[:3])
+        simulator.share(shown, simulator.projects[1])
+        receiver = simulator.state.account("receiver")
+        self.configure(
+            authUrl=f"{simulator.url}/v3",
+            region="eu-de",
+            receiverProjectId=receiver.project_id,
+            receiverUsername=receiver.username,
+            receiverPassword=receiver.password,
+            receiverDomain=receiver.domain_name,
+            backupId=share,
+            setBackupId=set_,
+            vaultId=simulator.vaults[0].id,
+            destProjectIds=simulator.projects[1:3],
+            knownShareId=f"{shown}/{simulator.projects[1]}",
+            **settings,
+        )
+
+    def run_both_sides(self, simulator: Simulator) -> None:
+        """Run such a program from `preview` to `destroy`, and check what it does."""
+        share, set_, shown = (entry.id for entry in simulator.backups[:3])
+        self.run("preview")
+        self.run("up", "--yes", "--skip-preview")
+        outputs = self.outputs()
+        assert outputs == {"status": "accepted", "known": "pending", "shared": 2}, outputs
+        self.run("preview", "--expect-no-changes")
+        self.run("refresh", "--yes", "--skip-preview", "--expect-no-changes")
+        assert simulator.state.account("receiver").password not in self.run("stack", "export")
+        self.run("destroy", "--yes", "--skip-preview")
+        assert simulator.members(share) == simulator.members(set_) == {}
+        assert len(simulator.members(shown)) == 1
