@@ -39,7 +39,7 @@ def project(tmp_path: Path, cli: Cli) -> Path:
 
 @pytest.fixture
 def run(project: Path, cli: Cli, simulator: Simulator) -> Callable[..., str]:
-    """Run a command that goes well, signed in as the owner or as another role; give what it printed."""
+    """Run a command that succeeds, signed in as a role; return what it printed."""
 
     def done(*arguments: str, role: str = "owner") -> str:
         finished = cli(project, *arguments, env=simulator.env(role))

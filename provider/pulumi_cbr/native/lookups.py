@@ -127,7 +127,10 @@ def get_backup_share_members_output(
     cloud: pulumi.Input[str] | None = None,
     opts: pulumi.InvokeOutputOptions | pulumi.InvokeOptions | None = None,
 ) -> pulumi.Output[Sequence[Member]]:
-    """Return the result of `get_backup_share_members` as an output; arguments may be outputs of resources."""
+    """Return the result of `get_backup_share_members` as an output.
+
+    Arguments may be outputs of resources.
+    """
     return _invoke_output("getBackupShareMembers", {"backup_id": backup_id, "cloud": cloud}, opts, _members)
 
 
@@ -194,7 +197,10 @@ def _invoke_output(
 
 
 def with_plugin(opts: Options) -> Any:
-    """Return options by which the engine finds the plugin, as those of resources, so that both share a default provider."""
+    """Return options that name the plugin.
+
+    Resources name it too, so that both share a default provider.
+    """
     merged = pulumi.InvokeOptions() if opts is None else copy.copy(opts)
     for name, value in plugin_options().items():
         # What the program says wins.

@@ -1,4 +1,4 @@
-"""What an update will leave a resource with, as far as a preview can know it: only what is new is unknown."""
+"""Predict the properties of a resource after a change: only what is new is unknown."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def preview_create(outputs: tuple[str, ...], inputs: Properties) -> dict[str, An
 
 
 def preview_update(kind: str, outputs: tuple[str, ...], olds: Properties, news: Properties) -> dict[str, Any]:
-    """Return the properties of a resource after an update from the outputs `olds` to the inputs `news`."""
+    """Return the properties after an update from the outputs `olds` to the inputs `news`."""
     kept = {name: olds[name] for name in outputs if name in olds}
     if kind == "BackupShare":
         kept["members"] = _preview_members(olds.get("members", {}), news.get("dest_project_ids", UNKNOWN))

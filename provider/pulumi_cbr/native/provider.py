@@ -281,7 +281,10 @@ def _check_setting(name: str, value: Any) -> str | None:
 
 
 def _whole(name: str, value: Any) -> Any:
-    """Return a setting that is a whole number as an int: SDKs send ``3``, ``3.0``, ``"3"`` or ``"3.0"``."""
+    """Return a whole number as an int.
+
+    SDKs send ``3``, ``3.0``, ``"3"`` or ``"3.0"``.
+    """
     if name != "parallel" and SETTINGS[name].kind is not int:
         return value
     if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):

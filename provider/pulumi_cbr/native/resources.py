@@ -30,7 +30,10 @@ class _CbrResource(pulumi.CustomResource):
 
 
 class BackupShareMember(BackupShareMemberProperties, _CbrResource):
-    """Shares a backup with one project: see `pulumi_cbr.BackupShareMember`. The ID is ``<backup_id>/<dest_project_id>``."""
+    """Shares a backup with one project: see `pulumi_cbr.BackupShareMember`.
+
+    The ID is ``<backup_id>/<dest_project_id>``.
+    """
 
     def __init__(
         self,
@@ -79,7 +82,10 @@ class BackupShareMember(BackupShareMemberProperties, _CbrResource):
 
 
 class BackupShare(BackupShareProperties, _CbrResource):
-    """Shares a backup with a set of one to ten projects: see `pulumi_cbr.BackupShare`. The ID is ``<backup_id>``."""
+    """Shares a backup with a set of one to ten projects: see `pulumi_cbr.BackupShare`.
+
+    The ID is ``<backup_id>``.
+    """
 
     def __init__(
         self,
@@ -113,7 +119,10 @@ class BackupShare(BackupShareProperties, _CbrResource):
 
 
 class BackupShareAccepter(BackupShareAccepterProperties, _CbrResource):
-    """Accepts a shared backup: see `pulumi_cbr.BackupShareAccepter`. The ID is ``<backup_id>/<own project ID>``."""
+    """Accepts a shared backup: see `pulumi_cbr.BackupShareAccepter`.
+
+    The ID is ``<backup_id>/<own project ID>``.
+    """
 
     def __init__(
         self,
@@ -194,7 +203,10 @@ class Provider(pulumi.ProviderResource):
 
 
 def _as_text(name: str, value: pulumi.Input[Any]) -> pulumi.Output[Any] | None:
-    """Give a setting as a provider's settings are on the wire: a text, which is JSON where it is none by itself, or None."""
+    """Return a setting as it is on the wire: a text, or None.
+
+    A value that is not a text becomes JSON.
+    """
     if value is None:
         return None
     text = pulumi.Output.from_input(value).apply(

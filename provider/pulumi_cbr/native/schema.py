@@ -31,13 +31,16 @@ def _schema() -> Any:
 
 @cache
 def plugin_options() -> dict[str, Any]:
-    """Return the options of resources and invokes by which the engine finds the plugin of this version."""
+    """Return the options by which the engine finds the plugin of this version."""
     return {"version": _schema()["version"], "plugin_download_url": _schema()["pluginDownloadURL"]}
 
 
 @cache
 def python_names() -> frozenset[str]:
-    """Return the Python names that read differently on the wire: of flags, functions and what has an underscore."""
+    """Return the Python names that read differently on the wire.
+
+    These are names of flags, of functions, and with an underscore.
+    """
     properties = {
         name: entry
         for place in ("resources", "functions")
@@ -55,7 +58,10 @@ def _inputs(owner: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def unknown_inputs(token: str, names: Mapping[str, Any]) -> dict[str, str]:
-    """Return the inputs that a resource does not have, with the reason for each; names are those of the wire."""
+    """Return the inputs that a resource does not have, with the reason for each.
+
+    Names are those of the wire.
+    """
     known = _inputs(_schema()["resources"][token])
     unknown = [name for name in names if name not in known and not name.startswith("__")]
     return {name: messages.unknown_property(name, find_closest(name, known)) for name in unknown}

@@ -37,7 +37,7 @@ _METHODS = [method.name for method in provider_pb2.DESCRIPTOR.services_by_name["
 
 
 class Servicer(provider_pb2_grpc.ResourceProviderServicer):
-    """Serve every RPC of the protocol: by the provider's method of that name, or as not implemented."""
+    """Serve each RPC by the provider's method of that name, or as not implemented."""
 
     def __init__(self, provider: CbrProvider, log: EngineLog | None = None) -> None:
         self._provider = provider
@@ -96,7 +96,7 @@ def _handler_name(method: str) -> str:
 
 
 def _init_failed(error: IncompleteResourceError, line: str) -> Any:
-    """Return the status by which the engine keeps a resource in the state, to be updated by its next run."""
+    """Return the status that keeps a resource in the state until the next run updates it."""
     detail = any_pb2.Any()
     detail.Pack(
         provider_pb2.ErrorResourceInitFailed(
@@ -107,7 +107,10 @@ def _init_failed(error: IncompleteResourceError, line: str) -> Any:
 
 
 class EngineLog(logging.StreamHandler[Any]):
-    """Write what is logged to the engine, by severity, at the resource that it is about; else to standard error."""
+    """Write log records to the engine, or to standard error without one.
+
+    The engine shows them by severity, at the resource that they are about.
+    """
 
     def __init__(self, provider: CbrProvider, address: str | None) -> None:
         super().__init__()

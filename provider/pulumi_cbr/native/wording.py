@@ -21,7 +21,10 @@ def explicit_provider(urn: str) -> str | None:
 
 
 def to_native_terms(text: str, provider: str | None = None) -> str:
-    """Return a message of a controller in the terms of this flavour; `provider` is the name of an explicit provider."""
+    """Return a message of a controller in the terms of this flavour.
+
+    `provider` is the name of an explicit provider.
+    """
     names = "|".join(sorted(python_names(), key=len, reverse=True))
     text = re.sub(rf"\b({names})=True\b", _flag, text)
     text = re.sub(rf"\b({names})\b(?!=True)", lambda match: to_camel(match[1]), text)

@@ -19,7 +19,7 @@ from pulumi_cbr.native.server import Servicer
 
 
 def waited(provider: CbrProvider, until: float) -> str:
-    """Give why a wait of a minute ended before, with the time that the resource has."""
+    """Return why a wait of a minute ended before, with the time that the resource has."""
 
     def wait() -> str:
         deadline.set(until)
