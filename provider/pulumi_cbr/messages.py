@@ -86,6 +86,18 @@ def two_clouds(first: str, first_cloud: str, second: str, second_cloud: str) -> 
     return f"{first} is at {first_cloud}, but {second} is at {second_cloud}. Set both for one cloud: nothing was sent"
 
 
+def two_regions(first: str, first_region: str, second: str, second_region: str) -> str:
+    return f"{first} is in the region {first_region}, but {second} is {second_region}. Set both for one region"
+
+
+def needs_agency(where: str, place: str) -> str:
+    return f"{where} needs the name of an agency. Set {place}, or unset it"
+
+
+def endpoint_of_other_project(where: str, found: str, project: str) -> str:
+    return f"{where} is for project {found}, but you are signed in to project {project}. Remove the ID from it"
+
+
 def unknown_region(region: str, place: str) -> str:
     return f"no public cloud is known that alone has the region `{region}`. Set {place} to your cloud's domain"
 

@@ -40,14 +40,26 @@ def check_one_cloud(resolution: Resolution, sources: Mapping[Place, Source]) -> 
     values = resolution.values
     used = list(_facts(values))
     for first, second in combinations(used, 2):
-        if _contradict(first, second, "cloudDomain" in values):
+        if _contradict(first, second):
             raise SettingsError(messages.two_clouds(first.value.origin, first.shown, second.value.origin, second.shown))
+    _check_one_region(values)
     secret = resolution.way.secret
     home = resolution.places[secret] if secret else Place.ENTRY
     own = next(_facts(sources[home].values), None)
     for fact in used:
         if own and resolution.places[fact.value.name] is not home and not _same_cloud(own, fact):
             raise SettingsError(messages.two_clouds(fact.value.origin, fact.shown, own.value.origin, own.shown))
+
+
+def _check_one_region(values: Mapping[str, Value]) -> None:
+    """Refuse a CBR address of another region than the configured one."""
+    if "endpoint" not in values or "region" not in values:
+        return
+    endpoint, region = values["endpoint"], values["region"]
+    address = parse_address(str(endpoint.value), str(region.value))
+    # In a host of an unknown domain, no part is surely a region.
+    if address and address.region and cloud_of_domain(address.domain) and address.region != region.value:
+        raise SettingsError(messages.two_regions(endpoint.origin, address.region, region.origin, str(region.value)))
 
 
 def _facts(values: Mapping[str, Value]) -> Iterator[_Fact]:
@@ -70,13 +82,13 @@ def _facts(values: Mapping[str, Value]) -> Iterator[_Fact]:
                 yield _Fact(value, address.domain if address else None, urlsplit(text).netloc.lower())
 
 
-def _contradict(first: _Fact, second: _Fact, has_domain: bool) -> bool:
+def _contradict(first: _Fact, second: _Fact) -> bool:
     """Return whether two addresses in use belong to two clouds, at least one of them known."""
     if first.domain is None or second.domain is None or first.domain == second.domain:
         return False
     if "region" in (first.value.name, second.value.name):
-        # A region's name tells its cloud only if nothing else does.
-        return not has_domain and all(cloud_of_domain(fact.domain) for fact in (first, second))
+        # A partner's domain may have a region of any name.
+        return all(cloud_of_domain(fact.domain) for fact in (first, second))
     return any(cloud_of_domain(fact.domain) for fact in (first, second))
 
 

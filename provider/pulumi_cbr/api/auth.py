@@ -457,5 +457,8 @@ def service_root(endpoint: str, project_id: str, settings: Settings) -> str:
     """
     endpoint = PROJECT_TEMPLATE.sub(project_id, endpoint)
     check_url("endpoint", endpoint, insecure=settings.insecure)
-    host = re.sub(r"/v3(/[0-9a-f]{32})?$", "", endpoint.rstrip("/"))
+    ending = re.search(r"/v3(?:/([0-9a-f]{32}))?$", endpoint.rstrip("/"))
+    host, found = (endpoint[: ending.start()], ending[1]) if ending else (endpoint.rstrip("/"), None)
+    if settings.endpoint and found and found != project_id:
+        raise SettingsError(messages.endpoint_of_other_project(settings.where_to_set("endpoint"), found, project_id))
     return f"{host}/v3/{project_id}"

@@ -289,6 +289,11 @@ def _check_complete(resolution: Resolution, values: Mapping[str, object]) -> Non
     """
     method = resolution.way.method
     region = _text(values, "region")
+    for name in ("delegatedProject", "agencyDomainName", "agencyDomainId"):
+        if values.get(name) and not values.get("agencyName"):
+            raise SettingsError(
+                messages.needs_agency(resolution.origin(name), how_to_set(resolution.rule, "agencyName"))
+            )
     is_unknown = region and not values.get("authUrl") and not values.get("endpoint") and domain_from(values) is None
     needs_domain = not values.get("endpoint") if method == "accessKey" else _signs_in_at_identity(method, values)
     if is_unknown and needs_domain:

@@ -158,7 +158,7 @@ VARIABLES = [
     ),
     user_is(
         "OS_CBR_ENDPOINT_OVERRIDE, as openstacksdk has it",
-        env=shell(USER, OS_CBR_ENDPOINT_OVERRIDE=f"https://{CBR_NL}"),
+        env=shell(USER, OS_CBR_ENDPOINT_OVERRIDE=f"https://{CBR_NL}", OS_REGION_NAME="eu-nl"),
         cbr=CBR_NL,
     ),
     Row(
@@ -174,6 +174,39 @@ VARIABLES = [
         "OS_CACERT of no file",
         shell(USER, OS_CACERT="{folder}/none.pem"),
         refused="OS_CACERT must be a file of certificates, and {folder}/none.pem is none (No such file or directory). Correct it",
+    ),
+    Row(
+        "HW_CLOUD of one public cloud and a region of another",
+        shell(HW_KEYS, HW_CLOUD=OTC),
+        refused=(
+            "HW_CLOUD is at otc.t-systems.com, but HW_REGION_NAME is at myhuaweicloud.com. "
+            "Set both for one cloud: nothing was sent"
+        ),
+    ),
+    Row(
+        "CBR address of another region",
+        shell(USER, CBR_ENDPOINT=f"https://{CBR_NL}"),
+        refused="CBR_ENDPOINT is in the region eu-nl, but OS_REGION_NAME is eu-de. Set both for one region",
+    ),
+    Row(
+        "CBR address of another project",
+        shell(USER, CBR_ENDPOINT=f"https://{CBR_DE}/v3/{OTHER}/"),
+        identity=(IAM_DE,),
+        refused=(f"CBR_ENDPOINT is for project {OTHER}, but you are signed in to project {OWN}. Remove the ID from it"),
+    ),
+    user_is("CBR address of the own project", env=shell(USER, CBR_ENDPOINT=f"https://{CBR_DE}/v3/{OWN}/")),
+    *[
+        Row(
+            f"{name} without an agency",
+            shell(USER, **{name: "x"}),
+            refused=f"{name} needs the name of an agency. Set OS_AGENCY_NAME, or unset it",
+        )
+        for name in ("OS_DELEGATED_PROJECT", "OS_AGENCY_DOMAIN_NAME")
+    ],
+    Row(
+        "HW_ASSUME_ROLE_DOMAIN_ID without an agency",
+        shell(HW_KEYS, HW_ASSUME_ROLE_DOMAIN_ID="x"),
+        refused="HW_ASSUME_ROLE_DOMAIN_ID needs the name of an agency. Set HW_ASSUME_ROLE_AGENCY_NAME, or unset it",
     ),
 ]
 
