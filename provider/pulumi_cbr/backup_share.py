@@ -15,7 +15,7 @@ import pulumi
 
 from pulumi_cbr import messages
 from pulumi_cbr.api import ids
-from pulumi_cbr.api.errors import CbrError, NotFound
+from pulumi_cbr.api.errors import CbrError, ContradictoryResponseError, NotFound
 from pulumi_cbr.dynamic import DynamicProvider, DynamicResource, given
 from pulumi_cbr.lifecycle.acceptance import NotAcceptedError, wait_for_acceptance
 from pulumi_cbr.lifecycle.controller import UNKNOWN, CheckedInputs, Controller, Diff, Properties, ResourceState
@@ -298,7 +298,7 @@ def _read_members(
     """
     try:
         there, is_gone = dict(session.lists.of(backup_id)), False
-    except NotFound:
+    except (NotFound, ContradictoryResponseError):
         there, is_gone = {}, True
     missing = {project: before[project].get("created_at") for project in before if project not in there}
     if missing or is_gone:

@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pulumi
 
 from pulumi_cbr import messages
-from pulumi_cbr.api.errors import CbrError, NotAllowed, NotFound, UnexpectedResponseError, UnknownOutcomeError
+from pulumi_cbr.api.errors import (
+    CbrError,
+    ContradictoryResponseError,
+    NotAllowed,
+    NotFound,
+    UnexpectedResponseError,
+    UnknownOutcomeError,
+)
 from pulumi_cbr.dynamic import DynamicProvider, DynamicResource
 from pulumi_cbr.lifecycle.controller import CheckedInputs, Controller, Diff, Properties, ResourceState, split_share_id
 from pulumi_cbr.lifecycle.inputs import Inputs
@@ -253,7 +260,7 @@ def _see(account: CloudSession, backup_id: str, own: str) -> Member | None:
     """
     try:
         return account.client.show_member(backup_id, own)
-    except (NotAllowed, NotFound) as error:
+    except (NotAllowed, NotFound, ContradictoryResponseError) as error:
         says_gone = error.code.endswith("6705")
         try:
             members = account.client.show_backup(backup_id).members

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pulumi
 
 from pulumi_cbr import messages
-from pulumi_cbr.api.errors import AlreadyShared, CbrError, NotAllowed, NotFound
+from pulumi_cbr.api.errors import AlreadyShared, CbrError, ContradictoryResponseError, NotAllowed, NotFound
 from pulumi_cbr.dynamic import DynamicProvider, DynamicResource, given
 from pulumi_cbr.lifecycle.acceptance import NotAcceptedError, wait_for_acceptance
 from pulumi_cbr.lifecycle.controller import (
@@ -292,7 +292,7 @@ def _find(session: CloudSession, backup_id: str, project: str, created_at: objec
     try:
         if listed := session.lists.of(backup_id).get(project):
             return listed
-    except NotFound:
+    except (NotFound, ContradictoryResponseError):
         is_gone = True
     except NotAllowed:
         pass

@@ -276,6 +276,69 @@ def outage(reason: str, wait: float) -> str:
     return f"{retry(reason, wait)}. Further waits are not shown"
 
 
+def call(call: str, status: int, milliseconds: float, request_id: str) -> str:
+    """Return the log line of a call."""
+    return f"{call}: {status} in {milliseconds:.0f} ms (request {request_id})"
+
+
+def invalid_project_list(value: str, limit: int) -> str:
+    """Return the error of a list of projects that is none."""
+    return f"dest_project_ids must be a list of 1 to {limit} project IDs, not {value}"
+
+
+_PROXY_ADVICE = "Set HTTPS_PROXY or HTTP_PROXY to http://user:password@host:port, or NO_PROXY for this host"
+
+
+def proxy_denied(host: str) -> str:
+    """Return the reason of a request that a proxy refused for its credentials."""
+    return f"the proxy for {host} asks for a user and a password (HTTP 407). {_PROXY_ADVICE}"
+
+
+def proxy_unreachable(host: str, cause: str) -> str:
+    """Return the reason of a request that did not reach its proxy."""
+    return f"the proxy for {host} cannot be reached ({cause}). {_PROXY_ADVICE}"
+
+
+def certificate_not_trusted(host: str, reason: str, certificates: str) -> str:
+    """Return the reason of a request to a host whose certificate does not verify."""
+    return f"the certificate of {host} is not trusted ({reason}). Set the file of CA certificates by {certificates}"
+
+
+def ca_bundle_missing(cause: str, certificates: str) -> str:
+    """Return the reason of a request whose file of CA certificates is missing."""
+    return f"{cause}. Correct REQUESTS_CA_BUNDLE, or set the file of CA certificates by {certificates}"
+
+
+def host_not_found(host: str, cause: str, address: str) -> str:
+    """Return the reason of a request to a host that has no address."""
+    return f"cannot resolve {host} ({cause}). Check the region, or correct the address by {address}"
+
+
+def not_connected(host: str, cause: str, address: str) -> str:
+    """Return the reason of a request to a host that does not take connections."""
+    return f"no connection to {host} ({cause}). Check the network and the proxy, or correct the address by {address}"
+
+
+def malformed_url(host: str, address: str) -> str:
+    """Return the reason of a request whose URL, or whose proxy's URL, is malformed."""
+    return f"malformed URL of {host} or of its proxy. Check {address}, HTTPS_PROXY and HTTP_PROXY"
+
+
+def request_not_possible(host: str, cause: str) -> str:
+    """Return the reason of a request that cannot be written."""
+    return f"no valid request to {host} ({cause}). Check the settings"
+
+
+def response_timed_out(host: str) -> str:
+    """Return the reason of a request whose response did not come in time."""
+    return f"no response from {host} in time"
+
+
+def connection_broke(host: str, cause: str) -> str:
+    """Return the reason of a request whose connection broke."""
+    return f"the connection to {host} broke ({cause})"
+
+
 # Inputs
 
 # Shares

@@ -85,15 +85,15 @@ timeout after            ++a    ++e  ++e    ++e    ++e  ++e    ++a   ++e  ++a ++
 504 after                ++a    ++e  ++e    ++e    ++e  ++e    ++a   ++e  ++a ++e    ++e     +++
 html 502 before          ++e    ++e  ++e    ++e    ++e  ++e    ++e   ++e  ++e ++e    ++e     +++
 html 502 after           ++a    ++e  ++e    ++e    ++e  ++e    ++a   ++e  ++a ++e    ++e     +++
-html 200 before          ++e    eee  eee    ++e    eee  ++e    ++e   eee  ++e eee    eee     +++
-html 200 after           ++a    eee  eee    ++e    eee  ++e    ++a   eee  ++a eee    eee     +++
+html 200 before          ++e    eee  ++e    ++e    eee  ++e    ++e   eee  ++e ++e    ++e     +++
+html 200 after           ++a    eee  ++e    ++e    eee  ++e    ++a   eee  ++a ++e    ++e     +++
 throttle 2 s             ++e    ++e  ++e    ++e    ++e  ++e    ++e   ++e  ++e ++e    ++e     +++
 throttle date            ++e    ++e  ++e    ++e    ++e  ++e    ++e   ++e  ++e ++e    ++e     +++
 throttle                 ++e    ++e  ++e    ++e    ++e  ++e    ++e   ++e  ++e ++e    ++e     +++
 throttle a day           eee    eee  eee    eee    eee  eee    eee   eee  eee eee    eee     +++
 slow                     +++    +++  +++    +++    +++  +++    +++   +++  +++ +++    +++     +++
 truncated                ++a    ++e  ++e    ++e    ++e  ++e    ++a   ++e  ++a ++e    ++e     +++
-malformed                ++a    eee  eee    ++e    eee  ++e    ++a   eee  ++a eee    eee     +++
+malformed                ++a    eee  ++e    ++e    eee  ++e    ++a   eee  ++a ++e    ++e     +++
 wrong shape              ++a    eee  ++e    ++e    eee  ++e    ++a   eee  ++a ++e    ++e     +++
 proxy 407                eee    eee  eee    eee    eee  eee    eee   eee  eee eee    eee     +++
 token expired            +ee    +ee  +ee    +ee    +ee  +ee    +ee   +ee  +ee -      -       +++

@@ -26,10 +26,11 @@ from pulumi_cbr.api.errors import (
     SettingsError,
     Throttled,
     UnexpectedResponseError,
-    one_line,
 )
-from pulumi_cbr.api.http import failure, hidden, is_network_error, new_session
+from pulumi_cbr.api.http import new_session
 from pulumi_cbr.api.models import MalformedResponse
+from pulumi_cbr.api.network_errors import classify_network_error, is_network_error
+from pulumi_cbr.api.redact import Redactor, one_line
 from pulumi_cbr.api.responses import ApiResponse
 from pulumi_cbr.api.retry import Backoff, Deadline
 from pulumi_cbr.api.settings import PROJECT_TEMPLATE, SETTINGS, Settings, check_url
@@ -274,13 +275,13 @@ class TokenAuthenticator:
         """Return the error of a failed sign-in, whether to retry, and when it may be."""
         if isinstance(error, CbrError):
             return error, False, None
-        secrets = list(self._settings.secrets())
+        redactor = Redactor(self._settings.secrets())
         # A cloud's entry may make several requests: an answer of an earlier one says nothing of the one that broke.
         if not self._answers or _is_broken(error):
             if not is_network_error(error):
-                text = one_line(hidden(str(error), secrets), 200).rstrip(".")
+                text = one_line(redactor.redact(str(error)), 200).rstrip(".")
                 return SettingsError(f"{self._attempted}: {text or type(error).__name__}"), False, None
-            failed = failure(error, self._settings.auth_url or "", "authUrl", secrets)
+            failed = classify_network_error(error, self._settings.auth_url or "", "authUrl", redactor)
             return ServiceUnavailableError(f"{self._attempted}: {failed}"), failed.again, None
         answer = self._answers[-1]
         if answer.ok:
@@ -303,7 +304,7 @@ class TokenAuthenticator:
         return refused, isinstance(refused, Throttled), wait
 
     def _remember(self, response: requests.Response, *args: object, **kwargs: object) -> None:
-        self._answers.append(ApiResponse.of(response, self._settings.secrets()))
+        self._answers.append(ApiResponse.of(response, Redactor(self._settings.secrets())))
 
 
 class FixedTokenAuthenticator:

@@ -3,14 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
+from pulumi_cbr import messages
 from pulumi_cbr.api import ids
-from pulumi_cbr.api.errors import InvalidId, UnexpectedResponseError, UnknownOutcomeError, one_line
-from pulumi_cbr.api.models import MAX_MEMBERS, Backup, MalformedResponse, Member, Project, Vault, members_of, part
+from pulumi_cbr.api.errors import (
+    CbrError,
+    ContradictoryResponseError,
+    InvalidId,
+    NotAllowed,
+    NotFound,
+    RejectedUrlError,
+    ServiceError,
+    UnexpectedResponseError,
+    UnknownOutcomeError,
+)
+from pulumi_cbr.api.models import (
+    MAX_MEMBERS,
+    Backup,
+    MalformedResponse,
+    Member,
+    Project,
+    Vault,
+    members_of,
+    part,
+    read_id,
+)
+from pulumi_cbr.api.redact import one_line
 from pulumi_cbr.api.responses import ApiResponse
-from pulumi_cbr.api.retry import CallLimits, Clock
+from pulumi_cbr.api.retry import CallLimits, Clock, Deadline
 from pulumi_cbr.api.settings import Settings, load
 from pulumi_cbr.api.transport import Request, Transport
 
@@ -20,13 +43,15 @@ T = TypeVar("T")
 
 
 class CbrClient:
-    """Who the backups of one project are shared with, and what is shared with it.
+    """The members and the backups of one project. Thread-safe.
 
-    Signs in with `settings`, which are read from the environment where they are not given (see
-    `pulumi_cbr.api.settings.load`). Nothing is sent before the first call; a client may be shared between threads.
-    Backup and vault IDs are UUIDs, project IDs 32 hex digits; others raise `InvalidId` before anything is sent.
-    Every method raises an error of `pulumi_cbr.api.errors`, and nothing else. A call, of a list each page, takes `timeout`
-    seconds at most, retries included.
+    Signs in with `settings`; without them, with those of the environment (see `pulumi_cbr.api.settings.load`). Nothing is
+    sent before the first call. Backup and vault IDs are UUIDs, project IDs 32 hex digits; others raise `InvalidId` before
+    anything is sent. Every method raises an error of `pulumi_cbr.api.errors`, and nothing else. A method, of a list each
+    page, takes `timeout` seconds at most, with all its calls and retries.
+
+    A `NotFound` is certain: if the service says so of the backup, or of a list, the backup's own GET says it too.
+    `limits` are shared by the clients of a process.
     """
 
     def __init__(
@@ -44,119 +69,139 @@ class CbrClient:
 
     @property
     def timing(self) -> Clock:
-        """Its time and chance, for who waits between its calls."""
+        """Its time and randomness, for callers that wait between calls."""
         return self._transport.timing
 
     def project_id(self) -> str:
-        """Give the own project's ID; signs in first where only its name is known."""
+        """Return the own project's ID; signs in first if only its name is known."""
         return self._transport.project_id()
 
     def endpoint(self) -> str:
-        """Give the service's URL with the own project's ID; signs in first where only the catalogue knows it."""
+        """Return the service's URL with the own project's ID; signs in first if only the service catalog knows it."""
         return self._transport.endpoint()
 
     def service_now(self) -> datetime:
-        """Give the time in UTC by the service's clock, as its last answer told it."""
+        """Return the time in UTC by the service's clock, as its last response told it."""
         return self._transport.service_now()
 
     def add_members(self, backup_id: str, dest_project_ids: Sequence[str]) -> tuple[Member, ...]:
         """Share a backup with one to ten projects: ``POST /backups/{backup_id}/members``.
 
-        Gives what the answer tells of these projects, which may be fewer than were asked for. Raises `UnknownOutcomeError` where
-        the call may have been carried out, `AlreadyShared`, `LimitReached`, `NotShareable`, `NotFound` and others.
+        Returns what the response tells of these projects, which may be fewer than were asked for. Raises
+        `UnknownOutcomeError` if the call may have been carried out, `AlreadyShared`, `LimitReached`, `NotShareable`,
+        `NotFound` and others.
         """
         backup = ids.uuid("backup_id", backup_id)
         listed = isinstance(dest_project_ids, Collection) and not isinstance(dest_project_ids, str)
         if not listed or not 1 <= len(dest_project_ids) <= MAX_MEMBERS:
-            raise InvalidId(f"dest_project_ids must be a list of one to ten project IDs; not {dest_project_ids!r:.80}")
+            raise InvalidId(messages.invalid_project_list(f"{dest_project_ids!r:.80}", MAX_MEMBERS))
         projects = list(dict.fromkeys(ids.project_id("dest_project_id", project) for project in dest_project_ids))
-        operation = f"sharing backup {backup} with {_projects(projects)}"
         profile = self._transport.settings.user_profile
-        answer = self._transport.call(
-            Request(
-                operation,
-                "POST",
-                f"/backups/{backup}/members",
-                action="cbr:member:create",
-                body={"members": projects},
-                headers={"X-User-Profile": profile} if profile else None,
-            )
+        request = Request(
+            f"sharing backup {backup} with {_projects(projects)}",
+            "POST",
+            f"/backups/{backup}/members",
+            action="cbr:member:create",
+            body={"members": projects},
+            headers={"X-User-Profile": profile} if profile else None,
         )
 
-        def members(data: Mapping[str, object]) -> tuple[Member, ...]:
+        def read(data: Mapping[str, object], response: ApiResponse) -> tuple[Member, ...]:
             # One cloud's reference has a list, the other's one bare member.
+            is_list = "members" in data
+            clean = response.redactor.clean
             found = (
-                members_of(part(data, "members", list, "the answer"))
-                if "members" in data
-                else (Member.from_dict(data),)
+                members_of(part(data, "members", list, "the response"), clean)
+                if is_list
+                else (Member.from_dict(data, clean),)
             )
+            for member in found:
+                _check_ids(member, backup, None if is_list or member.dest_project_id in projects else projects[0])
             return tuple(member for member in found if member.dest_project_id in projects)
 
-        return _changed(operation, answer, members)
+        return self._change(request, read, backup)
 
     def list_members(self, backup_id: str, **filters: str | None) -> tuple[Member, ...]:
-        """List who a backup is shared with: ``GET /backups/{backup_id}/members``.
+        """Return the members of a backup: ``GET /backups/{backup_id}/members``.
 
         `filters` are the API's own: ``dest_project_id, image_id, status, vault_id, sort``; None is no filter. Raises
         `NotFound` and others.
         """
         backup = ids.uuid("backup_id", backup_id)
-        operation = f"listing the members of backup {backup}"
-        path = f"/backups/{backup}/members"
-        return tuple(self._pages(operation, path, "cbr:member:list", "members", filters, Member.from_dict))
+        request = Request(
+            f"listing the members of backup {backup}",
+            "GET",
+            f"/backups/{backup}/members",
+            action="cbr:member:list",
+            params=_given(filters),
+        )
+
+        def read(data: Mapping[str, object], response: ApiResponse) -> Member:
+            member = Member.from_dict(data, response.redactor.clean)
+            _check_ids(member, backup)
+            return member
+
+        return self._confirm(
+            lambda deadline: tuple(self._pages(request, "members", read, deadline=deadline)), request, backup
+        )
 
     def show_member(self, backup_id: str, dest_project_id: str) -> Member:
-        """Show one member: ``GET /backups/{backup_id}/members/{dest_project_id}``. Raises `NotFound` and others."""
-        path, pair = _member(backup_id, dest_project_id)
-        operation = f"showing the share of {pair}"
-        answer = self._transport.call(Request(operation, "GET", path, action="cbr:member:get"))
-        return _read(operation, answer, lambda data: Member.from_dict(part(data, "member", dict, "the answer")))
+        """Return one member: ``GET /backups/{backup_id}/members/{dest_project_id}``. Raises `NotFound` and others."""
+        backup, project = _member_ids(backup_id, dest_project_id)
+        request = _member_request("showing", "GET", "cbr:member:get", backup, project)
+        return self._confirm(lambda deadline: self._show_member(request, backup, project, deadline), request, backup)
 
     def update_member(
         self, backup_id: str, dest_project_id: str, status: str, *, vault_id: str | None = None
     ) -> Member:
         """Accept or reject a share as its receiver: ``PUT /backups/{backup_id}/members/{dest_project_id}``.
 
-        `status` is ``accepted`` (which needs `vault_id`), ``rejected`` or ``pending``. Raises `UnknownOutcomeError` where the call
-        may have been carried out, `NotFound`, `VaultRefused` and others.
+        `status` is ``accepted`` (which needs `vault_id`), ``rejected`` or ``pending``. Raises `UnknownOutcomeError` if the
+        call may have been carried out, `NotFound`, `VaultRefused` and others.
         """
-        path, pair = _member(backup_id, dest_project_id)
-        operation = f"setting to `{one_line(str(status), 40)}` the share of {pair}"
+        backup, project = _member_ids(backup_id, dest_project_id)
         body = {"status": status}
+        operation = f"setting to `{one_line(str(status), 40)}`"
+        request = _member_request(operation, "PUT", "cbr:member:update", backup, project)
         if vault_id is not None:
             body["vault_id"] = ids.uuid("vault_id", vault_id)
-            operation += f" (vault {body['vault_id']})"
-        answer = self._transport.call(Request(operation, "PUT", path, action="cbr:member:update", body=body))
-        return _changed(operation, answer, lambda data: Member.from_dict(part(data, "member", dict, "the answer")))
+            request = replace(request, operation=f"{request.operation} (vault {body['vault_id']})")
+
+        def read(data: Mapping[str, object], response: ApiResponse) -> Member:
+            return _read_member(data, response, backup, project)
+
+        return self._change(replace(request, body=body), read, backup)
 
     def delete_member(self, backup_id: str, dest_project_id: str) -> None:
-        """Take a share away: ``DELETE /backups/{backup_id}/members/{dest_project_id}``.
+        """Delete a share: ``DELETE /backups/{backup_id}/members/{dest_project_id}``.
 
-        Sent again where its answer was lost. Raises `NotFound` where there is no such share (any more), `ImageRegistered`,
-        `UnknownOutcomeError` where no try was answered, or only by something else than the service, and others.
+        Sent again if its response was lost. A success other than the documented 204 is checked by a GET. Raises `NotFound`
+        if there is no such share (any more), `ImageRegistered`, `UnknownOutcomeError` if the share may have been deleted,
+        and others.
         """
-        path, pair = _member(backup_id, dest_project_id)
-        operation = f"taking away the share of {pair}"
-        answer = self._transport.call(Request(operation, "DELETE", path, action="cbr:member:delete"))
-        if answer.body.strip():
-            # The service sends none: a web page of something in between is no sign that the share is gone.
-            _changed(operation, answer, lambda data: None)
+        backup, project = _member_ids(backup_id, dest_project_id)
+        request = _member_request("taking away", "DELETE", "cbr:member:delete", backup, project)
+        self._confirm(lambda deadline: self._delete_member(request, backup, project, deadline), request, backup)
 
     def show_backup(self, backup_id: str) -> Backup:
-        """Show a backup: ``GET /backups/{backup_id}``. Raises `NotFound` and others."""
+        """Return a backup: ``GET /backups/{backup_id}``. Raises `NotFound` and others."""
         backup = ids.uuid("backup_id", backup_id)
-        operation = f"showing backup {backup}"
-        answer = self._transport.call(Request(operation, "GET", f"/backups/{backup}", action="cbr:backups:get"))
-        return _read(operation, answer, lambda data: Backup.from_dict(part(data, "backup", dict, "the answer")))
+        deadline = self._transport.new_deadline()
+        try:
+            return self._show_backup(backup, deadline)
+        except RejectedUrlError as error:
+            self._check_backups_listable(error, deadline)
+            raise _not_found(f"showing backup {backup}", error) from error
 
     def list_backups(self, page_size: int = _PAGE_SIZE, /, **filters: str | None) -> Iterator[Backup]:
-        """List backups, page by page as they are asked for: ``GET /backups``. A page has 1000 backups at most.
+        """Return backups, page by page as they are asked for: ``GET /backups``. A page has 1000 backups at most.
 
         `filters` are the API's own, such as ``name, resource_id, resource_type, status, vault_id, member_status, own_type,
         sort``; None is no filter.
         """
+        request = Request("listing the backups", "GET", "/backups", action="cbr:backups:list", params=_given(filters))
         return self._pages(
-            "listing the backups", "/backups", "cbr:backups:list", "backups", filters, Backup.from_dict, page_size
+            request, "backups", lambda data, response: Backup.from_dict(data, response.redactor.clean), page_size
         )
 
     def list_vaults(self, **filters: str | None) -> Iterator[Vault]:
@@ -164,109 +209,241 @@ class CbrClient:
 
         `filters` are the API's own, such as ``name, object_type, protect_type, status``; None is no filter.
         """
-        return self._pages("listing the vaults", "/vaults", "cbr:vaults:list", "vaults", filters, Vault.from_dict)
+        request = Request("listing the vaults", "GET", "/vaults", action="cbr:vaults:list", params=_given(filters))
+        return self._pages(request, "vaults", lambda data, response: Vault.from_dict(data, response.redactor.clean))
 
     def show_vault(self, vault_id: str) -> Vault:
         """Return a vault: ``GET /vaults/{vault_id}``. Raises `VaultRefused` if there is none, and others."""
         vault = ids.uuid("vault_id", vault_id)
-        operation = f"showing vault {vault}"
-        answer = self._transport.call(Request(operation, "GET", f"/vaults/{vault}", action="cbr:vaults:get"))
-        return _read(operation, answer, lambda data: Vault.from_dict(part(data, "vault", dict, "the answer")))
+        request = Request(f"showing vault {vault}", "GET", f"/vaults/{vault}", action="cbr:vaults:get")
+
+        def read(data: Mapping[str, object], response: ApiResponse) -> Vault:
+            return Vault.from_dict(part(data, "vault", dict, "the response"), response.redactor.clean)
+
+        return _read(request, self._transport.call(request), read)
 
     def list_projects(self) -> tuple[Project, ...]:
         """Return the projects that the credentials may sign in to: ``GET /v3/auth/projects`` of the identity service.
 
         Raises `SettingsError` if no setting tells where that is, and others.
         """
-        operation = "listing the projects"
-        answer = self._transport.call_identity(operation, "/auth/projects")
+        request = Request("listing the projects", "GET", "/auth/projects", setting="authUrl")
 
-        def projects(data: Mapping[str, object]) -> tuple[Project, ...]:
-            entries = part(data, "projects", list, "the answer")
-            return tuple(Project.from_dict(entry) for entry in entries if isinstance(entry, dict))
+        def read(data: Mapping[str, object], response: ApiResponse) -> tuple[Project, ...]:
+            entries = part(data, "projects", list, "the response")
+            clean = response.redactor.clean
+            return tuple(Project.from_dict(entry, clean) for entry in entries if isinstance(entry, dict))
 
-        return _read(operation, answer, projects)
+        return _read(request, self._transport.call_identity(request.operation, request.url), read)
+
+    def _show_member(self, request: Request, backup: str, project: str, deadline: Deadline) -> Member:
+        response = self._transport.call(request, deadline)
+        return _read(request, response, lambda data, response: _read_member(data, response, backup, project))
+
+    def _show_backup(self, backup: str, deadline: Deadline) -> Backup:
+        request = Request(f"showing backup {backup}", "GET", f"/backups/{backup}", action="cbr:backups:get")
+
+        def read(data: Mapping[str, object], response: ApiResponse) -> Backup:
+            found = Backup.from_dict(part(data, "backup", dict, "the response"), response.redactor.clean)
+            if found.id != backup:
+                raise MalformedResponse("it is about another backup")
+            return found
+
+        return _read(request, self._transport.call(request, deadline), read)
+
+    def _delete_member(self, request: Request, backup: str, project: str, deadline: Deadline) -> None:
+        backoff = self._transport.new_backoff(deadline, "")
+        look = _member_request("showing", "GET", "cbr:member:get", backup, project)
+        while True:
+            response = self._transport.call(request, deadline)
+            if response.status == 204:
+                return
+            refusal = response.error(request.operation, sign_in="")
+            try:
+                self._confirm(
+                    lambda deadline: self._show_member(look, backup, project, deadline), look, backup, deadline
+                )
+            except NotFound:
+                return
+            except CbrError as error:
+                raise UnknownOutcomeError(f"{refusal}; looking whether it is gone failed too: {error}") from error
+            # The share is still there. A service's own code says why, whatever the status is.
+            if response.has_service_code():
+                raise refusal
+            if not backoff.wait_before_retry(str(refusal)):
+                raise UnknownOutcomeError(str(refusal)) from refusal
+
+    def _change(self, request: Request, read: Callable[[Mapping[str, object], ApiResponse], T], backup: str) -> T:
+        """Return the result of a call that changes something: it was carried out, whatever its response looks like."""
+
+        def change(deadline: Deadline) -> T:
+            response = self._transport.call(request, deadline)
+            try:
+                return _read(request, response, read)
+            except UnexpectedResponseError as error:
+                raise UnknownOutcomeError(str(error)) from error
+
+        return self._confirm(change, request, backup)
+
+    def _confirm(
+        self, call: Callable[[Deadline], T], request: Request, backup: str, deadline: Deadline | None = None
+    ) -> T:
+        """Return the result of `call`, and let pass no `NotFound` that the backup's own GET contradicts.
+
+        One 404 for the backup, or for a list, or a "Malformed request url" may be a fault of a gateway.
+        """
+        deadline = deadline or self._transport.new_deadline()
+        is_list = request.action == "cbr:member:list"
+        try:
+            return call(deadline)
+        except NotFound as error:
+            if is_list or error.code.endswith("6200"):
+                self._confirm_gone(request, backup, error, deadline)
+            raise
+        except RejectedUrlError as error:
+            self._confirm_gone(request, backup, error, deadline)
+            raise _not_found(request.operation, error) from error
+
+    def _confirm_gone(self, request: Request, backup: str, error: ServiceError, deadline: Deadline) -> None:
+        """Raise an error unless the backup's own GET says that it is gone."""
+        try:
+            self._show_backup(backup, deadline)
+        except NotFound:
+            return
+        except RejectedUrlError:
+            self._check_backups_listable(error, deadline)
+            return
+        except NotAllowed:
+            # Without the permission, the caller looks at each share by itself.
+            if isinstance(error, NotFound):
+                return
+            raise error from None
+        if isinstance(error, RejectedUrlError):
+            raise error
+        raise ContradictoryResponseError(
+            request.operation,
+            status=error.status,
+            code=error.code,
+            said=f"{error.said.rstrip('.')}; but backup {backup} exists",
+            request_id=error.request_id,
+            advice="Run again later",
+        ) from error
+
+    def _check_backups_listable(self, error: ServiceError, deadline: Deadline) -> None:
+        """Raise `error` unless the service lists backups: then its address and the own project are right."""
+        request = Request("listing the backups", "GET", "/backups", action="cbr:backups:list", params={"limit": "1"})
+        try:
+            _read(request, self._transport.call(request, deadline), lambda data, _: part(data, "backups", list, "it"))
+        except CbrError:
+            raise error from None
 
     def _pages(
         self,
-        operation: str,
-        path: str,
-        action: str,
+        request: Request,
         key: str,
-        filters: Mapping[str, str | None],
-        make: Callable[[Mapping[str, object]], T],
+        read: Callable[[Mapping[str, object], ApiResponse], T],
         page_size: int = _PAGE_SIZE,
+        deadline: Deadline | None = None,
     ) -> Iterator[T]:
-        def page(data: Mapping[str, object]) -> tuple[list[tuple[str, T]], int | None]:
-            entries: list[tuple[str, T]] = []
-            for entry in part(data, key, list, "the answer"):
-                if not isinstance(entry, dict):
-                    raise MalformedResponse(f"an entry of `{key}` is not an object")
-                id_ = part(entry, "id", str, "an entry")
-                if not id_.isprintable():  # it may be the next page's marker
-                    raise MalformedResponse("`id` of an entry is no ID")
-                entries.append((id_, make(entry)))
-            count = data.get("count")
-            return entries, count if isinstance(count, int) else None
-
-        given = {name: value for name, value in filters.items() if value is not None}
+        """Yield the entries of a list, page by page. Each page has the time of a call, unless there is a deadline."""
         seen: set[str] = set()
         place: dict[str, str] = {}
         while True:
-            params = {**given, "limit": str(page_size), **place}
-            answer = self._transport.call(Request(operation, "GET", path, action=action, params=params))
-            entries, count = _read(operation, answer, page)
+            params = {**(request.params or {}), "limit": str(page_size), **place}
+            response = self._transport.call(replace(request, params=params), deadline)
+            entries, count = _read(request, response, lambda data, response: _page(data, key, response, read))
             new = {id_: entry for id_, entry in entries if id_ not in seen}
             seen.update(new)
             yield from new.values()
-            # A service may give less than was asked for, and tell how many there are; some tell how many are on the page.
-            # A count is of the page or of all pages: it is neither below the entries of a page nor above all of them.
-            if count is not None and (count < len(entries) or (not entries and len(seen) < count)):
-                raise UnexpectedResponseError(
-                    operation,
-                    status=answer.status,
-                    said=f"the list has {len(seen)} entries, but its count is {count}",
-                    request_id=answer.request_id,
-                    advice="Run again",
-                )
+            # A service may return less than was asked for, and tell how many there are; some count the page alone.
             if not entries or (len(entries) < min(page_size, _PAGE_SIZE) and (count is None or len(seen) >= count)):
+                if not request.params:
+                    _check_count(request, response, len(entries), len(seen), count)
                 return
             if not new and "marker" in place:
-                raise UnexpectedResponseError(
-                    operation, status=answer.status, said="the pages repeat themselves", request_id=answer.request_id
-                )
+                raise _unexpected(request, response, "the pages repeat themselves")
             # Services that pass over `offset` know `marker`.
             place = {"offset": str(len(seen))} if new and "marker" not in place else {"marker": entries[-1][0]}
+
+
+def _page(
+    data: Mapping[str, object],
+    key: str,
+    response: ApiResponse,
+    read: Callable[[Mapping[str, object], ApiResponse], T],
+) -> tuple[list[tuple[str, T]], int | None]:
+    """Return the entries of a page with their IDs, and the count that the service tells."""
+    entries: list[tuple[str, T]] = []
+    for entry in part(data, key, list, "the response"):
+        if not isinstance(entry, dict):
+            raise MalformedResponse(f"an entry of `{key}` is not an object")
+        entries.append((read_id(entry, "id", "an entry"), read(entry, response)))
+    count = data.get("count")
+    return entries, count if isinstance(count, int) and not isinstance(count, bool) else None
+
+
+def _check_count(request: Request, response: ApiResponse, on_page: int, seen: int, count: int | None) -> None:
+    """Raise `UnexpectedResponseError` if a list of members and its count contradict each other.
+
+    A count above ten cannot be one of members: the references' own example has 50 with one member.
+    """
+    if count is None:
+        return
+    is_short = seen < count <= MAX_MEMBERS or (seen == 0 and count > 0)
+    if is_short or count < on_page:
+        raise _unexpected(request, response, f"the list has {seen} entries, but its count is {count}")
+
+
+def _given(filters: Mapping[str, str | None]) -> dict[str, str]:
+    return {name: value for name, value in filters.items() if value is not None}
 
 
 def _projects(projects: Sequence[str]) -> str:
     return f"project {projects[0]}" if len(projects) == 1 else f"projects {', '.join(projects)}"
 
 
-def _member(backup_id: str, dest_project_id: str) -> tuple[str, str]:
-    """Give the path of one member, and words for it."""
-    backup = ids.uuid("backup_id", backup_id)
-    project = ids.project_id("dest_project_id", dest_project_id)
-    return f"/backups/{backup}/members/{project}", f"backup {backup} with project {project}"
+def _member_ids(backup_id: str, dest_project_id: str) -> tuple[str, str]:
+    return ids.uuid("backup_id", backup_id), ids.project_id("dest_project_id", dest_project_id)
 
 
-def _read(operation: str, answer: ApiResponse, make: Callable[[Mapping[str, object]], T]) -> T:
-    """Read the answer to a call that changes nothing."""
+def _member_request(verb: str, method: str, action: str, backup: str, project: str) -> Request:
+    operation = f"{verb} the share of backup {backup} with project {project}"
+    return Request(operation, method, f"/backups/{backup}/members/{project}", action=action)
+
+
+def _read_member(data: Mapping[str, object], response: ApiResponse, backup: str, project: str) -> Member:
+    member = Member.from_dict(part(data, "member", dict, "the response"), response.redactor.clean)
+    _check_ids(member, backup, project)
+    return member
+
+
+def _check_ids(member: Member, backup: str, project: str | None = None) -> None:
+    """Raise `MalformedResponse` if a member is not the one that was asked for."""
+    if member.backup_id != backup:
+        raise MalformedResponse("it is about another backup")
+    if project and member.dest_project_id != project:
+        raise MalformedResponse("it is about another project")
+
+
+def _read(request: Request, response: ApiResponse, read: Callable[[Mapping[str, object], ApiResponse], T]) -> T:
+    """Return what `read` makes of a response's JSON. Raises `UnexpectedResponseError`."""
     try:
-        return make(answer.json_object())
+        return read(response.json_object(), response)
     except MalformedResponse as error:
-        raise UnexpectedResponseError(
-            operation,
-            status=answer.status,
-            said=f"no answer of the CBR service: {error}",
-            request_id=answer.request_id,
-            advice="Check the endpoint and the region",
-        ) from error
+        raise _unexpected(request, response, f"no answer of the CBR service: {error}") from error
 
 
-def _changed(operation: str, answer: ApiResponse, make: Callable[[Mapping[str, object]], T]) -> T:
-    """Read the answer to a call that changes something: it was carried out, whatever its answer looks like."""
-    try:
-        return _read(operation, answer, make)
-    except UnexpectedResponseError as error:
-        raise UnknownOutcomeError(str(error)) from error
+def _unexpected(request: Request, response: ApiResponse, said: str) -> UnexpectedResponseError:
+    return UnexpectedResponseError(
+        request.operation,
+        status=response.status,
+        said=said,
+        request_id=response.request_id,
+        advice="Check the endpoint and the region",
+    )
+
+
+def _not_found(operation: str, error: ServiceError) -> NotFound:
+    return NotFound(
+        operation, status=404, code="BackupService.6200", said="the backup is gone", request_id=error.request_id
+    )

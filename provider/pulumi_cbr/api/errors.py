@@ -24,9 +24,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from pulumi_cbr.api.redact import one_line as one_line
+
+_LONGEST_MESSAGE = 4000
+
 
 class CbrError(Exception):
     """Base of every error that this package raises. ``str()`` is one line that can be shown as it is."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(one_line(str(message), _LONGEST_MESSAGE))
 
 
 class SettingsError(CbrError):
@@ -116,6 +123,14 @@ class UnexpectedResponseError(ServiceError):
     """The answer is not one that the service gives: a gateway's, a wrong endpoint's, or one with a part missing."""
 
 
+class ContradictoryResponseError(UnexpectedResponseError):
+    """The service says that a backup does not exist, and returns it."""
+
+
+class RejectedUrlError(UnexpectedResponseError):
+    """The gateway takes an ID in the path for malformed. Some say so of a backup that is gone."""
+
+
 #: Which error the service's codes mean, and what to do about them.
 BY_CODE: dict[str, tuple[type[ServiceError], str]] = {
     "6105": (VaultRefused, "Check `vault_id`: it must be a vault of the receiver's own project"),
@@ -152,12 +167,6 @@ BY_CODE: dict[str, tuple[type[ServiceError], str]] = {
     "9910": (UnexpectedResponseError, "Run again later, and give the request's ID to the cloud's support if it stays"),
     "9998": (NotSignedIn, "The service could not check the credentials: run again later, then check them"),
 }
-
-
-def one_line(text: str, limit: int) -> str:
-    """Give a text as one line of at most `limit` characters, all of them printable."""
-    line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
-    return line if len(line) <= limit else f"{line[: limit - 3]}..."
 
 
 # The names until 0.1, which programs may still catch.

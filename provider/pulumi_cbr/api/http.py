@@ -1,16 +1,15 @@
-"""Sessions of `requests` that keep to a time, and what their failures mean: for the transport and for signing in."""
+"""Sessions of `requests` whose exchanges keep to a time, and that take no response for another request's."""
 
 from __future__ import annotations
 
-import html
 import http.client
 import io
-import json
 import logging
 import re
 import socket
 import ssl
-from collections.abc import Callable, Iterable, Mapping
+import zlib
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,115 +18,229 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3 import exceptions as urllib3_exceptions
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.util import wait_for_read
 
 from pulumi_cbr import messages
-from pulumi_cbr.api.errors import SettingsError, one_line
+from pulumi_cbr.api.errors import SettingsError
+from pulumi_cbr.api.redact import Redactor, one_line
 from pulumi_cbr.api.retry import Clock
-from pulumi_cbr.api.settings import SETTINGS, is_loopback, plain_http
+from pulumi_cbr.api.settings import is_loopback, plain_http
 
 _CONNECT_SECONDS = 10.0
-_LARGEST_BODY = 16 * 2**20
+#: Bytes of a whole response as it comes, and of its body without compression. A page of 100 backups has less than 1 MiB.
+_MAX_RESPONSE = 8 * 2**20
 _CHUNK = 64 * 2**10
-
-PROXY_ADVICE = "Set HTTPS_PROXY or HTTP_PROXY to http://user:password@host:port, or NO_PROXY for this host"
-
-#: What identity services say whatever the password is: one that has such a word does not spoil it.
-_SAID_TO_EVERYBODY = (
-    "The username or password is wrong.",
-    "The request you have made requires authentication.",
-)
 
 _log = logging.getLogger("pulumi_cbr")
 
 
-class RequestNotSent(Exception):
-    """The request did not leave this machine. `again` tells whether another try may help."""
-
-    def __init__(self, why: str, *, again: bool) -> None:
-        super().__init__(why)
-        self.again = again
+class UncleanExchangeError(http.client.HTTPException):
+    """A response that may not belong to its request, or whose end is not certain."""
 
 
-class ResponseLost(Exception):
-    """The request may have been sent, and no whole answer came back."""
-
-    again = True
+class EarlyDataError(Exception):
+    """The server sent something before there was a request, and none was sent."""
 
 
-def new_session(timing: Clock, *, insecure: bool) -> requests.Session:
-    """Make a session for one thread: at most one connection to a host, and a `timeout` that bounds a whole exchange.
+class Session(requests.Session):
+    """A session for one call at a time: at most one connection to a host, and a `timeout` that bounds a whole exchange.
 
-    The answer's body has been read when a call returns. Cookies are not kept, and redirects are for the caller to refuse.
-    Plain http to another machine is a `SettingsError`, unless `insecure`.
+    The body of a response has been read when a call returns. Cookies are not kept, and redirects are for the caller to
+    refuse. Plain http to another machine is a `SettingsError`, unless `insecure`.
     """
-    session = _Session()
-    session.auth = _nothing_added
-    session.headers["User-Agent"] = f"pulumi-cbr/{version('pulumi-cbr')} requests/{requests.__version__}"
-    adapter = _TimedAdapter(timing, insecure)
-    for scheme in ("https://", "http://"):
-        session.mount(scheme, adapter)
-    return session
 
-
-class _Session(requests.Session):
-    """Look up once a host which proxy and which certificates the environment asks for: a fifth of a call's own time."""
-
-    def __init__(self) -> None:
+    def __init__(self, timing: Clock, *, insecure: bool) -> None:
         super().__init__()
-        self._asked_for: dict[object, Any] = {}
+        self.auth = _no_auth
+        self.headers["User-Agent"] = f"pulumi-cbr/{version('pulumi-cbr')} requests/{requests.__version__}"
+        # Nothing else is decoded, and some installations of requests would ask for more.
+        self.headers["Accept-Encoding"] = "gzip, deflate"
+        self._exchange = _Exchange(timing.clock)
+        adapter = _DeadlineAdapter(timing, self._exchange, insecure)
+        for scheme in ("https://", "http://"):
+            self.mount(scheme, adapter)
 
-    def merge_environment_settings(
-        self, url: str | bytes | None, proxies: Any, stream: Any, verify: Any, cert: Any
-    ) -> Any:
-        # The rest is the same for all requests of a session.
-        host = urlsplit(url).netloc, verify
-        if host not in self._asked_for:
-            self._asked_for[host] = super().merge_environment_settings(url, proxies, stream, verify, cert)
-        return self._asked_for[host]
+    @property
+    def was_sent(self) -> bool:
+        """Whether a byte of the last request may have left this machine."""
+        return self._exchange.was_sent
 
 
-def _nothing_added(request: requests.PreparedRequest) -> requests.PreparedRequest:
+def new_session(timing: Clock, *, insecure: bool) -> Session:
+    """Return a new session. See `Session`."""
+    return Session(timing, insecure=insecure)
+
+
+def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
     # As the session's `auth` it keeps requests from looking for credentials in ~/.netrc.
     return request
 
 
-class _Until(io.RawIOBase):
-    """Read from a socket until a time, however little comes at once."""
+class _Exchange:
+    """What is known of a session's exchange in progress."""
 
-    def __init__(self, raw: io.RawIOBase, sock: socket.socket, clock: Callable[[], float], until: float) -> None:
-        self._raw, self._sock, self._clock, self._until = raw, sock, clock, until
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.clock = clock
+        self.was_sent = False
+        #: Whether bytes came after the end of the response.
+        self.has_leftover = False
+
+    def start(self) -> None:
+        self.was_sent = self.has_leftover = False
+
+
+class _DeadlineReader(io.RawIOBase):
+    """Read one response from a socket, until a time, and no more than a response may have."""
+
+    def __init__(self, raw: io.RawIOBase, sock: socket.socket, clock: Callable[[], float]) -> None:
+        self._raw, self._sock, self._clock = raw, sock, clock
+        self._end = clock() + (sock.gettimeout() or 0.0)
+        self._left = _MAX_RESPONSE
+        self.stopped = False
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        left = self._until - self._clock()
-        if left <= 0:
-            raise TimeoutError("the answer came too slowly")
-        self._sock.settimeout(left)
-        return self._raw.readinto(buffer)
+        if self.stopped:
+            return 0
+        remaining = self._end - self._clock()
+        if remaining <= 0:
+            raise TimeoutError("the response came too slowly")
+        self._sock.settimeout(remaining)
+        count = self._raw.readinto(buffer)
+        self._left -= count or 0
+        if self._left < 0:
+            raise UncleanExchangeError("the response is larger than any of the service's")
+        return count
 
     def close(self) -> None:
         self._raw.close()
         super().close()
 
 
-def _pools(clock: Callable[[], float]) -> dict[str, type[HTTPConnectionPool]]:
-    """Make kinds of connections whose answers, head included, end with the seconds that their first byte has."""
+class _BufferedReader(io.BufferedReader):
+    """Refuse a head that is cut off, and note at the end of a response whether more bytes came with it."""
 
-    class ApiResponse(http.client.HTTPResponse):
-        def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
-            super().__init__(sock, *args, **kwargs)
-            until = clock() + (sock.gettimeout() or 0.0)
-            self.fp = io.BufferedReader(_Until(self.fp.detach(), sock, clock, until))
+    def __init__(self, reader: _DeadlineReader, sock: socket.socket, exchange: _Exchange) -> None:
+        super().__init__(reader)
+        self._reader, self._sock, self._exchange = reader, sock, exchange
+        self._is_started = False
 
-    class Plain(HTTPConnection):
-        response_class = ApiResponse
+    def readline(self, size: int | None = -1, /) -> bytes:
+        line = super().readline(size)
+        # http.client takes the end of the connection for the end of the head. It notes itself if there is no response.
+        if not line.endswith(b"\n") and (line or self._is_started):
+            raise UncleanExchangeError("the response is cut off")
+        self._is_started = True
+        return line
 
-    class Secure(HTTPSConnection):
-        response_class = ApiResponse
+    def close(self) -> None:
+        if not self.closed:
+            # From here on, a look at the buffer reads nothing more.
+            self._reader.stopped = True
+            pending = getattr(self._sock, "pending", None)
+            if self.peek(1) or (pending and pending()):
+                self._exchange.has_leftover = True
+        super().close()
+
+
+class _Response(http.client.HTTPResponse):
+    """A response whose head, framing and end are checked, and that skips interim responses."""
+
+    def __init__(self, exchange: _Exchange, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        self.fp = _BufferedReader(_DeadlineReader(self.fp.detach(), sock, exchange.clock), sock, exchange)
+
+    def _read_status(self) -> tuple[str, int, str]:
+        # http.client skips 100 alone. All others but 101 (another protocol) are interim responses too.
+        status_line: tuple[str, int, str] = super()._read_status()  # type: ignore[misc]
+        http_version, status, reason = status_line
+        return http_version, 100 if 100 <= status < 200 and status != 101 else status, reason
+
+    def begin(self) -> None:
+        super().begin()
+        problem = _framing_problem(self.headers, self.version)
+        if problem:
+            raise UncleanExchangeError(problem)
+        if self.status == 101:
+            self.will_close = True
+
+
+def _framing_problem(headers: http.client.HTTPMessage, http_version: int) -> str | None:
+    """Return why the end of a response is not certain, or None."""
+    kinds = {type(defect).__name__ for defect in headers.defects}
+    # A body of type multipart is read elsewhere.
+    if kinds - {"StartBoundaryNotFoundDefect", "MultipartInvariantViolationDefect"} or headers.get_payload():
+        return "malformed header"
+    lengths = headers.get_all("Content-Length") or []
+    encodings = [text.strip().lower() for text in headers.get_all("Transfer-Encoding") or []]
+    if encodings and (encodings != ["chunked"] or lengths or http_version != 11):
+        return "contradicting Transfer-Encoding"
+    if len({text.strip() for text in lengths}) > 1:
+        return "several Content-Lengths"
+    if any(not re.fullmatch("[0-9]{1,15}", text.strip(" \t")) for text in lengths):
+        return "malformed Content-Length"
+    return None
+
+
+class _Tracked(HTTPConnection):
+    """A connection that notes what becomes of its exchange."""
+
+    exchange: _Exchange
+
+    def response_class(self, sock: socket.socket, *args: Any, **kwargs: Any) -> _Response:  # type: ignore[override]
+        return _Response(self.exchange, sock, *args, **kwargs)
+
+    def connect(self) -> None:
+        try:
+            super().connect()
+        finally:
+            # What went to a proxy to open a tunnel is not the request.
+            self.exchange.start()
+
+    def putrequest(self, *args: Any, **kwargs: Any) -> None:
+        if self.sock is None:
+            self.connect()
+        if isinstance(self.sock, socket.socket) and _has_early_data(self.sock):
+            self.close()
+            raise EarlyDataError("the server sent something before the request")
+        super().putrequest(*args, **kwargs)
+
+    def send(self, data: Any) -> None:
+        if self.sock is not None:
+            self.exchange.was_sent = True
+        super().send(data)
+
+
+def _has_early_data(sock: socket.socket) -> bool:
+    if not wait_for_read(sock, 0):
+        return False
+    if not isinstance(sock, ssl.SSLSocket):
+        return True
+    # What can be read may be no more than a session ticket.
+    timeout = sock.gettimeout()
+    sock.settimeout(0)
+    try:
+        sock.recv(1)
+    except ssl.SSLWantReadError:
+        return False
+    finally:
+        sock.settimeout(timeout)
+    return True
+
+
+def _deadline_pools(exchange: _Exchange) -> dict[str, type[HTTPConnectionPool]]:
+    """Return kinds of connection pools that tell `exchange` what becomes of it."""
+
+    class Plain(_Tracked):
+        pass
+
+    class Secure(_Tracked, HTTPSConnection):
+        pass
+
+    Plain.exchange = Secure.exchange = exchange
 
     class PlainPool(HTTPConnectionPool):
         ConnectionCls = Plain
@@ -138,16 +251,17 @@ def _pools(clock: Callable[[], float]) -> dict[str, type[HTTPConnectionPool]]:
     return {"http": PlainPool, "https": SecurePool}
 
 
-class _TimedAdapter(HTTPAdapter):
-    """Read each answer to its end within the seconds of `timeout`, and say on the log what became of the request.
+class _DeadlineAdapter(HTTPAdapter):
+    """Read each response to its end within the seconds of `timeout`, and log what became of the request.
 
     By itself `requests` bounds only the time between two bytes.
     """
 
-    def __init__(self, timing: Clock, insecure: bool) -> None:
+    def __init__(self, timing: Clock, exchange: _Exchange, insecure: bool) -> None:
         self._timing = timing
+        self._exchange = exchange
         self._insecure = insecure
-        self._pools = _pools(timing.clock)
+        self._pools = _deadline_pools(exchange)
         super().__init__(pool_connections=2, pool_maxsize=1)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
@@ -170,13 +284,14 @@ class _TimedAdapter(HTTPAdapter):
     ) -> requests.Response:
         if not isinstance(timeout, float):
             raise TypeError("each request says in seconds how long it may take")
+        self._exchange.start()
         parts = urlsplit(request.url or "")
         # The settings' own URLs have been checked, but an entry of clouds.yaml may have others.
         host = parts.hostname or ""
         if parts.scheme == "http" and not self._insecure and not is_loopback(host):
             raise SettingsError(plain_http(f"http://{host}{parts.path}", host))
         started = self._timing.clock()
-        what = f"{request.method} {parts.path}"
+        call = f"{request.method} {parts.path}"
         try:
             response = super().send(
                 request,
@@ -187,134 +302,54 @@ class _TimedAdapter(HTTPAdapter):
                 cert=cert,
                 proxies=proxies,
             )
-            response.raw = io.BytesIO(_body(response.raw))
+            response.raw = io.BytesIO(self._body(response.raw))
             # Nobody follows it, and requests would stumble over one that is no URL.
             response.headers.pop("Location", None)
         except Exception as error:
-            _log.debug("%s: %s", what, type(error).__name__)
+            _log.debug("%s: %s", call, type(error).__name__)
             raise
-        _log.debug(
-            "%s: %d in %.0f ms (request %s)",
-            what,
-            response.status_code,
-            (self._timing.clock() - started) * 1000,
-            one_line(hidden(response.headers.get("X-Request-Id", "-"), _sent(request)), 80),
-        )
+        if _log.isEnabledFor(logging.DEBUG):
+            milliseconds = (self._timing.clock() - started) * 1000
+            request_id = Redactor(_credentials(request)).redact(response.headers.get("X-Request-Id", "-"))
+            _log.debug("%s", messages.call(call, response.status_code, milliseconds, one_line(request_id, 80)))
         return response
 
+    def _body(self, raw: urllib3.HTTPResponse) -> bytes:
+        """Read a body to its end. The connection serves no other request unless the exchange was clean."""
+        connection = getattr(raw, "connection", None)
+        try:
+            content = b"".join(raw.stream(_CHUNK, decode_content=False))
+            # Closed, it has looked for more bytes than the response's own.
+            raw.release_conn()
+            if self._exchange.has_leftover:
+                raise UncleanExchangeError("more bytes than the response has")
+            return _decode(content, raw.headers.get("Content-Encoding", ""))
+        except BaseException:
+            raw.close()
+            if connection is not None:
+                connection.close()
+            raise
 
-def _sent(request: requests.PreparedRequest) -> list[str]:
-    """Give the credentials among a request's headers."""
-    return [text for name, text in request.headers.items() if name in ("X-Auth-Token", "X-Security-Token")]
 
-
-def _body(raw: urllib3.HTTPResponse) -> bytes:
-    content = bytearray()
+def _decode(content: bytes, encoding: str) -> bytes:
+    """Decompress a body, up to the size that a response may have."""
+    encoding = encoding.strip().lower()
+    if not content or encoding in ("", "identity"):
+        return content
+    if encoding not in ("gzip", "x-gzip", "deflate"):
+        raise UncleanExchangeError("the response has an encoding that nobody asked for")
+    # Some servers send deflate without zlib's head.
+    raw_deflate = encoding == "deflate" and content[0] & 0x0F != 8
+    decoder = zlib.decompressobj(-zlib.MAX_WBITS if raw_deflate else zlib.MAX_WBITS | 32)
     try:
-        for chunk in raw.stream(_CHUNK, decode_content=True):
-            content += chunk
-            if len(content) > _LARGEST_BODY:
-                raise requests.ConnectionError("the answer is larger than any of the service's")
-    except BaseException:
-        raw.close()
-        raise
-    raw.release_conn()
-    return bytes(content)
+        decoded = decoder.decompress(content, _MAX_RESPONSE)
+    except zlib.error as error:
+        raise UncleanExchangeError("the response's compression is broken") from error
+    if not decoder.eof or decoder.unused_data:
+        raise UncleanExchangeError("the response's compression is broken, or it is larger than any of the service's")
+    return decoded
 
 
-def failure(error: BaseException, url: str, setting: str, secrets: Iterable[str]) -> RequestNotSent | ResponseLost:
-    """Tell what became of a request to `url` from what `requests` or keystoneauth1 raised; the most telling cause counts.
-
-    `setting` is the one that gives the address. None of `secrets` is in the text.
-    """
-    host = urlsplit(url).netloc
-    causes = [error, *_causes(error)]
-    words = _words(causes, secrets)
-    address = SETTINGS[setting].how_to_set()
-
-    def any_of(*kinds: type[BaseException]) -> bool:
-        return any(isinstance(cause, kinds) for cause in causes)
-
-    not_connected = any_of(urllib3_exceptions.NewConnectionError, urllib3_exceptions.ConnectTimeoutError)
-    # urllib3 lays it on the proxy, too, when a connection that was made and has sent the request is closed on it.
-    closed = any_of(ConnectionError) and not not_connected
-    if any_of(requests.exceptions.ProxyError, urllib3_exceptions.ProxyError) and not closed:
-        denied = any(str(cause).startswith("Tunnel connection failed: 407 ") for cause in causes)
-        why = "asks for a user and a password (HTTP 407)" if denied else f"cannot be reached ({words})"
-        return RequestNotSent(f"the proxy on the way to {host} {why}. {PROXY_ADVICE}", again=not denied)
-    untrusted = next((cause for cause in causes if isinstance(cause, ssl.SSLCertVerificationError)), None)
-    if untrusted:
-        why = getattr(untrusted, "verify_message", "") or "unknown reason"
-        return RequestNotSent(
-            f"the certificate of {host} is not trusted ({why}). Set the file of certificates by {SETTINGS['caCert'].how_to_set()}",
-            again=False,
-        )
-    if any("TLS CA certificate bundle" in str(cause) for cause in causes):
-        return RequestNotSent(
-            f"{words}. Correct REQUESTS_CA_BUNDLE, or set the file of certificates by {SETTINGS['caCert'].how_to_set()}",
-            again=False,
-        )
-    if any_of(urllib3_exceptions.NameResolutionError):
-        return RequestNotSent(
-            f"there is no host {host} ({words}). Check the region, or correct the address by {address}", again=True
-        )
-    if not_connected or any_of(requests.exceptions.ConnectTimeout):
-        return RequestNotSent(
-            f"no connection to {host} ({words}). Check the network and the proxy, or correct the address by {address}",
-            again=True,
-        )
-    if any_of(requests.exceptions.ReadTimeout, urllib3_exceptions.ReadTimeoutError):
-        return ResponseLost(f"no answer from {host} in time")
-    if any_of(requests.exceptions.InvalidURL, urllib3_exceptions.LocationParseError):
-        # Without its words, which may have the proxy's password.
-        why = f"its URL or the proxy's is malformed. Check {address}, HTTPS_PROXY and HTTP_PROXY"
-        return RequestNotSent(f"the request to {host} cannot be made: {why}", again=False)
-    if any("Missing dependencies for SOCKS" in str(cause) for cause in causes):
-        return RequestNotSent(messages.socks_package_missing(host), again=False)
-    if isinstance(error, ValueError) and not isinstance(error, requests.exceptions.JSONDecodeError):
-        # InvalidURL, InvalidHeader, UnicodeError and their like: refused by requests before anything was sent.
-        return RequestNotSent(f"the request to {host} cannot be made ({words}). Check the settings", again=False)
-    return ResponseLost(f"the connection to {host} broke ({words})")
-
-
-def is_network_error(error: BaseException) -> bool:
-    """Tell whether an error comes from a connection, or something that keeps one."""
-    kinds = (requests.RequestException, urllib3_exceptions.HTTPError, OSError)
-    return any(isinstance(cause, kinds) for cause in [error, *_causes(error)])
-
-
-def hidden(text: str, secrets: Iterable[str]) -> str:
-    """Give a text without these credentials, nor the forms that they have in JSON and HTML."""
-    if text in _SAID_TO_EVERYBODY:
-        return text
-    forms = {form for secret in secrets for form in _forms(secret) if form}
-    for form in sorted(forms, key=len, reverse=True):
-        text = text.replace(form, "***")
-    return text
-
-
-def _forms(secret: str) -> tuple[str, ...]:
-    in_json = (json.dumps(secret, ensure_ascii=ascii)[1:-1] for ascii in (True, False))
-    return (secret, *in_json, html.escape(secret), html.escape(secret, quote=False))
-
-
-def _causes(error: BaseException) -> list[BaseException]:
-    """Give what lies below an error: requests and urllib3 put the cause among the arguments, or into `reason`."""
-    found: list[BaseException] = []
-    waiting = [error]
-    while waiting and len(found) < 20:
-        current = waiting.pop()
-        below = [current.__cause__, current.__context__, getattr(current, "reason", None), *current.args]
-        for cause in below:
-            if isinstance(cause, BaseException) and not any(cause is other for other in (error, *found)):
-                found.append(cause)
-                waiting.append(cause)
-    return found
-
-
-def _words(causes: list[BaseException], secrets: Iterable[str]) -> str:
-    """Give the innermost cause's own words, which say most, in one short line."""
-    cause = next((cause for cause in reversed(causes) if isinstance(cause, OSError) and cause.strerror), causes[-1])
-    # A proxy's URL may have a password.
-    words = re.sub(r"//.*@", "//***@", getattr(cause, "strerror", None) or str(cause), flags=re.DOTALL)
-    return one_line(hidden(words, secrets), 120).rstrip(".") or type(cause).__name__
+def _credentials(request: requests.PreparedRequest) -> list[str]:
+    """Return the credentials among a request's headers."""
+    return [text for name, text in request.headers.items() if name in ("X-Auth-Token", "X-Security-Token")]

@@ -1,4 +1,7 @@
-"""What the service answers, as frozen dataclasses: fields have the API's names, unknown ones are ignored."""
+"""What the service returns, as frozen dataclasses: fields have the API's names, unknown ones are ignored.
+
+A field that a caller can do without never makes an object unreadable: it is None, or empty, if it is missing or odd.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +11,31 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TypeVar
 
-#: How many projects a backup can be shared with, and how many one request can name.
+from pulumi_cbr.api.redact import clean, one_line
+
+#: Projects that a backup can be shared with, and that one call can add.
 MAX_MEMBERS = 10
+
+#: Stands for a time that the service does not tell: older than any.
+UNKNOWN_TIME = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+_ID = re.compile("[!-~]{1,128}")
+_PROJECT_ID = re.compile("[0-9a-f]{32}")
+_LONGEST_TEXT = 255
+
+#: Cleans a text of the service. See `pulumi_cbr.api.redact`.
+Clean = Callable[[str], str]
 
 
 class MalformedResponse(Exception):
-    """An answer lacks a part, or has one of the wrong type; the text says which. Becomes an `UnexpectedResponseError`."""
+    """A response lacks a part, or has one of the wrong type; the text says which. Becomes an `UnexpectedResponseError`."""
 
 
 T = TypeVar("T")
 
 
 def part(data: Mapping[str, object], key: str, kind: type[T], what: str) -> T:
-    """Give a required part of an answer, or raise `MalformedResponse`."""
+    """Return a required part of a response, or raise `MalformedResponse`."""
     value = data.get(key)
     if not isinstance(value, kind):
         raise MalformedResponse(
@@ -29,28 +44,45 @@ def part(data: Mapping[str, object], key: str, kind: type[T], what: str) -> T:
     return value
 
 
-def _project_id(text: str) -> str:
-    """Return a project ID in the form that requests use; some gateways answer with capitals or dashes."""
-    return text.strip().lower().replace("-", "")
+def read_id(data: Mapping[str, object], key: str, what: str) -> str:
+    """Return a required ID: printable ASCII without spaces. Raises `MalformedResponse`."""
+    text = part(data, key, str, what).strip()
+    if not _ID.fullmatch(text):
+        raise MalformedResponse(f"`{key}` of {what} is no ID")
+    return text
 
 
-def _optional_text(data: Mapping[str, object], key: str, what: str) -> str | None:
-    return None if data.get(key) in (None, "") else part(data, key, str, what)
+def read_backup_id(data: Mapping[str, object], key: str, what: str) -> str:
+    """Return a required UUID in lower case and with dashes, whatever form the service gives it in."""
+    text = read_id(data, key, what).lower()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}" if _PROJECT_ID.fullmatch(text) else text
 
 
-def _instant(data: Mapping[str, object], key: str, what: str) -> datetime:
-    text = part(data, key, str, what)
+def read_project_id(data: Mapping[str, object], key: str, what: str) -> str:
+    """Return a required project's ID in lower case and without dashes, whatever form the service gives it in."""
+    text = read_id(data, key, what)
+    plain = text.lower().replace("-", "")
+    return plain if _PROJECT_ID.fullmatch(plain) else text
+
+
+def _text(data: Mapping[str, object], key: str, clean: Clean) -> str:
+    """Return an optional text, empty if there is none."""
+    value = data.get(key)
+    return clean(value)[:_LONGEST_TEXT].strip() if isinstance(value, str) else ""
+
+
+def _instant(data: Mapping[str, object], key: str) -> datetime | None:
+    """Return an optional time in UTC."""
+    text = data.get(key)
+    if not isinstance(text, str):
+        return None
     try:
         # Python 3.10 reads neither a Z nor a fraction of other than three or six digits.
         fraction = re.sub(r"\.(\d+)", lambda match: f".{match[1][:6]:0<6}", text, count=1)
         value = datetime.fromisoformat(fraction.replace("Z", "+00:00"))
         return value.astimezone(timezone.utc) if value.tzinfo else value.replace(tzinfo=timezone.utc)
     except (ValueError, OverflowError):
-        raise MalformedResponse(f"`{key}` of {what} is not a time") from None
-
-
-def _optional_instant(data: Mapping[str, object], key: str, what: str) -> datetime | None:
-    return None if data.get(key) in (None, "") else _instant(data, key, what)
+        return None
 
 
 class _Time:
@@ -89,31 +121,32 @@ class Member:
     """One project that a backup is shared with.
 
     `id` is the share record's own UUID; the member of a path is `dest_project_id` (32 hex digits).
-    `status` is ``pending``, ``accepted`` or ``rejected``; `vault_id` and `image_id` are the receiver's. Times are UTC.
+    `status` is ``pending``, ``accepted`` or ``rejected``; `vault_id` and `image_id` are the receiver's. Times are UTC;
+    `created_at` is `UNKNOWN_TIME` if the service does not tell it.
     """
 
     id: str
     status: str
     backup_id: str
     dest_project_id: str
-    created_at: datetime
+    created_at: datetime = UNKNOWN_TIME
     updated_at: datetime | None = None
     vault_id: str | None = None
     image_id: str | None = None
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, object]) -> Member:
-        """Read the service's member object. Raises `MalformedResponse` when a required field is missing."""
+    def from_dict(cls, data: Mapping[str, object], clean: Clean = clean) -> Member:
+        """Read the service's member object. Raises `MalformedResponse` if an ID or the status is missing."""
         what = "the member"
         return cls(
-            id=part(data, "id", str, what),
-            status=part(data, "status", str, what),
-            backup_id=part(data, "backup_id", str, what).strip().lower(),
-            dest_project_id=_project_id(part(data, "dest_project_id", str, what)),
-            created_at=_instant(data, "created_at", what),
-            updated_at=_optional_instant(data, "updated_at", what),
-            vault_id=_optional_text(data, "vault_id", what),
-            image_id=_optional_text(data, "image_id", what),
+            id=read_id(data, "id", what),
+            status=one_line(clean(part(data, "status", str, what)), 40),
+            backup_id=read_backup_id(data, "backup_id", what),
+            dest_project_id=read_project_id(data, "dest_project_id", what),
+            created_at=_instant(data, "created_at") or UNKNOWN_TIME,
+            updated_at=_instant(data, "updated_at"),
+            vault_id=_text(data, "vault_id", clean) or None,
+            image_id=_text(data, "image_id", clean) or None,
         )
 
 
@@ -122,8 +155,8 @@ class Member:
 class Backup:
     """One restore point of a server or a disk.
 
-    `resource_type` is such as ``OS::Nova::Server``; `project_id` is the owner's. Times are UTC.
-    `encrypted` is what the service says of the disks, and None where it says nothing.
+    `resource_type` is such as ``OS::Nova::Server``; `project_id` is the owner's. Times are UTC; `created_at` is
+    `UNKNOWN_TIME` if the service does not tell it. `encrypted` is what the service says of the disks, and None if it says nothing.
     `members` are the shares that some clouds tell along with the backup.
     """
 
@@ -131,7 +164,7 @@ class Backup:
     status: str
     resource_type: str
     resource_id: str
-    created_at: datetime
+    created_at: datetime = UNKNOWN_TIME
     name: str | None = None
     resource_name: str | None = None
     vault_id: str | None = None
@@ -141,34 +174,42 @@ class Backup:
     members: tuple[Member, ...] = ()
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, object]) -> Backup:
-        """Read the service's backup object. Raises `MalformedResponse` when a required field is missing."""
-        what = "the backup"
+    def from_dict(cls, data: Mapping[str, object], clean: Clean = clean) -> Backup:
+        """Read the service's backup object. Raises `MalformedResponse` if its ID is missing."""
         extend_info = data.get("extend_info")
         encrypted = extend_info.get("encrypted") if isinstance(extend_info, dict) else None
-        members = data.get("members")
         return cls(
-            id=part(data, "id", str, what),
-            status=part(data, "status", str, what),
-            resource_type=part(data, "resource_type", str, what),
-            resource_id=part(data, "resource_id", str, what),
-            created_at=_instant(data, "created_at", what),
-            name=_optional_text(data, "name", what),
-            resource_name=_optional_text(data, "resource_name", what),
-            vault_id=_optional_text(data, "vault_id", what),
-            project_id=_optional_text(data, "project_id", what),
-            image_type=_optional_text(data, "image_type", what),
+            id=read_backup_id(data, "id", "the backup"),
+            status=_text(data, "status", clean),
+            resource_type=_text(data, "resource_type", clean),
+            resource_id=_text(data, "resource_id", clean),
+            created_at=_instant(data, "created_at") or UNKNOWN_TIME,
+            name=_text(data, "name", clean) or None,
+            resource_name=_text(data, "resource_name", clean) or None,
+            vault_id=_text(data, "vault_id", clean) or None,
+            project_id=_text(data, "project_id", clean) or None,
+            image_type=_text(data, "image_type", clean) or None,
             encrypted=encrypted if isinstance(encrypted, bool) else None,
-            members=members_of(members) if isinstance(members, list) else (),
+            members=_readable_members(data.get("members"), clean),
         )
 
 
-def members_of(entries: list[object]) -> tuple[Member, ...]:
-    """Read a list of member objects. Raises `MalformedResponse` when an entry is none."""
+def members_of(entries: list[object], clean: Clean = clean) -> tuple[Member, ...]:
+    """Read a list of member objects. Raises `MalformedResponse` if an entry is none."""
     for entry in entries:
         if not isinstance(entry, dict):
             raise MalformedResponse("an entry of `members` is not an object")
-    return tuple(Member.from_dict(entry) for entry in entries if isinstance(entry, dict))
+    return tuple(Member.from_dict(entry, clean) for entry in entries if isinstance(entry, dict))
+
+
+def _readable_members(entries: object, clean: Clean) -> tuple[Member, ...]:
+    members: list[Member] = []
+    for entry in entries if isinstance(entries, list) else ():
+        try:
+            members += members_of([entry], clean)
+        except MalformedResponse:
+            continue
+    return tuple(members)
 
 
 @dataclass(frozen=True)
@@ -187,20 +228,20 @@ class Vault:
     project_id: str | None = None
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, object]) -> Vault:
-        """Read the service's vault object. Raises `MalformedResponse` when a required field is missing."""
+    def from_dict(cls, data: Mapping[str, object], clean: Clean = clean) -> Vault:
+        """Read the service's vault object. Raises `MalformedResponse` if its ID or name is missing."""
         what = "the vault"
         billing = data.get("billing")
         billing = billing if isinstance(billing, dict) else {}
         size = billing.get("size")
         return cls(
-            id=part(data, "id", str, what),
-            name=part(data, "name", str, what),
-            status=_optional_text(billing, "status", what),
-            object_type=_optional_text(billing, "object_type", what),
-            protect_type=_optional_text(billing, "protect_type", what),
+            id=read_id(data, "id", what),
+            name=clean(part(data, "name", str, what)),
+            status=_text(billing, "status", clean) or None,
+            object_type=_text(billing, "object_type", clean) or None,
+            protect_type=_text(billing, "protect_type", clean) or None,
             size=size if isinstance(size, int) else None,
-            project_id=_optional_text(data, "project_id", what),
+            project_id=_text(data, "project_id", clean) or None,
         )
 
 
@@ -214,12 +255,12 @@ class Project:
     enabled: bool = True
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, object]) -> Project:
-        """Read the identity service's project object. Raises `MalformedResponse` when a required field is missing."""
+    def from_dict(cls, data: Mapping[str, object], clean: Clean = clean) -> Project:
+        """Read the identity service's project object. Raises `MalformedResponse` if its ID or name is missing."""
         what = "the project"
         return cls(
-            id=part(data, "id", str, what),
-            name=part(data, "name", str, what),
-            domain_id=_optional_text(data, "domain_id", what),
+            id=read_id(data, "id", what),
+            name=clean(part(data, "name", str, what)),
+            domain_id=_text(data, "domain_id", clean) or None,
             enabled=data.get("enabled") is not False,
         )

@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 
 import requests
 
+from pulumi_cbr import messages
 from pulumi_cbr.api.errors import (
     BY_CODE,
     CbrError,
     NotAllowed,
     NotFound,
     NotSignedIn,
+    RejectedUrlError,
     ServiceError,
     ServiceUnavailableError,
     Throttled,
     UnexpectedResponseError,
-    one_line,
 )
-from pulumi_cbr.api.http import PROXY_ADVICE, hidden
 from pulumi_cbr.api.models import MalformedResponse
+from pulumi_cbr.api.redact import Redactor, one_line
 from pulumi_cbr.api.retry import Outcome
 from pulumi_cbr.api.settings import SETTINGS
 
@@ -32,25 +33,30 @@ from pulumi_cbr.api.settings import SETTINGS
 _CODE_KEYS = ("error_code", "errorCode", "code")
 _MESSAGE_KEYS = ("error_msg", "errorMsg", "message", "title")
 
+#: Characters of a response that are looked through for a message.
+_MAX_SHOWN = 20_000
+#: Values in the JSON of a response. A page of 100 backups has less than 50,000.
+_MAX_JSON_VALUES = 400_000
+
 #: A response of these says that its call was not carried out, whoever gave it. Of others, only the service's own code does.
 _REFUSALS = frozenset({400, 401, 402, 403, 405, 406, 407, 411, 413, 414, 415, 417, 422, 428, 431, 451})
 
 
 @dataclass(frozen=True)
 class ApiResponse:
-    """An answer whose body has been read to its end. Header names are lower case; the repr shows neither them nor the body."""
+    """A response whose body has been read to its end. Header names are lower case; the repr shows neither them nor the body."""
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
-    #: What no message may have of it, should it be said back.
-    secrets: tuple[str, ...] = field(repr=False)
+    #: Hides the credentials that a response may echo.
+    redactor: Redactor = field(repr=False)
 
     @classmethod
-    def of(cls, response: requests.Response, secrets: Iterable[str]) -> ApiResponse:
-        """Take over a response of `requests`."""
+    def of(cls, response: requests.Response, redactor: Redactor) -> ApiResponse:
+        """Return a response of `requests` in this form."""
         headers = {name.lower(): text for name, text in response.headers.items()}
-        return cls(response.status_code, headers, response.content, tuple(secrets))
+        return cls(response.status_code, headers, response.content, redactor)
 
     @property
     def ok(self) -> bool:
@@ -67,14 +73,18 @@ class ApiResponse:
             return Outcome.THROTTLED
         if self.status == 401 and not self.is_malformed_url():
             return Outcome.UNAUTHORIZED
-        own_code = 400 <= self.status < 500 and self._code_and_message()[0].startswith("BackupService.")
+        own_code = 400 <= self.status < 500 and self.has_service_code()
         return Outcome.REFUSED if own_code or self.status in _REFUSALS else Outcome.UNCLEAR
+
+    def has_service_code(self) -> bool:
+        """Return whether the body has an error code of the service's own."""
+        return self._code_and_message()[0].startswith("BackupService.")
 
     @property
     def request_id(self) -> str:
         """The ID by which the service's support finds the call; empty where there was none."""
         text = self.headers.get("x-request-id") or self.headers.get("x-openstack-request-id") or ""
-        return one_line(hidden(text, self.secrets), 80)
+        return one_line(self.redactor.redact(text), 80)
 
     def json_object(self) -> Mapping[str, object]:
         """Give the body, which must be a JSON object. Raises `MalformedResponse`."""
@@ -104,9 +114,7 @@ class ApiResponse:
         the address, `action` the permission (IAM action) that the call needs.
         """
         if self.status == 407:
-            return ServiceUnavailableError(
-                f"{operation}: the proxy asks for a user and a password (HTTP 407). {PROXY_ADVICE}"
-            )
+            return ServiceUnavailableError(f"{operation}: {messages.proxy_denied('this host')}")
         code, said = self._code_and_message()
         kind, advice = BY_CODE.get(code.removeprefix("BackupService."), (None, ""))
         if kind is None or (kind is NotFound and self.status != 404):
@@ -123,7 +131,7 @@ class ApiResponse:
     def _by_status(self, sign_in: str, setting: str, action: str) -> tuple[type[ServiceError], str]:
         address = f"check {SETTINGS[setting].how_to_set()}"
         if self.is_malformed_url():
-            return UnexpectedResponseError, "The service takes an ID in the address for malformed: check them all"
+            return RejectedUrlError, "The service takes an ID in the address for malformed: check them all"
         if self.status == 401:
             return NotSignedIn, sign_in
         if self.status == 403:
@@ -141,6 +149,9 @@ class ApiResponse:
         return self.status == 401 and "malformed request url" in self.body.decode(errors="replace").lower()
 
     def _json(self) -> object:
+        # Many small values take far more memory than their text.
+        if sum(self.body.count(mark) for mark in (b",", b"{", b"[")) > _MAX_JSON_VALUES:
+            return None
         try:
             return json.loads(self.body)
         except (ValueError, RecursionError):
@@ -158,15 +169,18 @@ class ApiResponse:
                 for keys in (_CODE_KEYS, _MESSAGE_KEYS)
             )
             if code or said:
-                return hidden(code, self.secrets), hidden(said, self.secrets)
-        # Before anything is cut: a part of a credential would not be found any more.
-        text = hidden(self.body.decode(errors="replace"), self.secrets)
-        title = re.search(r"<title>(.*?)</title>", text[:20000], re.IGNORECASE | re.DOTALL)
+                return self._redact(code), self._redact(said)
+        text = self._redact(self.body[: 4 * _MAX_SHOWN].decode(errors="replace"))
+        title = re.search(r"<title>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
         if title:
             return "", f"a web page titled `{one_line(title.group(1), 200)}`"
         if text.lstrip().startswith("<"):
             return "", "a web page"
         return "", text[:1000].strip() or "an empty body"
+
+    def _redact(self, text: str) -> str:
+        # Before anything else is cut: a part of a credential is only found at the end of a text.
+        return self.redactor.redact(text[:_MAX_SHOWN])
 
 
 def _date(text: str) -> datetime | None:

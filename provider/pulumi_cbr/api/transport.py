@@ -16,7 +16,9 @@ from requests.auth import AuthBase
 from pulumi_cbr import messages
 from pulumi_cbr.api.auth import Authenticator, service_root, sign_in
 from pulumi_cbr.api.errors import CbrError, ServiceError, ServiceUnavailableError, UnknownOutcomeError
-from pulumi_cbr.api.http import RequestNotSent, ResponseLost, failure, new_session
+from pulumi_cbr.api.http import Session, new_session
+from pulumi_cbr.api.network_errors import RequestNotSent, ResponseLost, classify_network_error
+from pulumi_cbr.api.redact import Redactor
 from pulumi_cbr.api.responses import ApiResponse
 from pulumi_cbr.api.retry import (
     Backoff,
@@ -74,7 +76,8 @@ class Transport:
         self._timing = timing or Clock()
         self._limits = limits or CallLimits()
         self._lock = threading.Lock()
-        self._idle: list[requests.Session] = []
+        self._idle: list[Session] = []
+        self._redactor: tuple[tuple[str, ...], Redactor] | None = None
         self._authenticator: Authenticator | None = None
         self._location: tuple[str, str] | None = None
         self._clock_skew = timedelta()
@@ -102,7 +105,8 @@ class Transport:
         return self._timing.now() + self._clock_skew
 
     def new_deadline(self) -> Deadline:
-        """Return the deadline of a call that starts now."""
+        """Return the deadline of a call that starts now. What is loaded for the first call takes nothing of its time."""
+        self._sign_in()
         return Deadline(self._timing, self._settings.timeout)
 
     def new_backoff(self, deadline: Deadline, url: str) -> Backoff:
@@ -183,14 +187,18 @@ class Transport:
         self, request: Request, auth: AuthBase, authenticator: Authenticator, deadline: Deadline
     ) -> ApiResponse | _Failure:
         """Send a call once. Raises `ServiceUnavailableError` if there is no free slot in time."""
-        secrets = [*self._settings.secrets(), *authenticator.secrets()]
+        redactor = self._redactor_of((*self._settings.secrets(), *authenticator.secrets()))
         error: CbrError
         with self._session(request.operation, deadline) as session:
             seconds = deadline.attempt_timeout(repeatable=is_repeatable(request.method))
             try:
-                response = ApiResponse.of(self._exchange(session, request, auth, seconds), secrets)
+                response = ApiResponse.of(self._exchange(session, request, auth, seconds), redactor)
+            except CbrError:
+                raise
             except Exception as cause:  # urllib3's, ssl's and http.client's own errors pass through requests
-                problem = failure(cause, request.url, request.setting, secrets)
+                problem = classify_network_error(
+                    cause, request.url, request.setting, redactor, was_sent=session.was_sent
+                )
                 error = ServiceUnavailableError(f"{request.operation}: {problem}")
                 error.__cause__ = cause
                 return _Failure(_outcome_without_response(problem), error)
@@ -207,9 +215,14 @@ class Transport:
             error.__cause__ = refusal
         return _Failure(outcome, error, response.retry_after(self.service_now()))
 
-    def _exchange(
-        self, session: requests.Session, request: Request, auth: AuthBase, seconds: float
-    ) -> requests.Response:
+    def _redactor_of(self, secrets: tuple[str, ...]) -> Redactor:
+        # Made anew only with a new token: it prepares the encoded forms of each secret.
+        with self._lock:
+            if self._redactor is None or self._redactor[0] != secrets:
+                self._redactor = secrets, Redactor(secrets)
+            return self._redactor[1]
+
+    def _exchange(self, session: Session, request: Request, auth: AuthBase, seconds: float) -> requests.Response:
         data = None if request.body is None else json.dumps(request.body).encode()
         content_type = {} if data is None else {"Content-Type": "application/json"}
         # A gateway may take the `+` that requests writes for a space for what it is.
@@ -232,7 +245,7 @@ class Transport:
         )
 
     @contextmanager
-    def _session(self, operation: str, deadline: Deadline) -> Iterator[requests.Session]:
+    def _session(self, operation: str, deadline: Deadline) -> Iterator[Session]:
         """Lend a session, and with it one of the slots for calls in flight. Raises `ServiceUnavailableError`."""
         if not self._limits.slots.acquire(timeout=deadline.remaining):
             raise ServiceUnavailableError(messages.not_sent_in_time(operation))

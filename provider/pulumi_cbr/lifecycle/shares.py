@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pulumi_cbr import messages
 from pulumi_cbr.api.errors import AlreadyShared, CbrError, ImageRegistered, NotAllowed, NotFound, UnknownOutcomeError
-from pulumi_cbr.api.models import MAX_MEMBERS
+from pulumi_cbr.api.models import MAX_MEMBERS, UNKNOWN_TIME
 from pulumi_cbr.lifecycle.failures import UnverifiedSharesError
 
 if TYPE_CHECKING:
@@ -426,7 +426,9 @@ def share_outputs(member: Member, before: object = None) -> dict[str, Any]:
     outputs = {
         "share_id": member.id,
         "status": member.status,
-        "created_at": _to_text(member.created_at, olds.get("created_at")),
+        "created_at": _to_text(member.created_at, olds.get("created_at"))
+        if member.created_at != UNKNOWN_TIME
+        else olds.get("created_at"),
         "updated_at": _to_text(member.updated_at, olds.get("updated_at")) if member.updated_at else None,
         "vault_id": member.vault_id,
         "image_id": member.image_id,

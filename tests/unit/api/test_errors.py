@@ -14,6 +14,7 @@ from pulumi_cbr.api.errors import (
     NotFound,
     NotShareable,
     NotSignedIn,
+    RejectedUrlError,
     ServiceError,
     ServiceUnavailableError,
     Throttled,
@@ -144,7 +145,7 @@ def test_malformed_url_is_about_the_id_and_no_sign_in() -> None:
 
     error = refused("show_member", Reply(401, body))
 
-    assert type(error) is UnexpectedResponseError
+    assert type(error) is RejectedUrlError
     assert "an ID in the address" in str(error)
 
 

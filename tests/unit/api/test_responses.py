@@ -7,8 +7,18 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from pulumi_cbr.api.client import CbrClient
-from pulumi_cbr.api.errors import InvalidId, ServiceUnavailableError, UnexpectedResponseError, UnknownOutcomeError
-from pulumi_cbr.api.models import Backup, Member
+from pulumi_cbr.api.errors import (
+    CbrError,
+    ImageRegistered,
+    InvalidId,
+    NotFound,
+    RejectedUrlError,
+    ServiceError,
+    ServiceUnavailableError,
+    UnexpectedResponseError,
+    UnknownOutcomeError,
+)
+from pulumi_cbr.api.models import UNKNOWN_TIME, Backup, Member
 from unit.api.kit import (
     BACKUP,
     BACKUP_OBJECT,
@@ -107,7 +117,7 @@ def test_one_id_is_no_list(ids: Any) -> None:
 
 
 def test_a_filter_that_has_no_form_in_utf8() -> None:
-    with pytest.raises(ServiceUnavailableError, match="cannot be made"):
+    with pytest.raises(ServiceUnavailableError, match="no valid request"):
         list(CbrClient(fixed_token("https://cbr.example.com")).list_backups(name="\ud800"))
 
 
@@ -196,7 +206,7 @@ def test_forms_of_timestamps(text: str, expected: datetime) -> None:
     assert member.created_at.utcoffset() == timedelta()
 
 
-@pytest.mark.parametrize("name", ["id", "status", "backup_id", "dest_project_id", "created_at"])
+@pytest.mark.parametrize("name", ["id", "status", "backup_id", "dest_project_id"])
 @pytest.mark.parametrize(
     ("change", "words"), [(None, "the member has no `{}`"), (7, "`{}` of the member is not of type str")]
 )
@@ -208,10 +218,141 @@ def test_missing_required_field_is_named(name: str, change: object, words: str) 
         asked(in_turn(Reply(200, {"member": body})), "update_member")
 
 
-@pytest.mark.parametrize("text", ["", "yesterday", "2020-13-01T00:00:00", "0001-01-01T00:00:00+14:00"])
-def test_odd_timestamp(text: str) -> None:
-    with pytest.raises(UnexpectedResponseError, match=r"`created_at` of the member is not a time \(HTTP 200\)"):
-        asked(in_turn(Reply(200, {"member": {**MEMBER, "created_at": text}})))
+ODD: tuple[object, ...] = (None, "", 0, 7, [], {}, True, "yesterday", "0001-01-01T00:00:00+14:00")
+
+
+@pytest.mark.parametrize("value", ODD, ids=repr)
+@pytest.mark.parametrize("name", ["created_at", "updated_at", "vault_id", "image_id"])
+def test_member_with_odd_optional_field_is_read(name: str, value: object) -> None:
+    member, _ = asked(in_turn(Reply(200, {"member": {**MEMBER, name: value}})))
+    assert member.id == MEMBER["id"]
+    assert name != "created_at" or member.created_at == UNKNOWN_TIME
+    assert name != "updated_at" or member.updated_at is None
+
+
+@pytest.mark.parametrize("value", ODD, ids=repr)
+@pytest.mark.parametrize("name", sorted({*BACKUP_OBJECT, "members"} - {"id"}))
+def test_backup_with_odd_optional_field_is_read(name: str, value: object) -> None:
+    backup, _ = asked(in_turn(Reply(200, {"backup": {**BACKUP_OBJECT, name: value}})), "show_backup")
+    assert backup.id == BACKUP
+
+
+@pytest.mark.parametrize("text", ["pend\ud800ing", "\x1b[2Jpending", "pending\n\ncbr: all is well", "\u202egnidnep"])
+def test_member_with_odd_status_is_read_cleanly(text: str) -> None:
+    member, _ = asked(in_turn(Reply(200, {"member": {**MEMBER, "status": text}})))
+    assert member.status.isprintable()
+    member.status.encode()
+
+
+@pytest.mark.parametrize(("name", "kind"), [("id", "no ID"), ("backup_id", "no ID"), ("dest_project_id", "no ID")])
+@pytest.mark.parametrize("text", ["a\x1b[31m", "\ud800", "two words", "\u202e", "x" * 200])
+def test_member_with_odd_id_is_refused(name: str, kind: str, text: str) -> None:
+    with pytest.raises(UnexpectedResponseError, match=kind):
+        asked(in_turn(Reply(200, {"member": {**MEMBER, name: text}})))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"dest_project_id": OTHER.upper()},
+        {"dest_project_id": f"{OTHER[:8]}-{OTHER[8:]}"},
+        {"backup_id": BACKUP.upper()},
+        {"backup_id": BACKUP.replace("-", "")},
+    ],
+)
+@pytest.mark.parametrize("call", ["show_member", "add_members", "update_member", "list_members"])
+def test_ids_in_another_form_are_the_same(call: str, change: dict[str, str]) -> None:
+    member = {**MEMBER, **change}
+    asked(in_turn(Reply(200, {"member": member, "members": [member]})), call)
+
+
+@pytest.mark.parametrize("change", [{"backup_id": VAULT}, {"dest_project_id": OWN}], ids=["backup", "project"])
+@pytest.mark.parametrize(
+    ("call", "kind"), [("show_member", UnexpectedResponseError), ("update_member", UnknownOutcomeError)]
+)
+def test_answer_about_another_member_is_refused(call: str, kind: type[CbrError], change: dict[str, str]) -> None:
+    with pytest.raises(kind, match="about another"):
+        asked(in_turn(Reply(200, {"member": {**MEMBER, **change}})), call)
+
+
+@pytest.mark.parametrize("body", [{**MEMBER, "dest_project_id": OWN}, {"members": [{**MEMBER, "backup_id": VAULT}]}])
+def test_add_answer_about_another_member_is_unknown(body: object) -> None:
+    with pytest.raises(UnknownOutcomeError, match="about another"):
+        asked(in_turn(Reply(200, body)), "add_members")
+
+
+def test_backup_answer_about_another_backup_is_refused() -> None:
+    with pytest.raises(UnexpectedResponseError, match="about another"):
+        asked(in_turn(Reply(200, {"backup": {**BACKUP_OBJECT, "id": VAULT}})), "show_backup")
+
+
+@pytest.mark.parametrize(
+    ("body", "is_refused"),
+    [
+        ({"members": [], "count": 2}, True),
+        ({"members": [], "count": 50}, True),
+        ({"members": [MEMBER], "count": 2}, True),
+        ({"members": [MEMBER], "count": 0}, True),
+        ({"members": [], "count": 0}, False),
+        ({"members": [MEMBER], "count": 1}, False),
+        ({"members": [MEMBER], "count": None}, False),
+        # The references' own example.
+        ({"members": [MEMBER], "count": 50}, False),
+    ],
+)
+def test_list_that_its_count_contradicts_is_refused(body: dict[str, object], is_refused: bool) -> None:
+    empty = Reply(200, {**body, "members": []})
+    if is_refused:
+        with pytest.raises(UnexpectedResponseError, match="its count is"):
+            asked(in_turn(Reply(200, body), empty), "list_members")
+    else:
+        asked(in_turn(Reply(200, body), empty), "list_members")
+
+
+# What is gone
+
+
+GONE_BACKUP = Reply(404, {"error_code": "BackupService.6200", "error_msg": "no backup"})
+GONE_MEMBER = Reply(404, {"error_code": "BackupService.6705", "error_msg": "no member"})
+MALFORMED = Reply(401, {"unauthorized": {"code": "401", "message": "Malformed request url"}})
+THERE = Reply(200, {"backup": BACKUP_OBJECT})
+LISTED = Reply(200, {"backups": []})
+
+
+@pytest.mark.parametrize("call", ["list_members", "show_member", "delete_member", "update_member"])
+@pytest.mark.parametrize("backup", [GONE_BACKUP, MALFORMED])
+@pytest.mark.parametrize("first", [GONE_BACKUP, MALFORMED])
+def test_backup_is_gone_if_its_own_get_says_so(call: str, first: Reply, backup: Reply) -> None:
+    with pytest.raises(NotFound):
+        asked(in_turn(first, backup, LISTED), call)
+
+
+@pytest.mark.parametrize("call", ["list_members", "show_member", "delete_member", "update_member"])
+@pytest.mark.parametrize("first", [GONE_BACKUP, MALFORMED])
+@pytest.mark.parametrize("backup", [THERE, Reply(404, b"<html>"), Reply(500, b"")])
+def test_backup_is_not_gone_unless_its_own_get_says_so(call: str, first: Reply, backup: Reply) -> None:
+    with pytest.raises(ServiceError) as error:
+        asked(in_turn(first, backup), call)
+    assert not isinstance(error.value, NotFound)
+
+
+@pytest.mark.parametrize("call", ["list_members", "show_backup", "delete_member"])
+def test_malformed_url_of_everything_is_not_gone(call: str) -> None:
+    with pytest.raises(RejectedUrlError):
+        asked(in_turn(MALFORMED), call)
+
+
+def test_malformed_url_of_a_backup_is_gone_if_backups_are_listed() -> None:
+    with Server(in_turn(MALFORMED, LISTED)) as server, pytest.raises(NotFound):
+        CbrClient(fixed_token(server.url)).show_backup(BACKUP)
+    assert server.seen[1].target.endswith("/backups?limit=1")
+
+
+def test_list_without_members_is_confirmed_by_the_backup() -> None:
+    with pytest.raises(UnexpectedResponseError, match="exists"):
+        asked(in_turn(GONE_MEMBER, THERE), "list_members")
+    with pytest.raises(NotFound):
+        asked(in_turn(GONE_MEMBER, GONE_BACKUP), "list_members")
 
 
 @pytest.mark.parametrize(
@@ -224,8 +365,8 @@ def test_odd_timestamp(text: str) -> None:
         (Reply(200, b"\xff\xfe"), "the body is not JSON"),
         (Reply(200, b"[" * 100000), "the body is not JSON"),
         (Reply(200, []), "the body is JSON, but no object"),
-        (Reply(200, {}), "the answer has no `member"),
-        (Reply(200, {"member": [], "members": {}}), "of the answer is not of type"),
+        (Reply(200, {}), "the response has no `member"),
+        (Reply(200, {"member": [], "members": {}}), "of the response is not of type"),
     ],
     ids=lambda value: repr(value.body)[:20] if isinstance(value, Reply) else "",
 )
@@ -267,7 +408,7 @@ def test_backup_that_does_not_tell_whether_it_is_encrypted(info: object) -> None
     assert backup.encrypted is None
 
 
-@pytest.mark.parametrize("name", ["id", "status", "resource_type", "resource_id", "created_at"])
+@pytest.mark.parametrize("name", ["id"])
 def test_backup_without_a_required_field(name: str) -> None:
     body = {key: value for key, value in BACKUP_OBJECT.items() if key != name}
     with pytest.raises(UnexpectedResponseError, match=f"the backup has no `{name}`"):
@@ -380,14 +521,35 @@ def test_a_date_to_reckon_with_or_none(date: str) -> None:
 # What deletes, and where it all is
 
 
-def test_delete_answered_by_something_else_is_no_success() -> None:
-    with pytest.raises(UnknownOutcomeError, match="the body is not JSON"):
+def test_delete_answered_by_a_page_is_no_success() -> None:
+    with pytest.raises(UnknownOutcomeError):
         asked(in_turn(Reply(200, b"<html><title>Sign in</title></html>")), "delete_member")
 
 
-@pytest.mark.parametrize("reply", [Reply(204), Reply(200, b""), Reply(202, {})])
-def test_delete_needs_no_body(reply: Reply) -> None:
-    assert asked(in_turn(reply), "delete_member")[0] is None
+UNCLEAR = [Reply(200, b""), Reply(202, {}), Reply(200, b"<html>"), Reply(201, {"error_code": "BackupService.6710"})]
+
+
+@pytest.mark.parametrize("reply", UNCLEAR)
+def test_delete_with_another_success_looks(reply: Reply) -> None:
+    found, seen = asked(in_turn(reply, GONE_MEMBER), "delete_member")
+    assert found is None
+    assert [request.method for request in seen] == ["DELETE", "GET"]
+
+
+@pytest.mark.parametrize("reply", UNCLEAR[:3])
+def test_delete_with_another_success_that_did_nothing_is_sent_again(reply: Reply) -> None:
+    _, seen = asked(in_turn(reply, Reply(200, {"member": MEMBER}), Reply(204)), "delete_member")
+    assert [request.method for request in seen] == ["DELETE", "GET", "DELETE"]
+
+
+def test_delete_refused_with_a_success_is_an_error() -> None:
+    with pytest.raises(ImageRegistered):
+        asked(in_turn(UNCLEAR[3], Reply(200, {"member": MEMBER})), "delete_member")
+
+
+def test_delete_with_another_success_is_unknown_if_the_look_fails() -> None:
+    with pytest.raises(UnknownOutcomeError, match="looking"):
+        asked(in_turn(UNCLEAR[0], Reply(403, b"")), "delete_member")
 
 
 def test_endpoint() -> None:

@@ -153,6 +153,6 @@ def test_no_such_host(monkeypatch: pytest.MonkeyPatch) -> None:
     ):
         with pytest.raises(ServiceUnavailableError) as error:
             CbrClient(settings, timing=FakeClock().timing).show_backup("2f8a1a44-7b1f-4a80-b7d5-1f1b3c2d4e5f")
-        assert "there is no host" in str(error.value)
+        assert "cannot resolve" in str(error.value)
         assert "(Name or service not known)" in str(error.value)
         assert setting in str(error.value)

@@ -1,0 +1,119 @@
+"""What the errors of `requests`, urllib3 and the socket mean for a request."""
+
+from __future__ import annotations
+
+import re
+import ssl
+from urllib.parse import urlsplit
+
+import requests
+from urllib3 import exceptions as urllib3_exceptions
+
+from pulumi_cbr import messages
+from pulumi_cbr.api.http import EarlyDataError
+from pulumi_cbr.api.redact import Redactor, one_line
+from pulumi_cbr.api.settings import SETTINGS
+
+
+class RequestNotSent(Exception):
+    """No byte of the request left this machine. `again` tells whether another attempt may help."""
+
+    def __init__(self, why: str, *, again: bool) -> None:
+        super().__init__(why)
+        self.again = again
+
+
+class ResponseLost(Exception):
+    """The request may have been sent, and no complete response came back."""
+
+    again = True
+
+
+def is_network_error(error: BaseException) -> bool:
+    """Return whether an error comes from a connection, or from something that keeps one from being made."""
+    kinds = (requests.RequestException, urllib3_exceptions.HTTPError, OSError)
+    return any(isinstance(cause, kinds) for cause in [error, *_causes(error)])
+
+
+def classify_network_error(
+    error: BaseException, url: str, setting: str, redactor: Redactor, *, was_sent: bool | None = None
+) -> RequestNotSent | ResponseLost:
+    """Return what became of a request to `url`, by what `requests` or keystoneauth1 raised.
+
+    `setting` is the one that gives the address. `was_sent` says whether a byte may have been sent, if the caller knows it.
+    """
+    causes = [error, *_causes(error)]
+    host = urlsplit(url).netloc
+    words = _words(causes, redactor)
+    if was_sent:
+        timed_out = _has(causes, TimeoutError, requests.exceptions.ReadTimeout, urllib3_exceptions.ReadTimeoutError)
+        return ResponseLost(messages.response_timed_out(host) if timed_out else messages.connection_broke(host, words))
+    not_sent = _not_sent(causes, host, words, SETTINGS[setting].how_to_set())
+    if not_sent:
+        return not_sent
+    if was_sent is None:
+        if _has(causes, requests.exceptions.ReadTimeout, urllib3_exceptions.ReadTimeoutError):
+            return ResponseLost(messages.response_timed_out(host))
+        if not isinstance(error, ValueError) or isinstance(error, requests.exceptions.JSONDecodeError):
+            return ResponseLost(messages.connection_broke(host, words))
+    if isinstance(error, ValueError):
+        # InvalidURL, InvalidHeader, UnicodeError and their like, which requests raises.
+        return RequestNotSent(messages.request_not_possible(host, words), again=False)
+    return RequestNotSent(messages.connection_broke(host, words), again=True)
+
+
+def _not_sent(causes: list[BaseException], host: str, words: str, address: str) -> RequestNotSent | None:
+    """Return the failure, if its kind is one that comes before the request is sent."""
+    not_connected = _has(causes, urllib3_exceptions.NewConnectionError, urllib3_exceptions.ConnectTimeoutError)
+    # urllib3 lays it on the proxy, too, when a connection that was made and has sent the request is closed on it.
+    closed = _has(causes, ConnectionError) and not not_connected
+    if _has(causes, requests.exceptions.ProxyError, urllib3_exceptions.ProxyError) and not closed:
+        denied = any(str(cause).startswith("Tunnel connection failed: 407 ") for cause in causes)
+        return RequestNotSent(
+            messages.proxy_denied(host) if denied else messages.proxy_unreachable(host, words), again=not denied
+        )
+    untrusted = next((cause for cause in causes if isinstance(cause, ssl.SSLCertVerificationError)), None)
+    if untrusted:
+        reason = getattr(untrusted, "verify_message", "") or "unknown reason"
+        certificates = SETTINGS["caCert"].how_to_set()
+        return RequestNotSent(messages.certificate_not_trusted(host, reason, certificates), again=False)
+    if any("TLS CA certificate bundle" in str(cause) for cause in causes):
+        return RequestNotSent(messages.ca_bundle_missing(words, SETTINGS["caCert"].how_to_set()), again=False)
+    if _has(causes, urllib3_exceptions.NameResolutionError):
+        return RequestNotSent(messages.host_not_found(host, words, address), again=True)
+    if not_connected or _has(causes, requests.exceptions.ConnectTimeout):
+        return RequestNotSent(messages.not_connected(host, words, address), again=True)
+    if _has(causes, requests.exceptions.InvalidURL, urllib3_exceptions.LocationParseError):
+        # Without its words, which may have the proxy's password.
+        return RequestNotSent(messages.malformed_url(host, address), again=False)
+    if any("Missing dependencies for SOCKS" in str(cause) for cause in causes):
+        return RequestNotSent(messages.socks_package_missing(host), again=False)
+    if _has(causes, EarlyDataError):
+        return RequestNotSent(messages.connection_broke(host, words), again=True)
+    return None
+
+
+def _has(causes: list[BaseException], *kinds: type[BaseException]) -> bool:
+    return any(isinstance(cause, kinds) for cause in causes)
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """Return what lies below an error: requests and urllib3 put the cause among the arguments, or into `reason`."""
+    found: list[BaseException] = []
+    waiting = [error]
+    while waiting and len(found) < 20:
+        current = waiting.pop()
+        below = [current.__cause__, current.__context__, getattr(current, "reason", None), *current.args]
+        for cause in below:
+            if isinstance(cause, BaseException) and not any(cause is other for other in (error, *found)):
+                found.append(cause)
+                waiting.append(cause)
+    return found
+
+
+def _words(causes: list[BaseException], redactor: Redactor) -> str:
+    """Return the innermost cause's own words, which say most, in one short line."""
+    cause = next((cause for cause in reversed(causes) if isinstance(cause, OSError) and cause.strerror), causes[-1])
+    # A proxy's URL may have a password.
+    words = re.sub(r"//.*@", "//***@", getattr(cause, "strerror", None) or str(cause), flags=re.DOTALL)
+    return one_line(redactor.redact(words), 120).rstrip(".") or type(cause).__name__
