@@ -179,7 +179,7 @@ def test_in_no_log_message_or_repr(
         Reply(400, f"<title>{html.escape(MARKUP, quote=False)}</title>".encode()),
         Reply(400, b"no", {"X-Request-Id": PLAIN}),
         Reply(400, b"no", {"X-Request-Id": f"{'x' * 70}{PLAIN}"}),
-        Reply(200, {"backup": {**BACKUP_OBJECT, "created_at": PLAIN}}),
+        Reply(200, {"backup": {**BACKUP_OBJECT, "id": PLAIN}}),
         Reply(200, b"no", {"X-Request-Id": PLAIN}),
         Reply(raw=lambda out: out.write(f"{'x' * 105} {PLAIN}\r\n\r\n".encode())),
     ],
