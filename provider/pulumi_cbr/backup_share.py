@@ -25,7 +25,7 @@ from pulumi_cbr.lifecycle.preflight import mark_managed
 from pulumi_cbr.lifecycle.reconcile import SetInputs, apply_changes, managed_elsewhere, verify_shares
 from pulumi_cbr.lifecycle.shares import (
     delete_shares,
-    find_unlisted,
+    find_missing,
     is_replaced,
     is_unverified,
     log_drift,
@@ -297,13 +297,12 @@ def _read_members(
     A share of the state counts as gone if its own GET says so too.
     """
     try:
-        there, is_gone = dict(session.lists.of(backup_id)), False
-    except (NotFound, ContradictoryResponseError):
-        there, is_gone = {}, True
+        there, failed = dict(session.lists.of(backup_id)), None
+    except (NotFound, ContradictoryResponseError) as error:
+        there, failed = {}, error
     missing = {project: before[project].get("created_at") for project in before if project not in there}
-    if missing or is_gone:
-        there.update(find_unlisted(session, backup_id, missing, list_says_gone=is_gone))
-    return None if is_gone and not there else there
+    there.update(find_missing(session, backup_id, missing, failed))
+    return None if failed and not there else there
 
 
 def _unverified(olds: Properties) -> bool:

@@ -261,9 +261,13 @@ def _see(account: CloudSession, backup_id: str, own: str) -> Member | None:
     try:
         return account.client.show_member(backup_id, own)
     except (NotAllowed, NotFound, ContradictoryResponseError) as error:
+        if isinstance(error, NotFound) and error.is_backup_gone:
+            raise
         says_gone = error.code.endswith("6705")
         try:
-            members = account.client.show_backup(backup_id).members
+            # The backup that contradicts a 404 was just read.
+            backup = error.backup if isinstance(error, ContradictoryResponseError) else None
+            members = (backup or account.client.show_backup(backup_id)).members
         except NotAllowed as hidden:
             # A service that hides members from receivers says of each that there is no such backup, which is no word on it.
             raise (error if says_gone or isinstance(error, NotAllowed) else hidden) from None

@@ -32,7 +32,7 @@ from pulumi_cbr.lifecycle.shares import (
     already_shared,
     create_shares,
     delete_share,
-    find_unlisted,
+    find_missing,
     is_replaced,
     is_unverified,
     log_drift,
@@ -288,15 +288,15 @@ def _find(session: CloudSession, backup_id: str, project: str, created_at: objec
 
     One list serves all members of a backup that are read together. If the list is forbidden, the share's own GET is used.
     """
-    is_gone = False
+    failed: NotFound | ContradictoryResponseError | None = None
     try:
         if listed := session.lists.of(backup_id).get(project):
             return listed
-    except (NotFound, ContradictoryResponseError):
-        is_gone = True
+    except (NotFound, ContradictoryResponseError) as error:
+        failed = error
     except NotAllowed:
         pass
-    return find_unlisted(session, backup_id, {project: created_at}, list_says_gone=is_gone).get(project)
+    return find_missing(session, backup_id, {project: created_at}, failed).get(project)
 
 
 def _wait(session: CloudSession, inputs: Properties, outputs: dict[str, Any]) -> dict[str, Any]:

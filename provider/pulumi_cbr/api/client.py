@@ -77,7 +77,10 @@ class CbrClient:
         return self._transport.project_id()
 
     def endpoint(self) -> str:
-        """Return the service's URL with the own project's ID; signs in first if only the service catalog knows it."""
+        """Return the service's URL with the own project's ID.
+
+        Signs in first if only the service catalog knows it.
+        """
         return self._transport.endpoint()
 
     def service_now(self) -> datetime:
@@ -146,7 +149,10 @@ class CbrClient:
         )
 
     def show_member(self, backup_id: str, dest_project_id: str) -> Member:
-        """Return one member: ``GET /backups/{backup_id}/members/{dest_project_id}``. Raises `NotFound` and others."""
+        """Return one member: ``GET /backups/{backup_id}/members/{dest_project_id}``.
+
+        Raises `NotFound` and others.
+        """
         backup, project = _member_ids(backup_id, dest_project_id)
         request = _member_request("showing", "GET", "cbr:member:get", backup, project)
         return self._confirm(lambda deadline: self._show_member(request, backup, project, deadline), request, backup)
@@ -194,10 +200,10 @@ class CbrClient:
             raise _not_found(f"showing backup {backup}", error) from error
 
     def list_backups(self, page_size: int = _PAGE_SIZE, /, **filters: str | None) -> Iterator[Backup]:
-        """Return backups, page by page as they are asked for: ``GET /backups``. A page has 1000 backups at most.
+        """Return backups, page by page as they are asked for: ``GET /backups``.
 
-        `filters` are the API's own, such as ``name, resource_id, resource_type, status, vault_id, member_status, own_type,
-        sort``; None is no filter.
+        A page has 1000 backups at most. `filters` are the API's own, such as ``name, resource_id, resource_type, status,
+        vault_id, member_status, own_type, sort``; None is no filter.
         """
         request = Request("listing the backups", "GET", "/backups", action="cbr:backups:list", params=_given(filters))
         return self._pages(
@@ -274,7 +280,10 @@ class CbrClient:
                 raise UnknownOutcomeError(str(refusal)) from refusal
 
     def _change(self, request: Request, read: Callable[[Mapping[str, object], ApiResponse], T], backup: str) -> T:
-        """Return the result of a call that changes something: it was carried out, whatever its response looks like."""
+        """Return the result of a call that changes something.
+
+        After a success it was carried out, whatever its response looks like.
+        """
 
         def change(deadline: Deadline) -> T:
             response = self._transport.call(request, deadline)
@@ -288,7 +297,7 @@ class CbrClient:
     def _confirm(
         self, call: Callable[[Deadline], T], request: Request, backup: str, deadline: Deadline | None = None
     ) -> T:
-        """Return the result of `call`, and let pass no `NotFound` that the backup's own GET contradicts.
+        """Return the result of `call`, with a `NotFound` only if the backup's GET agrees.
 
         One 404 for the backup, or for a list, or a "Malformed request url" may be a fault of a gateway.
         """
@@ -298,39 +307,47 @@ class CbrClient:
             return call(deadline)
         except NotFound as error:
             if is_list or error.code.endswith("6200"):
-                self._confirm_gone(request, backup, error, deadline)
+                error.is_backup_gone = self._is_backup_gone(request, backup, error, deadline)
             raise
         except RejectedUrlError as error:
-            self._confirm_gone(request, backup, error, deadline)
+            self._is_backup_gone(request, backup, error, deadline)
             raise _not_found(request.operation, error) from error
 
-    def _confirm_gone(self, request: Request, backup: str, error: ServiceError, deadline: Deadline) -> None:
-        """Raise an error unless the backup's own GET says that it is gone."""
+    def _is_backup_gone(self, request: Request, backup: str, error: ServiceError, deadline: Deadline) -> bool:
+        """Return whether the backup's own GET says that it is gone.
+
+        False without the permission to ask. Raises an error if the backup exists.
+        """
         try:
-            self._show_backup(backup, deadline)
+            found = self._show_backup(backup, deadline)
         except NotFound:
-            return
+            return True
         except RejectedUrlError:
             self._check_backups_listable(error, deadline)
-            return
+            return True
         except NotAllowed:
             # Without the permission, the caller looks at each share by itself.
             if isinstance(error, NotFound):
-                return
+                return False
             raise error from None
         if isinstance(error, RejectedUrlError):
             raise error
-        raise ContradictoryResponseError(
+        contradiction = ContradictoryResponseError(
             request.operation,
             status=error.status,
             code=error.code,
             said=f"{error.said.rstrip('.')}; but backup {backup} exists",
             request_id=error.request_id,
             advice="Run again later",
-        ) from error
+        )
+        contradiction.backup = found
+        raise contradiction from error
 
     def _check_backups_listable(self, error: ServiceError, deadline: Deadline) -> None:
-        """Raise `error` unless the service lists backups: then its address and the own project are right."""
+        """Raise `error` unless the service lists backups.
+
+        If it does, its address and the own project are right.
+        """
         request = Request("listing the backups", "GET", "/backups", action="cbr:backups:list", params={"limit": "1"})
         try:
             _read(request, self._transport.call(request, deadline), lambda data, _: part(data, "backups", list, "it"))
@@ -345,7 +362,10 @@ class CbrClient:
         page_size: int = _PAGE_SIZE,
         deadline: Deadline | None = None,
     ) -> Iterator[T]:
-        """Yield the entries of a list, page by page. Each page has the time of a call, unless there is a deadline."""
+        """Yield the entries of a list, page by page.
+
+        Each page has the time of a call, unless there is a deadline.
+        """
         seen: set[str] = set()
         place: dict[str, str] = {}
         while True:
@@ -383,7 +403,7 @@ def _page(
 
 
 def _check_count(request: Request, response: ApiResponse, on_page: int, seen: int, count: int | None) -> None:
-    """Raise `UnexpectedResponseError` if a list of members and its count contradict each other.
+    """Raise `UnexpectedResponseError` if a list and its count contradict each other.
 
     A count above ten cannot be one of members: the references' own example has 50 with one member.
     """
@@ -444,6 +464,8 @@ def _unexpected(request: Request, response: ApiResponse, said: str) -> Unexpecte
 
 
 def _not_found(operation: str, error: ServiceError) -> NotFound:
-    return NotFound(
+    gone = NotFound(
         operation, status=404, code="BackupService.6200", said="the backup is gone", request_id=error.request_id
     )
+    gone.is_backup_gone = True
+    return gone

@@ -22,9 +22,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pulumi_cbr.api.redact import one_line as one_line
+
+if TYPE_CHECKING:
+    from pulumi_cbr.api.models import Backup
 
 _LONGEST_MESSAGE = 4000
 
@@ -94,6 +97,9 @@ class NotAllowed(ServiceError):
 class NotFound(ServiceError):
     """The member (6705) or the backup (6200) does not exist: the service itself says so."""
 
+    #: Whether the backup's own GET has said that the backup is gone.
+    is_backup_gone: bool = False
+
 
 class AlreadyShared(ServiceError):
     """The backup is shared with the project already (6703, 6714)."""
@@ -125,6 +131,9 @@ class UnexpectedResponseError(ServiceError):
 
 class ContradictoryResponseError(UnexpectedResponseError):
     """The service says that a backup does not exist, and returns it."""
+
+    #: The backup that it returned.
+    backup: Backup | None = None
 
 
 class RejectedUrlError(UnexpectedResponseError):

@@ -44,10 +44,10 @@ class EarlyDataError(Exception):
 
 
 class Session(requests.Session):
-    """A session for one call at a time: at most one connection to a host, and a `timeout` that bounds a whole exchange.
+    """A session for one call at a time, with one connection to a host at most.
 
-    The body of a response has been read when a call returns. Cookies are not kept, and redirects are for the caller to
-    refuse. Plain http to another machine is a `SettingsError`, unless `insecure`.
+    A `timeout` bounds a whole exchange. The body of a response has been read when a call returns. Cookies are not kept, and
+    redirects are for the caller to refuse. Plain http to another machine is a `SettingsError`, unless `insecure`.
     """
 
     def __init__(self, timing: Clock, *, insecure: bool) -> None:
@@ -121,7 +121,7 @@ class _DeadlineReader(io.RawIOBase):
 
 
 class _BufferedReader(io.BufferedReader):
-    """Refuse a head that is cut off, and note at the end of a response whether more bytes came with it."""
+    """Refuse a head that is cut off, and note whether bytes follow a response."""
 
     def __init__(self, reader: _DeadlineReader, sock: socket.socket, exchange: _Exchange) -> None:
         super().__init__(reader)
@@ -252,7 +252,7 @@ def _deadline_pools(exchange: _Exchange) -> dict[str, type[HTTPConnectionPool]]:
 
 
 class _DeadlineAdapter(HTTPAdapter):
-    """Read each response to its end within the seconds of `timeout`, and log what became of the request.
+    """Read each response within the seconds of `timeout`, and log the outcome.
 
     By itself `requests` bounds only the time between two bytes.
     """
@@ -315,7 +315,7 @@ class _DeadlineAdapter(HTTPAdapter):
         return response
 
     def _body(self, raw: urllib3.HTTPResponse) -> bytes:
-        """Read a body to its end. The connection serves no other request unless the exchange was clean."""
+        """Read a body to its end, and close the connection unless the exchange was clean."""
         connection = getattr(raw, "connection", None)
         try:
             content = b"".join(raw.stream(_CHUNK, decode_content=False))

@@ -53,13 +53,13 @@ def read_id(data: Mapping[str, object], key: str, what: str) -> str:
 
 
 def read_backup_id(data: Mapping[str, object], key: str, what: str) -> str:
-    """Return a required UUID in lower case and with dashes, whatever form the service gives it in."""
+    """Return a required UUID in lower case and with dashes."""
     text = read_id(data, key, what).lower()
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}" if _PROJECT_ID.fullmatch(text) else text
 
 
 def read_project_id(data: Mapping[str, object], key: str, what: str) -> str:
-    """Return a required project's ID in lower case and without dashes, whatever form the service gives it in."""
+    """Return a required project's ID in lower case and without dashes."""
     text = read_id(data, key, what)
     plain = text.lower().replace("-", "")
     return plain if _PROJECT_ID.fullmatch(plain) else text

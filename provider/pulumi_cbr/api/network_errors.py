@@ -30,7 +30,7 @@ class ResponseLost(Exception):
 
 
 def is_network_error(error: BaseException) -> bool:
-    """Return whether an error comes from a connection, or from something that keeps one from being made."""
+    """Return whether an error comes from a connection or from making one."""
     kinds = (requests.RequestException, urllib3_exceptions.HTTPError, OSError)
     return any(isinstance(cause, kinds) for cause in [error, *_causes(error)])
 
@@ -98,7 +98,7 @@ def _has(causes: list[BaseException], *kinds: type[BaseException]) -> bool:
 
 
 def _causes(error: BaseException) -> list[BaseException]:
-    """Return what lies below an error: requests and urllib3 put the cause among the arguments, or into `reason`."""
+    """Return the causes of an error, among its arguments and `reason` too."""
     found: list[BaseException] = []
     waiting = [error]
     while waiting and len(found) < 20:

@@ -38,7 +38,10 @@ _UNSAFE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 
 def clean(text: str) -> str:
-    """Return a text with a space for each control, format, bidi and surrogate character and line separator."""
+    """Return a text with a space for each character that a terminal may act on.
+
+    These are control, format, bidi and surrogate characters, and line separators.
+    """
     if text.isascii() and text.isprintable():
         return text
     return "".join(" " if unicodedata.category(letter) in _UNSAFE_CATEGORIES else letter for letter in text)
@@ -53,9 +56,9 @@ def one_line(text: str, limit: int) -> str:
 
 
 class Redactor:
-    """Hide secrets in texts: as they are, and in the forms that a service or a gateway gives them when it echoes them.
+    """Hide secrets in texts: as they are, and in the forms of an echo.
 
-    These are URL encoding, JSON and HTML escapes and their mixtures, base64 at any offset, hex, with line breaks inside,
+    These forms are URL encoding, JSON and HTML escapes and their mixtures, base64 at any offset, hex, with line breaks inside,
     and cut off at the end of the text.
     """
 
@@ -156,7 +159,10 @@ def _base64_core(data: bytes, offset: int) -> str:
 
 
 def _decoded(letters: str, places: list[tuple[int, int]]) -> tuple[str, list[tuple[int, int]]]:
-    """Take away one layer of encoding and all white space, and return the place in the text of each letter that stays."""
+    """Take away one layer of encoding and all white space.
+
+    Return the letters that stay, and the place in the text of each.
+    """
     result: list[str] = []
     kept: list[tuple[int, int]] = []
     for match in _TOKEN.finditer(letters):
@@ -183,7 +189,7 @@ def _decode(token: str) -> str:
 
 
 def _widened(text: str, start: int, end: int) -> tuple[int, int]:
-    """Return the whole run of base64 around a match: its first and last letters tell bits of the secret too."""
+    """Return the whole run of base64 around a match, whose ends tell bits of it too."""
     while start > 0 and text[start - 1] in _BASE64_LETTERS:
         start -= 1
     while end < len(text) and text[end] in _BASE64_LETTERS:

@@ -105,7 +105,10 @@ class Transport:
         return self._timing.now() + self._clock_skew
 
     def new_deadline(self) -> Deadline:
-        """Return the deadline of a call that starts now. What is loaded for the first call takes nothing of its time."""
+        """Return the deadline of a call that starts now.
+
+        What is loaded for the first call takes nothing of its time.
+        """
         self._sign_in()
         return Deadline(self._timing, self._settings.timeout)
 

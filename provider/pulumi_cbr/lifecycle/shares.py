@@ -15,7 +15,15 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pulumi_cbr import messages
-from pulumi_cbr.api.errors import AlreadyShared, CbrError, ImageRegistered, NotAllowed, NotFound, UnknownOutcomeError
+from pulumi_cbr.api.errors import (
+    AlreadyShared,
+    CbrError,
+    ContradictoryResponseError,
+    ImageRegistered,
+    NotAllowed,
+    NotFound,
+    UnknownOutcomeError,
+)
 from pulumi_cbr.api.models import MAX_MEMBERS, UNKNOWN_TIME
 from pulumi_cbr.lifecycle.failures import UnverifiedSharesError
 
@@ -199,29 +207,44 @@ def wait_for_members(session: CloudSession, backup_id: str, projects: Sequence[s
     return found
 
 
-def find_unlisted(
-    session: CloudSession, backup_id: str, created: Mapping[str, object], *, list_says_gone: bool = False
+def find_missing(
+    session: CloudSession,
+    backup_id: str,
+    created: Mapping[str, object],
+    error: NotFound | ContradictoryResponseError | None,
 ) -> dict[str, Member]:
+    """Return those shares that exist although a list does not show them; `error` is the list's own.
+
+    Raises `error` if the backup exists, and none of its shares is found.
+    """
+    if isinstance(error, NotFound) and error.is_backup_gone:
+        return {}
+    found = find_unlisted(session, backup_id, created) if created else {}
+    if isinstance(error, ContradictoryResponseError) and not found:
+        raise error
+    return found
+
+
+def find_unlisted(session: CloudSession, backup_id: str, created: Mapping[str, object]) -> dict[str, Member]:
     """Ask for each share that a list does not show by its own GET; `created` has their times of the state, by project.
 
-    What is not found may be too young to be visible, and is waited for. A backup that the list or a share's GET did not find
-    is asked for too. Raises `CbrError` if the responses contradict each other.
+    What is not found may be too young to be visible, and is waited for. Raises `CbrError` if the responses contradict each
+    other.
     """
     found: dict[str, Member] = {}
-    get_says_gone = False
+    is_gone = False
     for project, result in _side_by_side(
         list(created), lambda project: _show_member(session, backup_id, project)
     ).items():
         if isinstance(result, NotFound):
-            get_says_gone = get_says_gone or not result.code.endswith("6705")
+            is_gone = is_gone or not result.code.endswith("6705")
         elif isinstance(result, CbrError):
             raise result
         else:
             found[project] = result
-    if get_says_gone and found:
+    if is_gone and found:
         raise CbrError(messages.contradictory(backup_id))
-    if (get_says_gone or list_says_gone) and not found:
-        _confirm_backup_gone(session, backup_id)
+    if is_gone:
         return found
     now = session.client.service_now()
     young = [
@@ -239,15 +262,6 @@ def _show_member(session: CloudSession, backup_id: str, project: str) -> Member 
         return session.client.show_member(backup_id, project)
     except CbrError as error:
         return error
-
-
-def _confirm_backup_gone(session: CloudSession, backup_id: str) -> None:
-    """Raise `CbrError` if a backup exists that the calls about its members did not find."""
-    try:
-        session.client.show_backup(backup_id)
-    except (NotFound, NotAllowed):  # a user without the permission has at least two responses that say so
-        return
-    raise CbrError(messages.contradictory(backup_id))
 
 
 def delete_share(
@@ -277,7 +291,11 @@ def _identify(session: CloudSession, backup_id: str, project: str) -> Member | N
     """Return the share that a project has now; None if there is none, or none is visible yet."""
     try:
         listed = session.lists.identify(backup_id, project)
-    except (NotAllowed, NotFound):  # a user who may not list may be allowed to show
+    except NotFound as error:
+        if error.is_backup_gone:
+            return None
+        listed = None
+    except (NotAllowed, ContradictoryResponseError):  # a user who may not list may be allowed to show
         listed = None
     try:
         return listed or session.client.show_member(backup_id, project)
@@ -292,15 +310,26 @@ def _delete_member(
         session.client.delete_member(backup_id, project)
     except ImageRegistered as error:
         return _with_image(session, backup_id, project, error, known)
-    except NotFound:
-        # Somebody was faster, a lost response was a success, or this one is wrong.
-        after = _show_member(session, backup_id, project)
-        if isinstance(after, CbrError) or (seen and after.id != seen.id):
-            return None
-        return UnknownOutcomeError(messages.still_there(backup_id, project))
+    except NotFound as error:
+        return None if error.is_backup_gone else _confirm_deleted(session, backup_id, project, seen, error)
     except CbrError as error:
         return error
     return None
+
+
+def _confirm_deleted(
+    session: CloudSession, backup_id: str, project: str, seen: Member | None, error: NotFound
+) -> CbrError | None:
+    """Return an error unless a share is gone that a DELETE did not find.
+
+    Somebody was faster, a lost response was a success, or this response is wrong.
+    """
+    after = _show_member(session, backup_id, project)
+    if isinstance(after, (NotFound, NotAllowed)):
+        return None
+    if isinstance(after, CbrError):
+        return UnknownOutcomeError(messages.cannot_look(str(error), str(after)))
+    return UnknownOutcomeError(messages.still_there(backup_id, project)) if not seen or after.id == seen.id else None
 
 
 def _with_image(
@@ -342,7 +371,7 @@ def _list_to_identify(session: CloudSession, backup_id: str, project: str) -> Cb
     """List a backup's members for the deletes that follow; return what prevented it, unless they can do without."""
     try:
         session.lists.identify(backup_id, project)
-    except (NotAllowed, NotFound):
+    except (NotAllowed, NotFound, ContradictoryResponseError):
         pass
     except CbrError as error:
         return CbrError(messages.cannot_identify(backup_id, project, str(error)))
