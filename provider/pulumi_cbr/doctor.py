@@ -28,6 +28,7 @@ from pulumi_cbr.api import (
     UnexpectedResponseError,
 )
 from pulumi_cbr.api.precedence import Usage, contradictions
+from pulumi_cbr.api.redact import Redactor
 from pulumi_cbr.api.settings import SETTINGS, check_names, resolve_settings, settings_from
 
 SUMMARY = "check the engine, the settings, the sign-in and the permissions"
@@ -115,10 +116,9 @@ def _hidden(text: str, secrets: Iterable[str]) -> str:
 
     Messages shorten long values: the beginning of a secret is hidden too.
     """
-    for secret in secrets:
-        # A shorter one would be a part of many a word.
-        if len(secret) >= 4:
-            text = text.replace(secret, "***").replace(secret[:40], "***")
+    # A shorter one would be a part of many a word.
+    long = [secret for secret in secrets if len(secret) >= 4]
+    text = Redactor([*long, *(secret[:40] for secret in long)]).redact(text)
     text = re.sub(r"(?<=//)[^\s'\"]*@", "***@", text)
     return re.sub(r"(//[^\s?'\"]*\?)[^\s'\"]*[^\s'\",]", r"\1***", text)
 

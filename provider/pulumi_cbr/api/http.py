@@ -231,13 +231,15 @@ def _has_early_data(sock: socket.socket) -> bool:
     return True
 
 
-def _deadline_pools(exchange: _Exchange) -> dict[str, type[HTTPConnectionPool]]:
+def _deadline_pools(
+    exchange: _Exchange, plain: type[HTTPConnection] = HTTPConnection, secure: type[HTTPConnection] = HTTPSConnection
+) -> dict[str, type[HTTPConnectionPool]]:
     """Return kinds of connection pools that tell `exchange` what becomes of it."""
 
-    class Plain(_Tracked):
+    class Plain(_Tracked, plain):  # type: ignore[misc, valid-type]
         pass
 
-    class Secure(_Tracked, HTTPSConnection):
+    class Secure(_Tracked, secure):  # type: ignore[misc, valid-type]
         pass
 
     Plain.exchange = Secure.exchange = exchange
@@ -270,7 +272,13 @@ class _DeadlineAdapter(HTTPAdapter):
 
     def proxy_manager_for(self, *args: Any, **kwargs: Any) -> urllib3.ProxyManager:
         manager: urllib3.ProxyManager = super().proxy_manager_for(*args, **kwargs)
-        manager.pool_classes_by_scheme = self._pools
+        if isinstance(manager, urllib3.ProxyManager):
+            manager.pool_classes_by_scheme = self._pools
+        else:
+            # PySocks is installed, or requests would have raised an error.
+            from urllib3.contrib.socks import SOCKSConnection, SOCKSHTTPSConnection
+
+            manager.pool_classes_by_scheme = _deadline_pools(self._exchange, SOCKSConnection, SOCKSHTTPSConnection)
         return manager
 
     def send(

@@ -24,7 +24,7 @@ _SHORTEST_SPLIT = 6
 #: A shorter end of a text that is the start of a secret tells too little.
 _SHORTEST_CUT = 6
 #: Encodings of encodings: a URL in JSON in HTML.
-_MOST_LAYERS = 4
+_MOST_LAYERS = 5
 
 _TOKEN = re.compile(
     r"\\u[0-9a-fA-F]{4}|\\x[0-9a-fA-F]{2}|\\.|(?:%[0-9a-fA-F]{2})+|&#[0-9]{1,7};|&#[xX][0-9a-fA-F]{1,6};"
@@ -88,6 +88,11 @@ class Redactor:
     def _compact(self) -> list[str]:
         """The secrets that are long enough to be found in pieces, without white space."""
         compact = {_without_space(form) for secret in self._secrets for form in (secret, secret.replace(" ", "+"))}
+        layer = compact
+        for _ in range(_MOST_LAYERS):
+            # What looks like an encoding in a secret is decoded together with the encodings around it.
+            layer = {_decoded(form, [(0, 0)] * len(form))[0] for form in layer}
+            compact |= layer
         return [secret for secret in compact if len(secret) >= _SHORTEST_SPLIT]
 
     @cached_property
@@ -106,13 +111,14 @@ class Redactor:
         """Return where encoded, split and cut secrets are in a text, without overlaps."""
         found: list[tuple[int, int]] = []
         letters, places = text, [(place, place + 1) for place in range(len(text))]
-        for _ in range(_MOST_LAYERS):
+        for layer in range(_MOST_LAYERS):
             for start, end, is_encoded in self._matches(letters):
                 first, last = places[start][0], places[end - 1][1]
                 found.append(_widened(text, first, last) if is_encoded else (first, last))
             if not _ENCODED.search(letters):
                 break
-            letters, places = _decoded(letters, places)
+            # White space goes first: a secret may have what looks like an encoding.
+            letters, places = _squeezed(letters, places) if not layer else _decoded(letters, places)
         return _merged(found)
 
     def _matches(self, letters: str) -> list[tuple[int, int, bool]]:
@@ -158,6 +164,12 @@ def _base64_core(data: bytes, offset: int) -> str:
     return encoded[-(-offset * 8 // 6) : (offset + len(data)) * 8 // 6]
 
 
+def _squeezed(letters: str, places: list[tuple[int, int]]) -> tuple[str, list[tuple[int, int]]]:
+    """Take away all white space, and return the place in the text of each letter that stays."""
+    kept = [(letter, place) for letter, place in zip(letters, places, strict=True) if not _is_space(letter)]
+    return "".join(letter for letter, _ in kept), [place for _, place in kept]
+
+
 def _decoded(letters: str, places: list[tuple[int, int]]) -> tuple[str, list[tuple[int, int]]]:
     """Take away one layer of encoding and all white space.
 
@@ -168,7 +180,7 @@ def _decoded(letters: str, places: list[tuple[int, int]]) -> tuple[str, list[tup
     for match in _TOKEN.finditer(letters):
         place = places[match.start()][0], places[match.end() - 1][1]
         for letter in _decode(match.group()):
-            if not letter.isspace() and unicodedata.category(letter) not in ("Cc", "Cf"):
+            if not _is_space(letter):
                 result.append(letter)
                 kept.append(place)
     return "".join(result), kept
@@ -208,6 +220,8 @@ def _merged(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def _without_space(text: str) -> str:
-    return "".join(
-        letter for letter in text if not letter.isspace() and unicodedata.category(letter) not in ("Cc", "Cf")
-    )
+    return "".join(letter for letter in text if not _is_space(letter))
+
+
+def _is_space(letter: str) -> bool:
+    return letter.isspace() or unicodedata.category(letter) in ("Cc", "Cf")
