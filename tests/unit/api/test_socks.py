@@ -19,7 +19,7 @@ PASSWORD = "p@ss:w/rd"
 
 
 class SocksProxy:
-    """Takes connections for any host to one port of loopback, from whoever knows the password."""
+    """A proxy that connects any host to one port of loopback, with the right password."""
 
     def __init__(self, port: int) -> None:
         self.asked: list[tuple[str, str]] = []
