@@ -164,6 +164,8 @@ def _add_answered(session: CloudSession, members: Iterable[Member], result: Crea
         is_old = (
             newest is not None and newest - member.created_at > _SLACK
         ) or member.created_at < sent - _ANSWER_SLACK
+        # Without a time, the service's word is all there is.
+        is_old = is_old and member.created_at != UNKNOWN_TIME
         is_old = is_old or member.status == "rejected" or member.image_id is not None
         (result.existing if is_old else result.created)[member.dest_project_id] = member
 

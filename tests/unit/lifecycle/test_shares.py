@@ -8,11 +8,18 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from pulumi_cbr.api.errors import AlreadyShared, CbrError
+from pulumi_cbr.api.errors import AlreadyShared, CbrError, UnknownOutcomeError
 from pulumi_cbr.api.models import Member
 from pulumi_cbr.api.retry import Clock
 from pulumi_cbr.lifecycle.session import CloudSession, SessionPool
-from pulumi_cbr.lifecycle.shares import PartialFailure, create_shares, find_unlisted, share_outputs
+from pulumi_cbr.lifecycle.shares import (
+    PartialFailure,
+    create_shares,
+    delete_share,
+    delete_shares,
+    find_unlisted,
+    share_outputs,
+)
 from pulumi_cbr.simulator import Fault, Simulator
 from unit.signing_in import sign_in
 
@@ -85,6 +92,33 @@ def test_a_half_is_told_as_a_half(account: CloudSession, service: Simulator) -> 
     with pytest.raises(PartialFailure) as raised:
         create_shares(account, backup, [one, two])
     assert set(raised.value.created) == {one}
+
+
+def test_answered_share_without_a_time_is_new(account: CloudSession, service: Simulator) -> None:
+    backup, project = service.backups[0].id, service.projects[0]
+    answer = {"id": "8f2c9a7e", "status": "pending", "backup_id": backup, "dest_project_id": project}
+    service.faults.add(Fault("status_before", status=200, body={"members": [answer]}))
+    assert set(create_shares(account, backup, [project]).created) == {project}
+
+
+def test_delete_not_found_and_failed_look_is_unknown(account: CloudSession, service: Simulator) -> None:
+    backup, project = service.backups[0].id, service.projects[0]
+    known = {"share_id": service.share(backup, project).id}
+    not_found = {"error_code": "BackupService.6705", "error_msg": "no member"}
+    service.faults.add(Fault("status_before", "DELETE", "/members/", status=404, body=not_found))
+    service.faults.add(Fault("status_before", "GET", f"/members/{project}$", status=503, times=None))
+    assert isinstance(delete_share(account, backup, project, known), UnknownOutcomeError)
+    assert project in service.members(backup)
+
+
+def test_delete_of_a_backup_that_is_gone_asks_for_it_twice(account: CloudSession, service: Simulator) -> None:
+    """The list's "not found" is confirmed once for all shares, and that of each DELETE once."""
+    backup, projects = service.backups[0].id, service.projects[:3]
+    known = {project: {"share_id": service.share(backup, project).id} for project in projects}
+    service.delete_backup(backup)
+    delete_shares(account, backup, known)
+    assert service.count("GET", f"/backups/{backup}$") == 1 + len(projects)
+    assert (service.count("GET", "/members"), service.count("DELETE")) == (1, len(projects))
 
 
 def test_nothing_is_looked_up_where_the_first_try_is_refused(account: CloudSession, service: Simulator) -> None:
