@@ -164,6 +164,59 @@ def test_list_own_asks_for_several_backups_at_a_time() -> None:
     assert seen == [(done, 30) for done in range(1, 31)]
 
 
+class LargeClient(TellingClient):
+    """A project of 10,000 backups, of which each fifth is shared; pages as the API does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pages = 0
+        shared = {number: (Member(f"s{number}", "pending", f"b{number}", "p", NOW),) for number in range(0, 10_000, 5)}
+        self.members = {f"b{number}": shared.get(number, ()) for number in range(10_000)}
+
+    def list_backups(self, page_size: int, /, **filters: str | None) -> Iterator[Backup]:
+        for number, backup in enumerate(super().list_backups(page_size)):
+            self.pages += number % page_size == 0
+            yield backup
+
+
+@pytest.mark.parametrize(
+    ("hides", "filters", "lists"),
+    [
+        (0, Filters(), 2),
+        (9, Filters(), 10_000),
+        (9, Filters(servers=("other",)), 0),
+        (9, Filters(older_than=timedelta(days=9)), 0),
+    ],
+    ids=["told with backups", "not told", "other server", "younger backups"],
+)
+def test_list_own_of_10000_backups_counts_calls(hides: int, filters: Filters, lists: int) -> None:
+    client = LargeClient()
+    client.hides = hides
+    with ThreadPoolExecutor(8) as pool:
+        now = NOW + timedelta(days=1)
+        listing = list_own(
+            Source(None, client),  # type: ignore[arg-type]
+            filters,
+            now,
+            pool,
+            lambda done, total: None,
+            whole=False,
+        )
+    assert (client.pages, len(client.calls), len(set(client.calls))) == (10, lists, lists)
+    assert len(listing.shares) == (2_000 if lists else 0)
+
+
+def test_list_own_of_large_project_asks_by_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The simulator tells members with backups, as some clouds do."""
+    with Simulator(backups=2_050, backups_with_members=True) as simulator:
+        sign_in(monkeypatch, simulator.env())
+        for backup in simulator.backups[:50]:
+            simulator.share(backup.id, simulator.projects[0])
+        assert len(own(CbrClient(load())).shares) == 50
+        assert simulator.count("GET", "/backups$") == 3
+        assert simulator.count("GET", "/members$") == 2
+
+
 def test_list_received_asks_once_for_each_status(cbr_simulator: Simulator, receiver: CbrClient) -> None:
     one, two, _ = cbr_simulator.backups[:3]
     cbr_simulator.share(one.id, cbr_simulator.receiver.project_id)
