@@ -780,6 +780,19 @@ def window_without_backups(server: str | None, vault_id: str | None) -> str:
     return f"there is no backup of {server or vault_id}: check servers and vault_id. Nothing was changed"
 
 
+def component_needs_plain_values(component: str, argument: str) -> str:
+    """Return the error for an output of a resource where a component needs a plain value."""
+    return f"{component}: {argument} must be plain text, not an output of a resource. Take it from the configuration"
+
+
+def status_filter_ignored(backup_id: str) -> str:
+    """Return the error for a service that lists a share as accepted and as pending."""
+    return (
+        f"listing shared backups failed: backup {backup_id} is listed as accepted and as pending. "
+        "Declare a BackupShareAccepter for each backup"
+    )
+
+
 def accepter_needs_owners() -> str:
     """Return the error for an acceptance of shares of nobody."""
     return "AcceptPendingShares needs source_project_ids: a list of the owners' project IDs"

@@ -24,6 +24,7 @@ def check_window(
     accept_into: object,
 ) -> None:
     """Refuse a window that says too little or too much. Raises `CbrError`."""
+    _check_plain("NewestBackupShares", servers=servers or (), vault_id=[vault_id] if vault_id is not None else ())
     if isinstance(servers, str) or (not servers and not vault_id):
         raise CbrError(messages.window_needs_backups())
     if count is None and max_age is None:
@@ -61,6 +62,13 @@ def find_window(
     return list(chosen.values())
 
 
+def _check_plain(component: str, **arguments: object) -> None:
+    """Refuse outputs of resources, which nobody can search by while the program runs."""
+    for name, values in arguments.items():
+        if not isinstance(values, Sequence) or not all(isinstance(value, str) for value in values):
+            raise CbrError(messages.component_needs_plain_values(component, name))
+
+
 def _age(max_age: str | float | None) -> timedelta | None:
     if max_age is None:
         return None
@@ -75,13 +83,27 @@ def find_acceptable(find: FindBackups, vault_id: str, source_project_ids: Sequen
 
     A share that was accepted into another vault is left out, if the service tells its vault.
     """
+    _check_plain("AcceptPendingShares", vault_id=[vault_id], source_project_ids=source_project_ids)
     if isinstance(source_project_ids, str) or not source_project_ids:
         raise CbrError(messages.accepter_needs_owners())
     owners = {project.lower() for project in source_project_ids}
-    found: dict[str, Backup] = {}
+    listed: dict[str, list[tuple[str, Backup]]] = {}
     for status in ("accepted", "pending"):
         for backup in find(own_type="shared", member_status=status):
-            vaults = {member.vault_id for member in backup.members if member.status == "accepted"} - {None}
-            if (backup.project_id or "").lower() in owners and vaults <= {vault_id.lower()}:
-                found[backup.id] = backup
+            if (backup.project_id or "").lower() in owners:
+                listed.setdefault(backup.id, []).append((status, backup))
+    found = {backup_id: entries[-1][1] for backup_id, entries in listed.items() if _can_accept(entries, vault_id)}
     return list(found.values())
+
+
+def _can_accept(entries: Sequence[tuple[str, Backup]], vault_id: str) -> bool:
+    """Return whether a share is pending, or accepted into this vault. Raises `CbrError`."""
+    backup = entries[-1][1]
+    # A member that comes with its backup says more than the list that it is in.
+    if backup.members:
+        vaults = {member.vault_id for member in backup.members if member.status == "accepted"} - {None}
+        return vaults <= {vault_id.lower()} and any(member.status != "rejected" for member in backup.members)
+    if len(entries) > 1:
+        # What was rejected would be accepted.
+        raise CbrError(messages.status_filter_ignored(backup.id))
+    return True

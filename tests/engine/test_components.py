@@ -35,6 +35,7 @@ def sign_in_by_settings(simulator: Simulator, role: str) -> native.Provider:
 def test_window_of_native_flavor_shares_and_accepts(new_stack: NewStack, simulator: Simulator) -> None:
     *older, last = simulator.backups
     simulator.set_backup(last.id, status="creating")
+    name = ["dr"]
 
     def program() -> None:
         owner, receiver = (sign_in_by_settings(simulator, role) for role in ("owner", "receiver"))
@@ -45,13 +46,13 @@ def test_window_of_native_flavor_shares_and_accepts(new_stack: NewStack, simulat
         projects = native.get_projects(opts=pulumi.InvokeOptions(provider=receiver))
         pulumi.export("found", [vaults.apply(lambda found: found[0].size), projects[0].id])
         window = native.NewestBackupShares(
-            "dr",
+            name[0],
             dest_project_ids=[simulator.receiver.project_id],
             vault_id=last.vault_id,
             count=2,
             accept_into=vault.id,
             accept_opts=opts(provider=receiver),
-            opts=opts(providers=[owner]),
+            opts=opts(providers=[owner], aliases=[pulumi.Alias(name="dr")]),
         )
         pulumi.export("backups", window.backup_ids)
 
@@ -64,6 +65,9 @@ def test_window_of_native_flavor_shares_and_accepts(new_stack: NewStack, simulat
     assert shared(simulator) == {last.id: "accepted", older[-1].id: "accepted"}
     assert stack.outputs()["found"].value == [1_000_000, simulator.receiver.project_id]
     assert stack.outputs()["backups"].value == [last.id, older[-1].id]
+    # A new name of the component changes no share, if the program tells the old one.
+    name[:] = ["renamed"]
+    assert set(stack.up().summary.resource_changes or {}) == {"same"}
     stack.destroy()
     assert shared(simulator) == {}
 

@@ -95,6 +95,11 @@ TEXTS |= {
     "wrong_max_age": (messages.wrong_max_age("x" * 200), ["14d"]),
     "window_accepts_for_one_project": (messages.window_accepts_for_one_project(), ["accept_into", "exactly one"]),
     "window_without_backups": (messages.window_without_backups(None, BACKUP), [BACKUP, "Nothing was changed"]),
+    "component_needs_plain_values": (
+        messages.component_needs_plain_values("AcceptPendingShares", "vault_id"),
+        ["AcceptPendingShares: vault_id", "plain text"],
+    ),
+    "status_filter_ignored": (messages.status_filter_ignored(BACKUP), [BACKUP, "BackupShareAccepter"]),
     "accepter_needs_owners": (messages.accepter_needs_owners(), ["source_project_ids"]),
 }
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+import pulumi
 import pytest
 
 from faults.bare_engine import Hooks, Resource, Run
@@ -77,6 +78,8 @@ def test_window_of_server_without_backups_is_refused() -> None:
         ({"servers": None}, "needs servers"),
         ({"servers": []}, "needs servers"),
         ({"servers": "s"}, "needs servers"),
+        ({"servers": [pulumi.Output.from_input("s")]}, "servers must be plain text"),
+        ({"vault_id": pulumi.Output.from_input(VAULT)}, "vault_id must be plain text"),
         ({"count": None}, "needs count or max_age"),
         ({"count": 0}, "count must be a whole number"),
         ({"count": True}, "count must be a whole number"),
@@ -119,6 +122,31 @@ def test_find_acceptable_takes_what_the_owners_share() -> None:
 def test_find_acceptable_refuses_a_list_of_nobody(owners: Any) -> None:
     with pytest.raises(CbrError, match="needs source_project_ids"):
         find_acceptable(lambda: (), VAULT, owners)
+
+
+@pytest.mark.parametrize(
+    ("status", "vault", "is_found"),
+    [("pending", None, True), ("accepted", VAULT, True), ("accepted", OTHER_VAULT, False), ("rejected", None, False)],
+)
+def test_find_acceptable_trusts_a_member_over_its_list(status: str, vault: str | None, is_found: bool) -> None:
+    """A service that passes over `member_status` lists what was rejected too."""
+    backup = make_backup("b", project_id=OWNER, members=(Member("m", status, "b", "p", NOW, vault_id=vault),))
+    assert bool(find_acceptable(lambda **filters: [backup], VAULT, [OWNER])) is is_found
+
+
+def test_find_acceptable_refuses_a_status_that_nobody_tells() -> None:
+    with pytest.raises(CbrError, match="listed as accepted and as pending"):
+        find_acceptable(lambda **filters: [make_backup("b", project_id=OWNER)], VAULT, [OWNER])
+    # What others share does not matter.
+    assert find_acceptable(lambda **filters: [make_backup("b", project_id=OTHER_OWNER)], VAULT, [OWNER]) == []
+
+
+@pytest.mark.parametrize("name", ["vault_id", "source_project_ids"])
+def test_find_acceptable_refuses_outputs_of_resources(name: str) -> None:
+    arguments: dict[str, Any] = {"vault_id": VAULT, "source_project_ids": [OWNER]}
+    arguments[name] = pulumi.Output.from_input(arguments[name])
+    with pytest.raises(CbrError, match=f"{name} must be plain text"):
+        find_acceptable(lambda **filters: (), **arguments)
 
 
 class Month:
