@@ -235,6 +235,8 @@ def _normalize_regions(document: Document, cloud: str, entry: dict[str, Any]) ->
         raise SettingsError(messages.wrong_form(document.origin(cloud, "regions"), "a list of regions"))
     if not isinstance(entry.get("auth") or {}, dict):
         raise SettingsError(messages.wrong_form(document.origin(cloud, "auth"), "keys with values"))
+    # openstacksdk would make the text `None` of a key without a value.
+    entry["auth"] = {key: value for key, value in (entry.get("auth") or {}).items() if value is not None}
 
 
 def _check_profile(document: Document, loader: OpenStackConfig, cloud: str, entry: Mapping[str, Any]) -> None:

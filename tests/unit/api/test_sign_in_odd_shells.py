@@ -355,6 +355,15 @@ FILES = [
         refused="`auth` of the entry `one` ({clouds}, line 3) must be keys with values. Correct the key",
     ),
     Row(
+        "domain without a value",
+        OS_ONE,
+        clouds=entry(ENTRY_USER.replace("user_domain_name: d", "user_domain_name: ")),
+        refused="signing in with a user failed: userDomainName is missing. Set OS_USER_DOMAIN_NAME",
+    ),
+    user_is(
+        "auth without a value", env=shell(USER, OS_ONE), clouds="clouds:\n  one:\n    auth:\n    region_name: eu-de\n"
+    ),
+    Row(
         "client certificate in an entry",
         OS_ONE,
         clouds=beside("cert: /x.pem"),
