@@ -20,11 +20,11 @@ sys.path[:0] = [str(ROOT), str(ROOT / "provider")]
 
 #: How many places of each kind there may be.
 LIMITS = {
-    "docstrings": 55,
-    "long docstrings": 99,
-    "long functions": 5,
+    "docstrings": 53,
+    "long docstrings": 94,
+    "long functions": 3,
     "branches": 10,
-    "parameters": 1,
+    "parameters": 0,
     "globals": 4,
     "messages": 0,
     "glossary": 12,
