@@ -317,6 +317,30 @@ def test_lost_create_is_healed_by_the_next_up(
     assert [sorted(simulator.members(backup)) for backup in (one, two)] == [dest[:1], sorted(dest)]
 
 
+def test_state_of_a_build_that_named_no_plugin_stays(
+    project: Path, run: Callable[..., str], simulator: Simulator
+) -> None:
+    """The default provider of such a state is `default`; today's has the version and the address in its name."""
+    backup, dest = simulator.backups[0].id, simulator.projects[:2]
+    (project / "__main__.py").write_text(
+        f"import pulumi_cbr.native as cbr\ncbr.BackupShare('set', '{backup}', {dest})\n"
+    )
+    run("up", "--yes", "--skip-preview")
+    run("stack", "export", "--file", "state.json")
+    state = json.loads((project / "state.json").read_text())
+    (provider,) = (entry for entry in state["deployment"]["resources"] if "providers:cbr" in entry["type"])
+    name = provider["urn"].rpartition("::")[2]
+    assert name.startswith("default_")
+    provider["inputs"], provider["outputs"] = {}, {}
+    (project / "state.json").write_text(json.dumps(state).replace(f"providers:cbr::{name}", "providers:cbr::default"))
+    run("stack", "import", "--file", "state.json")
+
+    simulator.clear_calls()
+    run("up", "--yes", "--expect-no-changes", "--skip-preview")
+    assert writes(simulator) == []
+    assert sorted(simulator.members(backup)) == sorted(dest)
+
+
 def test_two_providers_end_when_the_engine_is_done(
     project: Path, run: Callable[..., str], simulator: Simulator
 ) -> None:
