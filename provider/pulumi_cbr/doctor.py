@@ -63,21 +63,23 @@ def run(*, cloud: str | None, stack: str | None, as_json: bool) -> int:
         findings.append(finding)
         if not as_json:
             print(_line(finding), flush=True)
-    failed = sum(finding.state == "failed" for finding in findings)
-    missing = sum((finding.topic, finding.state) == ("permission", "note") for finding in findings)
+    has_failed = any(finding.state == "failed" for finding in findings)
     if as_json:
-        print(json.dumps({"ok": not failed, "findings": [asdict(finding) for finding in findings]}, indent=2))
-    elif failed:
-        print(f"\n{failed} failed: see above")
-    elif missing:
-        print(
-            f"\nNothing failed; {_count(missing, 'permission')} {'is' if missing == 1 else 'are'} missing: see the notes."
-        )
-    elif any("contradict each other" in finding.what for finding in findings):
-        print("\nNothing failed; two places contradict each other: see the notes.")
+        print(json.dumps({"ok": not has_failed, "findings": [asdict(finding) for finding in findings]}, indent=2))
     else:
-        print("\nAll is well.")
-    return 1 if failed else 0
+        print(f"\n{_summary(findings)}")
+    return int(has_failed)
+
+
+def _summary(findings: Sequence[Finding]) -> str:
+    if failed := sum(finding.state == "failed" for finding in findings):
+        return f"{failed} failed: see above"
+    if missing := sum((finding.topic, finding.state) == ("permission", "note") for finding in findings):
+        are = "is" if missing == 1 else "are"
+        return f"Nothing failed; {_count(missing, 'permission')} {are} missing: see the notes."
+    if any("contradict each other" in finding.what for finding in findings):
+        return "Nothing failed; two places contradict each other: see the notes."
+    return "All is well."
 
 
 def _count(number: int, what: str) -> str:

@@ -19,7 +19,7 @@ from pulumi_cbr.api.retry import CallLimits, Clock
 from pulumi_cbr.api.settings import Settings
 from pulumi_cbr.api.single_flight import SingleFlight
 from pulumi_cbr.lifecycle.member_cache import MemberCache
-from pulumi_cbr.lifecycle.session import CloudSession
+from pulumi_cbr.lifecycle.session import CloudSession, SessionRegistry
 
 T = TypeVar("T")
 
@@ -41,13 +41,15 @@ class _FakeClock(threading.local):
         self.seconds += seconds
 
 
-def _hurried(self: CloudSession, settings: Settings, timing: Clock | None, limits: CallLimits) -> None:
+def _hurried(
+    self: CloudSession, settings: Settings, timing: Clock | None, limits: CallLimits, registry: SessionRegistry
+) -> None:
     timing, clock = timing or Clock(), _FakeClock()
     sleep = timing.sleep
     hurried = replace(
         timing, clock=clock, sleep=lambda seconds: clock.wait(sleep, seconds), random_fraction=lambda: 0.5
     )
-    _as_it_is(self, settings, hurried, limits)
+    _as_it_is(self, settings, hurried, limits, registry)
 
 
 def _do(self: SingleFlight[T], key: Hashable, call: Callable[[], T], timeout: float) -> T:

@@ -44,7 +44,7 @@ def doctor(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], 
     return code, capsys.readouterr().out
 
 
-def test_all_is_well(
+def test_doctor_finds_no_failure(
     sim: Simulator, engine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sign_in(monkeypatch, sim.env("owner"))
@@ -62,7 +62,7 @@ def test_all_is_well(
     ]
 
 
-def test_a_denied_call_is_a_note_with_its_permission(
+def test_doctor_denied_call_is_a_note_with_its_permission(
     sim: Simulator, engine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sign_in(monkeypatch, sim.env("owner"))
@@ -76,7 +76,7 @@ def test_a_denied_call_is_a_note_with_its_permission(
     assert doctor(monkeypatch, capsys)[1].endswith("\n\nNothing failed; 2 permissions are missing: see the notes.\n")
 
 
-def test_the_stack_comes_before_the_environment(
+def test_doctor_stack_comes_before_the_environment(
     sim: Simulator, engine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sign_in(monkeypatch, {**sim.env("owner"), "OS_PASSWORD": "wrong"})
@@ -101,7 +101,7 @@ def test_the_stack_comes_before_the_environment(
     ],
     ids=["password", "address", "region", "http", "missing"],
 )
-def test_a_failed_sign_in_says_what_to_do(
+def test_doctor_failed_sign_in_says_what_to_do(
     change: dict[str, str],
     advice: str,
     sim: Simulator,
@@ -118,7 +118,7 @@ def test_a_failed_sign_in_says_what_to_do(
     assert told.endswith("1 failed: see above\n")
 
 
-def test_without_an_engine(
+def test_doctor_without_an_engine_fails(
     sim: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sign_in(monkeypatch, {**sim.env("owner"), "PATH": str(tmp_path)})
@@ -130,7 +130,7 @@ def test_without_an_engine(
     assert "note   stack         its configuration was not read" in told
 
 
-def test_a_link_to_the_cli_alone_is_on_path(
+def test_doctor_finds_plugins_beside_a_linked_cli(
     sim: Simulator, engine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "bin").mkdir()
@@ -144,7 +144,7 @@ def test_a_link_to_the_cli_alone_is_on_path(
     assert "pulumi-resource-cbr, which is the first-class provider of pulumi_cbr.native, is not on PATH" in found
 
 
-def test_a_cli_that_does_not_run(
+def test_doctor_cli_that_does_not_run_fails(
     sim: Simulator, engine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (engine / "pulumi").write_text("#!/nowhere/sh\n")
@@ -155,7 +155,7 @@ def test_a_cli_that_does_not_run(
     assert "its configuration was not read" in told
 
 
-def test_settings_of_the_stack(
+def test_doctor_reads_settings_of_the_stack(
     sim: Simulator, engine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """What it keeps secret stays so, by whatever name, in every line."""
@@ -192,7 +192,7 @@ def test_settings_of_the_stack(
         ("region", "hush" * 20, "***"),
     ],
 )
-def test_what_the_stack_keeps_secret_is_in_no_error(
+def test_doctor_hides_secrets_of_the_stack_in_errors(
     name: str,
     value: str,
     error: str,
@@ -214,7 +214,7 @@ def test_what_the_stack_keeps_secret_is_in_no_error(
 
 @pytest.mark.parametrize("name", [name for name, setting in SETTINGS.items() if setting.secret])
 @pytest.mark.parametrize("place", ["stack", "environment"])
-def test_no_credential_is_shown(
+def test_doctor_hides_credentials(
     name: str,
     place: str,
     sim: Simulator,
@@ -242,7 +242,7 @@ def test_no_credential_is_shown(
         ("me:hush@iam.example.com/v3", "//***@iam.example.com/v3, from"),
     ],
 )
-def test_no_credential_of_a_url_is_shown(
+def test_doctor_hides_credentials_of_urls(
     variable: str,
     url: str,
     shown: str,
@@ -259,7 +259,7 @@ def test_no_credential_of_a_url_is_shown(
 
 
 @pytest.mark.parametrize(("arguments", "state"), [([], "note"), (["--stack", "prod"], "failed")])
-def test_a_stack_that_cannot_be_read(
+def test_doctor_unreadable_stack_is_reported(
     arguments: list[str],
     state: str,
     sim: Simulator,
@@ -282,7 +282,7 @@ def test_a_stack_that_cannot_be_read(
 
 
 @pytest.mark.filterwarnings("ignore:Support for InfluxDB")
-def test_a_cloud(
+def test_doctor_cloud_uses_its_entry_alone(
     sim: Simulator, engine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     env = sim.env("receiver")
@@ -307,7 +307,7 @@ def test_a_cloud(
     ],
     ids=["dead", "a web page", "wrong"],
 )
-def test_an_endpoint_that_is_none_is_told_once(
+def test_doctor_wrong_endpoint_fails_once(
     fault: dict[str, Any],
     sim: Simulator,
     engine: Path,
@@ -325,7 +325,7 @@ def test_an_endpoint_that_is_none_is_told_once(
 
 
 @pytest.mark.parametrize("code", ["9910", "9998"])
-def test_a_service_that_fails_tells_of_no_permission(
+def test_doctor_failing_service_says_nothing_of_permissions(
     code: str, sim: Simulator, engine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sign_in(monkeypatch, sim.env("owner"))
@@ -338,7 +338,7 @@ def test_a_service_that_fails_tells_of_no_permission(
     assert told.count("ok     permission") == 6
 
 
-def test_lines_are_not_wide(
+def test_doctor_lines_are_not_wide(
     sim: Simulator, engine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sign_in(monkeypatch, sim.env("owner"))
@@ -347,7 +347,7 @@ def test_lines_are_not_wide(
     assert [line for line in told.splitlines() if len(line) > 100 and len(line.split()) > 4] == []
 
 
-def test_for_scripts(
+def test_doctor_json_is_for_scripts(
     sim: Simulator, engine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sign_in(monkeypatch, sim.env("owner"))
@@ -370,7 +370,7 @@ def test_for_scripts(
         ("no stack named 'nope' found", False),
     ],
 )
-def test_what_keeps_the_stack_from_being_read(
+def test_doctor_says_why_the_stack_is_not_read(
     reason: str, advised: bool, engine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (engine / "pulumi").write_text(f'#!/bin/sh\necho "error: {reason}" >&2\nexit 1\n')
@@ -379,13 +379,15 @@ def test_what_keeps_the_stack_from_being_read(
     assert ("Run this in the folder of a Pulumi project" in told) is advised
 
 
-def test_without_the_cli(engine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_doctor_without_the_cli_reads_no_stack(
+    engine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     (engine / "pulumi").unlink()
     assert "its configuration was not read: `pulumi` is not on PATH" in doctor(monkeypatch, capsys)[1]
 
 
 @pytest.mark.parametrize("form", [[], ["--json"]])
-def test_a_reader_that_has_seen_enough(engine: Path, form: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_closed_output_ends_quietly(engine: Path, form: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     # What is written at once cannot fail at the end.
     monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
     command = [sys.executable, "-m", "pulumi_cbr", "doctor", *form]

@@ -77,25 +77,25 @@ def test_each_hook_calls_a_bug_a_bug(hook: str, bug: Exception, tmp_path: Any, m
     assert type(bug).__name__ in kept.read_text(encoding="utf-8")
 
 
-def test_where_no_file_can_be_written_the_line_has_it_all(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bug_without_a_file_is_all_in_the_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", "/proc/nowhere")
     try:
         raise ValueError("two\nlines")
     except ValueError as error:
         said = report(error)
     assert "No file could be written (No such file or directory): please report it with this line" in said
-    assert r"ValueError('two\nlines') in test_where_no_file_can_be_written_the_line_has_it_all:" in said
+    assert r"ValueError('two\nlines') in test_bug_without_a_file_is_all_in_the_line:" in said
     assert len(said.splitlines()) == 1
 
 
-def test_a_bug_with_text_that_cannot_be_written_is_reported_too(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bug_with_unwritable_text_is_reported(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     assert "this is a bug in pulumi-cbr (ValueError)" in report(ValueError("\ud800"))
     (kept,) = tmp_path.iterdir()
     assert r"\ud800" in kept.read_text(encoding="utf-8")
 
 
-def test_what_is_not_known_yet_is_the_same_text_everywhere() -> None:
+def test_unknown_values_are_the_same_text_everywhere() -> None:
     Recorded.answer = CheckedInputs({}, [])
     unknown = Unknown()  # type: ignore[no-untyped-call]
     Provider().check({"__provider": "x"}, {"__provider": "x", "a": unknown, "b": [unknown, "c"], "d": {"e": unknown}})
@@ -113,13 +113,13 @@ def test_what_is_not_known_yet_is_the_same_text_everywhere() -> None:
         (Diff(updates=("cloud",), replaces=("backup_id",)), True, ["backup_id"]),
     ],
 )
-def test_the_engine_finds_changed_inputs_itself(diff: Diff, changes: bool | None, replaces: list[str]) -> None:
+def test_diff_leaves_changed_inputs_to_the_engine(diff: Diff, changes: bool | None, replaces: list[str]) -> None:
     Recorded.answer = diff
     found = Provider().diff("id", {}, {})
     assert (found.changes, found.replaces) == (changes, replaces)
 
 
-def test_gone_is_told_to_a_refresh_and_refused_to_a_get() -> None:
+def test_read_of_missing_share_is_gone_or_refused() -> None:
     Recorded.answer = None
     gone = Provider().read("id", {"status": "x", "__provider": "p"})
     assert (gone.id, gone.outs) == ("", {})
@@ -132,7 +132,7 @@ def test_gone_is_told_to_a_refresh_and_refused_to_a_get() -> None:
 @pytest.mark.parametrize(
     ("name", "replaced"), [("pulumi.dynamic.__main__", True), ("somebody.__main__", False), (None, False)]
 )
-def test_the_plugins_process_alone_is_changed(name: str | None, replaced: bool) -> None:
+def test_configure_patches_only_the_plugins_process(name: str | None, replaced: bool) -> None:
     """A program that is not the plugin keeps its `traceback` and its garbage collection; the plugin's has all that it had."""
     script = f"""
         import gc, traceback, importlib.machinery, sys, weakref

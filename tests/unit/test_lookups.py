@@ -96,27 +96,27 @@ FILTERS = {
 
 
 @pytest.mark.parametrize("name", sorted(FILTERS))
-def test_each_filter_is_sent_as_it_is(cbr_simulator: Simulator, name: str) -> None:
+def test_get_backups_sends_each_filter(cbr_simulator: Simulator, name: str) -> None:
     arguments: dict[str, Any] = {name: FILTERS[name]}
     list(cbr.get_backups(**arguments))
     assert asked(cbr_simulator) == [{"limit": "100", name: FILTERS[name]}]
 
 
-def test_filters_filter(cbr_simulator: Simulator) -> None:
+def test_get_backups_filters_select(cbr_simulator: Simulator) -> None:
     backups = cbr_simulator.backups
     assert [found.id for found in cbr.get_backups(resource_id=backups[4].resource_id)] == [backups[4].id]
     assert [found.id for found in cbr.get_backups(name="backup-004", status="available")] == [backups[4].id]
     assert list(cbr.get_backups(name="backup-004", status="error")) == []
 
 
-def test_newest_first_and_limit(cbr_simulator: Simulator) -> None:
+def test_get_backups_newest_first_stops_at_limit(cbr_simulator: Simulator) -> None:
     newest = [backup.id for backup in sorted(cbr_simulator.backups, key=lambda backup: -backup.created_at)]
     assert [found.id for found in cbr.get_backups(newest_first=True, limit=3)] == newest[:3]
     assert asked(cbr_simulator)[0]["sort"] == "created_at:desc"
     assert [found.id for found in cbr.get_backups(sort="created_at:asc", limit=1)] == newest[-1:]
 
 
-def test_pages_are_asked_for_one_after_the_other(small_pages: Simulator) -> None:
+def test_get_backups_fetches_pages_as_needed(small_pages: Simulator) -> None:
     backups = cbr.get_backups(newest_first=True)
     assert asked(small_pages) == []
     next(backups)
@@ -135,12 +135,12 @@ def test_pages_are_asked_for_one_after_the_other(small_pages: Simulator) -> None
 
 
 @pytest.mark.parametrize("limit", [-1, 1.5, float("nan"), float("inf"), "3"])
-def test_a_limit_that_is_none(limit: Any) -> None:
+def test_get_backups_wrong_limit_is_refused(limit: Any) -> None:
     with pytest.raises(pulumi.RunError, match=f"takes a limit of 0 and more, not {limit!r}"):
         cbr.get_backups(limit=limit)
 
 
-def test_sort_and_newest_first_contradict() -> None:
+def test_get_backups_sort_and_newest_first_is_refused() -> None:
     with pytest.raises(pulumi.RunError, match="sort or newest_first, not both"):
         cbr.get_backups(sort="name:asc", newest_first=True)
 
@@ -189,7 +189,7 @@ def test_errors_are_one_line_for_the_user(
     assert cbr_simulator.owner.password not in text
 
 
-def test_the_programs_own_errors_pass_through(cbr_simulator: Simulator) -> None:
+def test_look_up_passes_errors_of_the_program_on(cbr_simulator: Simulator) -> None:
     def program() -> None:
         for _ in cbr.get_backups():
             raise ZeroDivisionError
@@ -202,7 +202,7 @@ def test_the_programs_own_errors_pass_through(cbr_simulator: Simulator) -> None:
     backups.close()
 
 
-def test_settings_are_the_stacks(cbr_simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_look_up_uses_settings_of_the_stack(cbr_simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in cbr_simulator.env():
         monkeypatch.delenv(name, raising=False)
     receiver = cbr_simulator.env("receiver")
@@ -226,7 +226,7 @@ def test_settings_are_the_stacks(cbr_simulator: Simulator, monkeypatch: pytest.M
 
 # openstacksdk's own, about a library that neither of us uses.
 @pytest.mark.filterwarnings("ignore:Support for InfluxDB")
-def test_clouds(cbr_simulator: Simulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_look_up_signs_in_to_a_cloud(cbr_simulator: Simulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     import yaml
 
     clouds = {}
@@ -269,7 +269,7 @@ class Mocks(pulumi.runtime.Mocks):
 
 
 @pytest.mark.parametrize("preview", [False, True])
-def test_output_forms(cbr_simulator: Simulator, preview: bool) -> None:
+def test_output_forms_take_outputs(cbr_simulator: Simulator, preview: bool) -> None:
     backup, project = cbr_simulator.backups[0].id, cbr_simulator.projects[0]
     cbr_simulator.share(backup, project)
     mocks = Mocks()

@@ -63,15 +63,7 @@ class Inputs:
                 f"must be a list of project IDs; {'nothing was given' if given is None else f'not {shown(given)}'}",
             )
             return
-        projects: set[str] = set()
-        for index, value in enumerate(given):
-            if value == UNKNOWN:
-                projects.add(UNKNOWN)
-                continue
-            try:
-                projects.add(ids.project_id(f"entry {index}", value))
-            except InvalidId as error:
-                self.wrong(name, str(error))
+        projects = self._valid_projects(name, given)
         malformed = any(problem.property == name for problem in self._problems)
         # What is not known yet may turn out to be one of the others.
         if len(projects - {UNKNOWN}) > 10 or not (projects or malformed):
@@ -82,6 +74,16 @@ class Inputs:
         # Entries that are not known yet stay each for itself: they may turn out to be the same, or not.
         unknown = [value for value in given if value == UNKNOWN]
         self._checked[name] = sorted(projects - {UNKNOWN}) + unknown
+
+    def _valid_projects(self, name: str, given: list[Any]) -> set[str]:
+        """Return the entries that are IDs or not known yet; add a problem for each other one."""
+        projects: set[str] = set()
+        for index, value in enumerate(given):
+            try:
+                projects.add(UNKNOWN if value == UNKNOWN else ids.project_id(f"entry {index}", value))
+            except InvalidId as error:
+                self.wrong(name, str(error))
+        return projects
 
     def not_own(self, name: str, project: str | None, own_project_id: str | None) -> None:
         """Refuse a destination that is the backup's own project."""

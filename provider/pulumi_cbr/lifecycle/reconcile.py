@@ -12,6 +12,7 @@ from pulumi_cbr.api.errors import AlreadyShared, CbrError, ServiceError
 from pulumi_cbr.api.models import MAX_MEMBERS
 from pulumi_cbr.lifecycle.failures import UnverifiedSharesError
 from pulumi_cbr.lifecycle.shares import (
+    CreatedShares,
     PartialFailure,
     already_shared,
     create_shares,
@@ -93,6 +94,24 @@ def plan_changes(inputs: SetInputs, own: KnownShares, current: Mapping[str, Memb
         if inputs.reshare and project in kept and known[project].get("status") == "rejected"
     ]
     create = tuple(project for project in wanted if project not in known or project in again)
+    delete, leave = _plan_deletes(inputs, own, known, kept, again)
+    has_image = any(share.get("image_id") for share in delete.values())
+    return Plan(
+        create=create,
+        adopt=tuple(foreign) if inputs.adopt else (),
+        refuse=() if inputs.adopt else tuple(foreign),
+        delete=delete,
+        leave=leave,
+        delete_first=bool(create and delete) and bool(again or has_image or len(known) + len(create) > MAX_MEMBERS),
+        staying=len(known.keys() - delete.keys()),
+    )
+
+
+def _plan_deletes(
+    inputs: SetInputs, own: KnownShares, known: KnownShares, kept: Collection[str], again: Collection[str]
+) -> tuple[KnownShares, tuple[str, ...]]:
+    """Return the shares to delete, and the projects whose share somebody made again and keeps."""
+    wanted = inputs.projects
     others = [project for project in known if inputs.exclusive and project not in (*wanted, *own)]
     remade = [project for project in own if project in known and project not in (*kept, *wanted)]
     # A list may hide a share of the state: it is asked for by itself before it is deleted.
@@ -100,17 +119,7 @@ def plan_changes(inputs: SetInputs, own: KnownShares, current: Mapping[str, Memb
     leaving = [*(project for project in own if project in kept and project not in wanted), *hidden, *again, *others]
     if inputs.exclusive or inputs.adopt:
         leaving, remade = [*leaving, *remade], []
-    delete = {project: known.get(project) or own[project] for project in sorted(leaving)}
-    has_image = any(share.get("image_id") for share in delete.values())
-    return Plan(
-        create=create,
-        adopt=tuple(foreign) if inputs.adopt else (),
-        refuse=() if inputs.adopt else tuple(foreign),
-        delete=delete,
-        leave=tuple(remade),
-        delete_first=bool(create and delete) and bool(again or has_image or len(known) + len(create) > MAX_MEMBERS),
-        staying=len(known.keys() - delete.keys()),
-    )
+    return {project: known.get(project) or own[project] for project in sorted(leaving)}, tuple(remade)
 
 
 def _known(member: Member) -> dict[str, Any]:
@@ -167,23 +176,11 @@ def _carry_out(
     deleting = {project: share for project, share in plan.delete.items() if project not in elsewhere}
     if plan.delete_first:
         delete_shares(session, backup_id, deleting, adopt=inputs.adopt)
-    created: dict[str, Member] = {}
-    existing: dict[str, Member] = {project: current[project] for project in plan.adopt}
+    result = CreatedShares()
     if plan.create:
-        try:
-            result = create_shares(session, backup_id, plan.create, adopt=inputs.adopt)
-        except UnverifiedSharesError:
-            raise
-        except PartialFailure as error:
-            raise roll_back(session, backup_id, error.created, error) from error
-        except ServiceError as error:
-            if error.status == 400 and not (plan.delete_first and deleting):
-                raise _Refused(error) from error
-            raise _after_deletes(plan, deleting, error) from error
-        except CbrError as error:
-            raise _after_deletes(plan, deleting, error) from error
-        created = result.created
-        existing.update(result.existing)
+        result = _create(session, inputs, plan, list(deleting) if plan.delete_first else [])
+    created = result.created
+    existing = {**{project: current[project] for project in plan.adopt}, **result.existing}
     if not plan.delete_first and deleting:
         try:
             delete_shares(session, backup_id, deleting, adopt=inputs.adopt)
@@ -195,10 +192,20 @@ def _carry_out(
     return {**current, **existing, **created}
 
 
-def _after_deletes(plan: Plan, deleted: Collection[str], error: CbrError) -> CbrError:
-    if not (plan.delete_first and deleted):
-        return error
-    return CbrError(messages.deleted_to_make_room(str(error), list(deleted)))
+def _create(session: CloudSession, inputs: SetInputs, plan: Plan, deleted: list[str]) -> CreatedShares:
+    """Create the shares of a plan. Raises `_Refused` if nothing was made or `deleted`."""
+    try:
+        return create_shares(session, inputs.backup_id, plan.create, adopt=inputs.adopt)
+    except UnverifiedSharesError:
+        raise
+    except PartialFailure as error:
+        raise roll_back(session, inputs.backup_id, error.created, error) from error
+    except CbrError as error:
+        if deleted:
+            raise CbrError(messages.deleted_to_make_room(str(error), deleted)) from error
+        if isinstance(error, ServiceError) and error.status == 400:
+            raise _Refused(error) from error
+        raise
 
 
 def roll_back(session: CloudSession, backup_id: str, created: Mapping[str, Member], error: CbrError) -> CbrError:

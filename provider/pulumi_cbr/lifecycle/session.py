@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 class CloudSession:
     """One project to sign in to: its client, and the lists of members that its reads share."""
 
-    def __init__(self, settings: Settings, timing: Clock | None, limits: CallLimits) -> None:
+    def __init__(self, settings: Settings, timing: Clock | None, limits: CallLimits, registry: SessionRegistry) -> None:
         self._settings = settings
         self._limits = limits
+        self._registry = registry
+        self._lock = threading.Lock()
         self._timing = timing or Clock()
         self._client: CbrClient | None = None
         #: The record of the pool that made the session.
@@ -35,7 +37,7 @@ class CloudSession:
     @property
     def client(self) -> CbrClient:
         """The client. It is made at its first use, because it loads requests and keystoneauth1."""
-        with _lock:
+        with self._lock:
             if self._client is None:
                 from pulumi_cbr.api.client import CbrClient
 
@@ -47,11 +49,9 @@ class CloudSession:
 
         `projects` are those whose share changed, if they are known.
         """
-        with _lock:
-            sessions = list(_accounts.values())
         mark_changed(backup_id)
-        for account in sessions:
-            account.lists.drop(backup_id, projects)
+        for session in self._registry.sessions():
+            session.lists.drop(backup_id, projects)
 
     def require_source_project(self, source_project_id: str | None) -> None:
         """Raise `CbrError` if the session is of another project than the share's owner.
@@ -63,10 +63,31 @@ class CloudSession:
             raise CbrError(messages.other_source_project(source_project_id, own))
 
 
-_accounts: dict[tuple[Settings, Clock | None], CloudSession] = {}
-_lock = threading.Lock()
-#: Of all pools of a process, unless one has its own.
-_limits = CallLimits()
+class SessionRegistry:
+    """The sessions of a process. Equal settings share one, whichever pool asks. Thread-safe."""
+
+    def __init__(self) -> None:
+        #: For the pools that have no limits of their own.
+        self.limits: CallLimits = CallLimits()
+        self._lock = threading.Lock()
+        self._sessions: dict[tuple[Settings, Clock | None], CloudSession] = {}
+
+    def of(self, settings: Settings, timing: Clock | None, limits: CallLimits, ownership: OwnershipLog) -> CloudSession:
+        """Return the session of some settings, with the record of the pool that asks."""
+        with self._lock:
+            session = self._sessions.get((settings, timing))
+            if session is None:
+                session = self._sessions[settings, timing] = CloudSession(settings, timing, limits, self)
+            session.ownership = ownership
+            return session
+
+    def sessions(self) -> list[CloudSession]:
+        """Return all sessions."""
+        with self._lock:
+            return list(self._sessions.values())
+
+
+_PROCESS = SessionRegistry()
 
 
 class SessionPool:
@@ -78,25 +99,25 @@ class SessionPool:
         timing: Clock | None = None,
         limits: CallLimits | None = None,
         ownership: OwnershipLog | None = None,
+        registry: SessionRegistry = _PROCESS,
     ) -> None:
         self._config = config
         #: Who took over what in this operation.
         self.ownership: OwnershipLog = ownership or OwnershipLog()
-        self._limits = limits or _limits
+        self._registry = registry
+        self._limits = limits or registry.limits
         self._timing = timing
+        self._lock = threading.Lock()
         self._settings: dict[str | None, Settings] = {}
         self._options: dict[str, object] = {}
 
     def of(self, cloud: str | None) -> CloudSession:
         """Return the session of a cloud, or of the stack's settings. Raises `SettingsError`."""
-        with _lock:
+        with self._lock:
             if cloud not in self._settings:
                 self._settings[cloud] = load(self._config, cloud=cloud)
-            key = (self._settings[cloud], self._timing)
-            if key not in _accounts:
-                _accounts[key] = CloudSession(*key, self._limits)
-            _accounts[key].ownership = self.ownership
-            return _accounts[key]
+            settings = self._settings[cloud]
+        return self._registry.of(settings, self._timing, self._limits, self.ownership)
 
     def flag(self, name: str) -> bool:
         """Return whether a setting such as ``adoptExisting`` is on. Raises `SettingsError`."""

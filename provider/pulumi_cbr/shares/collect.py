@@ -94,26 +94,26 @@ def list_received(
         backup_id: _received_share(source.cloud, own, entries[0][0], entries[0][1])
         for backup_id, entries in listed.items()
     }
-    # A service that passes over `member_status` lists a backup under each: then only the share itself tells.
+    # A service that ignores `member_status` lists a backup under each: then only the share itself tells.
     unclear = {backup_id for backup_id, entries in listed.items() if len(entries) > 1}
-    if details:
-        unclear.update(
-            share.backup_id for share in shares.values() if share.status == "accepted" and not share.dest_vault_id
-        )
-
-    def show(backup_id: str) -> Member | None:
-        try:
-            return client.show_member(backup_id, own)
-        except NotFound:
-            return None
-
-    for backup_id, member in _each(sorted(unclear), show, pool, progress):
+    without_vault = {
+        share.backup_id for share in shares.values() if share.status == "accepted" and not share.dest_vault_id
+    }
+    to_show = sorted(unclear | without_vault if details else unclear)
+    for backup_id, member in _each(to_show, lambda backup_id: _show(client, backup_id, own), pool, progress):
         if member:
             shares[backup_id] = _with_member(shares[backup_id], member)
-        elif len(listed[backup_id]) > 1:
+        elif backup_id in unclear:
             del shares[backup_id]
     complete = len(statuses) == len(_RECEIVED)
     return Listing(source.cloud, own, True, tuple(shares.values()), frozenset(listed) if complete else None)
+
+
+def _show(client: CbrClient, backup_id: str, project: str) -> Member | None:
+    try:
+        return client.show_member(backup_id, project)
+    except NotFound:
+        return None
 
 
 def _members(

@@ -41,6 +41,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = _EPILOG
+    _add_filters(parser)
+    _add_formats(parser)
+    _add_stacks(parser)
+
+
+def _add_filters(parser: argparse.ArgumentParser) -> None:
     what = parser.add_argument_group("what is listed")
     what.add_argument("--received", action="store_true", help="what is shared with the project, not what it shares")
     what.add_argument(
@@ -68,6 +74,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="KEY[:desc],...",
         help=f"the order, by {', '.join(SORT_KEYS)} (default: {DEFAULT_SORT})",
     )
+
+
+def _add_formats(parser: argparse.ArgumentParser) -> None:
     how = parser.add_argument_group("how it is shown").add_mutually_exclusive_group()
     how.add_argument("--json", action="store_true", help="every field, for programs")
     how.add_argument("--csv", action="store_true", help="every field, for spreadsheets")
@@ -75,6 +84,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--columns", type=_argument(_columns), metavar="NAME,...", help=f"of the table: {', '.join(formats.COLUMNS)}"
     )
     how.add_argument("--html", metavar="FILE", help="write one page that draws them: a map, a search, and the table")
+    how.add_argument(
+        "--adopt",
+        choices=("import", "python"),
+        help="print what brings the unmanaged shares under management: the file for `pulumi import --file`, or a program",
+    )
+
+
+def _add_stacks(parser: argparse.ArgumentParser) -> None:
     stacks = parser.add_argument_group("what Pulumi knows")
     stacks.add_argument(
         "--stack", action="append", default=[], help="mark what this stack manages, read by `pulumi stack export`"
@@ -82,11 +99,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     stacks.add_argument("--cwd", metavar="FOLDER", help="the folder of the stacks' Pulumi project (default: this one)")
     stacks.add_argument(
         "--fail-on-unmanaged", action="store_true", help=f"exit with {UNMANAGED} if no --stack has one of the shares"
-    )
-    how.add_argument(
-        "--adopt",
-        choices=("import", "python"),
-        help="print what brings the unmanaged shares under management: the file for `pulumi import --file`, or a program",
     )
     stacks.add_argument(
         "--adopt-as", choices=("members", "sets"), default="members", help="one resource a share, or one a backup"

@@ -69,7 +69,7 @@ def test_each_argument_is_an_output_with_a_type_and_a_text(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["BackupShareMember", "BackupShare", "BackupShareAccepter"])
-def test_what_a_controller_calls_outputs_is_declared(name: str) -> None:
+def test_outputs_of_a_controller_are_declared(name: str) -> None:
     module = next(module for module in MODULES if hasattr(module, name))
     declared = vars(module)[f"{name}Properties"].__annotations__
     controller = vars(module)[f"{name}Controller"]
@@ -78,7 +78,7 @@ def test_what_a_controller_calls_outputs_is_declared(name: str) -> None:
     assert issubclass(getattr(pulumi_cbr, name), pulumi.CustomResource)
 
 
-def test_what_is_wrong_is_not_among_what_was_checked() -> None:
+def test_checked_leaves_out_wrong_inputs() -> None:
     inputs = Inputs({"backup_id": "x", "cloud": UNKNOWN, "adopt_existing": None})
     inputs.backup_id()
     inputs.text("cloud")
@@ -89,7 +89,7 @@ def test_what_is_wrong_is_not_among_what_was_checked() -> None:
 
 
 @pytest.mark.parametrize("value", [0, 1, 0.0, "false", "", [], {}])
-def test_a_flag_is_true_or_false(value: object) -> None:
+def test_flag_must_be_true_or_false(value: object) -> None:
     inputs = Inputs({"exclusive": value})
     inputs.flag("exclusive")
     (problem,) = inputs.checked().problems

@@ -53,7 +53,7 @@ def service() -> Service:
     return Service()
 
 
-def test_a_burst_of_reads_is_one_call(service: Service) -> None:
+def test_list_burst_of_reads_is_one_call(service: Service) -> None:
     all_are_here = threading.Barrier(21)
 
     def read() -> list[str]:
@@ -68,14 +68,14 @@ def test_a_burst_of_reads_is_one_call(service: Service) -> None:
 
 
 @pytest.mark.parametrize(("seconds", "calls"), [(0.0, 1), (2.9, 1), (3.1, 2)])
-def test_a_list_serves_for_three_seconds(service: Service, seconds: float, calls: int) -> None:
+def test_list_is_cached_for_three_seconds(service: Service, seconds: float, calls: int) -> None:
     service.lists.of("b")
     service.now += seconds
     service.lists.of("b")
     assert service.calls == calls
 
 
-def test_each_backup_has_its_own(service: Service) -> None:
+def test_list_of_each_backup_is_its_own(service: Service) -> None:
     service.lists.of("b")
     service.lists.of("c")
     service.lists.drop("c")
@@ -83,14 +83,14 @@ def test_each_backup_has_its_own(service: Service) -> None:
     assert service.calls == 2
 
 
-def test_after_a_write_it_is_asked_for_again(service: Service) -> None:
+def test_list_after_a_write_is_fetched_again(service: Service) -> None:
     service.lists.of("b")
     service.members = ()
     service.lists.drop("b")
     assert service.lists.of("b") == {}
 
 
-def test_a_list_that_was_on_its_way_during_a_write_serves_nobody_later(service: Service) -> None:
+def test_list_in_flight_during_a_write_is_not_cached(service: Service) -> None:
     asked, written = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -110,7 +110,7 @@ def test_a_list_that_was_on_its_way_during_a_write_serves_nobody_later(service: 
     assert service.lists.of("b") == {}
 
 
-def test_a_list_that_fails_late_does_not_take_a_newer_one_with_it(service: Service) -> None:
+def test_list_failing_late_keeps_a_newer_one(service: Service) -> None:
     asked, failing = threading.Event(), threading.Event()
 
     def fail() -> None:
@@ -132,7 +132,7 @@ def test_a_list_that_fails_late_does_not_take_a_newer_one_with_it(service: Servi
 
 
 @pytest.mark.parametrize("kind", [NotAllowed, NotFound])
-def test_a_refusal_serves_all_that_read_together(service: Service, kind: type[ServiceError]) -> None:
+def test_list_refusal_is_cached_like_a_list(service: Service, kind: type[ServiceError]) -> None:
     def refuse() -> None:
         raise kind("listing", status=403)
 
@@ -146,7 +146,7 @@ def test_a_refusal_serves_all_that_read_together(service: Service, kind: type[Se
     assert list(service.lists.of("b")) == ["p"]
 
 
-def test_a_failure_reaches_who_waits_and_is_not_kept(service: Service) -> None:
+def test_list_failure_reaches_waiters_and_is_not_cached(service: Service) -> None:
     def fail() -> None:
         raise ServiceUnavailableError("no network")
 
@@ -190,7 +190,7 @@ def on_its_way(service: Service) -> Iterator[Callable[[float], Future[Mapping[st
             answered.set()
 
 
-def test_who_joins_has_its_own_time(service: Service) -> None:
+def test_list_waiter_has_its_own_deadline(service: Service) -> None:
     with on_its_way(service) as begin:
         first = begin(math.inf)
         assert "listing the members of backup b failed: no response in time" in str(begin(0.01).exception(30))
@@ -198,7 +198,7 @@ def test_who_joins_has_its_own_time(service: Service) -> None:
     assert list(first.result()) == ["p"]
 
 
-def test_who_joins_one_with_less_time_does_not_fail_with_it(service: Service) -> None:
+def test_list_waiter_outlives_a_shorter_deadline(service: Service) -> None:
     with on_its_way(service) as begin:
         hurried = begin(0.01)
         assert isinstance(hurried.exception(30), ServiceUnavailableError)
@@ -207,7 +207,7 @@ def test_who_joins_one_with_less_time_does_not_fail_with_it(service: Service) ->
     assert service.calls == 1
 
 
-def test_a_list_is_joined_as_long_as_it_is_on_its_way_and_as_old_as_its_question(service: Service) -> None:
+def test_list_in_flight_is_shared_and_as_old_as_its_request(service: Service) -> None:
     with on_its_way(service) as begin:
         reads = [begin(math.inf)]
         service.now += 10

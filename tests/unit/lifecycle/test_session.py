@@ -8,7 +8,7 @@ import pytest
 
 from pulumi_cbr.api.errors import CbrError, SettingsError
 from pulumi_cbr.api.retry import Clock
-from pulumi_cbr.lifecycle.session import SessionPool
+from pulumi_cbr.lifecycle.session import SessionPool, SessionRegistry
 from waiting import Lingering
 
 OWN = "0123456789abcdef0123456789abcdef"
@@ -16,13 +16,13 @@ SETTINGS = {"token": "t", "endpoint": "https://cbr.example.com", "projectId": OW
 
 
 @pytest.mark.parametrize("timing", [Clock(), None])
-def test_equal_settings_share_one_account_in_all_threads(timing: Clock | None) -> None:
+def test_pool_equal_settings_share_one_session(timing: Clock | None) -> None:
     with ThreadPoolExecutor(20) as pool:
         sessions = set(pool.map(lambda _: SessionPool(SETTINGS.get, timing).of(None), range(40)))
     assert len(sessions) == 1
 
 
-def test_an_account_has_one_client_in_all_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_session_has_one_client_in_all_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     make = Lingering(object)
     account = SessionPool(SETTINGS.get, Clock()).of(None)
     monkeypatch.setattr("pulumi_cbr.api.client.CbrClient", make)
@@ -31,13 +31,20 @@ def test_an_account_has_one_client_in_all_threads(monkeypatch: pytest.MonkeyPatc
     assert len(make.made) == len(clients) == 1
 
 
-def test_other_settings_are_another_account() -> None:
+def test_pool_other_settings_are_another_session() -> None:
     timing = Clock()
     other = SessionPool({**SETTINGS, "projectId": OWN[::-1]}.get, timing).of(None)
     assert other is not SessionPool(SETTINGS.get, timing).of(None)
 
 
-def test_a_missing_setting_is_told_each_time() -> None:
+def test_pool_of_another_registry_has_other_sessions() -> None:
+    timing, registry = Clock(), SessionRegistry()
+    session = SessionPool(SETTINGS.get, timing, registry=registry).of(None)
+    assert registry.sessions() == [session]
+    assert SessionPool(SETTINGS.get, timing).of(None) is not session
+
+
+def test_pool_missing_setting_is_refused_each_time() -> None:
     sessions = SessionPool(lambda name: None)
     for _ in range(2):
         with pytest.raises(SettingsError, match="no credentials configured"):
@@ -55,22 +62,22 @@ def test_a_missing_setting_is_told_each_time() -> None:
         ({}, None, None),
     ],
 )
-def test_the_own_project_is_known_without_a_call(config: dict[str, str], cloud: str | None, known: str | None) -> None:
+def test_configured_project_id_needs_no_call(config: dict[str, str], cloud: str | None, known: str | None) -> None:
     assert SessionPool(config.get).configured_project_id(cloud) == known
 
 
 @pytest.mark.parametrize("source", [None, "", OWN])
-def test_the_right_project_passes(source: str | None) -> None:
+def test_require_source_project_same_passes(source: str | None) -> None:
     SessionPool(SETTINGS.get).of(None).require_source_project(source)
 
 
-def test_the_wrong_project_is_told() -> None:
+def test_require_source_project_other_is_refused() -> None:
     account = SessionPool(SETTINGS.get).of(None)
     with pytest.raises(CbrError, match=f"the share is of project {OWN[::-1]}, but .* signed in to {OWN}"):
         account.require_source_project(OWN[::-1])
 
 
-def test_a_write_drops_the_lists_of_every_account(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_changed_drops_the_lists_of_every_session(monkeypatch: pytest.MonkeyPatch) -> None:
     """Owner and receiver see the same members."""
     owner = SessionPool(SETTINGS.get, Clock()).of(None)
     receiver = SessionPool({**SETTINGS, "projectId": OWN[::-1]}.get, Clock()).of(None)
