@@ -33,6 +33,7 @@ MARKER = re.compile(r"^<!-- generate: (\w+)((?: [\w./-]+)*) -->$", re.MULTILINE)
 _PAGES = (
     (re.compile(r"\]\((?:\.\./)+(?:examples/)?(\w+)/README\.md"), r"](/examples/\1.md"),
     (re.compile(r"\]\(/examples/bench\.md"), "](/explanation/benchmarks.md"),
+    (re.compile(r"\]\(\.\./\.\./docs/"), "](/"),
 )
 #: A link to a file that is no page.
 _FILE_LINK = re.compile(r"(?<!!)\[([^\]]+)\]\((?!https?:|#|/)[^)\s]+\.(?:py|json|ts|go|java|xml|yaml|svg)\)")
