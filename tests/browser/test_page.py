@@ -18,7 +18,8 @@ from pulumi_cbr.shares.model import Share
 from pulumi_cbr.shares.page import page
 from unit.shares.rows import MANAGER, NOW, make_share
 
-EVIL = "<img src=x onerror=\"document.title='hit'\"><script>document.title='hit'</script>'\"&\x1b[31m\u202e</script>"
+EVIL = "<img src=x onerror=\"document.title='hit'\"><script>document.title='hit'</script>'\"&\x1b[31m"
+EVIL += "\u202e\u2066\u200f\u2028\u2029\x00</script>"
 
 #: Shows shares as a page.
 Show = Callable[[list[Share]], "Page"]
@@ -197,7 +198,7 @@ def test_page_runs_nothing_of_a_value(show: Show) -> None:
     assert shown.run("document.scripts.length") == 1
     assert "<img src=x onerror=" in shown.one("#list tbody td").text
     source = Path(shown.browser.current_url.removeprefix("file://")).read_text(encoding="utf-8")
-    assert not {"\x1b", "\u202e"} & set(source)
+    assert not {"\x1b", "\u202e", "\u2066", "\u200f", "\u2028", "\u2029", "\x00"} & set(source)
     shown.one(".map button.dot").click()
     assert "<img src=x" in shown.one("#detail").text
     assert shown.browser.title == "Who can see our backups?"

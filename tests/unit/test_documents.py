@@ -17,6 +17,8 @@ import pulumi_cbr.native
 from documents import PAGES, ROOT, read
 from pulumi_cbr.api.errors import BY_CODE
 from pulumi_cbr.api.settings import SETTINGS
+from pulumi_cbr.shares.formats import to_record
+from pulumi_cbr.shares.model import Share
 from tools.docs import reference
 
 RESOURCES = [name.rpartition(":")[2] for name in reference.schema()["resources"]]
@@ -123,6 +125,13 @@ def test_troubleshooting_names_every_refusal_of_a_share() -> None:
     text = read("docs/how-to/find-out-why.md")
     told_by_their_text = {"6705", "6706", "6708", "6711", "6200", "8600", "9900", "9910", "9998"}
     assert [code for code in BY_CODE if code not in text and code not in told_by_their_text] == []
+
+
+def test_commands_page_has_every_field_of_a_share() -> None:
+    text = (ROOT / "docs/reference/commands.md").read_text()
+    table = text[text.index("| field | contents |") :].partition("\n\n")[0]
+    named = [name for row in table.splitlines()[2:] for name in re.findall(r"`(\w+)`", row.split("|")[1])]
+    assert named == list(to_record(Share("", "", "")))
 
 
 def test_permissions_are_those_of_the_policies() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -21,16 +22,17 @@ from pulumi_cbr.simulator import Simulator
 
 ROOT = Path(__file__).resolve().parents[2]
 PICTURE = ROOT / "docs" / "shares.png"
-BACKUPS, SHARES = 12, 56
+BACKUPS, PROJECTS = 12, 6
 WIDTH, HEIGHT = 1280, 860
 
 
 def write_page(folder: Path) -> Path:
-    """Return the page of a project whose accepted shares a stack manages.
+    """Return the page of a project of which a stack manages the shares of some servers.
 
     Raises CalledProcessError if a command fails.
     """
-    with Simulator(backups=BACKUPS, shares=SHARES) as simulator:
+    with Simulator(backups=BACKUPS) as simulator:
+        _share(simulator)
         environment = {
             **os.environ,
             **simulator.env(),
@@ -42,11 +44,21 @@ def write_page(folder: Path) -> Path:
         (folder / "Pulumi.yaml").write_text("name: backups\nruntime: python\n")
         _run(folder, environment, "pulumi", "stack", "init", "prod")
         shares = (sys.executable, "-m", "pulumi_cbr", "shares")
-        adopted = _run(folder, environment, *shares, "--adopt", "import", "--status", "accepted")
+        adopted = _run(folder, environment, *shares, "--adopt", "import", "--server", "server-00*")
         (folder / "adopted.json").write_text(adopted)
         _run(folder, environment, "pulumi", "import", "--yes", "--skip-preview", "--file", "adopted.json")
         _run(folder, environment, *shares, "--stack", "prod", "--html", "page.html")
     return folder / "page.html"
+
+
+def _share(simulator: Simulator) -> None:
+    """Share some backups with some projects, the same each time."""
+    chance = random.Random(1)  # noqa: S311
+    for backup in simulator.backups:
+        for project in simulator.projects[:PROJECTS]:
+            status = chance.choice(("accepted", "accepted", "accepted", "pending", "rejected", ""))
+            if status:
+                simulator.share(backup.id, project, status)
 
 
 def _run(folder: Path, environment: Mapping[str, str], *command: str) -> str:
