@@ -78,6 +78,8 @@ class OwnershipLog:
         self._claims: dict[Key, list[Claim]] = {}
         self._imports: set[tuple[Key, str]] = set()
         self._registered: set[str] = set()
+        # By URN: the keys and share IDs of what resources keep that the program has.
+        self._kept: dict[str, set[tuple[Key, str]]] = {}
         self._engine: str | None = None
         self._is_operation: bool | None = None
         self._file: _SharedFile | None = None
@@ -130,6 +132,7 @@ class OwnershipLog:
         with self._lock:
             if is_new:
                 self._registered.discard(self._urn())
+                self._kept.pop(self._urn(), None)
             else:
                 self._registered.add(self._urn())
 
@@ -144,6 +147,8 @@ class OwnershipLog:
         if not (urn and isinstance(share_id, str)):
             return
         with self._lock:
+            if urn in self._registered:
+                self._kept.setdefault(urn, set()).add((key, share_id))
             known = _current(self._claims.get(key, []))
             if any(claim.urn == urn and claim.share_id == share_id for claim in known):
                 return
@@ -169,7 +174,8 @@ class OwnershipLog:
                 self._file = self._file or _SharedFile(self._engine)
                 claims += [claim for claim in self._file.read_others() if claim.key == key]
             claims = _current(claims)
-            if self._is_kept(claims, deleted, urn):
+            if (key, deleted) in self._kept.get(urn, ()) and self._engine is not None and self._in_operation():
+                # What is deleted is left of a replacement that was interrupted.
                 return True
             is_renewed = is_new_form(claims, deleted, urn, to_form(form), in_operation=self._in_operation)
             if any(claim.urn == urn for claim in claims) and not (is_renewed and self._in_operation()):
@@ -182,19 +188,11 @@ class OwnershipLog:
         """Return the same as `managed_elsewhere`, for an acceptance that is about to be rejected."""
         return self.managed_elsewhere(backup_id, project, _ACCEPTED, form)
 
-    def _is_kept(self, claims: list[Claim], share_id: str, urn: str) -> bool:
-        """Return whether the resource keeps the share while its old form is deleted.
-
-        That form is left of a replacement that was interrupted. A resource that leaves the program may be kept by a
-        refresh, but is not registered.
-        """
-        is_kept = any((claim.urn, claim.share_id, claim.kind) == (urn, share_id, "kept") for claim in claims)
-        return is_kept and urn in self._registered and self._engine is not None and self._in_operation()
-
     def _forget(self) -> None:
         self._claims.clear()
         self._imports.clear()
         self._registered.clear()
+        self._kept.clear()
         self._is_operation = None
 
     def _append(self, claim: Claim) -> None:

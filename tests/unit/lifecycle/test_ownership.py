@@ -154,6 +154,16 @@ def test_share_kept_by_its_own_resource(engine: str, checks: list[bool], stays: 
     assert not process.stays("a", "another")
 
 
+def test_share_that_only_a_refresh_kept_is_deleted(engine: str) -> None:
+    """A refresh reads what an interrupted replacement left, and has the same URN as the new form."""
+    process = Process(engine)
+    process.keep("a", "old")
+    process.log.register(is_new=False)
+    process.keep("a", "new")
+    assert not process.stays("a", "old")
+    assert process.stays("a", "new")
+
+
 # Processes that outlive an operation
 
 
