@@ -1,6 +1,6 @@
 # Thin targets; each sets up what it needs, so none has to be typed before another. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help engine demo test languages check lint bench docs dist
+.PHONY: help engine demo test languages check lint bench docs dist soak
 
 READY := .venv/ready
 PYTHON := .venv/bin/python
@@ -35,6 +35,9 @@ lint: $(READY) ## ruff, mypy, spelling, the rules of writing, and pyright on the
 	$(PYTHON) tools/prose.py
 	@# It looks for `pulumi` beside the first `python` on PATH.
 	PATH="$(CURDIR)/.venv/bin:$$PATH" PYTHONPATH=provider pyright --verifytypes pulumi_cbr --ignoreexternal
+
+soak: $(READY) ## the slow round: more generated responses, and thousands of operations with faults and kills
+	@RESPONSE_FUZZER_CASES=3000 $(PYTHON) -m pytest -n 4 tests/unit/api/test_response_fuzzer.py tests/faults/test_two_stacks.py tests/faults/test_soak.py
 
 docs: $(READY) ## the documentation site, into build/docs
 	$(PYTHON) -m sphinx --fail-on-warning --keep-going --quiet --jobs auto docs build/docs
