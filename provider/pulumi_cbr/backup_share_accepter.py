@@ -190,7 +190,22 @@ class BackupShareAccepterController(Controller):
         elif member and member.status == "pending":
             _log.warning("%s", messages.pending_not_rejected(backup_id, own))
         elif member is None or member.status == "accepted":
-            _set_status(session, backup_id, own, "rejected")
+            _reject(session, backup_id, own)
+
+
+def _reject(session: CloudSession, backup_id: str, own: str) -> None:
+    """Reject the share, unless it is gone.
+
+    Raises `UnknownOutcomeError` if a "not found" was wrong.
+    """
+    if _set_status(session, backup_id, own, "rejected"):
+        return
+    try:
+        after = _see(session, backup_id, own)
+    except (NotFound, NotAllowed):
+        return
+    if after and after.status == "accepted":
+        raise UnknownOutcomeError(messages.still_accepted(backup_id, own))
 
 
 def _accept(account: CloudSession, backup_id: str, own: str, vault_id: str) -> Member:

@@ -435,6 +435,14 @@ def image_of_share(error: str, image_id: str) -> str:
     return f"{_sentence(error)} The image is {image_id}"
 
 
+def still_accepted(backup_id: str, project: str) -> str:
+    """Return the error of a share that a rejection did not find, but a read does."""
+    return (
+        f"rejecting the share of backup {backup_id} with project {project} failed: the service said that it does not exist, "
+        "but shows it. Run again"
+    )
+
+
 def still_there(backup_id: str, project: str) -> str:
     """Return the error of a share that a delete did not find, but a read does."""
     return (

@@ -309,6 +309,20 @@ def test_delete_rejects_and_may_be_repeated(
     assert calls(service) == ["GET member", "PUT member", "GET member"]
 
 
+@pytest.mark.parametrize("code", ["6200", "6705"])
+def test_delete_believes_no_single_not_found(
+    receiver: Plugin, service: Simulator, shared: str, accepted: dict[str, Any], code: str
+) -> None:
+    gone = {"error_code": f"BackupService.{code}", "error_msg": "x"}
+    service.faults.add(Fault("status_before", "PUT", shared, status=404, body=gone))
+    id_ = f"{shared}/{service.projects[0]}"
+    with pytest.raises(HookFailed) as refused:
+        receiver.delete(KIND, id_, accepted)
+    one_line(refused)
+    receiver.delete(KIND, id_, accepted)
+    assert status(service, shared)[0] == "rejected"
+
+
 def test_delete_of_share_made_again_leaves_it_pending(
     receiver: Plugin, service: Simulator, shared: str, accepted: dict[str, Any]
 ) -> None:

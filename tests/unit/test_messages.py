@@ -37,6 +37,7 @@ TEXTS = {
     "image_of_share": (messages.image_of_share("deleting failed", SHARE), [f"The image is {SHARE}"]),
     "still_there": (messages.still_there(BACKUP, A), [BACKUP, A]),
     "cannot_identify": (messages.cannot_identify(BACKUP, A, "no right"), [BACKUP, A, "Nothing was deleted"]),
+    "still_accepted": (messages.still_accepted(BACKUP, A), [BACKUP, A]),
     "contradictory": (messages.contradictory(BACKUP), [BACKUP, "state is unchanged"]),
     "share_replaced": (messages.share_replaced(BACKUP, A, SHARE, NEW), [BACKUP, A, SHARE, NEW]),
     "share_not_deleted": (messages.share_not_deleted(BACKUP, A, SHARE, NEW), [BACKUP, A, SHARE, NEW]),
