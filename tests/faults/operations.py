@@ -366,8 +366,8 @@ _WORDS = {
 _HEAD = """\
 # What operations of Pulumi do to a share
 
-Made by the tests (`tests/faults/test_operations.py`), which fail where a run gives anything else. `OPERATIONS_MATRIX=write` in the
-environment writes it anew. Each cell runs the hooks in the order in which the engine calls them, against the simulator.
+The tests in `tests/faults/test_operations.py` produce this page, and fail if a run differs from it. With `OPERATIONS_MATRIX=write`
+in the environment, they write it. Each cell runs the hooks in the order in which the engine calls them, against the simulator.
 `tests/engine/test_operations.py` compares these orders with the real CLI.
 
 A table has a row for each pair of resources: the one that had the share before, and the one that has it afterwards. A set has the
@@ -380,7 +380,7 @@ acceptance of an accepter, and all calls of the operation:
   command keeps the share. Nothing is taken away.
 - **taken away**: the share is gone, because the program does not have it any more.
 
-In no cell is a share lost or an acceptance undone. After each cell, the state has just what the service has, the next `pulumi up`
+No cell loses a share or undoes an acceptance. After each cell, the state has just what the service has, the next `pulumi up`
 calls nothing, and shares of others are untouched. "Killed" means after all creates and before the first delete of an `up`; the
 next `up` finishes.
 """
