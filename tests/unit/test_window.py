@@ -134,7 +134,7 @@ def test_find_acceptable_trusts_a_member_over_its_list(status: str, vault: str |
     assert bool(find_acceptable(lambda **filters: [backup], VAULT, [OWNER])) is is_found
 
 
-def test_find_acceptable_refuses_a_status_that_nobody_tells() -> None:
+def test_find_acceptable_contradicting_lists_are_refused() -> None:
     with pytest.raises(CbrError, match="listed as accepted and as pending"):
         find_acceptable(lambda **filters: [make_backup("b", project_id=OWNER)], VAULT, [OWNER])
     # What others share does not matter.

@@ -337,12 +337,12 @@ def test_backup_is_not_gone_unless_its_own_get_says_so(call: str, first: Reply, 
 
 
 @pytest.mark.parametrize("call", ["list_members", "show_backup", "delete_member"])
-def test_malformed_url_of_everything_is_not_gone(call: str) -> None:
+def test_malformed_url_of_all_calls_is_not_gone(call: str) -> None:
     with pytest.raises(RejectedUrlError):
         asked(in_turn(MALFORMED), call)
 
 
-def test_malformed_url_of_a_backup_is_gone_if_backups_are_listed() -> None:
+def test_malformed_url_means_gone_if_backups_are_listed() -> None:
     with Server(in_turn(MALFORMED, LISTED)) as server, pytest.raises(NotFound):
         CbrClient(fixed_token(server.url)).show_backup(BACKUP)
     assert server.seen[1].target.endswith("/backups?limit=1")
@@ -521,7 +521,7 @@ def test_a_date_to_reckon_with_or_none(date: str) -> None:
 # What deletes, and where it all is
 
 
-def test_delete_answered_by_a_page_is_no_success() -> None:
+def test_delete_web_page_as_response_is_unknown() -> None:
     with pytest.raises(UnknownOutcomeError):
         asked(in_turn(Reply(200, b"<html><title>Sign in</title></html>")), "delete_member")
 
@@ -530,24 +530,24 @@ UNCLEAR = [Reply(200, b""), Reply(202, {}), Reply(200, b"<html>"), Reply(201, {"
 
 
 @pytest.mark.parametrize("reply", UNCLEAR)
-def test_delete_with_another_success_looks(reply: Reply) -> None:
+def test_delete_odd_success_is_checked_by_a_get(reply: Reply) -> None:
     found, seen = asked(in_turn(reply, GONE_MEMBER), "delete_member")
     assert found is None
     assert [request.method for request in seen] == ["DELETE", "GET"]
 
 
 @pytest.mark.parametrize("reply", UNCLEAR[:3])
-def test_delete_with_another_success_that_did_nothing_is_sent_again(reply: Reply) -> None:
+def test_delete_odd_success_without_effect_is_repeated(reply: Reply) -> None:
     _, seen = asked(in_turn(reply, Reply(200, {"member": MEMBER}), Reply(204)), "delete_member")
     assert [request.method for request in seen] == ["DELETE", "GET", "DELETE"]
 
 
-def test_delete_refused_with_a_success_is_an_error() -> None:
+def test_delete_error_code_in_a_success_is_raised() -> None:
     with pytest.raises(ImageRegistered):
         asked(in_turn(UNCLEAR[3], Reply(200, {"member": MEMBER})), "delete_member")
 
 
-def test_delete_with_another_success_is_unknown_if_the_look_fails() -> None:
+def test_delete_odd_success_and_failed_get_is_unknown() -> None:
     with pytest.raises(UnknownOutcomeError, match="looking"):
         asked(in_turn(UNCLEAR[0], Reply(403, b"")), "delete_member")
 
