@@ -188,8 +188,8 @@ class BackupShareController(Controller):
         if olds.get("backup_id") != backup_id or UNKNOWN in projects:
             return
         members: Mapping[str, Mapping[str, Any]] = olds.get("members", {})
-        again = _rejected(olds, projects) if news.get("reshare_if_rejected") else []
-        for project in members.keys() & set(projects) - set(again):
+        reshared = _rejected(olds, projects) if news.get("reshare_if_rejected") else []
+        for project in members.keys() & set(projects) - set(reshared):
             self.sessions.ownership.keep(str(backup_id), project, members[project].get("share_id"))
         if news.get("exclusive") is True:
             # Others' shares are in the old list once a refresh has seen them.

@@ -118,7 +118,7 @@ def _hidden(text: str, secrets: Iterable[str]) -> str:
 
     Messages shorten long values: the beginning of a secret is hidden too.
     """
-    # A shorter one would be a part of many a word.
+    # Ordinary words contain shorter ones.
     long = [secret for secret in secrets if len(secret) >= 4]
     text = Redactor([*long, *(secret[:40] for secret in long)]).redact(text)
     text = re.sub(r"(?<=//)[^\s'\"]*@", "***@", text)
@@ -287,14 +287,14 @@ def _account(settings: Settings) -> Iterator[Finding]:
         return
     name = settings.project_name
     if not name or (settings.project_id and settings.method == "accessKey"):
-        told = _project_name(client, project)
-        if name and told and name.casefold() != told.casefold():
+        actual = _project_name(client, project)
+        if name and actual and name.casefold() != actual.casefold():
             place = settings.where_to_set("projectName")
             yield Finding(
-                "sign-in", "failed", f"project {project} is `{told}`, not `{name}`", f"Correct or remove {place}."
+                "sign-in", "failed", f"project {project} is `{actual}`, not `{name}`", f"Correct or remove {place}."
             )
             return
-        name = told or name
+        name = actual or name
     region = f", region {settings.region}" if settings.region else ""
     yield Finding("sign-in", "ok", f"with {way}, to project {project}{f' ({name})' if name else ''}{region}")
     calls: tuple[tuple[str, str, Callable[[], object]], ...] = (

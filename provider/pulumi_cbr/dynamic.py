@@ -50,8 +50,8 @@ def given(flag: Input[bool]) -> Input[bool] | None:
 class DynamicResource(Resource):
     """Base of the resources: records where the user's program declares them.
 
-    Pulumi takes the caller of the third `__init__` from the inside for the user's program. `pulumi.dynamic.Resource` has
-    one too many, so `_register` does its work.
+    Pulumi records the caller of the third `__init__` from the inside. `pulumi.dynamic.Resource` adds an `__init__`, so the
+    caller would be our package: `_register` does the same without one.
     """
 
     def _register(

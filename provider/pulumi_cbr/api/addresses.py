@@ -57,7 +57,7 @@ def _check_one_region(values: Mapping[str, Value]) -> None:
         return
     endpoint, region = values["endpoint"], values["region"]
     address = parse_address(str(endpoint.value), str(region.value))
-    # In a host of an unknown domain, no part is surely a region.
+    # A host of an unknown domain may have no region in it.
     if address and address.region and cloud_of_domain(address.domain) and address.region != region.value:
         raise SettingsError(messages.two_regions(endpoint.origin, address.region, region.origin, str(region.value)))
 

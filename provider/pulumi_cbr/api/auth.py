@@ -169,7 +169,7 @@ class TokenAuthenticator:
         if wanted and wanted != found:
             raise SettingsError(messages.other_project_id(found, wanted, self._settings.where_to_set("projectId")))
         name = self._settings.project_name
-        # These credentials have a project of their own, whatever is asked for; an ID comes before a name.
+        # The name had no effect: an ID comes before it, and these credentials are of one project.
         decided_otherwise = wanted or self._settings.method in ("applicationCredential", "cloud")
         if name and decided_otherwise and (token.access.project_name or "").casefold() != name.casefold():
             raise SettingsError(messages.other_project(found, name, self._settings.where_to_set("projectName")))
@@ -272,7 +272,7 @@ class TokenAuthenticator:
         return _Token(access.auth_token or "", project_id, access, self._timing.clock() + life)
 
     def _problem(self, error: Exception) -> tuple[CbrError, bool, float | None]:
-        """Return the error of a failed sign-in, whether to retry, and when it may be."""
+        """Return the error of a failed sign-in, whether to retry, and the wait before that."""
         if isinstance(error, CbrError):
             return error, False, None
         redactor = Redactor(self._settings.secrets())

@@ -47,8 +47,8 @@ class CbrClient:
 
     Signs in with `settings`; without them, with those of the environment (see `pulumi_cbr.api.settings.load`). Nothing is
     sent before the first call. Backup and vault IDs are UUIDs, project IDs 32 hex digits; others raise `InvalidId` before
-    anything is sent. Every method raises an error of `pulumi_cbr.api.errors`, and nothing else. A method, of a list each
-    page, takes `timeout` seconds at most, with all its calls and retries.
+    anything is sent. Every method raises an error of `pulumi_cbr.api.errors`, and nothing else. A method takes `timeout`
+    seconds at most, with all its calls and retries; an iterator of a list takes that for each page.
 
     A `NotFound` is certain: if the service says so of the backup, or of a list, the backup's own GET says it too.
     `limits` are shared by the clients of a process.
@@ -259,7 +259,7 @@ class CbrClient:
 
     def _delete_member(self, request: Request, backup: str, project: str, deadline: Deadline) -> None:
         backoff = self._transport.new_backoff(deadline, "")
-        look = _member_request("showing", "GET", "cbr:member:get", backup, project)
+        show = _member_request("showing", "GET", "cbr:member:get", backup, project)
         while True:
             response = self._transport.call(request, deadline)
             if response.status == 204:
@@ -267,7 +267,7 @@ class CbrClient:
             refusal = response.error(request.operation, sign_in="")
             try:
                 self._confirm(
-                    lambda deadline: self._show_member(look, backup, project, deadline), look, backup, deadline
+                    lambda deadline: self._show_member(show, backup, project, deadline), show, backup, deadline
                 )
             except NotFound:
                 return
@@ -326,7 +326,7 @@ class CbrClient:
             self._check_backups_listable(error, deadline)
             return True
         except NotAllowed:
-            # Without the permission, the caller looks at each share by itself.
+            # Without the permission, the caller reads each share by its own GET.
             if isinstance(error, NotFound):
                 return False
             raise error from None
@@ -375,7 +375,7 @@ class CbrClient:
             new = {id_: entry for id_, entry in entries if id_ not in seen}
             seen.update(new)
             yield from new.values()
-            # A service may return less than was asked for, and tell how many there are; some count the page alone.
+            # Some services return shorter pages than asked for, and some count only the page: neither ends the list alone.
             if not entries or (len(entries) < min(page_size, _PAGE_SIZE) and (count is None or len(seen) >= count)):
                 if not request.params:
                     _check_count(request, response, len(entries), len(seen), count)

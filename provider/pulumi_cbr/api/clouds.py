@@ -82,8 +82,9 @@ _MISTAKES = {
     "region": "region_name",
 }
 
-#: Other keys beside `auth` that are read here or by openstacksdk, and the ends of those for each service.
+#: Other keys beside `auth` that are read here or by openstacksdk.
 _OTHER_KEYS = ("auth", "auth_plugin", "regions", "profile", "cloud", "verify", "insecure", "cacert")
+#: The same for each service, such as `cbr_timeout`.
 _SERVICE_KEYS = re.compile(
     r".+_(api_version|endpoint(_override|_type)?|interface|region_name|service_(type|name)|timeout)"
 )
@@ -251,7 +252,7 @@ def _check_profile(document: Document, loader: OpenStackConfig, cloud: str, entr
 
 
 def _check_keys(document: Document, cloud: str) -> None:
-    """Refuse a key beside `auth` that is likely misspelt.
+    """Refuse a key beside `auth` that is likely misspelled.
 
     Raises `SettingsError`.
     """
@@ -315,7 +316,7 @@ def _plugin_options(auth_type: str) -> set[str]:
 
 def _values(document: Document, cloud: str, explicit: Mapping[str, object], auth: Mapping[str, object]) -> list[Value]:
     found = [(name, key, auth[key]) for key, name in AUTH_KEYS.items() if auth.get(key)]
-    # The last one of a setting is kept: the first key that is given.
+    # Reversed, because the last entry of a dictionary wins: it must be the first key that is given.
     beside = {_KEYS[key]: key for key in reversed(list(_KEYS)) if explicit.get(key)}
     found += [(name, key, explicit[key]) for name, key in beside.items()]
     values = [Value("cloud", cloud, document.origin(cloud))]

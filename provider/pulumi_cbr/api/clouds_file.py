@@ -102,6 +102,7 @@ def _check_repeated(path: str, root: Node | None, cloud: str) -> None:
     entry = _value(clouds, cloud)
     for node in _nodes(entry, set()):
         _check_mapping(path, _pairs(node))
+    # A key may be below `auth` and beside it if both have one value.
     _check_mapping(path, [*_pairs(_value(entry, "auth")), *_pairs(entry)], is_same_allowed=True)
 
 

@@ -1,4 +1,4 @@
-"""Sessions of `requests` whose exchanges keep to a time, and that take no response for another request's."""
+"""Sessions of `requests` with a deadline for each exchange, which refuse responses that may be another request's."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
 
 
 class _Exchange:
-    """What is known of a session's exchange in progress."""
+    """The state of a session's exchange: what was sent, and what came too much."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.clock = clock
@@ -91,7 +91,7 @@ class _Exchange:
 
 
 class _DeadlineReader(io.RawIOBase):
-    """Read one response from a socket, until a time, and no more than a response may have."""
+    """A reader of one response from a socket, with a deadline and a maximum size."""
 
     def __init__(self, raw: io.RawIOBase, sock: socket.socket, clock: Callable[[], float]) -> None:
         self._raw, self._sock, self._clock = raw, sock, clock
@@ -121,7 +121,7 @@ class _DeadlineReader(io.RawIOBase):
 
 
 class _BufferedReader(io.BufferedReader):
-    """Refuse a head that is cut off, and note whether bytes follow a response."""
+    """A buffer that refuses a head that is cut off, and notes whether bytes follow a response."""
 
     def __init__(self, reader: _DeadlineReader, sock: socket.socket, exchange: _Exchange) -> None:
         super().__init__(reader)
@@ -138,7 +138,7 @@ class _BufferedReader(io.BufferedReader):
 
     def close(self) -> None:
         if not self.closed:
-            # From here on, a look at the buffer reads nothing more.
+            # `peek` must show what is buffered, and not wait for more.
             self._reader.stopped = True
             pending = getattr(self._sock, "pending", None)
             if self.peek(1) or (pending and pending()):
@@ -186,7 +186,7 @@ def _framing_problem(headers: http.client.HTTPMessage, http_version: int) -> str
 
 
 class _Tracked(HTTPConnection):
-    """A connection that notes what becomes of its exchange."""
+    """A connection that records the state of its exchange."""
 
     exchange: _Exchange
 
@@ -234,7 +234,7 @@ def _has_early_data(sock: socket.socket) -> bool:
 def _deadline_pools(
     exchange: _Exchange, plain: type[HTTPConnection] = HTTPConnection, secure: type[HTTPConnection] = HTTPSConnection
 ) -> dict[str, type[HTTPConnectionPool]]:
-    """Return kinds of connection pools that tell `exchange` what becomes of it."""
+    """Return classes of connection pools that record the state of `exchange`."""
 
     class Plain(_Tracked, plain):  # type: ignore[misc, valid-type]
         pass
@@ -254,7 +254,7 @@ def _deadline_pools(
 
 
 class _DeadlineAdapter(HTTPAdapter):
-    """Read each response within the seconds of `timeout`, and log the outcome.
+    """An adapter that reads each response within `timeout` seconds, and logs the outcome.
 
     By itself `requests` bounds only the time between two bytes.
     """
@@ -327,7 +327,7 @@ class _DeadlineAdapter(HTTPAdapter):
         connection = getattr(raw, "connection", None)
         try:
             content = b"".join(raw.stream(_CHUNK, decode_content=False))
-            # Closed, it has looked for more bytes than the response's own.
+            # The end of the body has closed the buffer, which has noted whether bytes follow.
             raw.release_conn()
             if self._exchange.has_leftover:
                 raise UncleanExchangeError("more bytes than the response has")
@@ -346,7 +346,7 @@ def _decode(content: bytes, encoding: str) -> bytes:
         return content
     if encoding not in ("gzip", "x-gzip", "deflate"):
         raise UncleanExchangeError("the response has an encoding that nobody asked for")
-    # Some servers send deflate without zlib's head.
+    # Some servers send deflate without zlib's header.
     raw_deflate = encoding == "deflate" and content[0] & 0x0F != 8
     decoder = zlib.decompressobj(-zlib.MAX_WBITS if raw_deflate else zlib.MAX_WBITS | 32)
     try:

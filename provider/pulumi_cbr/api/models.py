@@ -1,6 +1,6 @@
 """What the service returns, as frozen dataclasses: fields have the API's names, unknown ones are ignored.
 
-A field that a caller can do without never makes an object unreadable: it is None, or empty, if it is missing or odd.
+An optional field never makes an object unreadable: if it is missing or odd, it is None or empty.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def _instant(data: Mapping[str, object], key: str) -> datetime | None:
 
 
 class _Time:
-    """A time of an object, whose `__dict__` has ISO 8601 text: Pulumi exports that."""
+    """A descriptor: programs read a datetime, and Pulumi exports the ISO 8601 text in `__dict__`."""
 
     def __init__(self, name: str) -> None:
         self._text, self._time = name, f"_{name}"
@@ -195,7 +195,7 @@ class Backup:
 
 
 def members_of(entries: list[object], clean: Clean = clean) -> tuple[Member, ...]:
-    """Read a list of member objects. Raises `MalformedResponse` if an entry is none."""
+    """Read a list of member objects. Raises `MalformedResponse` if an entry is not one."""
     for entry in entries:
         if not isinstance(entry, dict):
             raise MalformedResponse("an entry of `members` is not an object")

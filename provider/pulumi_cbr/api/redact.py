@@ -136,7 +136,7 @@ def _forms(secret: str) -> set[str]:
     in_json = {json.dumps(secret, ensure_ascii=ascii)[1:-1] for ascii in (True, False)}
     in_html = {html.escape(secret, quote=quote) for quote in (True, False)}
     data = secret.encode("utf-8", "surrogatepass")
-    # As a program reads it that takes UTF-8 for Latin-1.
+    # Latin-1 is how a program shows it that decodes UTF-8 wrongly.
     return {secret, quote(data, safe=""), quote_plus(data), data.decode("latin-1"), *in_json, *in_html}
 
 
@@ -150,7 +150,7 @@ def _occurrences(letters: str, secret: str) -> list[tuple[int, int]]:
 
 
 def _cut(letters: str, secret: str) -> list[tuple[int, int]]:
-    """Return the end of a text, if it is the start of a secret."""
+    """Return the span of a secret's start at the end of a text, or nothing."""
     shown = letters.rstrip(".…")
     for length in range(min(len(secret) - 1, len(shown)), _SHORTEST_CUT - 1, -1):
         if shown.endswith(secret[:length]):
@@ -159,7 +159,7 @@ def _cut(letters: str, secret: str) -> list[tuple[int, int]]:
 
 
 def _base64_core(data: bytes, offset: int) -> str:
-    """Return the letters that stand for whole bytes of `data`, if so many bytes come before it modulo 3."""
+    """Return the base64 letters of whole bytes of `data`, with `offset` bytes before it."""
     encoded = base64.b64encode(b"\0" * offset + data).decode()
     return encoded[-(-offset * 8 // 6) : (offset + len(data)) * 8 // 6]
 
@@ -201,7 +201,7 @@ def _decode(token: str) -> str:
 
 
 def _widened(text: str, start: int, end: int) -> tuple[int, int]:
-    """Return the whole run of base64 around a match, whose ends tell bits of it too."""
+    """Return the whole run of base64 around a match. The letters beside it hold bits of it."""
     while start > 0 and text[start - 1] in _BASE64_LETTERS:
         start -= 1
     while end < len(text) and text[end] in _BASE64_LETTERS:

@@ -179,7 +179,7 @@ class ApiResponse:
         return "", text[:1000].strip() or "an empty body"
 
     def _redact(self, text: str) -> str:
-        # Before anything else is cut: a part of a credential is only found at the end of a text.
+        # No other cut may come first: the start of a secret is found only at the end of a text.
         return self.redactor.redact(text[:_MAX_SHOWN])
 
 

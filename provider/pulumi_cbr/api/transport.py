@@ -107,7 +107,7 @@ class Transport:
     def new_deadline(self) -> Deadline:
         """Return the deadline of a call that starts now.
 
-        What is loaded for the first call takes nothing of its time.
+        The first one loads the modules that sign in. That time does not count.
         """
         self._sign_in()
         return Deadline(self._timing, self._settings.timeout)
@@ -219,7 +219,7 @@ class Transport:
         return _Failure(outcome, error, response.retry_after(self.service_now()))
 
     def _redactor_of(self, secrets: tuple[str, ...]) -> Redactor:
-        # Made anew only with a new token: it prepares the encoded forms of each secret.
+        # Preparing the encoded forms of each secret takes time, and only a new token changes them.
         with self._lock:
             if self._redactor is None or self._redactor[0] != secrets:
                 self._redactor = secrets, Redactor(secrets)

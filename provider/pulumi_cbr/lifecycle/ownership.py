@@ -175,7 +175,7 @@ class OwnershipLog:
                 claims += [claim for claim in self._file.read_others() if claim.key == key]
             claims = _current(claims)
             if (key, deleted) in self._kept.get(urn, ()) and self._engine is not None and self._in_operation():
-                # What is deleted is left of a replacement that was interrupted.
+                # An interrupted replacement has left what is deleted now.
                 return True
             is_renewed = is_new_form(claims, deleted, urn, to_form(form), in_operation=self._in_operation)
             if any(claim.urn == urn for claim in claims) and not (is_renewed and self._in_operation()):

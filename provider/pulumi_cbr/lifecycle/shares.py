@@ -215,9 +215,9 @@ def find_missing(
     created: Mapping[str, object],
     error: NotFound | ContradictoryResponseError | None,
 ) -> dict[str, Member]:
-    """Return those shares that exist although a list does not show them; `error` is the list's own.
+    """Return the shares that exist although a list does not show them.
 
-    Raises `error` if the backup exists, and none of its shares is found.
+    `error` is the list's. It is raised if the backup exists, and none of its shares is found.
     """
     if isinstance(error, NotFound) and error.is_backup_gone:
         return {}
@@ -228,10 +228,10 @@ def find_missing(
 
 
 def find_unlisted(session: CloudSession, backup_id: str, created: Mapping[str, object]) -> dict[str, Member]:
-    """Ask for each share that a list does not show by its own GET; `created` has their times of the state, by project.
+    """Read each share that a list does not show by its own GET.
 
-    What is not found may be too young to be visible, and is waited for. Raises `CbrError` if the responses contradict each
-    other.
+    `created` has the times of the state, by project. A share that is not found may be too young to be visible, and is
+    waited for. Raises `CbrError` if the responses contradict each other.
     """
     found: dict[str, Member] = {}
     is_gone = False
@@ -370,7 +370,10 @@ def delete_shares(
 
 
 def _list_to_identify(session: CloudSession, backup_id: str, project: str) -> CbrError | None:
-    """List a backup's members for the deletes that follow; return what prevented it, unless they can do without."""
+    """List a backup's members for the deletes that follow, and return what prevented it.
+
+    If the list is forbidden or contradictory, each delete reads its own share instead.
+    """
     try:
         session.lists.identify(backup_id, project)
     except (NotAllowed, NotFound, ContradictoryResponseError):

@@ -145,7 +145,7 @@ def _listings(given: argparse.Namespace, filters: Filters, now: datetime) -> tup
     details = bool(given.vault) or given.adopt == "python"
     calls, projects = ThreadPoolExecutor(PARALLEL), ThreadPoolExecutor(len(sources))
 
-    def one(source: Source) -> tuple[Listing, names.Names]:
+    def list_source(source: Source) -> tuple[Listing, names.Names]:
         try:
             if given.received:
                 listing = list_received(source, filters, calls, bar.part(), whole=whole, details=details)
@@ -160,7 +160,7 @@ def _listings(given: argparse.Namespace, filters: Filters, now: datetime) -> tup
     is_patient = True
     try:
         with Bar() as bar:
-            futures = [projects.submit(one, source) for source in sources]
+            futures = [projects.submit(list_source, source) for source in sources]
             results = _results(futures)
     except KeyboardInterrupt:
         is_patient = False

@@ -14,16 +14,15 @@ from datetime import datetime, timedelta
 from pulumi_cbr import messages
 from pulumi_cbr.shares.model import STATUSES, Share, clean
 
-#: How much of a name is shown at least.
+#: Letters of a name that are shown at least.
 _SHORTEST = 12
 
-#: Columns that a terminal without room for all of them goes without, in this order.
+#: Columns that a narrow terminal leaves out, in this order.
 _DISPENSABLE = ("image_id", "dest_vault", "vault", "server", "age", "backup", "project")
 
 _COLORS = {"accepted": "32", "pending": "33", "rejected": "31", "gone": "35", "unmanaged": "1;31"}
 
-
-#: With what a spreadsheet's formula begins; some take the wide letters too.
+#: First letters of a spreadsheet's formula. Some spreadsheets accept the full-width ones too.
 _FORMULA = frozenset("=+-@\uff1d\uff0b\uff0d\uff20")
 
 
