@@ -95,7 +95,7 @@ _LONG_WAIT = 4.0
 
 
 class BackupShareAccepterController(Controller):
-    """What becomes of an acceptance when it is declared, changed, looked at and taken back."""
+    """The controller of acceptances."""
 
     outputs: ClassVar[tuple[str, ...]] = _OUTPUTS
 
@@ -317,6 +317,9 @@ def _ensure_receiver(account: CloudSession, own: str) -> None:
 
 
 class BackupShareAccepterProvider(DynamicProvider):
-    """What the engine calls. Pickled by its name into the state of every stack: it never moves and holds nothing."""
+    """The provider that the engine calls.
+
+    Its name is pickled into the state of every stack: it never moves and holds nothing.
+    """
 
     controller: ClassVar[type[Controller]] = BackupShareAccepterController

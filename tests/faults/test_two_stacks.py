@@ -184,7 +184,7 @@ class World:
     def _check_deleted(
         self, before: Shares, after: Shares, had: Shares, held: set[str], others: list[Stack], *, allowed: bool
     ) -> None:
-        """No share goes that was not this resource's, unless by exclusive or adopt_existing."""
+        """Check that only this resource's shares are gone, unless exclusive or adopt_existing."""
         gone = set(before.values()) - set(after.values())
         assert allowed or gone <= set(had.values())
         elsewhere = {share for other in others for share in other.shares()}
@@ -224,7 +224,7 @@ class World:
             assert resource.outputs["status"] == record.status
 
     def _check_orphans(self, failed: str, before: Shares, after: Shares) -> None:
-        """What was made and is in no state was told, with the way to adopt it."""
+        """Check that an error names each new share that is in no state, and how to adopt it."""
         in_states = {share for stack in self.stacks for share in stack.shares()}
         for project, share in after.items():
             if share not in in_states and share not in self.known:

@@ -37,7 +37,7 @@ def init_failed(change: Callable[[], Any]) -> tuple[str, Properties, str]:
 
 
 def lose(fails: Fails, *, made: bool = True) -> None:
-    """Lose the response of the next POST, and every look after it."""
+    """Drop the response of the next POST, and every read after it."""
     fails("reset_after" if made else "reset_before", "POST")
     fails("status_before", "GET", times=None, status=503)
 

@@ -48,7 +48,7 @@ class CbrClient:
     Signs in with `settings`; without them, with those of the environment (see `pulumi_cbr.api.settings.load`). Nothing is
     sent before the first call. Backup and vault IDs are UUIDs, project IDs 32 hex digits; others raise `InvalidId` before
     anything is sent. Every method raises an error of `pulumi_cbr.api.errors`, and nothing else. A method takes `timeout`
-    seconds at most, with all its calls and retries; an iterator of a list takes that for each page.
+    seconds at most, with all its calls and retries. An iterator of a list has that time for each page.
 
     A `NotFound` is certain: if the service says so of the backup, or of a list, the backup's own GET says it too.
     `limits` are shared by the clients of a process.

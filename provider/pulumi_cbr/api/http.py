@@ -340,7 +340,7 @@ class _DeadlineAdapter(HTTPAdapter):
 
 
 def _decode(content: bytes, encoding: str) -> bytes:
-    """Decompress a body, up to the size that a response may have."""
+    """Decode a compressed body, up to the size that a response may have."""
     encoding = encoding.strip().lower()
     if not content or encoding in ("", "identity"):
         return content

@@ -11,12 +11,12 @@ _PROJECT_ID = re.compile(r"[0-9a-f]{32}")
 
 
 def uuid(name: str, value: object) -> str:
-    """Give a UUID in lower case, or raise `InvalidId`, which names what was given and the form that it must have."""
+    """Return a UUID in lower case. Raises `InvalidId`, which has the value and the right form."""
     return _matched(_UUID, name, value, "a UUID with dashes, such as 2f8a1a44-7b1f-4a80-b7d5-1f1b3c2d4e5f")
 
 
 def project_id(name: str, value: object) -> str:
-    """Give a project's ID in lower case, or raise `InvalidId`, which names what was given and the form that it must have."""
+    """Return a project's ID in lower case. Raises `InvalidId`, as `uuid` does."""
     return _matched(_PROJECT_ID, name, value, "a project ID: 32 hex digits without dashes")
 
 

@@ -1,4 +1,4 @@
-"""What the service returns, as frozen dataclasses: fields have the API's names, unknown ones are ignored.
+"""The objects of the service, as frozen dataclasses: fields have the API's names, unknown ones are ignored.
 
 An optional field never makes an object unreadable: if it is missing or odd, it is None or empty.
 """

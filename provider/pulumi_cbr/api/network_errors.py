@@ -1,4 +1,4 @@
-"""What the errors of `requests`, urllib3 and the socket mean for a request."""
+"""Classify the errors of `requests`, urllib3 and sockets: was the request sent or not?"""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ class ApiResponse:
 
     @property
     def ok(self) -> bool:
-        """Tell whether the call was carried out."""
+        """Whether the call was carried out."""
         return 200 <= self.status < 300
 
     def outcome(self) -> Outcome:
@@ -87,7 +87,7 @@ class ApiResponse:
         return one_line(self.redactor.redact(text), 80)
 
     def json_object(self) -> Mapping[str, object]:
-        """Give the body, which must be a JSON object. Raises `MalformedResponse`."""
+        """Return the body, which must be a JSON object. Raises `MalformedResponse`."""
         data = self._json()
         if isinstance(data, dict):
             return data
@@ -95,7 +95,7 @@ class ApiResponse:
         raise MalformedResponse(f"the body is {what}")
 
     def retry_after(self, now: datetime) -> float | None:
-        """Give the seconds that the header ``Retry-After`` asks to wait, from either of its forms; None without it."""
+        """Return the seconds of the header ``Retry-After`` in either form, or None without it."""
         text = self.headers.get("retry-after", "").strip()
         if re.fullmatch(r"[0-9]{1,9}(\.[0-9]+)?", text):
             return float(text)
@@ -103,7 +103,7 @@ class ApiResponse:
         return (at - now).total_seconds() if at else None
 
     def date(self) -> datetime | None:
-        """Give the service's own time, from the header ``Date``; None where it is none to reckon with."""
+        """Return the service's time from the header ``Date``, or None if it is not usable."""
         at = _date(self.headers.get("date", ""))
         return at if at and 1970 <= at.year < 9000 else None
 
@@ -145,7 +145,7 @@ class ApiResponse:
         return UnexpectedResponseError, "Run again later" if self.status >= 500 else ""
 
     def is_malformed_url(self) -> bool:
-        """Tell the gateway's way to say that an ID in the path is not valid, which has a 401 but is about no token."""
+        """Return whether a gateway rejects an ID in the path. Its 401 is not about the token."""
         return self.status == 401 and "malformed request url" in self.body.decode(errors="replace").lower()
 
     def _json(self) -> object:

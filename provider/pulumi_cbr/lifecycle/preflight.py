@@ -29,20 +29,20 @@ _kept: set[tuple[str, str]] = set()
 
 
 def mark_changed(backup_id: str) -> None:
-    """Say that a backup's members were changed: this is no preview, and what was asked of that backup is out of date.
+    """Record that a backup's members were changed, so results about it are out of date.
 
-    Its calls themselves tell from now on what stands in their way.
+    This is no preview then: the calls themselves report what prevents them.
     """
     _changed.add(backup_id)
 
 
 def mark_managed(backup_id: str, project: str) -> None:
-    """Say that a share is a resource's already: where that is replaced, it is checked once more, as if it were new."""
+    """Record that a resource has a share. If it is replaced, it is checked again as a new one."""
     _kept.add((backup_id, project))
 
 
 class Preflight:
-    """What previews asked of one account's backups."""
+    """The checks of one account's backups, and their results."""
 
     def __init__(self, client: Callable[[], CbrClient], *, timing: Clock, timeout: float) -> None:
         self._client = client
@@ -117,7 +117,7 @@ class Preflight:
         return reasons
 
     def members(self, backup_id: str) -> Collection[str]:
-        """Give the projects that are members now, none once they were changed. Raises what the calls raise."""
+        """Return the projects that are members now, or none after a change. Raises what the calls raise."""
         looked = self._look(backup_id)
         return looked[1] if looked else ()
 

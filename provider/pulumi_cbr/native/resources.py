@@ -151,7 +151,7 @@ class Provider(pulumi.ProviderResource):
     """Signs in to one project with settings of its own, as one of several in a program.
 
     The settings are those of the namespace ``cbr`` (see `pulumi_cbr.api.settings.SETTINGS`), by their Python names, and
-    `parallel`: how many calls may be on their way at once. A provider without credentials signs in by the environment. Credentials are
+    `parallel`: how many calls may be in flight at once. A provider without credentials signs in by the environment. Credentials are
     secrets in the state.
     """
 

@@ -43,7 +43,7 @@ Event = bytes | float | str
 
 @dataclass
 class Plan:
-    """How the service answers one request: whether it carries it out, and what it sends."""
+    """The plan for one request: whether the service carries it out, and what it sends."""
 
     commits: bool
     events: list[Event]
@@ -84,7 +84,7 @@ class Service:
         return plan.events
 
     def carry_out(self, method: str, path: str, body: bytes) -> tuple[int, Any]:
-        """Do what a request asks for, and return its documented status and body."""
+        """Carry out a request, and return its documented status and body."""
         tail = path.partition("?")[0].rpartition("/")[2]
         if method == "POST":
             project = json.loads(body)["members"][0]
@@ -228,7 +228,7 @@ class Generator:
         return Plan(False, [response(self.rng.choice(REFUSALS), body)])
 
     def interim(self) -> Plan:
-        """Interim responses belong to the request, and are none of its response."""
+        """Send interim responses first. They belong to the request, and are not its response."""
         statuses = [self.rng.choice((100, 102, 103, 110, 199)) for _ in range(self.rng.randint(1, 4))]
         head = b"".join(b"HTTP/1.1 %d Wait\r\nLink: <x>; rel=preload\r\n\r\n" % status for status in statuses)
         plan = self.rng.choice((self.clean, self.refused))()
@@ -276,7 +276,7 @@ class Generator:
         )
 
     def framing(self) -> Plan:
-        """The body ends early, late, or in chunks that are none."""
+        """Let the body end early, late, or in malformed chunks."""
         if self.either():
             size = self.rng.randint(1, max(1, len(self.body)))
             end = self.rng.choice((b"0\r\n\r\n", b"0\r\nX-Trailer: y\r\n\r\n", b"0;x=y\r\n\r\n"))
@@ -338,7 +338,7 @@ class Generator:
         return Plan(self.either(), [response(self.rng.choice((200, 201, 202)), text)])
 
     def extra(self) -> Plan:
-        """More follows the response: another response, or a part of one."""
+        """Send more after the response: another response, or a part of one."""
         other = share(f"{self.rng.getrandbits(128):032x}")
         more = self.rng.choice(
             (
@@ -372,7 +372,7 @@ class Generator:
         return Plan(self.either(), [data[: self.rng.randint(0, len(data) - 1)], end])
 
     def bits(self) -> Plan:
-        """Some bytes of the head are others, but not of the status."""
+        """Change some bytes of the head, but not of the status."""
         data = bytearray(documented(self.answer))
         head = data.index(b"\r\n\r\n")
         for _ in range(self.rng.randint(1, 3)):
