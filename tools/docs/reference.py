@@ -316,10 +316,7 @@ def sample_message(function: Callable[..., str]) -> str:
     """Return a message with samples in place of its values."""
     hints = get_type_hints(function)
     parameters = inspect.signature(function).parameters
-    try:
-        return function(**{name: _sample(name, hints[name]) for name in parameters}).replace("`", "'")
-    except KeyError:  # It chooses its words by a value that no sample is.
-        return function.__name__.replace("_", " ")
+    return function(**{name: _sample(name, hints[name]) for name in parameters}).replace("`", "'")
 
 
 def _sample(name: str, hint: Any) -> Any:
@@ -330,6 +327,8 @@ def _sample(name: str, hint: Any) -> Any:
         return inner[0]
     if kind is tuple and Ellipsis not in inner:
         return tuple(_sample(f"{name}{number}", part) for number, part in enumerate(inner, start=1))
+    if kind is type:
+        return str
     if kind in (bool, int, float):
         return kind(3)
     if isinstance(kind, type) and issubclass(kind, collections.abc.Mapping):
