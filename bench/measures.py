@@ -15,7 +15,7 @@ from bench.floor import LATENCY
 from bench.listing import listings
 from bench.stacks import NO_CHECKPOINTS, Run, Shares, Simulator, Stack, environment, simulator, without_ours
 
-#: Seconds that the simulated service takes for a call, where it takes any.
+#: Seconds of a call to the simulated service, in parts with latency.
 CALL_SECONDS = 0.1
 
 _OPERATIONS = ("up", "refresh", "destroy")

@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 def wait_until(happened: Callable[[], object], patience: float = 60) -> None:
-    """Wait for something that will happen. Fails where it does not within so many seconds."""
+    """Wait until something has happened, and fail after `patience` seconds."""
     until = time.monotonic() + patience
     while not happened():
         assert time.monotonic() < until, "it has not happened"

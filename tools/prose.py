@@ -20,8 +20,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "provider")]
 
 #: How many places of each kind there may be.
 LIMITS = {
-    "docstrings": 28,
-    "long docstrings": 83,
+    "docstrings": 27,
+    "long docstrings": 80,
     "long functions": 2,
     "branches": 6,
     "parameters": 0,

@@ -229,9 +229,10 @@ def _accept(account: CloudSession, backup_id: str, own: str, vault_id: str) -> M
 def _set_status(
     account: CloudSession, backup_id: str, own: str, status: str, vault_id: str | None = None
 ) -> Member | None:
-    """Bring the share to a status by one PUT where all goes well; None where there is no such share.
+    """Set the status of a share, and return the share, or None if it does not exist.
 
-    A lost answer, and a refusal of what is so already, are resolved by looking. The call may be sent again at any time.
+    This takes one PUT if all goes well. A lost response, or a refusal because the status is set already, is resolved by a
+    read. The call may be sent again at any time.
     """
     client = account.client
     waits = _WAITS[: client.settings.max_retries]

@@ -99,7 +99,7 @@ def test_dynamic_by_variables_and_by_entries(
         assert (way, simulator.count("POST", "auth/tokens")) == (way, TOKENS[way])
         assert list(stack.state()) == ["one"]
 
-    # `cloud=` stands alone: the variables only sign in to delete the first share.
+    # `cloud=` needs no variables. They sign in to delete the first share.
     set_variables(ways["access_keys"])
     (tmp_path / "clouds.yaml").write_text(clouds_file(ways))
     env["OS_CLIENT_CONFIG_FILE"] = str(tmp_path / "clouds.yaml")

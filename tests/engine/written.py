@@ -50,10 +50,10 @@ class WrittenStack:
         return result.stdout
 
     def fails(self, *arguments: str) -> str:
-        """Run what must fail; give the one error that it told."""
+        """Run what must fail, and return its only error."""
         result = self._ran(*arguments)
         assert result.returncode != 0, result.stdout
-        # The language host's own, where a failed check interrupts the program (shared/reference/engine.md).
+        # A failed check interrupts the program, and the language host prints its own KeyboardInterrupt.
         assert "Traceback" not in result.stdout or "KeyboardInterrupt" in result.stdout, result.stdout
         diagnostics = result.stdout.partition("Diagnostics:")[2]
         errors = re.findall(r"^ +error: (.*(?:cbr: |has a problem: ).*)$", diagnostics, re.MULTILINE)

@@ -96,7 +96,7 @@ class Resource:
         self._has_failed = False
 
     def up(self, plugin: Hooks) -> None:
-        """Create it, or change it in place where a diff says so."""
+        """Create the resource, or update it if a diff says so."""
         checked, problems = plugin.check(self.kind, self.inputs, self._checked or None)
         assert not problems, problems
         try:
@@ -119,11 +119,11 @@ class Resource:
             self.outputs = plugin.update(self.kind, self.id, self.outputs, checked)
 
     def refresh(self, plugin: Hooks) -> None:
-        """Take into the state what there is."""
+        """Read the resource into the state."""
         self.id, self.outputs, self._checked = plugin.read(self.kind, self.id, self.outputs, self._checked)
 
     def destroy(self, plugin: Hooks) -> None:
-        """Take it away, where the state has it."""
+        """Delete the resource if the state has it."""
         if self.id:
             plugin.delete(self.kind, self.id, self.outputs)
             self.id, self.outputs, self._checked = "", {}, {}

@@ -185,7 +185,7 @@ def replaced(how: str) -> Run:
         more: dict[str, Any] = {}
         if "with adopt_existing" in operation:
             more["inputs"] = {"adopt_existing": True} if place.new != "A" else {}
-            # It is among the inputs for long.
+            # This earlier run stores the input.
             place.up(place.declare(place.new, **more))
         if "delete_before_replace" in operation:
             more["delete_before_replace"] = True

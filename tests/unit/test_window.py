@@ -129,7 +129,7 @@ def test_find_acceptable_refuses_a_list_of_nobody(owners: Any) -> None:
     [("pending", None, True), ("accepted", VAULT, True), ("accepted", OTHER_VAULT, False), ("rejected", None, False)],
 )
 def test_find_acceptable_trusts_a_member_over_its_list(status: str, vault: str | None, is_found: bool) -> None:
-    """A service that passes over `member_status` lists what was rejected too."""
+    """A service that ignores `member_status` lists what was rejected too."""
     backup = make_backup("b", project_id=OWNER, members=(Member("m", status, "b", "p", NOW, vault_id=vault),))
     assert bool(find_acceptable(lambda **filters: [backup], VAULT, [OWNER])) is is_found
 

@@ -61,13 +61,13 @@ class UnknownOutcomeError(CbrError):
 class ServiceError(CbrError):
     """The call was refused."""
 
-    #: HTTP status of the answer.
+    #: HTTP status of the response.
     status: int
-    #: The service's own code such as ``BackupService.6703``, or what a gateway gave for one. Empty where there was none.
+    #: The service's own code such as ``BackupService.6703``, or a gateway's. Empty if there is none.
     code: str
     #: What the service said, in its own words.
     said: str
-    #: The answer's ``X-Request-Id``, which the provider's support asks for. Empty where there was none.
+    #: The response's ``X-Request-Id``, which the provider's support asks for. Empty if there is none.
     request_id: str
 
     def __init__(
@@ -137,7 +137,7 @@ class ContradictoryResponseError(UnexpectedResponseError):
 
 
 class RejectedUrlError(UnexpectedResponseError):
-    """The gateway takes an ID in the path for malformed. Some say so of a backup that is gone."""
+    """A gateway rejects an ID in the path as malformed. Some do so for a backup that is gone."""
 
 
 #: Which error the service's codes mean, and what to do about them.

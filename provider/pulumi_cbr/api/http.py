@@ -130,7 +130,7 @@ class _BufferedReader(io.BufferedReader):
 
     def readline(self, size: int | None = -1, /) -> bytes:
         line = super().readline(size)
-        # http.client takes the end of the connection for the end of the head. It notes itself if there is no response.
+        # For http.client, the end of the connection ends the head too. It raises its own error for an empty response.
         if not line.endswith(b"\n") and (line or self._is_started):
             raise UncleanExchangeError("the response is cut off")
         self._is_started = True

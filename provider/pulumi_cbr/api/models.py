@@ -16,7 +16,7 @@ from pulumi_cbr.api.redact import clean, one_line
 #: Projects that a backup can be shared with, and that one call can add.
 MAX_MEMBERS = 10
 
-#: Stands for a time that the service does not tell: older than any.
+#: The creation time of an object if the service does not tell it. It is older than any other.
 UNKNOWN_TIME = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 _ID = re.compile("[!-~]{1,128}")

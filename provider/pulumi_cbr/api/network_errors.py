@@ -65,7 +65,7 @@ def classify_network_error(
 def _not_sent(causes: list[BaseException], host: str, words: str, address: str) -> RequestNotSent | None:
     """Return the failure, if its kind is one that comes before the request is sent."""
     not_connected = _has(causes, urllib3_exceptions.NewConnectionError, urllib3_exceptions.ConnectTimeoutError)
-    # urllib3 lays it on the proxy, too, when a connection that was made and has sent the request is closed on it.
+    # urllib3 raises ProxyError too if the connection closes after the request was sent.
     closed = _has(causes, ConnectionError) and not not_connected
     if _has(causes, requests.exceptions.ProxyError, urllib3_exceptions.ProxyError) and not closed:
         denied = any(str(cause).startswith("Tunnel connection failed: 407 ") for cause in causes)

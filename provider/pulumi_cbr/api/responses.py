@@ -82,7 +82,7 @@ class ApiResponse:
 
     @property
     def request_id(self) -> str:
-        """The ID by which the service's support finds the call; empty where there was none."""
+        """The ID by which the service's support finds the call; empty if there is none."""
         text = self.headers.get("x-request-id") or self.headers.get("x-openstack-request-id") or ""
         return one_line(self.redactor.redact(text), 80)
 

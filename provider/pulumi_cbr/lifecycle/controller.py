@@ -107,15 +107,21 @@ class Controller(ABC):
 
     @abstractmethod
     def create(self, inputs: Properties) -> tuple[str, dict[str, Any]]:
-        """Make it, and give its ID and outputs. Where it raises, nothing of it stays at the service, or the text says what may."""
+        """Create the resource, and return its ID and outputs.
+
+        After an error, nothing stays at the service, or the error says what may.
+        """
 
     @abstractmethod
     def read(self, id_: str, properties: Properties) -> ResourceState | None:
-        """Look how it is; None only where the service says that it is gone. `properties` are outputs or inputs."""
+        """Read the resource, or return None if the service says that it is gone.
+
+        `properties` are outputs or inputs.
+        """
 
     @abstractmethod
     def update(self, id_: str, olds: Properties, news: Properties) -> dict[str, Any]:
-        """Make it as the inputs say, and give all its outputs."""
+        """Make the resource agree with the inputs, and return all its outputs."""
 
     @abstractmethod
     def delete(self, id_: str, outputs: Properties) -> None:

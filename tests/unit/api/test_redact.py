@@ -27,7 +27,7 @@ def _base64(text: str, before: str) -> str:
     return base64.b64encode(f"{before}{text}".encode()).decode()
 
 
-#: How a service or a gateway may say a secret again. The second argument is what stands before it.
+#: The forms in which a service or a gateway may echo a secret. The second argument is the text before it.
 FORMS: dict[str, Callable[[str, str], str]] = {
     "as it is": lambda text, before: before + text,
     "in a URL": lambda text, before: before + quote(text, safe=""),

@@ -1,4 +1,4 @@
-"""Shells and files with mistakes: each value is used, or refused by its place in one line. None is passed over in silence."""
+"""Shells and files with mistakes: each value is used, or refused by its place in one line. None is ignored."""
 
 from __future__ import annotations
 

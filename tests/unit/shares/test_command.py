@@ -189,7 +189,7 @@ def test_shares_tells_what_a_terminal_has_no_room_for(
     monkeypatch.setenv("NO_COLOR", "")
     *_, last = run()[1].splitlines()
     assert last.startswith(f"Not shown in {width} columns: dest_vault, vault, server") is hidden
-    # Whoever names columns gets them.
+    # Columns that the user names are always shown.
     assert "Not shown" not in run("--columns", "backup,server,vault,project_id,backup_id")[1]
 
 

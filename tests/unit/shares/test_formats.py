@@ -113,7 +113,7 @@ def test_csv_reads_back_and_calculates_nothing() -> None:
     shares = [make_share(backup_name='=1+1;"x",\n', managed_by=(MANAGER,)), make_share(received=True)]
     first, second = csv.DictReader(io.StringIO(formats.to_csv(shares)))
     assert first["backup_name"] == '\'=1+1;"x",\\n'
-    # Where semicolons separate, a comma is no separator, and each cell begins with its quote all the same.
+    # If a spreadsheet separates cells by semicolons, each cell must still begin with its quote.
     assert '"\'=1+1;""x"",' in formats.to_csv(shares)
     assert (first["managed_by"], first["received"], second["received"]) == ("prod/dr", "false", "true")
     assert second["image_id"] == ""
