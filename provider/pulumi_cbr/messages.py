@@ -348,9 +348,9 @@ _ADOPT = "To manage it here, set adopt_existing=True or run `pulumi config set c
 _MAX_DESCRIBED = 2
 
 
-def share(project: str, share_id: str, status: str, age: str) -> str:
-    """Return the description of an existing share."""
-    return f"project {project} (share {share_id}, {status}, {age} old)"
+def share(project: str, share_id: str, status: str, age: str | None) -> str:
+    """Return the description of an existing share. `age` is None if it is not known."""
+    return f"project {project} (share {share_id}, {status}, {f'{age} old' if age else 'of unknown age'})"
 
 
 def already_shared(backup_id: str, shares: Sequence[str]) -> str:
@@ -786,6 +786,14 @@ def window_accepts_for_one_project() -> str:
 def window_without_backups(server: str | None, vault_id: str | None) -> str:
     """Return the error for a server or vault without a backup: its ID may be mistyped."""
     return f"there is no backup of {server or vault_id}: check servers and vault_id. Nothing was changed"
+
+
+def backup_without_time(backup_id: str) -> str:
+    """Return the error for a backup whose age is not known, in a window that is limited by age."""
+    return (
+        f"NewestBackupShares: the service does not tell when backup {backup_id} was made. Nothing was changed. Limit the window "
+        "by count instead of max_age"
+    )
 
 
 def component_needs_plain_values(component: str, argument: str) -> str:

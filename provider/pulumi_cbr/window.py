@@ -8,7 +8,7 @@ from itertools import takewhile
 
 from pulumi_cbr import messages
 from pulumi_cbr.api.errors import CbrError
-from pulumi_cbr.api.models import Backup
+from pulumi_cbr.api.models import UNKNOWN_TIME, Backup
 from pulumi_cbr.durations import to_seconds
 
 #: Return backups that match filters of the API, the newest first.
@@ -57,9 +57,16 @@ def find_window(
             raise CbrError(messages.window_without_backups(server, vault_id))
         newest = find(resource_id=server, vault_id=vault_id, status="available", newest_first=True, limit=count)
         # The first that is too old ends the look-up: no further page is asked for.
-        young = takewhile(lambda backup: age is None or now - backup.created_at <= age, newest)
+        young = takewhile(lambda backup: age is None or _age_of(backup, now) <= age, newest)
         chosen.update((backup.id, backup) for backup in young)
     return list(chosen.values())
+
+
+def _age_of(backup: Backup, now: datetime) -> timedelta:
+    if backup.created_at == UNKNOWN_TIME:
+        # Taken for an old one, it would end the window, and the shares of all backups after it.
+        raise CbrError(messages.backup_without_time(backup.id))
+    return now - backup.created_at
 
 
 def _check_plain(component: str, **arguments: object) -> None:

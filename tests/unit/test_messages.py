@@ -96,6 +96,7 @@ TEXTS |= {
     "wrong_max_age": (messages.wrong_max_age("x" * 200), ["14d"]),
     "window_accepts_for_one_project": (messages.window_accepts_for_one_project(), ["accept_into", "exactly one"]),
     "window_without_backups": (messages.window_without_backups(None, BACKUP), [BACKUP, "Nothing was changed"]),
+    "backup_without_time": (messages.backup_without_time(BACKUP), [BACKUP, "Nothing was changed", "count"]),
     "component_needs_plain_values": (
         messages.component_needs_plain_values("AcceptPendingShares", "vault_id"),
         ["AcceptPendingShares: vault_id", "plain text"],

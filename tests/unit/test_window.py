@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from faults.bare_engine import Hooks, Resource, Run
 from protocol.plugin import HookFailed
 from pulumi_cbr.api import Backup, CbrClient, CbrError, Member, load
+from pulumi_cbr.api.models import UNKNOWN_TIME
 from pulumi_cbr.simulator import Fault, Simulator
 from pulumi_cbr.window import check_window, find_acceptable, find_window
 
@@ -55,6 +57,15 @@ def test_window_has_newest_available_of_each_server() -> None:
     assert chosen(service, servers=["s", "t"], count=2) == ["s0", "s1", "t"]
     assert chosen(service, servers=None, vault_id=None, count=5) == ["s0", "s1", "s2", "s3", "t"]
     assert chosen(service, servers=["s", "s"], count=1) == ["s0"]
+
+
+def test_window_by_age_refuses_a_backup_without_time() -> None:
+    """It would end the window, and the shares of all backups after it would be deleted."""
+    service = Service(make_backup("a", 1), make_backup("b", 3))
+    service.backups.insert(1, replace(make_backup("odd"), created_at=UNKNOWN_TIME))
+    with pytest.raises(CbrError, match=r"when backup odd was made\. Nothing was changed\. Limit the window by"):
+        chosen(service, max_age="7d")
+    assert chosen(service, count=3) == ["a", "odd", "b"]
 
 
 def test_window_ends_with_age_and_reads_no_further() -> None:

@@ -381,7 +381,7 @@ class CbrClient:
                     _check_count(request, response, len(entries), len(seen), count)
                 return
             if not new and "marker" in place:
-                raise _unexpected(request, response, "the pages repeat themselves")
+                raise _unexpected(request, response, "the pages repeat themselves", "Run again")
             # Services that pass over `offset` know `marker`.
             place = {"offset": str(len(seen))} if new and "marker" not in place else {"marker": entries[-1][0]}
 
@@ -411,7 +411,7 @@ def _check_count(request: Request, response: ApiResponse, on_page: int, seen: in
         return
     is_short = seen < count <= MAX_MEMBERS or (seen == 0 and count > 0)
     if is_short or count < on_page:
-        raise _unexpected(request, response, f"the list has {seen} entries, but its count is {count}")
+        raise _unexpected(request, response, f"the list has {seen} entries, but its count is {count}", "Run again")
 
 
 def _given(filters: Mapping[str, str | None]) -> dict[str, str]:
@@ -453,13 +453,15 @@ def _read(request: Request, response: ApiResponse, read: Callable[[Mapping[str, 
         raise _unexpected(request, response, f"no answer of the CBR service: {error}") from error
 
 
-def _unexpected(request: Request, response: ApiResponse, said: str) -> UnexpectedResponseError:
+def _unexpected(
+    request: Request, response: ApiResponse, said: str, advice: str = "Check the endpoint and the region"
+) -> UnexpectedResponseError:
     return UnexpectedResponseError(
         request.operation,
         status=response.status,
         said=said,
         request_id=response.request_id,
-        advice="Check the endpoint and the region",
+        advice=advice,
     )
 
 

@@ -101,7 +101,7 @@ class _Time:
     def __set__(self, instance: object, value: datetime | None) -> None:
         vars(instance)[self._time] = value
         # As in the outputs of resources.
-        vars(instance)[self._text] = value.isoformat(timespec="seconds") if value else None
+        vars(instance)[self._text] = None if value in (None, UNKNOWN_TIME) else value.isoformat(timespec="seconds")
 
 
 def _with_times(*names: str) -> Callable[[type[T]], type[T]]:

@@ -411,11 +411,13 @@ def already_shared(session: CloudSession, backup_id: str, members: Iterable[Memb
 def describe_shares(members: Iterable[Member], now: datetime) -> list[str]:
     """Return a description of each share, with its age."""
     return [
-        messages.share(
-            member.dest_project_id, member.id, member.status, messages.age((now - member.created_at).total_seconds())
-        )
+        messages.share(member.dest_project_id, member.id, member.status, _age(member.created_at, now))
         for member in members
     ]
+
+
+def _age(since: datetime, now: datetime) -> str | None:
+    return messages.age((now - since).total_seconds()) if since != UNKNOWN_TIME else None
 
 
 def is_unverified(known: Mapping[str, Any]) -> bool:

@@ -16,7 +16,7 @@ import pytest
 from pulumi_cbr.api import Backup, CbrClient, CbrError, Member, load
 from pulumi_cbr.shares.collect import Listing, Source, list_own, list_received
 from pulumi_cbr.shares.select import Filters
-from pulumi_cbr.simulator import Simulator
+from pulumi_cbr.simulator import Fault, Simulator
 from unit.shares.rows import NOW
 from unit.signing_in import sign_in
 
@@ -60,6 +60,16 @@ def test_list_own_asks_once_for_each_backup(cbr_simulator: Simulator, owner: Cbr
     assert (listing.backup_ids, listing.complete) == (backup_ids, backup_ids)
     assert cbr_simulator.count("GET", "/backups$") == 1
     assert cbr_simulator.count("GET", "/members$") == 12
+
+
+def test_list_own_has_no_time_where_none_is_told(cbr_simulator: Simulator, owner: CbrClient) -> None:
+    backup, project = cbr_simulator.backups[3], cbr_simulator.projects[0]
+    cbr_simulator.share(backup.id, project)
+    cbr_simulator.faults.add(Fault("field_value", "GET", "", field="created_at", body="yesterday", times=None))
+    (share,) = own(owner).shares
+    assert (share.shared_at, share.backup_created_at) == (None, None)
+    # What has no age is not older than anything.
+    assert not Filters(older_than=timedelta()).match(share, NOW)
 
 
 def test_list_own_lists_members_only_of_what_may_match(cbr_simulator: Simulator, owner: CbrClient) -> None:
