@@ -4,8 +4,8 @@
 
 READY := .venv/ready
 PYTHON := .venv/bin/python
-# Groups of tests, longest first: see tests/conftest.py.
-SPREAD := --dist loadgroup --no-loadscope-reorder
+# A file at a time, whose tests share plugins and packages, and the longest first: see tests/conftest.py.
+SPREAD := --dist loadfile --no-loadscope-reorder
 UV := .venv/bin/uv pip install --quiet --system-certs --python $(PYTHON)
 
 help: ## list the targets

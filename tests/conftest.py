@@ -13,13 +13,7 @@ FOLDERS = ["faults", "protocol", "packaging", "engine", "browser", "contract", "
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Order the tests by folder, and keep those on one worker that share plugins, packages or a simulator."""
-    for item in items:
-        folder, *parts = item.path.relative_to(Path(__file__).parent).parts
-        if folder == "protocol" and isinstance(item, pytest.Function) and hasattr(item, "callspec"):
-            item.add_marker(pytest.mark.xdist_group(f"protocol-{item.callspec.params.get('flavour')}"))
-        elif folder in ("packaging", "unit"):
-            item.add_marker(pytest.mark.xdist_group("-".join([folder, *parts])))
+    """Order the tests by folder: several workers take a file at a time."""
     items.sort(key=lambda item: FOLDERS.index(item.path.relative_to(Path(__file__).parent).parts[0]))
 
 
