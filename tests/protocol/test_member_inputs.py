@@ -31,7 +31,7 @@ def no_calls(service: Simulator) -> Any:
     [
         ("backup_id", None, f"{UUID_FORM}; nothing was given"),
         ("backup_id", "", f"{UUID_FORM}; nothing was given"),
-        ("backup_id", "  ", f"{UUID_FORM}; not '  '"),
+        ("backup_id", " ", f"{UUID_FORM}; not ' '"),
         ("backup_id", "nightly", f"{UUID_FORM}; not 'nightly'"),
         ("backup_id", BACKUP.replace("-", ""), f"{UUID_FORM}; not '{BACKUP.replace('-', '')}'"),
         ("backup_id", f"{BACKUP}/..", f"{UUID_FORM}; not '{BACKUP}/..'"),
