@@ -20,11 +20,10 @@ ROOT = Path(__file__).resolve().parents[2]
 UV = Path(sys.executable).with_name("uv")
 PROJECT = (ROOT / "pyproject.toml").read_text()
 
-#: All hooks of all resources in both flavours, without the tables of bad inputs.
+#: Hooks in both flavours, without the tables of bad inputs.
 HOOK_TESTS = [
     "protocol/test_member_create.py",
     "protocol/test_share_life.py",
-    "protocol/test_accepter_life.py",
     "protocol/test_native.py",
     "unit/test_state_format.py",
 ]
