@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from itertools import takewhile
 
 from pulumi_cbr import messages
+from pulumi_cbr.api import ids
 from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.api.models import UNKNOWN_TIME, Backup
 from pulumi_cbr.durations import to_seconds
@@ -93,7 +94,9 @@ def find_acceptable(find: FindBackups, vault_id: str, source_project_ids: Sequen
     _check_plain("AcceptPendingShares", vault_id=[vault_id], source_project_ids=source_project_ids)
     if isinstance(source_project_ids, str) or not source_project_ids:
         raise CbrError(messages.accepter_needs_owners())
-    owners = {project.lower() for project in source_project_ids}
+    # A mistyped one would find nothing, and what was accepted from it would be rejected.
+    owners = {ids.project_id("source_project_ids", project) for project in source_project_ids}
+    vault_id = ids.uuid("vault_id", vault_id)
     listed: dict[str, list[tuple[str, Backup]]] = {}
     for status in ("accepted", "pending"):
         for backup in find(own_type="shared", member_status=status):
@@ -109,7 +112,7 @@ def _can_accept(entries: Sequence[tuple[str, Backup]], vault_id: str) -> bool:
     # A member that comes with its backup says more than the list that it is in.
     if backup.members:
         vaults = {member.vault_id for member in backup.members if member.status == "accepted"} - {None}
-        return vaults <= {vault_id.lower()} and any(member.status != "rejected" for member in backup.members)
+        return vaults <= {vault_id} and any(member.status != "rejected" for member in backup.members)
     if len(entries) > 1:
         # What was rejected would be accepted.
         raise CbrError(messages.status_filter_ignored(backup.id))

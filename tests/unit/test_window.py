@@ -129,6 +129,12 @@ def test_find_acceptable_takes_what_the_owners_share() -> None:
     assert [backup.id for backup in found] == ["ours", "untold", "new"]
 
 
+@pytest.mark.parametrize(("vault", "owner"), [(VAULT, OWNER[1:]), (VAULT[1:], OWNER)])
+def test_find_acceptable_refuses_a_mistyped_id(vault: str, owner: str) -> None:
+    with pytest.raises(CbrError, match="must be a"):
+        find_acceptable(lambda **filters: (), vault, [owner])
+
+
 @pytest.mark.parametrize("owners", [[], OWNER])
 def test_find_acceptable_refuses_a_list_of_nobody(owners: Any) -> None:
     with pytest.raises(CbrError, match="needs source_project_ids"):

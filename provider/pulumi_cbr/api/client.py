@@ -377,7 +377,7 @@ class CbrClient:
             yield from new.values()
             # Some services return shorter pages than asked for, and some count only the page: neither ends the list alone.
             if not entries or (len(entries) < min(page_size, _PAGE_SIZE) and (count is None or len(seen) >= count)):
-                if not request.params:
+                if not request.params or not seen:
                     _check_count(request, response, len(entries), len(seen), count)
                 return
             if not new and "marker" in place:

@@ -309,6 +309,15 @@ def test_list_that_its_count_contradicts_is_refused(body: dict[str, object], is_
         asked(in_turn(Reply(200, body), empty), "list_members")
 
 
+@pytest.mark.parametrize("filters", [{}, {"own_type": "shared"}])
+def test_empty_list_with_a_count_is_refused(filters: dict[str, str]) -> None:
+    """The components would delete or reject all that it leaves out."""
+    with Server(in_turn(Reply(200, {"backups": [], "count": 4}))) as server:
+        client = CbrClient(fixed_token(server.url), timing=FakeClock().timing)
+        with pytest.raises(UnexpectedResponseError, match=r"its count is 4 \(HTTP 200\)\. Run again"):
+            list(client.list_backups(**filters))
+
+
 # What is gone
 
 
