@@ -169,7 +169,9 @@ class BackupShareAccepterController(Controller):
             return {**{name: olds[name] for name in _OUTPUTS if name in olds}, **news}
         backup_id, own = split_share_id(id_, "own project ID")
         _ensure_receiver(account, own)
-        return {**news, **_outputs(account, _accept(account, backup_id, own, news["vault_id"]), olds)}
+        outputs = {**news, **_outputs(account, _accept(account, backup_id, own, news["vault_id"]), olds)}
+        self.sessions.ownership.record_acceptance(backup_id, news["vault_id"], adopted=True, form=outputs)
+        return outputs
 
     def delete(self, id_: str, outputs: Properties) -> None:
         backup_id, own = split_share_id(id_, "own project ID")

@@ -172,7 +172,8 @@ def _carry_out(
     backup_id = inputs.backup_id
     for project in plan.leave:
         _log.warning(messages.share_not_deleted(backup_id, project, str(own[project]["share_id"]), current[project].id))
-    elsewhere = managed_elsewhere(session, backup_id, plan.delete, inputs.form)
+    leaving = {project: share for project, share in plan.delete.items() if project not in plan.create}
+    elsewhere = managed_elsewhere(session, backup_id, leaving, inputs.form)
     deleting = {project: share for project, share in plan.delete.items() if project not in elsewhere}
     if plan.delete_first:
         delete_shares(session, backup_id, deleting, adopt=inputs.adopt)
@@ -187,7 +188,7 @@ def _carry_out(
         except CbrError as error:
             raise roll_back(session, backup_id, created, error) from error
     for project, member in (*created.items(), *existing.items()):
-        if project not in own or project in created:
+        if own.get(project, {}).get("share_id") != member.id:
             session.ownership.record(backup_id, project, member.id, adopted=project in existing, form=inputs.form)
     return {**current, **existing, **created}
 
