@@ -7,6 +7,7 @@ reports as a traceback, and what is written to standard error the engine shows a
 from __future__ import annotations
 
 import contextvars
+import functools
 import gc
 import logging
 import sys
@@ -57,8 +58,15 @@ class DynamicResource(Resource):
     def _register(
         self, provider: DynamicProvider, name: str, props: dict[str, Any], opts: ResourceOptions | None
     ) -> None:
-        props["__provider"] = serialize_provider(provider)
+        props["__provider"] = _serialize(type(provider))  # type: ignore[arg-type]  # a class is hashable
         CustomResource.__init__(self, f"pulumi-python:{self._resource_type_name}", name, props, opts)
+
+
+@functools.cache
+def _serialize(provider: type[DynamicProvider]) -> str:
+    # Pulumi's own function nests one level deeper with each call: about the 950th fails with a RecursionError.
+    text: str = serialize_provider(provider())
+    return text
 
 
 #: The resource that the request is about; empty if the plugin does not show it.
@@ -114,6 +122,7 @@ class DynamicProvider(ResourceProvider):
         return CreateResult(id_, outputs)
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
+        _urn.set(_caller_urn())
         reading = _clean(lambda: self._read(id_, _own(props)))
         # An empty ID says that it is gone; the plugin writes into the outputs, so there must be some.
         return ReadResult(reading.id, reading.outputs, reading.inputs) if reading else ReadResult("", {})
