@@ -106,15 +106,26 @@ def read_entry(cloud: str, region: str | None = None) -> Source:
     auth |= {key: explicit[key] for key in AUTH_KEYS if explicit.get(key) and not auth.get(key)}
     _check_keys(document, cloud)
     needs_plugin = _needs_plugin(document, cloud, explicit.get("auth_type"), auth)
-    values = _values(document, cloud, explicit, auth)
-    if any(key in explicit for key in ("verify", "insecure", "cacert")):
-        # openstacksdk gives one value: False, True, or the file to check with. Both are said, also by no file.
-        verify, _ = merged.get_requests_verify_args()
-        values.append(Value("insecure", verify is False, document.origin(cloud)))
-        values.append(Value("caCert", verify if isinstance(verify, str) else None, document.origin(cloud, "cacert")))
+    values = [*_values(document, cloud, explicit, auth), *_certificate_values(document, cloud, explicit, merged)]
     secrets = tuple(str(value) for key, value in sorted(auth.items()) if value and _SECRET.search(key))
     unsupported = tuple(document.origin(cloud, key) for key in _UNSUPPORTED if explicit.get(key))
     return Source(Place.ENTRY, tuple(values), needs_plugin, secrets if needs_plugin else (), unsupported)
+
+
+def _certificate_values(
+    document: Document, cloud: str, explicit: Mapping[str, Any], merged: CloudRegion
+) -> list[Value]:
+    if not isinstance(explicit.get("cacert"), (str, type(None))):
+        raise SettingsError(messages.wrong_form(document.origin(cloud, "cacert"), "a path"))
+    if not any(key in explicit for key in ("verify", "insecure", "cacert")):
+        return []
+    # openstacksdk gives one value: False, True, or the file to check with. Both are said, also by no file.
+    verify, _ = merged.get_requests_verify_args()
+    path = verify if isinstance(verify, str) else None
+    return [
+        Value("insecure", verify is False, document.origin(cloud)),
+        Value("caCert", path, document.origin(cloud, "cacert")),
+    ]
 
 
 def plugin_of(settings: Settings) -> BaseIdentityPlugin:
@@ -229,7 +240,10 @@ def _normalize_regions(document: Document, cloud: str, entry: dict[str, Any]) ->
         regions = entry["regions"] = name
     elif not isinstance(name, (str, type(None))):
         raise SettingsError(messages.wrong_form(document.origin(cloud, "region_name"), "a text"))
-    names = [region.get("name") if isinstance(region, dict) else region for region in regions or ()]
+    names = [
+        region.get("name") if isinstance(region, dict) else region
+        for region in (regions if isinstance(regions, list) else ())
+    ]
     if regions is None:
         entry.pop("regions", None)
     elif not isinstance(regions, list) or not all(isinstance(name, str) for name in names):

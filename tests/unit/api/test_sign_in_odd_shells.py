@@ -231,6 +231,20 @@ FILES = [
         clouds=entry(f"{ENTRY_USER}, project_id: {OTHER}"),
         refused="{clouds}, line 4, gives `project_id` a second time. Remove one of the two",
     ),
+    *(
+        Row(
+            f"{key} that is {value}",
+            OS_ONE,
+            clouds=beside(f"{key}: {value}"),
+            refused=f"`{key}` of the entry `one` ({{clouds}}, line 4) must be {form}. Correct the key",
+        )
+        for key, value, form in (
+            ("regions", "5", "a list of regions"),
+            ("regions", "true", "a list of regions"),
+            ("cacert", "true", "a path"),
+            ("cacert", "[a]", "a path"),
+        )
+    ),
     Row(
         "project_id and tenant_id",
         OS_ONE,
