@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Coroutine, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -83,7 +83,7 @@ class NativeProcess:
         self.ownership.join(engine)
         args = Struct()
         args.update(dict(config))
-        asyncio.run(self._provider.configure(provider_pb2.ConfigureRequest(args=args)))
+        _run(self._provider.configure(provider_pb2.ConfigureRequest(args=args)))
 
     def check(self, urn: str, news: Properties, olds: Properties) -> Properties:
         request = provider_pb2.CheckRequest(urn=urn, olds=to_wire(olds), news=to_wire(news))
@@ -117,7 +117,13 @@ class NativeProcess:
         of_state = " of the state" if method == "check" and request.olds.fields else ""
         self._hooks.append(f"{request.urn} {method}{of_state}")
         current_urn.set(request.urn)
-        return asyncio.run(getattr(self._provider, method)(request))
+        return _run(getattr(self._provider, method)(request))
+
+
+def _run(call: Coroutine[Any, Any, Any]) -> Any:
+    # `asyncio.run` would leave this thread without the loop that Pulumi's mocks run on.
+    with closing(asyncio.new_event_loop()) as loop:
+        return loop.run_until_complete(call)
 
 
 Process = DynamicProcess | NativeProcess

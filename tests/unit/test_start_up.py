@@ -26,10 +26,10 @@ def test_import_loads_nothing_that_calls(module: str) -> None:
     assert not HEAVY.intersection(loaded)
 
 
-def test_import_loads_nothing_but_what_pulumi_has_loaded() -> None:
+def test_import_loads_little_that_pulumi_has_not_loaded() -> None:
     code = "import sys, pulumi; before = set(sys.modules); import pulumi_cbr; print(*set(sys.modules) - before)"
     loaded = _printed(code)
-    assert {module.partition(".")[0] for module in loaded} == {"pulumi_cbr"}
+    assert {module.partition(".")[0] for module in loaded} == {"pulumi_cbr", "html", "unicodedata"}
 
 
 def _loaded(said: str) -> set[str]:

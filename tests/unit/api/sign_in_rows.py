@@ -137,7 +137,7 @@ def check(row: Row, clouds: FakeClouds, folder: Path, monkeypatch: pytest.Monkey
         assert (call.host, call.path) == (row.cbr, f"/v3/{row.project}/backups/{BACKUP}")
         assert _method(clouds) == row.method
     assert tuple(request.host for request in clouds.requests if request.host != row.cbr) == row.identity
-    assert clouds.strayed() == []
+    assert clouds.strayed() == [], clouds.strayed()
 
 
 def _method(clouds: FakeClouds) -> str:

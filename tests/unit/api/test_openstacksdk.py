@@ -46,6 +46,7 @@ AUTH = {
 }
 
 NAME_REPLACES_ID = "keeps an entry's `project_id` beside `OS_PROJECT_NAME`"
+ENTRY_PASSWORD = "keeps an entry's `password` beside `OS_PASSWORD`"
 ONE_REGION = "an entry with one `region_name` refuses every other region"
 FIRST_REGION = "uses the first of `regions`, whatever `region_name` says"
 LAST_KEY = "uses the last of a repeated key"
@@ -137,7 +138,12 @@ CASES = [
         OS_ONE,
         f"clouds:\n  zero: &z\n    region_name: eu-de\n    auth: {{{ENTRY_USER}}}\n  one: {{<<: *z}}\n",
     ),
-    Case("entry and another password", shell(OS_ONE, OS_PASSWORD="p"), ONE),
+    Case(
+        "entry and another password",
+        shell(OS_ONE, OS_PASSWORD="p"),
+        ONE,
+        differences={"password": ENTRY_PASSWORD},
+    ),
     Case("entry and another project's ID", shell(OS_ONE, OS_PROJECT_ID=OTHER), ONE),
     Case(
         "entry without a project, and a project",
@@ -186,6 +192,8 @@ CASES = [
 def test_same_values_as_openstacksdk(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(loader, "CONFIG_FILES", [str(tmp_path / "usual" / "clouds.yaml")])
+    # openstacksdk puts what OS_CLIENT_SECURE_FILE names into this list.
+    monkeypatch.setattr(loader, "SECURE_FILES", [*loader.SECURE_FILES])
     for name, value in case.env.items():
         monkeypatch.setenv(name, value)
     for variable, text in (("OS_CLIENT_CONFIG_FILE", case.clouds), ("OS_CLIENT_SECURE_FILE", case.secure)):

@@ -884,7 +884,7 @@ CASES: dict[str, tuple[str, ...]] = {
     "user, password, domain and region only": ("user, password, domain and region only",),
     "keys and an address without a region": ("keys and an identity address without a region",),
     "PEM text and ~": ("test_sign_in_odd_shells.py::test_certificates_are_trusted",),
-    "backup that is gone": ("test_responses.py::test_malformed_url_of_a_backup_is_gone_if_backups_are_listed",),
+    "backup that is gone": ("test_responses.py::test_malformed_url_means_gone_if_backups_are_listed",),
     "broken clouds.yaml": (
         "clouds.yaml that does not parse",
         "`cloud:` for `clouds:`",

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -193,6 +193,7 @@ def test_shares_tells_what_a_terminal_has_no_room_for(
     assert "Not shown" not in run("--columns", "backup,server,vault,project_id,backup_id")[1]
 
 
+@pytest.mark.usefixtures("default_signals")
 def test_shares_ends_at_once_if_interrupted(tmp_path: Path) -> None:
     """Nobody waits for the calls that are in flight, nor for those that have not begun."""
     with Simulator(backups=60) as simulator, (tmp_path / "out").open("w+") as out:
@@ -206,6 +207,14 @@ def test_shares_ends_at_once_if_interrupted(tmp_path: Path) -> None:
         assert out.read() == "cbr: interrupted. Nothing was changed\n"
         assert process.returncode == -signal.SIGINT
         assert simulator.count("GET", "/members$") <= PARALLEL
+
+
+@pytest.fixture
+def default_signals() -> Iterator[None]:
+    """A program takes over that Ctrl-C is ignored, as it is for what runs in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture
