@@ -240,18 +240,18 @@ def _normalize_regions(document: Document, cloud: str, entry: dict[str, Any]) ->
         regions = entry["regions"] = name
     elif not isinstance(name, (str, type(None))):
         raise SettingsError(messages.wrong_form(document.origin(cloud, "region_name"), "a text"))
-    names = [
-        region.get("name") if isinstance(region, dict) else region
-        for region in (regions if isinstance(regions, list) else ())
-    ]
     if regions is None:
         entry.pop("regions", None)
-    elif not isinstance(regions, list) or not all(isinstance(name, str) for name in names):
+    elif not isinstance(regions, list) or not all(map(_is_region, regions)):
         raise SettingsError(messages.wrong_form(document.origin(cloud, "regions"), "a list of regions"))
     if not isinstance(entry.get("auth") or {}, dict):
         raise SettingsError(messages.wrong_form(document.origin(cloud, "auth"), "keys with values"))
     # openstacksdk would make the text `None` of a key without a value.
     entry["auth"] = {key: value for key, value in (entry.get("auth") or {}).items() if value is not None}
+
+
+def _is_region(region: object) -> bool:
+    return isinstance(region.get("name") if isinstance(region, dict) else region, str)
 
 
 def _check_profile(document: Document, loader: OpenStackConfig, cloud: str, entry: Mapping[str, Any]) -> None:

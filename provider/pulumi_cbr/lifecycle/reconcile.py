@@ -72,6 +72,11 @@ class Plan:
     staying: int = 0
 
     @property
+    def given_up(self) -> KnownShares:
+        """The shares that are deleted and not made again."""
+        return {project: share for project, share in self.delete.items() if project not in self.create}
+
+    @property
     def exceeds_limit(self) -> bool:
         """Whether there would be more members than a backup can have."""
         return bool(self.create) and self.staying + len(self.create) > MAX_MEMBERS
@@ -172,8 +177,7 @@ def _carry_out(
     backup_id = inputs.backup_id
     for project in plan.leave:
         _log.warning(messages.share_not_deleted(backup_id, project, str(own[project]["share_id"]), current[project].id))
-    leaving = {project: share for project, share in plan.delete.items() if project not in plan.create}
-    elsewhere = managed_elsewhere(session, backup_id, leaving, inputs.form)
+    elsewhere = managed_elsewhere(session, backup_id, plan.given_up, inputs.form)
     deleting = {project: share for project, share in plan.delete.items() if project not in elsewhere}
     if plan.delete_first:
         delete_shares(session, backup_id, deleting, adopt=inputs.adopt)
