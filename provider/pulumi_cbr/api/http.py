@@ -50,6 +50,8 @@ class Session(requests.Session):
     redirects are for the caller to refuse. Plain http to another machine is a `SettingsError`, unless `insecure`.
     """
 
+    auth: Any
+
     def __init__(self, timing: Clock, *, insecure: bool) -> None:
         super().__init__()
         self.auth = _no_auth
