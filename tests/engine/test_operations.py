@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from faults.model import Declared, Stack, signed_in
+from accounts import password_settings
+from faults.model import Declared, Stack
 from protocol.plugin import FLAVOURS
 from pulumi_cbr.simulator import Simulator
 
@@ -250,7 +251,7 @@ def test_operations_keep_shares_and_acceptances(case: Case, monkeypatch: pytest.
     for backup in rest[:7]:
         simulator.share(backup, case.receiver)
     monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(case.stack.env["OS_CLIENT_CONFIG_FILE"]))
-    model = Stack({role: signed_in(simulator, role) for role in ("owner", "receiver")})
+    model = Stack({role: {**password_settings(simulator, role), "maxRetries": "2"} for role in ("owner", "receiver")})
     model.up(*declared(BEFORE, simulator, rest, case.flavour))
     for entry in model.state:
         entry.is_tainted = entry.declared.name in TAINTED

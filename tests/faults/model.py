@@ -23,7 +23,6 @@ from pulumi_cbr.lifecycle.ownership import OwnershipLog
 from pulumi_cbr.lifecycle.session import SessionPool
 from pulumi_cbr.native.convert import from_wire, to_wire
 from pulumi_cbr.native.provider import CbrProvider, current_urn
-from pulumi_cbr.simulator import Simulator
 
 Properties = dict[str, Any]
 
@@ -334,17 +333,3 @@ class _Running:
             account = {"cloud": cloud} if cloud else self._stack.accounts[declared.role]
             self._processes[key] = kind(self._engine, {**account, **self._stack.config}, self._stack.hooks)
         return self._processes[key]
-
-
-def signed_in(simulator: Simulator, role: str) -> dict[str, str]:
-    """Return the settings of a stack that sign in by password."""
-    env = simulator.env(role)
-    names = {
-        "authUrl": "OS_AUTH_URL",
-        "username": "OS_USERNAME",
-        "password": "OS_PASSWORD",
-        "userDomainName": "OS_USER_DOMAIN_NAME",
-        "projectId": "OS_PROJECT_ID",
-        "region": "OS_REGION_NAME",
-    }
-    return {"maxRetries": "2", **{setting: env[name] for setting, name in names.items()}}

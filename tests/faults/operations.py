@@ -18,11 +18,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from accounts import password_settings
 from protocol.plugin import FLAVOURS
 from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.simulator import Simulator
 
-from .model import Declared, Entry, Killed, Stack, signed_in
+from .model import Declared, Entry, Killed, Stack
 
 #: From which kind to which: M a member, S a set, X an exclusive set, A an accepter.
 PAIRS = ("M>M", "M>S", "S>M", "S>S", "M>X", "X>M", "X>X", "A>A")
@@ -99,7 +100,7 @@ class Place:
             self.foreign[self.bystander] = simulator.share(backup_id, self.bystander).id
         if self.old == "A":
             self.foreign[self.receiver] = simulator.share(backup_id, self.receiver).id
-        accounts = {role: signed_in(simulator, role) for role in ("owner", "receiver")}
+        accounts = {role: {**password_settings(simulator, role), "maxRetries": "2"} for role in ("owner", "receiver")}
         self.stack, self.other = Stack(accounts), Stack(accounts)
         #: Whether a step was refused.
         self.was_refused = False

@@ -14,11 +14,12 @@ from typing import Any
 
 import pytest
 
+from accounts import password_settings
 from protocol.plugin import FLAVOURS
 from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.simulator import Refused, Simulator
 
-from .model import Declared, Entry, Killed, Stack, signed_in
+from .model import Declared, Entry, Killed, Stack
 
 SEEDS = (1, 2)
 #: Of each seed; a backup is used for so many, then the next one is.
@@ -51,7 +52,7 @@ class World:
         self.simulator, self.random, self.backup, self.flavour = simulator, random, backup, flavour
         self.receiver, *others = simulator.projects
         self.projects = [self.receiver, *others[:3]]
-        accounts = {role: {**signed_in(simulator, role), "maxRetries": "0"} for role in ("owner", "receiver")}
+        accounts = {role: {**password_settings(simulator, role), "maxRetries": "0"} for role in ("owner", "receiver")}
         self.sides = [Side(Stack(accounts)), Side(Stack(accounts))]
         self.names = iter(range(1000))
         #: Shares that no state has, for a known reason.

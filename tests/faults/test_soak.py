@@ -6,6 +6,7 @@ from random import Random
 
 import pytest
 
+from accounts import password_settings
 from protocol.plugin import HookFailed
 from pulumi_cbr.simulator import Fault, Simulator
 
@@ -33,14 +34,6 @@ FAULTS = [
         ("expire_token", {}),
     )
 ]
-_SIGN_IN = {
-    "authUrl": "OS_AUTH_URL",
-    "username": "OS_USERNAME",
-    "password": "OS_PASSWORD",
-    "userDomainName": "OS_USER_DOMAIN_NAME",
-    "projectId": "OS_PROJECT_ID",
-    "region": "OS_REGION_NAME",
-}
 
 
 class World:
@@ -95,8 +88,8 @@ class World:
         return project.get(resource.kind) in there
 
     def run(self, resource: Resource, hook: str, adopting: bool) -> None:
-        env = self.simulator.env("receiver" if resource.kind == "BackupShareAccepter" else "owner")
-        config = {name: env[variable] for name, variable in _SIGN_IN.items()}
+        role = "receiver" if resource.kind == "BackupShareAccepter" else "owner"
+        config = password_settings(self.simulator, role)
         more = {"adoptExisting": "true"} if adopting else {}
         getattr(resource, hook)(Run({**config, "timeout": "8", "maxRetries": "2", **more}))
 

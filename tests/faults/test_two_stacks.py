@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from accounts import password_settings
 from protocol.plugin import HookFailed
 from pulumi_cbr.simulator import Fault, Refused, Simulator
 
@@ -68,18 +69,8 @@ def shares_of(resource: Resource) -> Shares:
     return {resource.outputs["dest_project_id"]: resource.outputs["share_id"]}
 
 
-def signed_in(simulator: Simulator, role: str) -> dict[str, str]:
-    """Return settings to sign in with, by password: the service's clock is ahead, so signed calls would be refused."""
-    env = simulator.env(role)
-    names = {
-        "authUrl": "OS_AUTH_URL",
-        "username": "OS_USERNAME",
-        "password": "OS_PASSWORD",
-        "userDomainName": "OS_USER_DOMAIN_NAME",
-        "projectId": "OS_PROJECT_ID",
-        "region": "OS_REGION_NAME",
-    }
-    return {**{setting: env[name] for setting, name in names.items()}, "maxRetries": "2", "timeout": "60"}
+def settings_of(simulator: Simulator, role: str) -> dict[str, str]:
+    return {**password_settings(simulator, role), "maxRetries": "2", "timeout": "60"}
 
 
 class World:
@@ -89,10 +80,10 @@ class World:
         self.simulator, self.random, self.backup = simulator, random, backup
         self.receiver, *projects = simulator.projects
         self.projects = projects[:5]
-        owner = signed_in(simulator, "owner")
+        owner = settings_of(simulator, "owner")
         self.stacks = [Stack(owner, self._declare()), Stack(owner, self._declare())]
         accepter = Resource("BackupShareAccepter", backup_id=backup, vault_id=simulator.vaults[0].id)
-        self.stacks.append(Stack(signed_in(simulator, "receiver"), [accepter]))
+        self.stacks.append(Stack(settings_of(simulator, "receiver"), [accepter]))
         #: Share IDs that nobody's state has, for a reason that somebody knows.
         self.known: set[str] = set()
         self.succeeded = 0

@@ -14,6 +14,7 @@ import pulumi
 import pytest
 
 import pulumi_cbr as cbr
+from accounts import password_settings
 from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.lookups import find_vault
 from pulumi_cbr.simulator import Simulator
@@ -205,17 +206,9 @@ def test_look_up_passes_errors_of_the_program_on(cbr_simulator: Simulator) -> No
 def test_look_up_uses_settings_of_the_stack(cbr_simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in cbr_simulator.env():
         monkeypatch.delenv(name, raising=False)
-    receiver = cbr_simulator.env("receiver")
-    keys = {
-        "authUrl": "OS_AUTH_URL",
-        "username": "OS_USERNAME",
-        "password": "OS_PASSWORD",
-        "userDomainName": "OS_USER_DOMAIN_NAME",
-        "projectId": "OS_PROJECT_ID",
-        "region": "OS_REGION_NAME",
-    }
+    settings = password_settings(cbr_simulator, "receiver")
     pulumi.runtime.set_all_config(
-        {f"cbr:{key}": receiver[name] for key, name in keys.items()}, secret_keys=["cbr:password"]
+        {f"cbr:{name}": value for name, value in settings.items()}, secret_keys=["cbr:password"]
     )
     backup = cbr_simulator.backups[0].id
     assert list(cbr.get_backups(own_type="shared")) == []

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from faults.test_two_stacks import signed_in
+from accounts import password_settings
 from protocol.plugin import PROVIDERS
 from pulumi_cbr.api.retry import Clock
 from pulumi_cbr.lifecycle.ownership import OwnershipLog
@@ -72,7 +72,7 @@ def simulator() -> Iterator[Simulator]:
 
 
 def test_exclusive_set_records_a_share_that_it_finds_remade(simulator: Simulator) -> None:
-    config, backup, (one, two) = signed_in(simulator, "owner"), simulator.backups[0].id, simulator.projects[:2]
+    config, backup, (one, two) = password_settings(simulator, "owner"), simulator.backups[0].id, simulator.projects[:2]
     options = {"exclusive": True, "adopt_existing": True}
     shares = Resource("set", "BackupShare", backup_id=backup, dest_project_ids=[one], **options)
     member = Resource("member", "BackupShareMember", backup_id=backup, dest_project_id=one)
@@ -92,7 +92,7 @@ def test_exclusive_set_records_a_share_that_it_finds_remade(simulator: Simulator
 
 
 def test_renewed_acceptance_stays_when_another_resource_leaves(simulator: Simulator) -> None:
-    config, backup, project = signed_in(simulator, "receiver"), simulator.backups[0].id, simulator.projects[0]
+    config, backup, project = password_settings(simulator, "receiver"), simulator.backups[0].id, simulator.projects[0]
     inputs = {"backup_id": backup, "vault_id": simulator.vaults[0].id}
     stays, leaves = (Resource(urn, "BackupShareAccepter", **inputs) for urn in ("stays", "leaves"))
     simulator.share(backup, project)
@@ -115,7 +115,7 @@ def test_exclusive_set_shares_again_what_was_rejected(
 ) -> None:
     tmp_path.chmod(0o700)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    config, backup, (one, two) = signed_in(simulator, "owner"), simulator.backups[0].id, simulator.projects[:2]
+    config, backup, (one, two) = password_settings(simulator, "owner"), simulator.backups[0].id, simulator.projects[:2]
     options = {"exclusive": True, "reshare_if_rejected": True}
     shares = Resource("set", "BackupShare", backup_id=backup, dest_project_ids=[one], **options)
     with socket.create_server(("127.0.0.1", 0)) as server:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from accounts import password_settings
 from pulumi_cbr.api.auth import sign_in
 from pulumi_cbr.api.client import CbrClient
 from pulumi_cbr.api.errors import (
@@ -239,15 +240,7 @@ def test_connections_end_with_the_client() -> None:
 
 def test_exact_counts_against_the_simulator() -> None:
     with Simulator() as simulator:
-        env = simulator.env()
-        names = {
-            "authUrl": "OS_AUTH_URL",
-            "username": "OS_USERNAME",
-            "password": "OS_PASSWORD",
-            "projectId": "OS_PROJECT_ID",
-        }
-        given = {name: env[variable] for name, variable in names.items()}
-        given |= {"userDomainName": env["OS_USER_DOMAIN_NAME"], "region": env["OS_REGION_NAME"]}
+        given = password_settings(simulator, "owner")
         client = CbrClient(load(given.get), timing=FakeClock().timing)
         backup, project = simulator.backups[0].id, simulator.projects[0]
         client.add_members(backup, [project])
