@@ -6,7 +6,9 @@ READY := .venv/ready
 PYTHON := .venv/bin/python
 # A file at a time, whose tests share plugins and packages, and the longest first: see tests/conftest.py.
 SPREAD := --dist loadfile --no-loadscope-reorder
-UV := .venv/bin/uv pip install --quiet --system-certs --python $(PYTHON)
+UV := .venv/bin/uv pip install --quiet --system-certs --compile-bytecode --python $(PYTHON)
+# Tests start thousands of Python processes: each would compile the package anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1  /p' Makefile
