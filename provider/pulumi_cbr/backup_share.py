@@ -16,7 +16,7 @@ import pulumi
 from pulumi_cbr import messages
 from pulumi_cbr.api import ids
 from pulumi_cbr.api.errors import CbrError, ContradictoryResponseError, NotFound
-from pulumi_cbr.dynamic import DynamicProvider, DynamicResource, given
+from pulumi_cbr.dynamic import DynamicProvider, DynamicResource, omit_false
 from pulumi_cbr.lifecycle.acceptance import NotAcceptedError, wait_for_acceptance
 from pulumi_cbr.lifecycle.controller import UNKNOWN, CheckedInputs, Controller, Diff, Properties, ResourceState
 from pulumi_cbr.lifecycle.failures import IncompleteResourceError, UnverifiedCreateError, UnverifiedSharesError
@@ -101,9 +101,9 @@ class BackupShare(BackupShareProperties, DynamicResource, module="cbr", name="Ba
             {
                 "backup_id": backup_id,
                 "dest_project_ids": dest_project_ids,
-                "exclusive": given(exclusive),
-                "adopt_existing": given(adopt_existing),
-                "reshare_if_rejected": given(reshare_if_rejected),
+                "exclusive": omit_false(exclusive),
+                "adopt_existing": omit_false(adopt_existing),
+                "reshare_if_rejected": omit_false(reshare_if_rejected),
                 "wait_for_acceptance": wait_for_acceptance,
                 "cloud": cloud,
                 **dict.fromkeys(_OUTPUTS),
@@ -126,13 +126,13 @@ class BackupShareController(Controller):
         inputs = Inputs(news)
         inputs.text("cloud")
         inputs.backup_id()
-        inputs.dest_project_ids(self.sessions.configured_project_id(inputs.given("cloud")))
+        inputs.dest_project_ids(self.sessions.configured_project_id(inputs.value("cloud")))
         for name in _FLAGS:
             inputs.flag(name)
         inputs.duration("wait_for_acceptance")
         if not inputs.checked().problems and self.sessions.flag("preflight"):
             for reason in self._preflight(olds, inputs.checked().inputs):
-                inputs.wrong("dest_project_ids", reason)
+                inputs.add_problem("dest_project_ids", reason)
         return inputs.checked()
 
     def _preflight(self, olds: Properties, inputs: Properties) -> list[str]:
@@ -148,7 +148,7 @@ class BackupShareController(Controller):
         if not (joining or leaving or becomes_exclusive):
             return []
         try:
-            preflight = self.sessions.of(cloud).preflight
+            preflight = self.sessions.get(cloud).preflight
         except CbrError as error:
             return [str(error)]
         reasons = preflight.reasons(
@@ -204,7 +204,7 @@ class BackupShareController(Controller):
 
     def read(self, id_: str, properties: Properties) -> ResourceState | None:
         backup_id = ids.uuid("the ID", id_)
-        session = self.sessions.of(properties.get("cloud"))
+        session = self.sessions.get(properties.get("cloud"))
         session.require_source_project(properties.get("source_project_id"))
         before: Mapping[str, Mapping[str, Any]] = properties.get("members", {})
         there = _read_members(session, backup_id, before)
@@ -236,7 +236,7 @@ class BackupShareController(Controller):
 
     def update(self, id_: str, olds: Properties, news: Properties) -> dict[str, Any]:
         # Without a call, but a cloud that cannot be used is refused now, and not by the destroy that needs it.
-        session = self.sessions.of(news.get("cloud"))
+        session = self.sessions.get(news.get("cloud"))
         changed = self.diff(id_, olds, news).updates
         if {"dest_project_ids", "members"} & {*changed} or ("exclusive" in changed and news.get("exclusive")):
             return self._apply(news, olds)
@@ -244,7 +244,7 @@ class BackupShareController(Controller):
 
     def delete(self, id_: str, outputs: Properties) -> None:
         backup_id = ids.uuid("the ID", id_)
-        session = self.sessions.of(outputs.get("cloud"))
+        session = self.sessions.get(outputs.get("cloud"))
         session.require_source_project(outputs.get("source_project_id"))
         members: Mapping[str, Mapping[str, Any]] = outputs.get("members", {})
         elsewhere = managed_elsewhere(session, backup_id, members, outputs)
@@ -257,7 +257,7 @@ class BackupShareController(Controller):
 
         `olds` has the shares of the state.
         """
-        session = self.sessions.of(inputs.get("cloud"))
+        session = self.sessions.get(inputs.get("cloud"))
         session.require_source_project(olds.get("source_project_id"))
         source = session.client.project_id()
         projects = inputs["dest_project_ids"]
@@ -297,7 +297,7 @@ def _read_members(
     A share of the state counts as gone if its own GET says so too.
     """
     try:
-        there, failed = dict(session.lists.of(backup_id)), None
+        there, failed = dict(session.member_cache.get(backup_id)), None
     except (NotFound, ContradictoryResponseError) as error:
         there, failed = {}, error
     missing = {project: before[project].get("created_at") for project in before if project not in there}

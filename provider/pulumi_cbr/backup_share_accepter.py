@@ -120,7 +120,7 @@ class BackupShareAccepterController(Controller):
             self.sessions.ownership.keep_acceptance(news["backup_id"], news["vault_id"])
 
     def create(self, inputs: Properties) -> tuple[str, dict[str, Any]]:
-        session = self.sessions.of(inputs.get("cloud"))
+        session = self.sessions.get(inputs.get("cloud"))
         own = session.client.project_id()
         backup_id, vault_id = inputs["backup_id"], inputs["vault_id"]
         started = session.client.timing.clock()
@@ -134,10 +134,10 @@ class BackupShareAccepterController(Controller):
 
     def read(self, id_: str, properties: Properties) -> ResourceState | None:
         backup_id, own = split_share_id(id_, "own project ID")
-        account = self.sessions.of(properties.get("cloud"))
-        _ensure_receiver(account, own)
+        session = self.sessions.get(properties.get("cloud"))
+        _ensure_receiver(session, own)
         try:
-            member = _see(account, backup_id, own)
+            member = _find_share(session, backup_id, own)
         except NotFound:
             return None
         kept = {name: properties[name] for name in ("vault_id", "cloud") if properties.get(name)}
@@ -158,31 +158,31 @@ class BackupShareAccepterController(Controller):
                 {**{name: properties[name] for name in _OUTPUTS if name in properties}, **inputs},
                 inputs,
             )
-        outputs = {**inputs, **_outputs(account, member, properties)}
+        outputs = {**inputs, **_outputs(session, member, properties)}
         log_drift(backup_id, own, properties, outputs)
         return ResourceState(f"{backup_id}/{own}", outputs, inputs)
 
     def update(self, id_: str, olds: Properties, news: Properties) -> dict[str, Any]:
         # Without a call, but a cloud that cannot be used is refused now, and not by the destroy that needs it.
-        account = self.sessions.of(news.get("cloud"))
+        session = self.sessions.get(news.get("cloud"))
         if olds.get("status") == "accepted":
             return {**{name: olds[name] for name in _OUTPUTS if name in olds}, **news}
         backup_id, own = split_share_id(id_, "own project ID")
-        _ensure_receiver(account, own)
-        outputs = {**news, **_outputs(account, _accept(account, backup_id, own, news["vault_id"]), olds)}
+        _ensure_receiver(session, own)
+        outputs = {**news, **_outputs(session, _accept(session, backup_id, own, news["vault_id"]), olds)}
         self.sessions.ownership.record_acceptance(backup_id, news["vault_id"], adopted=True, form=outputs)
         return outputs
 
     def delete(self, id_: str, outputs: Properties) -> None:
         backup_id, own = split_share_id(id_, "own project ID")
-        session = self.sessions.of(outputs.get("cloud"))
+        session = self.sessions.get(outputs.get("cloud"))
         _ensure_receiver(session, own)
         vault_id = outputs.get("vault_id")
         if self.sessions.ownership.acceptance_managed_elsewhere(backup_id, str(vault_id), outputs):
             _log.warning("%s", messages.acceptance_managed_elsewhere(backup_id, own))
             return
         try:
-            member = _see(session, backup_id, own)
+            member = _find_share(session, backup_id, own)
         except NotFound:
             return
         except NotAllowed:
@@ -203,17 +203,17 @@ def _reject(session: CloudSession, backup_id: str, own: str) -> None:
     if _set_status(session, backup_id, own, "rejected"):
         return
     try:
-        after = _see(session, backup_id, own)
+        after = _find_share(session, backup_id, own)
     except (NotFound, NotAllowed):
         return
     if after and after.status == "accepted":
         raise UnknownOutcomeError(messages.still_accepted(backup_id, own))
 
 
-def _accept(account: CloudSession, backup_id: str, own: str, vault_id: str) -> Member:
-    waits = _WAITS[: account.client.settings.max_retries]
+def _accept(session: CloudSession, backup_id: str, own: str, vault_id: str) -> Member:
+    waits = _WAITS[: session.client.settings.max_retries]
     for wait in (*waits, None):
-        member = _set_status(account, backup_id, own, "accepted", vault_id)
+        member = _set_status(session, backup_id, own, "accepted", vault_id)
         if member:
             return member
         if wait is not None:
@@ -221,7 +221,7 @@ def _accept(account: CloudSession, backup_id: str, own: str, vault_id: str) -> M
                 _log.warning(
                     "backup %s is not shared with project %s yet: looking again in %.0f s", backup_id, own, wait
                 )
-            account.client.timing.sleep(wait)
+            session.client.timing.sleep(wait)
     raise CbrError(
         f"backup {backup_id} is not shared with project {own}, or not any more: have its owner share it (a share in the same "
         "program belongs into depends_on), then run again"
@@ -229,14 +229,14 @@ def _accept(account: CloudSession, backup_id: str, own: str, vault_id: str) -> M
 
 
 def _set_status(
-    account: CloudSession, backup_id: str, own: str, status: str, vault_id: str | None = None
+    session: CloudSession, backup_id: str, own: str, status: str, vault_id: str | None = None
 ) -> Member | None:
     """Set the status of a share, and return the share, or None if it does not exist.
 
     This takes one PUT if all goes well. A lost response, or a refusal because the status is set already, is resolved by a
     read. The call may be sent again at any time.
     """
-    client = account.client
+    client = session.client
     waits = _WAITS[: client.settings.max_retries]
     try:
         for wait in (*waits, None):
@@ -246,7 +246,7 @@ def _set_status(
                 return None
             except (UnknownOutcomeError, UnexpectedResponseError) as error:
                 try:
-                    member = _see(account, backup_id, own)
+                    member = _find_share(session, backup_id, own)
                 except NotFound:
                     if isinstance(error, UnexpectedResponseError) and status == "accepted":
                         # A receiver who may not see the share was refused for a reason all the same.
@@ -267,17 +267,17 @@ def _set_status(
                     raise
                 client.timing.sleep(wait)
     finally:
-        account.changed(backup_id)
+        session.invalidate(backup_id)
     raise AssertionError("the last try returns or raises")
 
 
-def _see(account: CloudSession, backup_id: str, own: str) -> Member | None:
+def _find_share(session: CloudSession, backup_id: str, own: str) -> Member | None:
     """Return the share; None if it exists, and its receiver may see the backup only.
 
     A share that is missing is looked for in the backup too. Raises `NotFound`.
     """
     try:
-        return account.client.show_member(backup_id, own)
+        return session.client.show_member(backup_id, own)
     except (NotAllowed, NotFound, ContradictoryResponseError) as error:
         if isinstance(error, NotFound) and error.is_backup_gone:
             raise
@@ -285,7 +285,7 @@ def _see(account: CloudSession, backup_id: str, own: str) -> Member | None:
         try:
             # The backup that contradicts a 404 was just read.
             backup = error.backup if isinstance(error, ContradictoryResponseError) else None
-            members = (backup or account.client.show_backup(backup_id)).members
+            members = (backup or session.client.show_backup(backup_id)).members
         except NotAllowed as hidden:
             # A service that hides members from receivers says of each that there is no such backup, which is no word on it.
             raise (error if says_gone or isinstance(error, NotAllowed) else hidden) from None
@@ -297,11 +297,11 @@ def _see(account: CloudSession, backup_id: str, own: str) -> Member | None:
         return found
 
 
-def _outputs(account: CloudSession, member: Member, before: Properties | None = None) -> dict[str, Any]:
+def _outputs(session: CloudSession, member: Member, before: Properties | None = None) -> dict[str, Any]:
     source = (before or {}).get("source_project_id")
     if source is None:
         try:
-            source = account.client.show_backup(member.backup_id).project_id
+            source = session.client.show_backup(member.backup_id).project_id
         except CbrError:
             source = None  # it is only for the user's information
     outputs = share_outputs(member, before)
@@ -309,9 +309,9 @@ def _outputs(account: CloudSession, member: Member, before: Properties | None = 
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _ensure_receiver(account: CloudSession, own: str) -> None:
+def _ensure_receiver(session: CloudSession, own: str) -> None:
     """Refuse to look from another project, where every share is "not found". Raises `CbrError`."""
-    signed_in = account.client.project_id()
+    signed_in = session.client.project_id()
     if signed_in != own:
         raise CbrError(
             f"the ID names project {own}, but this run is signed in to {signed_in}: sign in to the former "

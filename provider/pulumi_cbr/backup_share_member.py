@@ -13,7 +13,7 @@ import pulumi
 
 from pulumi_cbr import messages
 from pulumi_cbr.api.errors import AlreadyShared, CbrError, ContradictoryResponseError, NotAllowed, NotFound
-from pulumi_cbr.dynamic import DynamicProvider, DynamicResource, given
+from pulumi_cbr.dynamic import DynamicProvider, DynamicResource, omit_false
 from pulumi_cbr.lifecycle.acceptance import NotAcceptedError, wait_for_acceptance
 from pulumi_cbr.lifecycle.controller import (
     UNKNOWN,
@@ -115,8 +115,8 @@ class BackupShareMember(BackupShareMemberProperties, DynamicResource, module="cb
                 "backup_id": backup_id,
                 "dest_project_id": dest_project_id,
                 "cloud": cloud,
-                "adopt_existing": given(adopt_existing),
-                "reshare_if_rejected": given(reshare_if_rejected),
+                "adopt_existing": omit_false(adopt_existing),
+                "reshare_if_rejected": omit_false(reshare_if_rejected),
                 "wait_for_acceptance": wait_for_acceptance,
                 **dict.fromkeys(_OUTPUTS),
             },
@@ -155,13 +155,13 @@ class BackupShareMemberController(Controller):
         inputs = Inputs(news)
         inputs.text("cloud")
         inputs.backup_id()
-        inputs.dest_project_id(self.sessions.configured_project_id(inputs.given("cloud")))
+        inputs.dest_project_id(self.sessions.configured_project_id(inputs.value("cloud")))
         inputs.flag("adopt_existing")
         inputs.flag("reshare_if_rejected")
         inputs.duration("wait_for_acceptance")
         if not inputs.checked().problems and self.sessions.flag("preflight"):
             for reason in self._preflight(olds, inputs.checked().inputs):
-                inputs.wrong("backup_id", reason)
+                inputs.add_problem("backup_id", reason)
         return inputs.checked()
 
     def _preflight(self, olds: Properties, inputs: Properties) -> list[str]:
@@ -172,7 +172,7 @@ class BackupShareMemberController(Controller):
             mark_managed(backup_id, project)
             return []
         try:
-            preflight = self.sessions.of(cloud).preflight
+            preflight = self.sessions.get(cloud).preflight
         except CbrError as error:
             return [str(error)]
         # What is not known yet may still allow it.
@@ -201,7 +201,7 @@ class BackupShareMemberController(Controller):
             _log.warning(messages.rejected(str(news["backup_id"]), str(news["dest_project_id"])))
 
     def create(self, inputs: Properties) -> tuple[str, dict[str, Any]]:
-        session = self.sessions.of(inputs.get("cloud"))
+        session = self.sessions.get(inputs.get("cloud"))
         backup_id, project = inputs["backup_id"], inputs["dest_project_id"]
         source = session.client.project_id()
         if project == source:
@@ -224,7 +224,7 @@ class BackupShareMemberController(Controller):
 
     def read(self, id_: str, properties: Properties) -> ResourceState | None:
         backup_id, project = split_share_id(id_, "dest_project_id")
-        session = self.sessions.of(properties.get("cloud"))
+        session = self.sessions.get(properties.get("cloud"))
         session.require_source_project(properties.get("source_project_id"))
         member = _find(session, backup_id, project, properties.get("created_at"))
         if member is None or is_replaced(backup_id, project, properties, member):
@@ -243,7 +243,7 @@ class BackupShareMemberController(Controller):
 
     def update(self, id_: str, olds: Properties, news: Properties) -> dict[str, Any]:
         # Without a call, but a cloud that cannot be used is refused now, and not by the destroy that needs it.
-        session = self.sessions.of(news.get("cloud"))
+        session = self.sessions.get(news.get("cloud"))
         if is_unverified(olds):
             session.require_source_project(olds.get("source_project_id"))
             backup_id, project = split_share_id(id_, "dest_project_id")
@@ -257,7 +257,7 @@ class BackupShareMemberController(Controller):
 
     def delete(self, id_: str, outputs: Properties) -> None:
         backup_id, project = split_share_id(id_, "dest_project_id")
-        session = self.sessions.of(outputs.get("cloud"))
+        session = self.sessions.get(outputs.get("cloud"))
         session.require_source_project(outputs.get("source_project_id"))
         if self.sessions.ownership.managed_elsewhere(backup_id, project, outputs.get("share_id"), outputs):
             _log.warning(messages.managed_elsewhere(backup_id, [project]))
@@ -290,7 +290,7 @@ def _find(session: CloudSession, backup_id: str, project: str, created_at: objec
     """
     failed: NotFound | ContradictoryResponseError | None = None
     try:
-        if listed := session.lists.of(backup_id).get(project):
+        if listed := session.member_cache.get(backup_id).get(project):
             return listed
     except (NotFound, ContradictoryResponseError) as error:
         failed = error

@@ -36,14 +36,20 @@ from pulumi_cbr import messages
 from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.api.settings import check_names
 from pulumi_cbr.lifecycle.controller import UNKNOWN, Controller, ResourceState
-from pulumi_cbr.lifecycle.failures import HookError, IncompleteResourceError, UnverifiedCreateError, is_verbose, report
+from pulumi_cbr.lifecycle.failures import (
+    HookError,
+    IncompleteResourceError,
+    UnverifiedCreateError,
+    is_verbose,
+    save_bug_report,
+)
 from pulumi_cbr.lifecycle.ownership import OwnershipLog
 from pulumi_cbr.lifecycle.session import SessionPool
 
 T = TypeVar("T")
 
 
-def given(flag: Input[bool]) -> Input[bool] | None:
+def omit_false(flag: Input[bool]) -> Input[bool] | None:
     """Leave out a flag that is off: the engine would store its name for each resource."""
     return None if flag is False else flag
 
@@ -90,24 +96,26 @@ class DynamicProvider(ResourceProvider):
     def configure(self, req: ConfigureRequest) -> None:
         _configure_logging()
         _patch_plugin_process()
-        _clean(lambda: check_names(_names_in_namespace(req.config)))
+        _translate_errors(lambda: check_names(_setting_names(req.config)))
         engine = _engine_address()
         log = _process_log(engine) if engine else OwnershipLog(_urn.get)
         sessions = SessionPool(lambda name: req.config.get(f"cbr:{name}"), ownership=log)
-        self._hooks = _clean(lambda: self.controller(sessions))
+        self._hooks = _translate_errors(lambda: self.controller(sessions))
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         _urn.set(_caller_urn())
         self._hooks.sessions.ownership.register(is_new=not _olds)
-        checked = _clean(lambda: self._hooks.check(_own(_olds), _own(news)))
+        checked = _translate_errors(
+            lambda: self._hooks.check(_strip_engine_properties(_olds), _strip_engine_properties(news))
+        )
         failures = [CheckFailure(problem.property, problem.reason) for problem in checked.problems]
         return CheckResult(checked.inputs, failures)
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
         _urn.set(_caller_urn())
-        olds, news = _own(_olds), _own(_news)
-        diff = _clean(lambda: self._hooks.diff(_id, olds, news))
-        _clean(lambda: self._hooks.warn_before_change(olds, news))
+        olds, news = _strip_engine_properties(_olds), _strip_engine_properties(_news)
+        diff = _translate_errors(lambda: self._hooks.diff(_id, olds, news))
+        _translate_errors(lambda: self._hooks.warn_before_change(olds, news))
         # Where inputs alone differ, the engine is left to find them: it does not honour `replace_on_changes` otherwise.
         inputs_differ = diff.updates and not diff.replaces and not set(diff.updates) & set(self.controller.outputs)
         return DiffResult(
@@ -118,29 +126,33 @@ class DynamicProvider(ResourceProvider):
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         _urn.set(_caller_urn())
-        id_, outputs = _clean(lambda: self._hooks.create(_own(props)))
+        id_, outputs = _translate_errors(lambda: self._hooks.create(_strip_engine_properties(props)))
         return CreateResult(id_, outputs)
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
         _urn.set(_caller_urn())
-        reading = _clean(lambda: self._read(id_, _own(props)))
+        state = _translate_errors(lambda: self._read(id_, _strip_engine_properties(props)))
         # An empty ID says that it is gone; the plugin writes into the outputs, so there must be some.
-        return ReadResult(reading.id, reading.outputs, reading.inputs) if reading else ReadResult("", {})
+        return ReadResult(state.id, state.outputs, state.inputs) if state else ReadResult("", {})
 
     def _read(self, id_: str, properties: dict[str, Any]) -> ResourceState | None:
-        reading = self._hooks.read(id_, properties)
-        if reading is None and not properties.keys() & set(self.controller.outputs):
+        state = self._hooks.read(id_, properties)
+        if state is None and not properties.keys() & set(self.controller.outputs):
             # A `get`, which knows no outputs. The plugin cannot tell the engine that there is nothing, but for a refresh.
             raise CbrError(f"{id_} does not exist")
-        return reading
+        return state
 
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
         _urn.set(_caller_urn())
-        return UpdateResult(_clean(lambda: self._hooks.update(_id, _own(_olds), _own(_news))))
+        return UpdateResult(
+            _translate_errors(
+                lambda: self._hooks.update(_id, _strip_engine_properties(_olds), _strip_engine_properties(_news))
+            )
+        )
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
         _urn.set(_caller_urn())
-        _clean(lambda: self._hooks.delete(_id, _own(_props)))
+        _translate_errors(lambda: self._hooks.delete(_id, _strip_engine_properties(_props)))
 
 
 @cache
@@ -151,34 +163,34 @@ def _process_log(engine: str) -> OwnershipLog:
     return log
 
 
-def _names_in_namespace(config: Any) -> list[str]:
+def _setting_names(config: Any) -> list[str]:
     """Return the names that the stack sets in the namespace ``cbr``."""
     # Pulumi's public methods look up one key each, and do not list them.
     return [name.removeprefix("cbr:") for name in getattr(config, "_props", {}) if name.startswith("cbr:")]
 
 
-def _own(properties: dict[str, Any]) -> dict[str, Any]:
+def _strip_engine_properties(properties: dict[str, Any]) -> dict[str, Any]:
     """Leave out what is the engine's, and write what is not known yet as the controllers do."""
-    return {name: _plain(value) for name, value in properties.items() if name != "__provider"}
+    return {name: _replace_unknowns(value) for name, value in properties.items() if name != "__provider"}
 
 
-def _plain(value: Any) -> Any:
+def _replace_unknowns(value: Any) -> Any:
     if isinstance(value, Unknown):
         return UNKNOWN
     if isinstance(value, dict):
-        return {name: _plain(entry) for name, entry in value.items()}
+        return {name: _replace_unknowns(entry) for name, entry in value.items()}
     if isinstance(value, list):
-        return [_plain(entry) for entry in value]
+        return [_replace_unknowns(entry) for entry in value]
     return value
 
 
-def _clean(hook: Callable[[], T]) -> T:
+def _translate_errors(hook: Callable[[], T]) -> T:
     try:
         return hook()
     except CbrError as error:
         raise HookError(str(error), error) from None
     except Exception as error:
-        raise HookError(report(error)) from None
+        raise HookError(save_bug_report(error)) from None
 
 
 def _configure_logging() -> None:
@@ -226,11 +238,11 @@ def _patch_plugin_process() -> None:
         # The plugin hands `traceback.format_exc()` to the engine. Of all that is in its process, only our own errors are
         # shortened: other people's providers keep their tracebacks, and other code the module as it is.
         shortened = types.ModuleType("traceback")
-        vars(shortened).update(vars(traceback), format_exc=_format)
+        vars(shortened).update(vars(traceback), format_exc=_format_exception)
         vars(plugin)["traceback"] = shortened
 
 
-def _format(limit: int | None = None, chain: bool = True) -> str:
+def _format_exception(limit: int | None = None, chain: bool = True) -> str:
     error = sys.exc_info()[1]
     if not isinstance(error, HookError):
         return traceback.format_exc(limit, chain)

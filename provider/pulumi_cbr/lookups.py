@@ -17,7 +17,7 @@ import pulumi
 from pulumi_cbr import messages
 from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.api.models import Backup, Member, Project, Vault
-from pulumi_cbr.lifecycle.inputs import shown
+from pulumi_cbr.lifecycle.inputs import format_value
 from pulumi_cbr.lifecycle.session import CloudSession, SessionPool
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def check_order(sort: object, newest_first: bool, limit: object) -> None:
         raise CbrError("get_backups takes sort or newest_first, not both")
     # Numbers among the outputs of resources are floats.
     if limit is not None and not (isinstance(limit, (int, float)) and limit >= 0 and float(limit).is_integer()):
-        raise CbrError(f"get_backups takes a limit of 0 and more, not {shown(limit)}")
+        raise CbrError(f"get_backups takes a limit of 0 and more, not {format_value(limit)}")
 
 
 def get_backup_share_members(backup_id: str, *, cloud: str | None = None) -> tuple[Member, ...]:
@@ -246,7 +246,7 @@ def _applied(look_up: Callable[..., T], given: dict[str, Any]) -> pulumi.Output[
 
 
 def _account(cloud: str | None) -> CloudSession:
-    return SessionPool(pulumi.Config("cbr").get).of((cloud or "").strip() or None)
+    return SessionPool(pulumi.Config("cbr").get).get((cloud or "").strip() or None)
 
 
 @contextmanager

@@ -138,7 +138,7 @@ def test_waits_for_what_is_not_visible_yet_are_short(cbr_simulator: Simulator, m
     assert sum(waits) == pytest.approx(3.0)
     waits.clear()
     cbr_simulator.advance(120)
-    hooks.sessions.of(None).changed(backup)
+    hooks.sessions.get(None).invalidate(backup)
     assert hooks.read(id_, outputs) is not None
     assert waits == []
 

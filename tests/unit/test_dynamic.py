@@ -16,7 +16,7 @@ from pulumi.output import Unknown
 from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.dynamic import DynamicProvider
 from pulumi_cbr.lifecycle.controller import UNKNOWN, CheckedInputs, Controller, Diff, ResourceState
-from pulumi_cbr.lifecycle.failures import HookError, report
+from pulumi_cbr.lifecycle.failures import HookError, save_bug_report
 from pulumi_cbr.lifecycle.session import SessionPool
 
 
@@ -82,7 +82,7 @@ def test_bug_without_a_file_is_all_in_the_line(monkeypatch: pytest.MonkeyPatch) 
     try:
         raise ValueError("two\nlines")
     except ValueError as error:
-        said = report(error)
+        said = save_bug_report(error)
     assert "No file could be written (No such file or directory): please report it with this line" in said
     assert r"ValueError('two\nlines') in test_bug_without_a_file_is_all_in_the_line:" in said
     assert len(said.splitlines()) == 1
@@ -90,7 +90,7 @@ def test_bug_without_a_file_is_all_in_the_line(monkeypatch: pytest.MonkeyPatch) 
 
 def test_bug_with_unwritable_text_is_reported(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    assert "this is a bug in pulumi-cbr (ValueError)" in report(ValueError("\ud800"))
+    assert "this is a bug in pulumi-cbr (ValueError)" in save_bug_report(ValueError("\ud800"))
     (kept,) = tmp_path.iterdir()
     assert r"\ud800" in kept.read_text(encoding="utf-8")
 

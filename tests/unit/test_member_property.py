@@ -79,7 +79,7 @@ class Stack:
         """Start a process, which remembers nothing but how to sign in."""
         self.sessions[adopts].ownership.start_operation()
         for backup in self.service.backups:
-            self.sessions[adopts].of(None).changed(backup.id)
+            self.sessions[adopts].get(None).invalidate(backup.id)
         return BackupShareMemberController(self.sessions[adopts])
 
     def up(self, *, adopts: bool = False) -> list[str]:

@@ -62,7 +62,7 @@ class Managed:
         self.id, self.outputs = self.controller.create(self.inputs)
         service.advance(3600)
         service.clear_calls()
-        pool.of(None).changed(self.backup)
+        pool.get(None).invalidate(self.backup)
 
     @property
     def share_id(self) -> str:

@@ -107,7 +107,7 @@ def test_nobody_waits_for_another(
     for name in role, "owner":
         sign_in(monkeypatch, service.env(name))
         sessions[name] = SessionPool(lambda _: None, asleep.timing)
-        sessions[name].of(None)
+        sessions[name].get(None)
     other, *backups = (backup.id for backup in service.backups[: 1 + resources])
     with ThreadPoolExecutor(1 + resources) as threads:
         try:

@@ -72,23 +72,23 @@ def found(reading: ResourceState | None) -> Mapping[str, Any]:
 def test_a_member_that_was_made_is_read(service: Simulator) -> None:
     hooks = BackupShareMemberController(sessions())
     backup, project = service.backups[0].id, service.projects[0]
-    lists = hooks.sessions.of(None).lists
-    assert set(lists.of(backup)) == set()
+    lists = hooks.sessions.get(None).member_cache
+    assert set(lists.get(backup)) == set()
     hooks.create({"backup_id": backup, "dest_project_id": project})
-    assert set(lists.of(backup)) == {project}
+    assert set(lists.get(backup)) == {project}
 
 
 def test_a_set_that_was_changed_is_read(service: Simulator) -> None:
     hooks = BackupShareController(sessions())
     backup, (a, b) = service.backups[0].id, service.projects[:2]
-    lists = hooks.sessions.of(None).lists
-    assert set(lists.of(backup)) == set()
+    lists = hooks.sessions.get(None).member_cache
+    assert set(lists.get(backup)) == set()
     id_, outputs = hooks.create({"backup_id": backup, "dest_project_ids": [a, b]})
-    assert set(lists.of(backup)) == {a, b}
+    assert set(lists.get(backup)) == {a, b}
     outputs = hooks.update(id_, outputs, {"backup_id": backup, "dest_project_ids": [a]})
-    assert set(lists.of(backup)) == {a}
+    assert set(lists.get(backup)) == {a}
     hooks.delete(id_, outputs)
-    assert set(lists.of(backup)) == set()
+    assert set(lists.get(backup)) == set()
 
 
 def test_what_the_receiver_did_is_read_by_the_owner(service: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,17 +160,17 @@ def test_what_is_read_during_a_write_is_not_read_after_it(
     service: Simulator, monkeypatch: pytest.MonkeyPatch, writing: Any, method: str, after: list[str], lost: bool
 ) -> None:
     owner = sessions(maxRetries=0)
-    lists = owner.of(None).lists
+    lists = owner.get(None).member_cache
     if writing is accepting:
         sign_in(monkeypatch, service.env("receiver"))
     writer = sessions(maxRetries=0)
     backup, project = service.backups[0].id, service.projects[0]
     write = writing(service, writer, backup, project)
-    client = writer.of(None).client
+    client = writer.get(None).client
     real = getattr(client, method)
 
     def during(*args: Any, **kwargs: Any) -> Any:
-        lists.of(backup)
+        lists.get(backup)
         done = real(*args, **kwargs)
         if lost:
             service.faults.add(Fault("status_before", "GET", backup, times=None, status=403))
@@ -184,13 +184,13 @@ def test_what_is_read_during_a_write_is_not_read_after_it(
         service.faults.clear()
     else:
         write()
-    assert [member.status for member in lists.of(backup).values()] == after
+    assert [member.status for member in lists.get(backup).values()] == after
 
 
 def test_a_list_is_dropped_when_the_last_of_several_was_withdrawn(
     service: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    account = sessions().of(None)
+    account = sessions().get(None)
     backup, (one, other) = service.backups[0].id, service.projects[:2]
     for project in one, other:
         service.share(backup, project)
@@ -209,7 +209,7 @@ def test_a_list_is_dropped_when_the_last_of_several_was_withdrawn(
         dropped.set()
 
     monkeypatch.setattr(account.client, "delete_member", delete_shares)
-    monkeypatch.setattr(account, "changed", changed)
+    monkeypatch.setattr(account, "invalidate", changed)
     with pytest.raises(KeyError):
         shares.delete_shares(account, backup, {one: {}, other: {}})
     assert happened[-1] == "dropped"
@@ -342,7 +342,7 @@ def test_an_exclusive_set_announces_others_shares_alone(service: Simulator, capl
     news = {"backup_id": backup, "dest_project_ids": [kept], "exclusive": True}
     id_, outputs = hooks.create({**news, "dest_project_ids": [kept, own]})
     service.share(backup, foreign)
-    hooks.sessions.of(None).changed(backup)
+    hooks.sessions.get(None).invalidate(backup)
     seen = found(hooks.read(id_, outputs))
     with heard(caplog):
         hooks.warn_before_change(seen, {**news, "dest_project_ids": [kept, UNKNOWN]})
@@ -356,7 +356,7 @@ def test_what_a_refresh_of_an_exclusive_set_listed_is_taken_over_where_it_is_dec
     backup, (own, foreign) = service.backups[0].id, sorted(service.projects[:2])
     id_, outputs = hooks.create({"backup_id": backup, "dest_project_ids": [own], "exclusive": True})
     service.share(backup, foreign)
-    hooks.sessions.of(None).changed(backup)
+    hooks.sessions.get(None).invalidate(backup)
     seen = found(hooks.read(id_, outputs))
     for exclusive in {"exclusive": True}, {}:
         news = {"backup_id": backup, "dest_project_ids": [own, foreign], **exclusive}
@@ -415,7 +415,7 @@ def test_preflight_is_over_where_this_run_has_changed_a_backup(service: Simulato
     assert hooks.check({}, olds).problems
     hooks.delete(f"{backup}/{a}", olds)
     unseen = service.backups[1].id
-    hooks.sessions.of(None).changed(unseen)
+    hooks.sessions.get(None).invalidate(unseen)
     service.clear_calls()
     for changed in backup, unseen:
         assert hooks.check({}, {**olds, "backup_id": changed}).problems == []
@@ -427,12 +427,12 @@ def test_preflight_does_not_go_by_what_was_there_before_a_change(
     service: Simulator, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shared = sessions(preflight=True)
-    account, member, several = shared.of(None), BackupShareMemberController(shared), BackupShareController(shared)
+    account, member, several = shared.get(None), BackupShareMemberController(shared), BackupShareController(shared)
     real = account.client.list_members
 
     def overtaken(backup_id: str) -> Any:
         found = real(backup_id)
-        account.changed(backup_id)
+        account.invalidate(backup_id)
         return found
 
     monkeypatch.setattr(account.client, "list_members", overtaken)
@@ -452,7 +452,7 @@ def test_who_joins_has_the_time_of_a_lists_call_or_of_a_looks_two(
     service: Simulator, monkeypatch: pytest.MonkeyPatch, method: str, seconds: float
 ) -> None:
     shared = sessions(Clock(clock=lambda: 0.0), preflight=True, timeout=50)
-    account, hooks = shared.of(None), BackupShareMemberController(shared)
+    account, hooks = shared.get(None), BackupShareMemberController(shared)
     backup = service.backups[0].id
     waited: list[float] = []
 
@@ -466,7 +466,7 @@ def test_who_joins_has_the_time_of_a_lists_call_or_of_a_looks_two(
 
     def look(project: str) -> Any:
         if method == "list_members":
-            return account.lists.of(backup)
+            return account.member_cache.get(backup)
         return hooks.check({}, {"backup_id": backup, "dest_project_id": project}).problems
 
     real = getattr(account.client, method)
@@ -482,10 +482,10 @@ def test_a_look_from_before_a_change_that_fails_after_it_is_no_problem(
     service: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hooks = BackupShareMemberController(sessions(preflight=True))
-    account, backup = hooks.sessions.of(None), service.backups[0].id
+    account, backup = hooks.sessions.get(None), service.backups[0].id
 
     def fail(backup_id: str) -> Any:
-        account.changed(backup_id)
+        account.invalidate(backup_id)
         raise ServiceUnavailableError("no answer in time")
 
     monkeypatch.setattr(account.client, "show_backup", fail)
@@ -495,7 +495,7 @@ def test_a_look_from_before_a_change_that_fails_after_it_is_no_problem(
 def test_what_one_account_has_changed_no_other_goes_by(service: Simulator) -> None:
     one = BackupShareMemberController(sessions(preflight=True))
     other = BackupShareMemberController(sessions(Clock(), preflight=True))
-    assert one.sessions.of(None) is not other.sessions.of(None)
+    assert one.sessions.get(None) is not other.sessions.get(None)
     inputs = {"backup_id": service.backups[0].id, "dest_project_id": service.projects[0]}
     one.create(inputs)
     service.clear_calls()

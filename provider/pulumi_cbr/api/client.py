@@ -101,7 +101,7 @@ class CbrClient:
         projects = list(dict.fromkeys(ids.project_id("dest_project_id", project) for project in dest_project_ids))
         profile = self._transport.settings.user_profile
         request = Request(
-            f"sharing backup {backup} with {_projects(projects)}",
+            f"sharing backup {backup} with {_name_projects(projects)}",
             "POST",
             f"/backups/{backup}/members",
             action="cbr:member:create",
@@ -136,7 +136,7 @@ class CbrClient:
             "GET",
             f"/backups/{backup}/members",
             action="cbr:member:list",
-            params=_given(filters),
+            params=_omit_none(filters),
         )
 
         def read(data: Mapping[str, object], response: ApiResponse) -> Member:
@@ -205,7 +205,9 @@ class CbrClient:
         A page has 1000 backups at most. `filters` are the API's own, such as ``name, resource_id, resource_type, status,
         vault_id, member_status, own_type, sort``; None is no filter.
         """
-        request = Request("listing the backups", "GET", "/backups", action="cbr:backups:list", params=_given(filters))
+        request = Request(
+            "listing the backups", "GET", "/backups", action="cbr:backups:list", params=_omit_none(filters)
+        )
         return self._pages(
             request, "backups", lambda data, response: Backup.from_dict(data, response.redactor.clean), page_size
         )
@@ -215,7 +217,7 @@ class CbrClient:
 
         `filters` are the API's own, such as ``name, object_type, protect_type, status``; None is no filter.
         """
-        request = Request("listing the vaults", "GET", "/vaults", action="cbr:vaults:list", params=_given(filters))
+        request = Request("listing the vaults", "GET", "/vaults", action="cbr:vaults:list", params=_omit_none(filters))
         return self._pages(request, "vaults", lambda data, response: Vault.from_dict(data, response.redactor.clean))
 
     def show_vault(self, vault_id: str) -> Vault:
@@ -414,11 +416,11 @@ def _check_count(request: Request, response: ApiResponse, on_page: int, seen: in
         raise _unexpected(request, response, f"the list has {seen} entries, but its count is {count}", "Run again")
 
 
-def _given(filters: Mapping[str, str | None]) -> dict[str, str]:
+def _omit_none(filters: Mapping[str, str | None]) -> dict[str, str]:
     return {name: value for name, value in filters.items() if value is not None}
 
 
-def _projects(projects: Sequence[str]) -> str:
+def _name_projects(projects: Sequence[str]) -> str:
     return f"project {projects[0]}" if len(projects) == 1 else f"projects {', '.join(projects)}"
 
 

@@ -29,14 +29,14 @@ from pulumi_cbr.api.redact import one_line as one_line
 if TYPE_CHECKING:
     from pulumi_cbr.api.models import Backup
 
-_LONGEST_MESSAGE = 4000
+_MAX_MESSAGE = 4000
 
 
 class CbrError(Exception):
     """Base of every error that this package raises. ``str()`` is one line that can be shown as it is."""
 
     def __init__(self, message: str = "") -> None:
-        super().__init__(one_line(str(message), _LONGEST_MESSAGE))
+        super().__init__(one_line(str(message), _MAX_MESSAGE))
 
 
 class SettingsError(CbrError):

@@ -21,7 +21,7 @@ UNKNOWN_TIME = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 _ID = re.compile("[!-~]{1,128}")
 _PROJECT_ID = re.compile("[0-9a-f]{32}")
-_LONGEST_TEXT = 255
+_MAX_TEXT = 255
 
 #: Cleans a text of the service. See `pulumi_cbr.api.redact`.
 Clean = Callable[[str], str]
@@ -68,7 +68,7 @@ def read_project_id(data: Mapping[str, object], key: str, what: str) -> str:
 def _text(data: Mapping[str, object], key: str, clean: Clean) -> str:
     """Return an optional text, empty if there is none."""
     value = data.get(key)
-    return clean(value)[:_LONGEST_TEXT].strip() if isinstance(value, str) else ""
+    return clean(value)[:_MAX_TEXT].strip() if isinstance(value, str) else ""
 
 
 def _instant(data: Mapping[str, object], key: str) -> datetime | None:

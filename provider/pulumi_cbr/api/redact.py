@@ -20,11 +20,11 @@ _GENERIC_MESSAGES = (
 _HIDDEN = "***"
 
 #: Shorter ones are looked for as they are: in pieces and encoded, they would be found in any text.
-_SHORTEST_SPLIT = 6
+_MIN_SPLIT_LENGTH = 6
 #: A shorter end of a text that is the start of a secret tells too little.
-_SHORTEST_CUT = 6
+_MIN_CUT_LENGTH = 6
 #: Encodings of encodings: a URL in JSON in HTML.
-_MOST_LAYERS = 5
+_MAX_LAYERS = 5
 
 _TOKEN = re.compile(
     r"\\u[0-9a-fA-F]{4}|\\x[0-9a-fA-F]{2}|\\.|(?:%[0-9a-fA-F]{2})+|&#[0-9]{1,7};|&#[xX][0-9a-fA-F]{1,6};"
@@ -44,13 +44,13 @@ def clean(text: str) -> str:
     """
     if text.isascii() and text.isprintable():
         return text
-    return "".join(" " if unicodedata.category(letter) in _UNSAFE_CATEGORIES else letter for letter in text)
+    return "".join(" " if unicodedata.category(character) in _UNSAFE_CATEGORIES else character for character in text)
 
 
 def one_line(text: str, limit: int) -> str:
     """Return a text as one line of at most `limit` characters, all of them printable."""
     if not text.isprintable():
-        text = "".join(letter if letter.isprintable() else " " for letter in text)
+        text = "".join(character if character.isprintable() else " " for character in text)
     line = " ".join(text.split())
     return line if len(line) <= limit else f"{line[: limit - 3]}..."
 
@@ -71,7 +71,7 @@ class Redactor:
             return text
         for form in self._forms:
             text = text.replace(form, _HIDDEN)
-        for start, end in reversed(self._spans(text)):
+        for start, end in reversed(self._find_spans(text)):
             text = text[:start] + _HIDDEN + text[end:]
         return text
 
@@ -82,57 +82,59 @@ class Redactor:
     @cached_property
     def _forms(self) -> list[str]:
         """The forms of the secrets that are looked for as they are, the longest first."""
-        return sorted({form for secret in self._secrets for form in _forms(secret)}, key=len, reverse=True)
+        return sorted({form for secret in self._secrets for form in _text_forms(secret)}, key=len, reverse=True)
 
     @cached_property
-    def _compact(self) -> list[str]:
+    def _long_secrets(self) -> list[str]:
         """The secrets that are long enough to be found in pieces, without white space."""
-        compact = {_without_space(form) for secret in self._secrets for form in (secret, secret.replace(" ", "+"))}
+        compact = {_strip_whitespace(form) for secret in self._secrets for form in (secret, secret.replace(" ", "+"))}
         layer = compact
-        for _ in range(_MOST_LAYERS):
+        for _ in range(_MAX_LAYERS):
             # What looks like an encoding in a secret is decoded together with the encodings around it.
-            layer = {_decoded(form, [(0, 0)] * len(form))[0] for form in layer}
+            layer = {_decode_layer(form, [(0, 0)] * len(form))[0] for form in layer}
             compact |= layer
-        return [secret for secret in compact if len(secret) >= _SHORTEST_SPLIT]
+        return [secret for secret in compact if len(secret) >= _MIN_SPLIT_LENGTH]
 
     @cached_property
-    def _encoded(self) -> list[str]:
+    def _byte_forms(self) -> list[str]:
         """The cores of the secrets in base64, at each offset, and in hex."""
         cores = []
         for secret in self._secrets:
             data = secret.encode("utf-8", "surrogatepass")
-            if len(data) < _SHORTEST_SPLIT:
+            if len(data) < _MIN_SPLIT_LENGTH:
                 continue
             cores += [_base64_core(data, offset) for offset in range(3)]
             cores.append(data.hex())
         return cores
 
-    def _spans(self, text: str) -> list[tuple[int, int]]:
+    def _find_spans(self, text: str) -> list[tuple[int, int]]:
         """Return where encoded, split and cut secrets are in a text, without overlaps."""
         found: list[tuple[int, int]] = []
-        letters, places = text, [(place, place + 1) for place in range(len(text))]
-        for layer in range(_MOST_LAYERS):
-            for start, end, is_encoded in self._matches(letters):
-                first, last = places[start][0], places[end - 1][1]
-                found.append(_widened(text, first, last) if is_encoded else (first, last))
-            if not _ENCODED.search(letters):
+        characters, positions = text, [(position, position + 1) for position in range(len(text))]
+        for layer in range(_MAX_LAYERS):
+            for start, end, is_encoded in self._find_matches(characters):
+                first, last = positions[start][0], positions[end - 1][1]
+                found.append(_widen_to_base64(text, first, last) if is_encoded else (first, last))
+            if not _ENCODED.search(characters):
                 break
             # White space goes first: a secret may have what looks like an encoding.
-            letters, places = _squeezed(letters, places) if not layer else _decoded(letters, places)
-        return _merged(found)
+            characters, positions = (
+                _remove_whitespace(characters, positions) if not layer else _decode_layer(characters, positions)
+            )
+        return _merge_spans(found)
 
-    def _matches(self, letters: str) -> list[tuple[int, int, bool]]:
-        matches = [(*span, False) for secret in self._compact for span in _occurrences(letters, secret)]
-        matches += [(*span, False) for secret in self._compact for span in _cut(letters, secret)]
-        standard = letters.replace("-", "+").replace("_", "/")
-        for core in self._encoded:
+    def _find_matches(self, characters: str) -> list[tuple[int, int, bool]]:
+        matches = [(*span, False) for secret in self._long_secrets for span in _find_all(characters, secret)]
+        matches += [(*span, False) for secret in self._long_secrets for span in _find_cut_off(characters, secret)]
+        standard = characters.replace("-", "+").replace("_", "/")
+        for core in self._byte_forms:
             # Hex has either case, base64 has not.
             is_hex = core.islower() and not set(core) - set("0123456789abcdef")
-            matches += [(*span, True) for span in _occurrences(letters.lower() if is_hex else standard, core)]
+            matches += [(*span, True) for span in _find_all(characters.lower() if is_hex else standard, core)]
         return matches
 
 
-def _forms(secret: str) -> set[str]:
+def _text_forms(secret: str) -> set[str]:
     in_json = {json.dumps(secret, ensure_ascii=ascii)[1:-1] for ascii in (True, False)}
     in_html = {html.escape(secret, quote=quote) for quote in (True, False)}
     data = secret.encode("utf-8", "surrogatepass")
@@ -140,53 +142,57 @@ def _forms(secret: str) -> set[str]:
     return {secret, quote(data, safe=""), quote_plus(data), data.decode("latin-1"), *in_json, *in_html}
 
 
-def _occurrences(letters: str, secret: str) -> list[tuple[int, int]]:
+def _find_all(characters: str, secret: str) -> list[tuple[int, int]]:
     spans = []
-    start = letters.find(secret)
+    start = characters.find(secret)
     while start >= 0:
         spans.append((start, start + len(secret)))
-        start = letters.find(secret, start + len(secret))
+        start = characters.find(secret, start + len(secret))
     return spans
 
 
-def _cut(letters: str, secret: str) -> list[tuple[int, int]]:
+def _find_cut_off(characters: str, secret: str) -> list[tuple[int, int]]:
     """Return the span of a secret's start at the end of a text, or nothing."""
-    shown = letters.rstrip(".…")
-    for length in range(min(len(secret) - 1, len(shown)), _SHORTEST_CUT - 1, -1):
+    shown = characters.rstrip(".…")
+    for length in range(min(len(secret) - 1, len(shown)), _MIN_CUT_LENGTH - 1, -1):
         if shown.endswith(secret[:length]):
             return [(len(shown) - length, len(shown))]
     return []
 
 
 def _base64_core(data: bytes, offset: int) -> str:
-    """Return the base64 letters of whole bytes of `data`, with `offset` bytes before it."""
+    """Return the base64 characters of whole bytes of `data`, with `offset` bytes before it."""
     encoded = base64.b64encode(b"\0" * offset + data).decode()
     return encoded[-(-offset * 8 // 6) : (offset + len(data)) * 8 // 6]
 
 
-def _squeezed(letters: str, places: list[tuple[int, int]]) -> tuple[str, list[tuple[int, int]]]:
-    """Take away all white space, and return the place in the text of each letter that stays."""
-    kept = [(letter, place) for letter, place in zip(letters, places, strict=True) if not _is_space(letter)]
-    return "".join(letter for letter, _ in kept), [place for _, place in kept]
+def _remove_whitespace(characters: str, positions: list[tuple[int, int]]) -> tuple[str, list[tuple[int, int]]]:
+    """Remove all white space; return the position in the text of each character that stays."""
+    kept = [
+        (character, position)
+        for character, position in zip(characters, positions, strict=True)
+        if not _is_whitespace(character)
+    ]
+    return "".join(character for character, _ in kept), [position for _, position in kept]
 
 
-def _decoded(letters: str, places: list[tuple[int, int]]) -> tuple[str, list[tuple[int, int]]]:
-    """Take away one layer of encoding and all white space.
+def _decode_layer(characters: str, positions: list[tuple[int, int]]) -> tuple[str, list[tuple[int, int]]]:
+    """Remove one layer of encoding and all white space.
 
-    Return the letters that stay, and the place in the text of each.
+    Return the characters that stay, and the position in the text of each.
     """
     result: list[str] = []
     kept: list[tuple[int, int]] = []
-    for match in _TOKEN.finditer(letters):
-        place = places[match.start()][0], places[match.end() - 1][1]
-        for letter in _decode(match.group()):
-            if not _is_space(letter):
-                result.append(letter)
-                kept.append(place)
+    for match in _TOKEN.finditer(characters):
+        position = positions[match.start()][0], positions[match.end() - 1][1]
+        for character in _decode_token(match.group()):
+            if not _is_whitespace(character):
+                result.append(character)
+                kept.append(position)
     return "".join(result), kept
 
 
-def _decode(token: str) -> str:
+def _decode_token(token: str) -> str:
     if len(token) == 1:
         return token
     if token[0] == "%":
@@ -200,8 +206,8 @@ def _decode(token: str) -> str:
     return _JSON_ESCAPES.get(token[1], token[1])
 
 
-def _widened(text: str, start: int, end: int) -> tuple[int, int]:
-    """Return the whole run of base64 around a match. The letters beside it hold bits of it."""
+def _widen_to_base64(text: str, start: int, end: int) -> tuple[int, int]:
+    """Return the whole run of base64 around a match. The characters beside it hold bits of it."""
     while start > 0 and text[start - 1] in _BASE64_LETTERS:
         start -= 1
     while end < len(text) and text[end] in _BASE64_LETTERS:
@@ -209,7 +215,7 @@ def _widened(text: str, start: int, end: int) -> tuple[int, int]:
     return start, end
 
 
-def _merged(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+def _merge_spans(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
     merged: list[tuple[int, int]] = []
     for start, end in sorted(spans):
         if merged and start <= merged[-1][1]:
@@ -219,9 +225,9 @@ def _merged(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
     return merged
 
 
-def _without_space(text: str) -> str:
-    return "".join(letter for letter in text if not _is_space(letter))
+def _strip_whitespace(text: str) -> str:
+    return "".join(character for character in text if not _is_whitespace(character))
 
 
-def _is_space(letter: str) -> bool:
-    return letter.isspace() or unicodedata.category(letter) in ("Cc", "Cf")
+def _is_whitespace(character: str) -> bool:
+    return character.isspace() or unicodedata.category(character) in ("Cc", "Cf")

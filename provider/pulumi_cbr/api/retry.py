@@ -40,13 +40,13 @@ from pulumi_cbr.api.errors import ServiceUnavailableError
 MAX_IN_FLIGHT = 32
 
 _FIRST_WAIT = 0.5
-_LONGEST_WAIT = 20.0
-_LONGEST_RETRY_AFTER = 60.0
+_MAX_WAIT = 20.0
+_MAX_RETRY_AFTER = 60.0
 #: A repeatable attempt gets half of the remaining time, which leaves time for another.
-_LONGEST_ATTEMPT = 30.0
-_SHORTEST_ATTEMPT = 0.05
+_MAX_ATTEMPT = 30.0
+_MIN_ATTEMPT = 0.05
 #: Some platforms cannot wait for longer.
-_LONGEST_CALL = 4e6
+_MAX_CALL = 4e6
 #: Longer waits are shown to the user.
 _LONG_WAIT = 2.0
 #: Seconds without a long wait after which an outage has ended.
@@ -129,7 +129,7 @@ class Deadline:
 
     def __init__(self, clock: Clock, timeout: float) -> None:
         self._clock = clock
-        self._end = clock.clock() + min(timeout, _LONGEST_CALL, clock.time_left())
+        self._end = clock.clock() + min(timeout, _MAX_CALL, clock.time_left())
 
     @property
     def remaining(self) -> float:
@@ -144,7 +144,7 @@ class Deadline:
     def attempt_timeout(self, *, repeatable: bool) -> float:
         """Return the seconds that the next attempt may take; a very short time after the deadline."""
         remaining = self.remaining
-        return max(_SHORTEST_ATTEMPT, min(_LONGEST_ATTEMPT, remaining / 2 if repeatable else remaining))
+        return max(_MIN_ATTEMPT, min(_MAX_ATTEMPT, remaining / 2 if repeatable else remaining))
 
 
 class OutageNotices:
@@ -199,9 +199,9 @@ class Backoff:
         if not throttled and self._retries >= self._max_retries:
             return False
         count = self._throttled if throttled else self._retries
-        wait = min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** min(count, 10)) * (1 - self._clock.random_fraction() / 2)
+        wait = min(_MAX_WAIT, _FIRST_WAIT * 2 ** min(count, 10)) * (1 - self._clock.random_fraction() / 2)
         if retry_after is not None:
-            wait = max(wait, min(_LONGEST_RETRY_AFTER, retry_after))
+            wait = max(wait, min(_MAX_RETRY_AFTER, retry_after))
         if wait >= self._deadline.remaining:
             return False
         if throttled:

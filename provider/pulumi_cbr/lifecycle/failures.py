@@ -60,7 +60,7 @@ class UnverifiedCreateError(IncompleteResourceError):
     """A create that was sent, and whose outcome could not be read from the service."""
 
 
-def report(error: Exception) -> str:
+def save_bug_report(error: Exception) -> str:
     """Keep the traceback of a bug of ours in a file, and give the line for the user."""
     bug = f"this is a bug in pulumi-cbr ({type(error).__name__}), and what it was doing may have been done or not"
     try:

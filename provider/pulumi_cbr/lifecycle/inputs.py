@@ -24,16 +24,16 @@ class Inputs:
         """Return the checked inputs and all problems."""
         return CheckedInputs(self._checked, self._problems)
 
-    def given(self, name: str) -> Any:
+    def value(self, name: str) -> Any:
         """Return an input that is valid or not known yet."""
         return self._checked.get(name)
 
-    def known(self, name: str) -> Any:
+    def known_value(self, name: str) -> Any:
         """Return an input that is valid and known, else None."""
         value = self._checked.get(name)
         return None if value == UNKNOWN else value
 
-    def wrong(self, name: str, reason: str) -> None:
+    def add_problem(self, name: str, reason: str) -> None:
         """Add a problem of an input."""
         self._problems.append(InputProblem(name, reason))
 
@@ -48,7 +48,7 @@ class Inputs:
     def dest_project_id(self, own_project_id: str | None) -> None:
         """Require a project's ID that is not one's own."""
         self._id("dest_project_id", ids.project_id)
-        self.not_own("dest_project_id", self.known("dest_project_id"), own_project_id)
+        self.refuse_own_project("dest_project_id", self.known_value("dest_project_id"), own_project_id)
 
     def dest_project_ids(self, own_project_id: str | None) -> None:
         """Require one to ten IDs of other projects. Order and duplicates have no meaning."""
@@ -58,9 +58,9 @@ class Inputs:
             self._checked[name] = UNKNOWN
             return
         if not isinstance(given, list):
-            self.wrong(
+            self.add_problem(
                 name,
-                f"must be a list of project IDs; {'nothing was given' if given is None else f'not {shown(given)}'}",
+                f"must be a list of project IDs; {'nothing was given' if given is None else f'not {format_value(given)}'}",
             )
             return
         projects = self._valid_projects(name, given)
@@ -68,9 +68,9 @@ class Inputs:
         # What is not known yet may turn out to be one of the others.
         if len(projects - {UNKNOWN}) > 10 or not (projects or malformed):
             why = ": a backup can be shared with 10 at most" if projects else ""
-            self.wrong(name, f"must have 1 to 10 projects, not {len(projects)}{why}")
+            self.add_problem(name, f"must have 1 to 10 projects, not {len(projects)}{why}")
         for project in sorted(projects):
-            self.not_own(name, project, own_project_id)
+            self.refuse_own_project(name, project, own_project_id)
         # Entries that are not known yet stay each for itself: they may turn out to be the same, or not.
         unknown = [value for value in given if value == UNKNOWN]
         self._checked[name] = sorted(projects - {UNKNOWN}) + unknown
@@ -82,20 +82,20 @@ class Inputs:
             try:
                 projects.add(UNKNOWN if value == UNKNOWN else ids.project_id(f"entry {index}", value))
             except InvalidId as error:
-                self.wrong(name, str(error))
+                self.add_problem(name, str(error))
         return projects
 
-    def not_own(self, name: str, project: str | None, own_project_id: str | None) -> None:
+    def refuse_own_project(self, name: str, project: str | None, own_project_id: str | None) -> None:
         """Refuse a destination that is the backup's own project."""
         if project and project == own_project_id:
-            self.wrong(name, f"{project} is your own project: a backup is shared with another one")
+            self.add_problem(name, f"{project} is your own project: a backup is shared with another one")
 
     def text(self, name: str) -> None:
         """Allow a text; an empty one counts as none."""
         value = self._news.get(name)
         text = "" if value is None else value
         if not isinstance(text, str):
-            self.wrong(name, f"must be a text, not {shown(value)}")
+            self.add_problem(name, f"must be a text, not {format_value(value)}")
         elif text.strip():
             self._checked[name] = text.strip()
 
@@ -105,7 +105,7 @@ class Inputs:
         if value == UNKNOWN or value is True:
             self._checked[name] = value
         elif value is not None and value is not False:
-            self.wrong(name, f"must be true or false, not {shown(value)}")
+            self.add_problem(name, f"must be true or false, not {format_value(value)}")
 
     def duration(self, name: str) -> None:
         """Allow seconds or a text such as ``15m``. A 0 counts as none and is not stored."""
@@ -117,17 +117,17 @@ class Inputs:
             if to_seconds(value):
                 self._checked[name] = value.strip() if isinstance(value, str) else value
         except ValueError:
-            self.wrong(name, messages.wrong_duration(shown(value)))
+            self.add_problem(name, messages.wrong_duration(format_value(value)))
 
     def _id(self, name: str, form: Callable[[str, object], str]) -> None:
         value = self._news.get(name)
         try:
             self._checked[name] = UNKNOWN if value == UNKNOWN else form(name, value)
         except InvalidId as error:
-            self.wrong(name, str(error).removeprefix(f"{name} "))
+            self.add_problem(name, str(error).removeprefix(f"{name} "))
 
 
-def shown(value: object) -> str:
+def format_value(value: object) -> str:
     """Show what was given; numbers come over the wire as floats."""
     text = repr(int(value)) if isinstance(value, float) and value.is_integer() else repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."

@@ -43,7 +43,7 @@ class _Identities:
 class MemberCache:
     """Lists of members, fetched once for a burst of reads. Thread-safe.
 
-    A list, or the service's refusal to return it, is used for three seconds. `drop` after a write makes the next read ask
+    A list, or the service's refusal to return it, is used for three seconds. `invalidate` after a write makes the next read ask
     again, also if a list from before the write is still in flight.
     """
 
@@ -57,7 +57,7 @@ class MemberCache:
         self._generations: dict[str, int] = {}
         self._identities: dict[str, _Identities] = {}
 
-    def of(self, backup_id: str) -> Members:
+    def get(self, backup_id: str) -> Members:
         """Return a backup's members by their project's ID. Raises what the call raises."""
         now = self._timing.clock()
         with self._lock:
@@ -85,9 +85,9 @@ class MemberCache:
             known = self._identities.get(backup_id)
         if known and now - known.asked_at <= _IDENTITY_AGE and project not in known.changed:
             return known.members.get(project)
-        return self.of(backup_id).get(project)
+        return self.get(backup_id).get(project)
 
-    def drop(self, backup_id: str, projects: Collection[str] = ()) -> None:
+    def invalidate(self, backup_id: str, projects: Collection[str] = ()) -> None:
         """Forget a backup's list, after its members were changed: those of `projects`, or any."""
         with self._lock:
             self._generations[backup_id] = self._generations.get(backup_id, 0) + 1

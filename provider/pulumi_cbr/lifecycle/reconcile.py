@@ -89,8 +89,8 @@ def plan_changes(inputs: SetInputs, own: KnownShares, current: Mapping[str, Memb
 
     Without a list, the backup is assumed to have the shares of the state and no others.
     """
-    known = {project: _known(member) for project, member in current.items()} if current is not None else dict(own)
-    kept = {project for project in own if project in known and _is_same(own[project], known[project])}
+    known = {project: _to_known(member) for project, member in current.items()} if current is not None else dict(own)
+    kept = {project for project in own if project in known and _is_same_share(own[project], known[project])}
     wanted = list(dict.fromkeys(inputs.projects))
     foreign = [project for project in wanted if project in known and project not in kept]
     again = [
@@ -127,11 +127,11 @@ def _plan_deletes(
     return {project: known.get(project) or own[project] for project in sorted(leaving)}, tuple(remade)
 
 
-def _known(member: Member) -> dict[str, Any]:
+def _to_known(member: Member) -> dict[str, Any]:
     return {"share_id": member.id, "status": member.status, "image_id": member.image_id}
 
 
-def _is_same(known: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+def _is_same_share(known: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
     """Return whether a share has the ID that the state has, or the state has no ID."""
     return known.get("share_id") in (None, now.get("share_id"))
 
@@ -145,13 +145,13 @@ def apply_changes(session: CloudSession, inputs: SetInputs, own: KnownShares) ->
     current = read_members(session, inputs.backup_id, own, inputs.projects) if inputs.exclusive else None
     for _ in range(_MAX_PLANS):
         plan = plan_changes(inputs, own, current)
-        _check(session, inputs, plan, current)
+        _check_plan(session, inputs, plan, current)
         try:
-            return _carry_out(session, inputs, plan, current or {}, own)
+            return _execute_plan(session, inputs, plan, current or {}, own)
         except _Refused as refused:
-            seen = _read_after(session, inputs, own, refused.error, plan.create)
-            if not _helps(inputs, refused.error, plan, plan_changes(inputs, own, seen)):
-                raise _explain(session, inputs, refused.error, plan, seen) from refused.error
+            seen = _read_after_refusal(session, inputs, own, refused.error, plan.create)
+            if not _needs_new_plan(inputs, refused.error, plan, plan_changes(inputs, own, seen)):
+                raise _to_user_error(session, inputs, refused.error, plan, seen) from refused.error
             current = seen
     raise CbrError(messages.existing_share_hidden(f"sharing backup {inputs.backup_id} failed"))
 
@@ -164,14 +164,14 @@ class _Refused(Exception):
         self.error = error
 
 
-def _check(session: CloudSession, inputs: SetInputs, plan: Plan, current: Mapping[str, Member] | None) -> None:
+def _check_plan(session: CloudSession, inputs: SetInputs, plan: Plan, current: Mapping[str, Member] | None) -> None:
     if plan.refuse and current:
         raise CbrError(already_shared(session, inputs.backup_id, [current[project] for project in plan.refuse]))
     if plan.exceeds_limit:
         raise CbrError(messages.too_many_members(inputs.backup_id, plan.staying, len(plan.create), MAX_MEMBERS))
 
 
-def _carry_out(
+def _execute_plan(
     session: CloudSession, inputs: SetInputs, plan: Plan, current: Mapping[str, Member], own: KnownShares
 ) -> dict[str, Member]:
     backup_id = inputs.backup_id
@@ -225,7 +225,7 @@ def roll_back(session: CloudSession, backup_id: str, created: Mapping[str, Membe
     return CbrError(messages.rolled_back(str(error), list(created)))
 
 
-def _read_after(
+def _read_after_refusal(
     session: CloudSession, inputs: SetInputs, own: KnownShares, refused: ServiceError, asked: Collection[str]
 ) -> dict[str, Member]:
     """Return all members after a refusal. Waits for a share that the refusal names."""
@@ -241,7 +241,7 @@ def _read_after(
     return seen
 
 
-def _helps(inputs: SetInputs, error: ServiceError, before: Plan, after: Plan) -> bool:
+def _needs_new_plan(inputs: SetInputs, error: ServiceError, before: Plan, after: Plan) -> bool:
     """Return whether the members listed after a refusal explain it or ask for a new plan."""
     if isinstance(error, AlreadyShared):
         return bool(after.refuse) or (bool(after.adopt) and len(after.create) < len(before.create))
@@ -250,7 +250,7 @@ def _helps(inputs: SetInputs, error: ServiceError, before: Plan, after: Plan) ->
     return False
 
 
-def _explain(
+def _to_user_error(
     session: CloudSession, inputs: SetInputs, error: ServiceError, plan: Plan, seen: Mapping[str, Member]
 ) -> CbrError:
     """Return the error of a refused request. It names shares that may be of that request."""
@@ -270,8 +270,8 @@ def read_members(
 
     A share of the state that the list does not show is asked for by itself, if it is among `projects`.
     """
-    session.changed(backup_id)
-    members = dict(session.lists.of(backup_id))
+    session.invalidate(backup_id)
+    members = dict(session.member_cache.get(backup_id))
     missing = {
         project: own[project].get("created_at") for project in own if project in projects and project not in members
     }

@@ -29,7 +29,7 @@ class CloudSession:
         self._client: CbrClient | None = None
         #: The record of the pool that made the session.
         self.ownership: OwnershipLog = OwnershipLog()
-        self.lists: MemberCache = MemberCache(
+        self.member_cache: MemberCache = MemberCache(
             lambda backup_id: self.client.list_members(backup_id), timing=self._timing, timeout=settings.timeout
         )
         self.preflight: Preflight = Preflight(lambda: self.client, timing=self._timing, timeout=settings.timeout)
@@ -44,14 +44,14 @@ class CloudSession:
                 self._client = CbrClient(self._settings, timing=self._timing, limits=self._limits)
             return self._client
 
-    def changed(self, backup_id: str, *projects: str) -> None:
+    def invalidate(self, backup_id: str, *projects: str) -> None:
         """Forget what all sessions have read of a backup's members.
 
         `projects` are those whose share changed, if they are known.
         """
         mark_changed(backup_id)
         for session in self._registry.sessions():
-            session.lists.drop(backup_id, projects)
+            session.member_cache.invalidate(backup_id, projects)
 
     def require_source_project(self, source_project_id: str | None) -> None:
         """Raise `CbrError` if the session is of another project than the share's owner.
@@ -72,7 +72,9 @@ class SessionRegistry:
         self._lock = threading.Lock()
         self._sessions: dict[tuple[Settings, Clock | None], CloudSession] = {}
 
-    def of(self, settings: Settings, timing: Clock | None, limits: CallLimits, ownership: OwnershipLog) -> CloudSession:
+    def get(
+        self, settings: Settings, timing: Clock | None, limits: CallLimits, ownership: OwnershipLog
+    ) -> CloudSession:
         """Return the session of some settings, with the record of the pool that asks."""
         with self._lock:
             session = self._sessions.get((settings, timing))
@@ -111,13 +113,13 @@ class SessionPool:
         self._settings: dict[str | None, Settings] = {}
         self._options: dict[str, object] = {}
 
-    def of(self, cloud: str | None) -> CloudSession:
+    def get(self, cloud: str | None) -> CloudSession:
         """Return the session of a cloud, or of the stack's settings. Raises `SettingsError`."""
         with self._lock:
             if cloud not in self._settings:
                 self._settings[cloud] = load(self._config, cloud=cloud)
             settings = self._settings[cloud]
-        return self._registry.of(settings, self._timing, self._limits, self.ownership)
+        return self._registry.get(settings, self._timing, self._limits, self.ownership)
 
     def flag(self, name: str) -> bool:
         """Return whether a setting such as ``adoptExisting`` is on. Raises `SettingsError`."""

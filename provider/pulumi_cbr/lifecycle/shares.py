@@ -99,7 +99,7 @@ def create_shares(
             raise PartialFailure(str(error), result.created) from error
         raise
     finally:
-        session.changed(backup_id, *projects)
+        session.invalidate(backup_id, *projects)
     return result
 
 
@@ -286,13 +286,13 @@ def delete_share(
                 return None
         return _delete_member(session, backup_id, project, seen, known)
     finally:
-        session.changed(backup_id, project)
+        session.invalidate(backup_id, project)
 
 
 def _identify(session: CloudSession, backup_id: str, project: str) -> Member | None:
     """Return the share that a project has now; None if there is none, or none is visible yet."""
     try:
-        listed = session.lists.identify(backup_id, project)
+        listed = session.member_cache.identify(backup_id, project)
     except NotFound as error:
         if error.is_backup_gone:
             return None
@@ -375,7 +375,7 @@ def _list_to_identify(session: CloudSession, backup_id: str, project: str) -> Cb
     If the list is forbidden or contradictory, each delete reads its own share instead.
     """
     try:
-        session.lists.identify(backup_id, project)
+        session.member_cache.identify(backup_id, project)
     except (NotAllowed, NotFound, ContradictoryResponseError):
         pass
     except CbrError as error:

@@ -212,7 +212,7 @@ class CbrProvider:
         return empty_pb2.Empty()
 
     def _get_backup(self, backup_id: str, cloud: str | None = None) -> dict[str, Any]:
-        return _result(self._sessions.of(cloud).client.show_backup(backup_id))
+        return _result(self._sessions.get(cloud).client.show_backup(backup_id))
 
     def _get_backups(
         self, cloud: str | None = None, limit: float | None = None, newest_first: bool = False, **filters: str
@@ -220,22 +220,22 @@ class CbrProvider:
         check_order(filters.get("sort"), newest_first, limit)
         if newest_first:
             filters["sort"] = "created_at:desc"
-        backups = self._sessions.of(cloud).client.list_backups(**filters)
+        backups = self._sessions.get(cloud).client.list_backups(**filters)
         return {"backups": [_result(backup) for backup in islice(backups, None if limit is None else int(limit))]}
 
     def _get_backup_share_members(self, backup_id: str, cloud: str | None = None) -> dict[str, Any]:
-        return {"members": [_result(member) for member in self._sessions.of(cloud).client.list_members(backup_id)]}
+        return {"members": [_result(member) for member in self._sessions.get(cloud).client.list_members(backup_id)]}
 
     def _get_vault(
         self, vault_id: str | None = None, name: str | None = None, cloud: str | None = None
     ) -> dict[str, Any]:
-        return _result(find_vault(self._sessions.of(cloud).client, vault_id, name))
+        return _result(find_vault(self._sessions.get(cloud).client, vault_id, name))
 
     def _get_vaults(self, cloud: str | None = None, **filters: str) -> dict[str, Any]:
-        return {"vaults": [_result(vault) for vault in self._sessions.of(cloud).client.list_vaults(**filters)]}
+        return {"vaults": [_result(vault) for vault in self._sessions.get(cloud).client.list_vaults(**filters)]}
 
     def _get_projects(self, name: str | None = None, cloud: str | None = None) -> dict[str, Any]:
-        projects = self._sessions.of(cloud).client.list_projects()
+        projects = self._sessions.get(cloud).client.list_projects()
         return {"projects": [_result(project) for project in projects if name in (None, project.name)]}
 
     def _controller(self, urn: str) -> tuple[str, Controller]:

@@ -21,7 +21,7 @@ from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2, prov
 
 from pulumi_cbr import messages
 from pulumi_cbr.api.errors import CbrError
-from pulumi_cbr.lifecycle.failures import IncompleteResourceError, UnverifiedCreateError, is_verbose, report
+from pulumi_cbr.lifecycle.failures import IncompleteResourceError, UnverifiedCreateError, is_verbose, save_bug_report
 from pulumi_cbr.native.convert import to_wire
 from pulumi_cbr.native.names import to_snake
 from pulumi_cbr.native.provider import CbrProvider, current_urn, deadline
@@ -67,7 +67,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         return serve
 
     async def _abort(self, error: Exception, context: Any) -> None:
-        text = str(error) if isinstance(error, CbrError) else report(error)
+        text = str(error) if isinstance(error, CbrError) else save_bug_report(error)
         if isinstance(error, UnverifiedCreateError):
             # The next run verifies the share by itself.
             text = text.replace(messages.if_adopting(), messages.run_again_to_verify())

@@ -84,7 +84,11 @@ def test_checked_leaves_out_wrong_inputs() -> None:
     inputs.text("cloud")
     inputs.flag("adopt_existing")
     assert inputs.checked().inputs == {"cloud": UNKNOWN}
-    assert (inputs.given("cloud"), inputs.known("cloud"), inputs.known("backup_id")) == (UNKNOWN, None, None)
+    assert (inputs.value("cloud"), inputs.known_value("cloud"), inputs.known_value("backup_id")) == (
+        UNKNOWN,
+        None,
+        None,
+    )
     assert [problem.property for problem in inputs.checked().problems] == ["backup_id"]
 
 

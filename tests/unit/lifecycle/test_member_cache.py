@@ -35,7 +35,7 @@ class Service:
         self.now = 100.0
         self.looked = threading.Semaphore(0)
         timing = Clock(clock=self.clock, time_left=lambda: time_left.get())
-        self.lists = MemberCache(self.fetch, timing=timing, timeout=120)
+        self.member_cache = MemberCache(self.fetch, timing=timing, timeout=120)
 
     def clock(self) -> float:
         self.looked.release()
@@ -58,7 +58,7 @@ def test_list_burst_of_reads_is_one_call(service: Service) -> None:
 
     def read() -> list[str]:
         all_are_here.wait()
-        return list(service.lists.of("b"))
+        return list(service.member_cache.get("b"))
 
     with ThreadPoolExecutor(20) as pool:
         reads = [pool.submit(read) for _ in range(20)]
@@ -69,25 +69,25 @@ def test_list_burst_of_reads_is_one_call(service: Service) -> None:
 
 @pytest.mark.parametrize(("seconds", "calls"), [(0.0, 1), (2.9, 1), (3.1, 2)])
 def test_list_is_cached_for_three_seconds(service: Service, seconds: float, calls: int) -> None:
-    service.lists.of("b")
+    service.member_cache.get("b")
     service.now += seconds
-    service.lists.of("b")
+    service.member_cache.get("b")
     assert service.calls == calls
 
 
 def test_list_of_each_backup_is_its_own(service: Service) -> None:
-    service.lists.of("b")
-    service.lists.of("c")
-    service.lists.drop("c")
-    service.lists.of("b")
+    service.member_cache.get("b")
+    service.member_cache.get("c")
+    service.member_cache.invalidate("c")
+    service.member_cache.get("b")
     assert service.calls == 2
 
 
 def test_list_after_a_write_is_fetched_again(service: Service) -> None:
-    service.lists.of("b")
+    service.member_cache.get("b")
     service.members = ()
-    service.lists.drop("b")
-    assert service.lists.of("b") == {}
+    service.member_cache.invalidate("b")
+    assert service.member_cache.get("b") == {}
 
 
 def test_list_in_flight_during_a_write_is_not_cached(service: Service) -> None:
@@ -99,15 +99,15 @@ def test_list_in_flight_during_a_write_is_not_cached(service: Service) -> None:
 
     service.before_answer = hold
     with ThreadPoolExecutor(1) as pool:
-        early = pool.submit(service.lists.of, "b")
+        early = pool.submit(service.member_cache.get, "b")
         assert asked.wait(10)
         service.members = ()
         service.before_answer = lambda: None
-        service.lists.drop("b")
-        assert service.lists.of("b") == {}
+        service.member_cache.invalidate("b")
+        assert service.member_cache.get("b") == {}
         written.set()
         assert list(early.result()) == ["p"]
-    assert service.lists.of("b") == {}
+    assert service.member_cache.get("b") == {}
 
 
 def test_list_failing_late_keeps_a_newer_one(service: Service) -> None:
@@ -120,14 +120,14 @@ def test_list_failing_late_keeps_a_newer_one(service: Service) -> None:
 
     service.before_answer = fail
     with ThreadPoolExecutor(1) as pool:
-        early = pool.submit(service.lists.of, "b")
+        early = pool.submit(service.member_cache.get, "b")
         assert asked.wait(10)
         service.before_answer = lambda: None
-        service.lists.drop("b")
-        assert list(service.lists.of("b")) == ["p"]
+        service.member_cache.invalidate("b")
+        assert list(service.member_cache.get("b")) == ["p"]
         failing.set()
         assert early.exception(10)
-    assert list(service.lists.of("b")) == ["p"]
+    assert list(service.member_cache.get("b")) == ["p"]
     assert service.calls == 2
 
 
@@ -139,11 +139,11 @@ def test_list_refusal_is_cached_like_a_list(service: Service, kind: type[Service
     service.before_answer = refuse
     for _ in range(2):
         with pytest.raises(kind):
-            service.lists.of("b")
+            service.member_cache.get("b")
     assert service.calls == 1
     service.before_answer = lambda: None
-    service.lists.drop("b")
-    assert list(service.lists.of("b")) == ["p"]
+    service.member_cache.invalidate("b")
+    assert list(service.member_cache.get("b")) == ["p"]
 
 
 def test_list_failure_reaches_waiters_and_is_not_cached(service: Service) -> None:
@@ -153,10 +153,10 @@ def test_list_failure_reaches_waiters_and_is_not_cached(service: Service) -> Non
     service.before_answer = fail
     for _ in range(2):
         with pytest.raises(ServiceUnavailableError, match="no network"):
-            service.lists.of("b")
+            service.member_cache.get("b")
     assert service.calls == 2
     service.before_answer = lambda: None
-    assert list(service.lists.of("b")) == ["p"]
+    assert list(service.member_cache.get("b")) == ["p"]
 
 
 @contextmanager
@@ -170,7 +170,7 @@ def on_its_way(service: Service) -> Iterator[Callable[[float], Future[Mapping[st
 
     def ask(seconds: float) -> Mapping[str, Member]:
         time_left.set(seconds)
-        return service.lists.of("b")
+        return service.member_cache.get("b")
 
     service.before_answer = hold
     with ThreadPoolExecutor(2) as threads:
@@ -214,5 +214,5 @@ def test_list_in_flight_is_shared_and_as_old_as_its_request(service: Service) ->
         reads.append(begin(math.inf))
     assert all(list(read.result()) == ["p"] for read in reads)
     assert service.calls == 1
-    service.lists.of("b")
+    service.member_cache.get("b")
     assert service.calls == 2

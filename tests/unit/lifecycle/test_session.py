@@ -18,13 +18,13 @@ SETTINGS = {"token": "t", "endpoint": "https://cbr.example.com", "projectId": OW
 @pytest.mark.parametrize("timing", [Clock(), None])
 def test_pool_equal_settings_share_one_session(timing: Clock | None) -> None:
     with ThreadPoolExecutor(20) as pool:
-        sessions = set(pool.map(lambda _: SessionPool(SETTINGS.get, timing).of(None), range(40)))
+        sessions = set(pool.map(lambda _: SessionPool(SETTINGS.get, timing).get(None), range(40)))
     assert len(sessions) == 1
 
 
 def test_session_has_one_client_in_all_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     make = Lingering(object)
-    account = SessionPool(SETTINGS.get, Clock()).of(None)
+    account = SessionPool(SETTINGS.get, Clock()).get(None)
     monkeypatch.setattr("pulumi_cbr.api.client.CbrClient", make)
     with ThreadPoolExecutor(4) as pool:
         clients = set(pool.map(lambda _: account.client, range(4)))
@@ -33,22 +33,22 @@ def test_session_has_one_client_in_all_threads(monkeypatch: pytest.MonkeyPatch) 
 
 def test_pool_other_settings_are_another_session() -> None:
     timing = Clock()
-    other = SessionPool({**SETTINGS, "projectId": OWN[::-1]}.get, timing).of(None)
-    assert other is not SessionPool(SETTINGS.get, timing).of(None)
+    other = SessionPool({**SETTINGS, "projectId": OWN[::-1]}.get, timing).get(None)
+    assert other is not SessionPool(SETTINGS.get, timing).get(None)
 
 
 def test_pool_of_another_registry_has_other_sessions() -> None:
     timing, registry = Clock(), SessionRegistry()
-    session = SessionPool(SETTINGS.get, timing, registry=registry).of(None)
+    session = SessionPool(SETTINGS.get, timing, registry=registry).get(None)
     assert registry.sessions() == [session]
-    assert SessionPool(SETTINGS.get, timing).of(None) is not session
+    assert SessionPool(SETTINGS.get, timing).get(None) is not session
 
 
 def test_pool_missing_setting_is_refused_each_time() -> None:
     sessions = SessionPool(lambda name: None)
     for _ in range(2):
         with pytest.raises(SettingsError, match="no credentials configured"):
-            sessions.of(None)
+            sessions.get(None)
 
 
 @pytest.mark.parametrize(
@@ -68,20 +68,20 @@ def test_configured_project_id_needs_no_call(config: dict[str, str], cloud: str 
 
 @pytest.mark.parametrize("source", [None, "", OWN])
 def test_require_source_project_same_passes(source: str | None) -> None:
-    SessionPool(SETTINGS.get).of(None).require_source_project(source)
+    SessionPool(SETTINGS.get).get(None).require_source_project(source)
 
 
 def test_require_source_project_other_is_refused() -> None:
-    account = SessionPool(SETTINGS.get).of(None)
+    account = SessionPool(SETTINGS.get).get(None)
     with pytest.raises(CbrError, match=f"the share is of project {OWN[::-1]}, but .* signed in to {OWN}"):
         account.require_source_project(OWN[::-1])
 
 
 def test_changed_drops_the_lists_of_every_session(monkeypatch: pytest.MonkeyPatch) -> None:
     """Owner and receiver see the same members."""
-    owner = SessionPool(SETTINGS.get, Clock()).of(None)
-    receiver = SessionPool({**SETTINGS, "projectId": OWN[::-1]}.get, Clock()).of(None)
+    owner = SessionPool(SETTINGS.get, Clock()).get(None)
+    receiver = SessionPool({**SETTINGS, "projectId": OWN[::-1]}.get, Clock()).get(None)
     dropped: list[str] = []
-    monkeypatch.setattr(receiver.lists, "drop", lambda backup_id, projects: dropped.append(backup_id))
-    owner.changed("b")
+    monkeypatch.setattr(receiver.member_cache, "invalidate", lambda backup_id, projects: dropped.append(backup_id))
+    owner.invalidate("b")
     assert dropped == ["b"]

@@ -44,7 +44,7 @@ def service() -> Iterator[Simulator]:
 def account(service: Simulator, monkeypatch: pytest.MonkeyPatch) -> CloudSession:
     sign_in(monkeypatch, service.env())
     WAITED.clear()
-    return SessionPool({"maxRetries": 2}.get, Clock(sleep=wait)).of(None)
+    return SessionPool({"maxRetries": 2}.get, Clock(sleep=wait)).get(None)
 
 
 @pytest.mark.parametrize("kind", ["reset_before", "reset_after", "truncated", "malformed", "timeout"])
