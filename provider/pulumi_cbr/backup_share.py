@@ -21,7 +21,7 @@ from pulumi_cbr.lifecycle.acceptance import NotAcceptedError, wait_for_acceptanc
 from pulumi_cbr.lifecycle.controller import UNKNOWN, CheckedInputs, Controller, Diff, Properties, ResourceState
 from pulumi_cbr.lifecycle.failures import IncompleteResourceError, UnverifiedCreateError, UnverifiedSharesError
 from pulumi_cbr.lifecycle.inputs import Inputs
-from pulumi_cbr.lifecycle.preflight import mark_managed
+from pulumi_cbr.lifecycle.preflight import PlannedChange
 from pulumi_cbr.lifecycle.reconcile import SetInputs, apply_changes, managed_elsewhere, verify_shares
 from pulumi_cbr.lifecycle.shares import (
     delete_shares,
@@ -131,8 +131,8 @@ class BackupShareController(Controller):
             inputs.flag(name)
         inputs.duration("wait_for_acceptance")
         if not inputs.checked().problems and self.sessions.flag("preflight"):
-            for reason in self._preflight(olds, inputs.checked().inputs):
-                inputs.add_problem("dest_project_ids", reason)
+            for problem in self._preflight(olds, inputs.checked().inputs):
+                inputs.add_problem("dest_project_ids", problem)
         return inputs.checked()
 
     def _preflight(self, olds: Properties, inputs: Properties) -> list[str]:
@@ -141,7 +141,7 @@ class BackupShareController(Controller):
             return []
         before = set(olds.get("dest_project_ids", ())) if olds.get("backup_id") == backup_id else set()
         for project in before.intersection(projects):
-            mark_managed(backup_id, project)
+            self.sessions.mark_managed(backup_id, project)
         joining, leaving = set(projects) - before - {UNKNOWN}, before - set(projects)
         exclusive = inputs.get("exclusive") is True
         becomes_exclusive = exclusive and olds.get("exclusive") is not True
@@ -151,19 +151,20 @@ class BackupShareController(Controller):
             preflight = self.sessions.get(cloud).preflight
         except CbrError as error:
             return [str(error)]
-        reasons = preflight.reasons(
+        change = PlannedChange(
             backup_id,
             joining,
-            leaving=leaving,
+            leaving,
             # What is not known yet may still allow it.
             adopt=self._adopts(inputs) or inputs.get("adopt_existing") == UNKNOWN,
             exclusive=exclusive,
-            replacing=bool(olds),
+            is_change=bool(olds),
         )
-        if exclusive and not reasons and UNKNOWN not in projects:
+        problems = preflight.find_problems(change)
+        if exclusive and not problems and UNKNOWN not in projects:
             with suppress(CbrError):  # an up says what is wrong, if it matters
                 _warn_exclusive(backup_id, set(preflight.members(backup_id)) - before - set(projects))
-        return reasons
+        return problems
 
     def diff(self, id_: str, olds: Properties, news: Properties) -> Diff:
         same_backup = olds.get("backup_id") == news.get("backup_id")
@@ -180,7 +181,7 @@ class BackupShareController(Controller):
         if self.has_drifted(members.values()) or reshares:
             updates.append("members")
         for project in members:
-            mark_managed(str(olds.get("backup_id")), project)
+            self.sessions.mark_managed(str(olds.get("backup_id")), project)
         return Diff(updates=tuple(updates), replaces=() if same_backup else ("backup_id",), delete_first=same_backup)
 
     def warn_before_change(self, olds: Properties, news: Properties) -> None:

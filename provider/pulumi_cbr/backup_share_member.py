@@ -26,7 +26,7 @@ from pulumi_cbr.lifecycle.controller import (
 )
 from pulumi_cbr.lifecycle.failures import IncompleteResourceError, UnverifiedCreateError, UnverifiedSharesError
 from pulumi_cbr.lifecycle.inputs import Inputs
-from pulumi_cbr.lifecycle.preflight import mark_managed
+from pulumi_cbr.lifecycle.preflight import PlannedChange
 from pulumi_cbr.lifecycle.reconcile import verify_shares
 from pulumi_cbr.lifecycle.shares import (
     already_shared,
@@ -160,8 +160,8 @@ class BackupShareMemberController(Controller):
         inputs.flag("reshare_if_rejected")
         inputs.duration("wait_for_acceptance")
         if not inputs.checked().problems and self.sessions.flag("preflight"):
-            for reason in self._preflight(olds, inputs.checked().inputs):
-                inputs.add_problem("backup_id", reason)
+            for problem in self._preflight(olds, inputs.checked().inputs):
+                inputs.add_problem("backup_id", problem)
         return inputs.checked()
 
     def _preflight(self, olds: Properties, inputs: Properties) -> list[str]:
@@ -169,7 +169,7 @@ class BackupShareMemberController(Controller):
         if UNKNOWN in (backup_id, project, cloud):
             return []
         if (olds.get("backup_id"), olds.get("dest_project_id")) == (backup_id, project):
-            mark_managed(backup_id, project)
+            self.sessions.mark_managed(backup_id, project)
             return []
         try:
             preflight = self.sessions.get(cloud).preflight
@@ -177,7 +177,7 @@ class BackupShareMemberController(Controller):
             return [str(error)]
         # What is not known yet may still allow it.
         adopt = self._adopts(inputs) or inputs.get("adopt_existing") == UNKNOWN
-        return preflight.reasons(backup_id, [project], adopt=adopt, replacing=bool(olds))
+        return preflight.find_problems(PlannedChange(backup_id, [project], adopt=adopt, is_change=bool(olds)))
 
     def diff(self, id_: str, olds: Properties, news: Properties) -> Diff:
         replaces = [name for name in ("backup_id", "dest_project_id") if olds.get(name) != news.get(name)]
@@ -188,7 +188,7 @@ class BackupShareMemberController(Controller):
         if self.has_drifted([olds]) and "status" not in replaces:
             updates.append("status")
         # The engine may check a replacement as if it were new: its own share counts as free then.
-        mark_managed(str(olds.get("backup_id")), str(olds.get("dest_project_id")))
+        self.sessions.mark_managed(str(olds.get("backup_id")), str(olds.get("dest_project_id")))
         # There can be only one share of a pair: the old one goes first. Other replacements are made before, so that a
         # refused one leaves the old share alone.
         return Diff(updates=tuple(updates), replaces=tuple(replaces), delete_first=same_pair)

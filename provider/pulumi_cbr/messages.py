@@ -341,6 +341,42 @@ def connection_broke(host: str, cause: str) -> str:
 
 # Inputs
 
+# Preflight
+
+
+def backup_missing(backup_id: str, project: str) -> str:
+    """Return the problem of a backup that does not exist."""
+    return f"backup {backup_id} does not exist in project {project}. Check its ID, the region and the project"
+
+
+def preflight_failed(error: str) -> str:
+    """Return the problem of a backup that preflight cannot read."""
+    return f"preflight failed: {error}"
+
+
+def backup_not_available(backup_id: str, status: str) -> str:
+    """Return the problem of a backup that is in no state to be shared."""
+    return f"backup {backup_id} has status `{status}`. Wait until its status is `available`, then run again"
+
+
+def seldom_shared(backup_id: str, kind: str) -> str:
+    """Return the problem of a backup of a kind that most regions do not share."""
+    return f"backup {backup_id} is {kind}, which most regions do not share. If yours does, set cbr:preflight to false"
+
+
+def too_many_planned(backup_id: str, planned: int, existing: int, limit: int) -> str:
+    """Return the problem of a program that shares a backup with too many projects."""
+    return (
+        f"backup {backup_id} would be shared with {planned} projects ({existing} existing) and the limit is {limit}. "
+        "Remove a project first"
+    )
+
+
+def declared_twice(backup_id: str, project: str) -> str:
+    """Return the problem of a share that two resources declare."""
+    return f"the share of backup {backup_id} with project {project} is declared twice. Remove one of the two"
+
+
 # Shares
 
 _ADOPT = "To manage it here, set adopt_existing=True or run `pulumi config set cbr:adoptExisting true`"

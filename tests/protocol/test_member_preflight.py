@@ -47,33 +47,33 @@ def test_off_it_makes_no_call(
         (lambda service, backup: None, ""),
         (
             lambda service, backup: service.delete_backup(backup),
-            "does not exist in project {owner}: check its ID, the region, and the project",
+            "does not exist in project {owner}. Check its ID, the region and the project",
         ),
         (
             lambda service, backup: service.set_backup(backup, status="error"),
-            "backup {backup} has status `error`: only an available one can be shared",
+            "backup {backup} has status `error`. Wait until its status is `available`",
         ),
         (
             lambda service, backup: service.set_backup(backup, resource_type="OS::Cinder::Volume"),
-            "is of type OS::Cinder::Volume: most regions share backups of servers only (where yours shares this one, turn",
+            "is of type OS::Cinder::Volume, which most regions do not share. If yours does, set cbr:preflight to false",
         ),
         (
             lambda service, backup: [service.share(backup, project) for project in service.projects[1:11]],
-            "would be shared with 11 projects, and can be with 10: 10 are members now",
+            "would be shared with 11 projects (10 existing) and the limit is 10",
         ),
         (
             lambda service, backup: service.share(backup, service.projects[0]),
             "already shared with project {project}",
         ),
-        (lambda service, backup: service.deny("cbr:member:list"), "could not be looked at: listing the members"),
-        (lambda service, backup: service.deny("cbr:backups:get"), "could not be looked at: showing backup"),
+        (lambda service, backup: service.deny("cbr:member:list"), "preflight failed: listing the members"),
+        (lambda service, backup: service.deny("cbr:backups:get"), "preflight failed: showing backup"),
         (
             lambda service, backup: service.faults.add(Fault("reset_before", "GET", backup, times=None)),
-            "could not be looked at: showing backup {backup}",
+            "preflight failed: showing backup {backup}",
         ),
         (
             lambda service, backup: service.faults.add(Fault("html", "GET", backup, times=None)),
-            "could not be looked at: showing backup {backup}",
+            "preflight failed: showing backup {backup}",
         ),
     ],
 )

@@ -48,6 +48,15 @@ TEXTS = {
     "other_source_project": (messages.other_source_project(A, B), [A, B, "`pulumi up`", "--run-program"]),
 }
 
+TEXTS |= {
+    "backup_missing": (messages.backup_missing(BACKUP, A), [BACKUP, A, "Check its ID"]),
+    "preflight_failed": (messages.preflight_failed("listing failed. Run again"), ["preflight failed: listing failed"]),
+    "backup_not_available": (messages.backup_not_available(BACKUP, "error"), [BACKUP, "`error`", "`available`"]),
+    "seldom_shared": (messages.seldom_shared(BACKUP, "of encrypted disks"), [BACKUP, "encrypted", "cbr:preflight"]),
+    "too_many_planned": (messages.too_many_planned(BACKUP, 11, 8, 10), ["11 projects (8 existing)", "limit is 10"]),
+    "declared_twice": (messages.declared_twice(BACKUP, A), [BACKUP, A, "Remove one"]),
+}
+
 WHERE = "/very/long/path/" + "x" * 60
 
 #: Those of the commands, the look-ups and the components: all of them.

@@ -25,10 +25,10 @@ from pulumi_cbr.api.retry import Clock
 from pulumi_cbr.backup_share import BackupShareController
 from pulumi_cbr.backup_share_accepter import BackupShareAccepterController
 from pulumi_cbr.backup_share_member import BackupShareMemberController
-from pulumi_cbr.lifecycle import preflight, shares
+from pulumi_cbr.lifecycle import shares
 from pulumi_cbr.lifecycle.controller import UNKNOWN, Controller, ResourceState
 from pulumi_cbr.lifecycle.failures import UnverifiedCreateError
-from pulumi_cbr.lifecycle.session import SessionPool
+from pulumi_cbr.lifecycle.session import SessionPool, SessionRegistry
 from pulumi_cbr.simulator import Fault, Simulator
 from unit.signing_in import sign_in
 from waiting import wait_until
@@ -36,18 +36,23 @@ from waiting import wait_until
 IN_NO_TIME = Clock(sleep=lambda seconds: None)
 
 
+class Process:
+    """The process that a test simulates: its pools share their sessions."""
+
+    registry = SessionRegistry()
+
+
 @pytest.fixture
 def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
-    """Serve, signed in as the owner; no share is a resource's yet, and none was changed."""
-    preflight._changed.clear()
-    preflight._kept.clear()
+    """Serve a new process that is signed in as the owner."""
+    monkeypatch.setattr(Process, "registry", SessionRegistry())
     with Simulator() as running:
         sign_in(monkeypatch, running.env("owner"))
         yield running
 
 
 def sessions(timing: Clock = IN_NO_TIME, **config: object) -> SessionPool:
-    return SessionPool(config.get, timing)
+    return SessionPool(config.get, timing, registry=Process.registry)
 
 
 @contextmanager

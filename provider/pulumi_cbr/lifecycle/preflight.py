@@ -1,9 +1,10 @@
-"""Asking the service in a preview whether a share can be made: two calls a backup, however many shares."""
+"""Ask the service in a preview whether a backup can be shared: two calls for each backup, however many shares."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pulumi_cbr import messages
@@ -19,139 +20,147 @@ if TYPE_CHECKING:
 
 _SERVER = "OS::Nova::Server"
 
-_Looked = tuple["Backup", dict[str, "Member"]]
-
-#: Backups whose members this process has changed.
-_changed: set[str] = set()
-
-#: Shares that are a resource's already.
-_kept: set[tuple[str, str]] = set()
+#: A backup, and its members by their project's ID.
+_Found = tuple["Backup", dict[str, "Member"]]
 
 
-def mark_changed(backup_id: str) -> None:
-    """Record that a backup's members were changed, so results about it are out of date.
+class PreflightState:
+    """What a process knows without a call: the backups that it has changed, and the shares that resources have."""
 
-    This is no preview then: the calls themselves report what prevents them.
-    """
-    _changed.add(backup_id)
+    def __init__(self) -> None:
+        self._changed: set[str] = set()
+        self._managed: set[tuple[str, str]] = set()
+
+    def mark_changed(self, backup_id: str) -> None:
+        """Record that a backup's members were changed, so that older results no longer count.
+
+        The operation is no preview then: its own calls report what prevents them.
+        """
+        self._changed.add(backup_id)
+
+    def has_changed(self, backup_id: str) -> bool:
+        """Return whether this process has changed the backup's members."""
+        return backup_id in self._changed
+
+    def mark_managed(self, backup_id: str, project: str) -> None:
+        """Record that a resource has a share. If it is replaced, the engine checks it again as a new one."""
+        self._managed.add((backup_id, project))
+
+    def is_managed(self, backup_id: str, project: str) -> bool:
+        """Return whether a resource has the share."""
+        return (backup_id, project) in self._managed
 
 
-def mark_managed(backup_id: str, project: str) -> None:
-    """Record that a resource has a share. If it is replaced, it is checked again as a new one."""
-    _kept.add((backup_id, project))
+@dataclass(frozen=True)
+class PlannedChange:
+    """The change of a backup's members that a resource's inputs ask for."""
+
+    backup_id: str
+    joining: Collection[str]
+    leaving: Collection[str] = ()
+    #: Whether shares that exist are adopted.
+    adopt: bool = False
+    #: Whether all other members are removed.
+    exclusive: bool = False
+    #: Whether the resource existed with other inputs. Its new inputs are checked twice, and count once.
+    is_change: bool = False
 
 
 class Preflight:
-    """The checks of one account's backups, and their results."""
+    """The checks of one project's backups, and what they have found. Thread-safe."""
 
-    def __init__(self, client: Callable[[], CbrClient], *, timing: Clock, timeout: float) -> None:
+    def __init__(
+        self, client: Callable[[], CbrClient], state: PreflightState, *, timing: Clock, timeout: float
+    ) -> None:
         self._client = client
+        self._state = state
         self._timing = timing
         self._timeout = timeout
         self._lock = threading.Lock()
-        self._flight: SingleFlight[_Looked] = SingleFlight()
-        self._results: dict[str, _Looked | CbrError] = {}
-        # Who is to be a member by this program, in all its resources.
+        self._flight: SingleFlight[_Found] = SingleFlight()
+        self._results: dict[str, _Found | CbrError] = {}
+        # The projects that the program shares each backup with, in all its resources.
         self._planned: dict[str, set[str]] = {}
         self._declared: set[tuple[str, str]] = set()
 
-    def reasons(
-        self,
-        backup_id: str,
-        joining: Collection[str],
-        *,
-        adopt: bool,
-        leaving: Collection[str] = (),
-        exclusive: bool = False,
-        replacing: bool = False,
-    ) -> list[str]:
-        """Give the reasons why a backup cannot be shared with the projects `joining`, while others are taken away.
-
-        `replacing` says that a resource has other inputs now. The engine checks it once more as if it were new, so that it
-        is not counted as declared by then.
-        """
-        joining = {project for project in joining if (backup_id, project) not in _kept}
+    def find_problems(self, change: PlannedChange) -> list[str]:
+        """Return what would prevent a change, as messages for the user."""
+        backup_id = change.backup_id
+        joining = {project for project in change.joining if not self._state.is_managed(backup_id, project)}
         if not joining:
             return []
         try:
-            looked = self._look(backup_id)
+            found = self._read(backup_id)
         except NotFound:
-            own = self._client().project_id()
-            return [f"backup {backup_id} does not exist in project {own}: check its ID, the region, and the project"]
+            return [messages.backup_missing(backup_id, self._client().project_id())]
         except CbrError as error:
-            return [f"could not be looked at: {error}"]
-        if looked is None:
+            return [messages.preflight_failed(str(error))]
+        if found is None:
             return []
-        backup, members = looked
-        with self._lock:
-            planned = self._planned.setdefault(backup_id, set())
-            pairs = {(backup_id, project) for project in joining}
-            twice = set() if replacing else {project for _, project in pairs & self._declared}
-            self._declared |= set() if replacing else pairs
-            planned |= joining
-            total = len(planned if exclusive else planned | (set(members) - set(leaving)))
-        reasons = []
-        if backup.status != "available":
-            reasons.append(f"backup {backup_id} has status `{backup.status}`: only an available one can be shared")
-        if backup.resource_type != _SERVER:
-            reasons.append(
-                f"backup {backup_id} is of type {backup.resource_type}: most regions share backups of servers only "
-                "(where yours shares this one, turn cbr:preflight off)"
-            )
-        if backup.encrypted:
-            reasons.append(
-                f"backup {backup_id} is of encrypted disks: most regions do not share these (where yours shares this one, turn "
-                "cbr:preflight off)"
-            )
+        backup, members = found
+        total, twice = self._declare(change, joining, members)
+        problems = _backup_problems(backup)
         if total > MAX_MEMBERS:
-            reasons.append(
-                f"backup {backup_id} would be shared with {total} projects, and can be with {MAX_MEMBERS}: "
-                f"{len(members)} are members now"
-            )
-        there = [members[project] for project in joining if project in members]
-        if there and not adopt:
-            reasons.append(messages.already_shared(backup_id, describe_shares(there, self._client().service_now())))
-        reasons += [
-            f"the share of backup {backup_id} with project {project} is declared twice" for project in sorted(twice)
-        ]
-        return reasons
+            problems.append(messages.too_many_planned(backup_id, total, len(members), MAX_MEMBERS))
+        existing = [members[project] for project in joining if project in members]
+        if existing and not change.adopt:
+            descriptions = describe_shares(existing, self._client().service_now())
+            problems.append(messages.already_shared(backup_id, descriptions))
+        return problems + [messages.declared_twice(backup_id, project) for project in sorted(twice)]
+
+    def _declare(self, change: PlannedChange, joining: set[str], members: Collection[str]) -> tuple[int, set[str]]:
+        """Record a change.
+
+        Return how many members the backup would have, and which projects another resource declares too.
+        """
+        pairs = {(change.backup_id, project) for project in joining}
+        with self._lock:
+            twice = set() if change.is_change else {project for _, project in pairs & self._declared}
+            self._declared |= set() if change.is_change else pairs
+            planned = self._planned.setdefault(change.backup_id, set())
+            planned |= joining
+            staying = set() if change.exclusive else set(members) - set(change.leaving)
+            return len(planned | staying), twice
 
     def members(self, backup_id: str) -> Collection[str]:
-        """Return the projects that are members now, or none after a change. Raises what the calls raise."""
-        looked = self._look(backup_id)
-        return looked[1] if looked else ()
+        """Return the projects that are members now, or none after a change.
 
-    def _look(self, backup_id: str) -> _Looked | None:
-        """Return the backup and its members, None once they were changed."""
-        if backup_id in _changed:
+        Raises what the calls raise.
+        """
+        found = self._read(backup_id)
+        return found[1] if found else ()
+
+    def _read(self, backup_id: str) -> _Found | None:
+        """Return the backup and its members, or None after they were changed."""
+        if self._state.has_changed(backup_id):
             return None
-        # Of two calls.
-        deadline = Deadline(self._timing, 2 * self._timeout)
+        deadline = Deadline(self._timing, 2 * self._timeout)  # there are two calls
+        operation = f"reading backup {backup_id}"
         try:
-            looked = self._known(backup_id)
-            if looked is None:
-                deadline.check(f"looking at backup {backup_id}")
-                looked = self._flight.do(backup_id, lambda: self._fetch(backup_id), deadline.remaining)
+            found = self._get_result(backup_id)
+            if found is None:
+                deadline.check(operation)
+                found = self._flight.do(backup_id, lambda: self._fetch(backup_id), deadline.remaining)
         except (CbrError, TimeoutError) as error:
-            if backup_id in _changed:
+            if self._state.has_changed(backup_id):
                 return None
             if isinstance(error, CbrError):
                 raise
-            raise ServiceUnavailableError(messages.no_response_in_time(f"looking at backup {backup_id}")) from None
-        return None if backup_id in _changed else looked
+            raise ServiceUnavailableError(messages.no_response_in_time(operation)) from None
+        return None if self._state.has_changed(backup_id) else found
 
-    def _known(self, backup_id: str) -> _Looked | None:
+    def _get_result(self, backup_id: str) -> _Found | None:
         with self._lock:
             result = self._results.get(backup_id)
         if isinstance(result, CbrError):
             raise result
         return result
 
-    def _fetch(self, backup_id: str) -> _Looked:
-        known = self._known(backup_id)
+    def _fetch(self, backup_id: str) -> _Found:
+        known = self._get_result(backup_id)
         if known is not None:
             return known
-        result: _Looked | CbrError
+        result: _Found | CbrError
         try:
             backup = self._client().show_backup(backup_id)
             result = backup, {member.dest_project_id: member for member in self._client().list_members(backup_id)}
@@ -162,3 +171,14 @@ class Preflight:
         if isinstance(result, CbrError):
             raise result
         return result
+
+
+def _backup_problems(backup: Backup) -> list[str]:
+    problems = []
+    if backup.status != "available":
+        problems.append(messages.backup_not_available(backup.id, backup.status))
+    if backup.resource_type != _SERVER:
+        problems.append(messages.seldom_shared(backup.id, f"of type {backup.resource_type}"))
+    if backup.encrypted:
+        problems.append(messages.seldom_shared(backup.id, "of encrypted disks"))
+    return problems

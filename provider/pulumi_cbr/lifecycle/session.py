@@ -1,4 +1,4 @@
-"""One client a cloud and process, with what its resources share: the lists of members, and the checks before a share."""
+"""One client for each project and process, with what its resources share: lists of members, and preflight's results."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pulumi_cbr.api.retry import CallLimits, Clock
 from pulumi_cbr.api.settings import ConfigLookup, Settings, known_project_id, load, option
 from pulumi_cbr.lifecycle.member_cache import MemberCache
 from pulumi_cbr.lifecycle.ownership import OwnershipLog
-from pulumi_cbr.lifecycle.preflight import Preflight, mark_changed
+from pulumi_cbr.lifecycle.preflight import Preflight, PreflightState
 
 if TYPE_CHECKING:
     from pulumi_cbr.api.client import CbrClient
 
 
 class CloudSession:
-    """One project to sign in to: its client, and the lists of members that its reads share."""
+    """One project to sign in to: its client, and the lists of members that its resources share."""
 
     def __init__(self, settings: Settings, timing: Clock | None, limits: CallLimits, registry: SessionRegistry) -> None:
         self._settings = settings
@@ -32,11 +32,13 @@ class CloudSession:
         self.member_cache: MemberCache = MemberCache(
             lambda backup_id: self.client.list_members(backup_id), timing=self._timing, timeout=settings.timeout
         )
-        self.preflight: Preflight = Preflight(lambda: self.client, timing=self._timing, timeout=settings.timeout)
+        self.preflight: Preflight = Preflight(
+            lambda: self.client, registry.preflight_state, timing=self._timing, timeout=settings.timeout
+        )
 
     @property
     def client(self) -> CbrClient:
-        """The client. It is made at its first use, because it loads requests and keystoneauth1."""
+        """The client, made at its first use because it loads requests and keystoneauth1."""
         with self._lock:
             if self._client is None:
                 from pulumi_cbr.api.client import CbrClient
@@ -49,7 +51,7 @@ class CloudSession:
 
         `projects` are those whose share changed, if they are known.
         """
-        mark_changed(backup_id)
+        self._registry.preflight_state.mark_changed(backup_id)
         for session in self._registry.sessions():
             session.member_cache.invalidate(backup_id, projects)
 
@@ -69,6 +71,7 @@ class SessionRegistry:
     def __init__(self) -> None:
         #: For the pools that have no limits of their own.
         self.limits: CallLimits = CallLimits()
+        self.preflight_state: PreflightState = PreflightState()
         self._lock = threading.Lock()
         self._sessions: dict[tuple[Settings, Clock | None], CloudSession] = {}
 
@@ -120,6 +123,10 @@ class SessionPool:
                 self._settings[cloud] = load(self._config, cloud=cloud)
             settings = self._settings[cloud]
         return self._registry.get(settings, self._timing, self._limits, self.ownership)
+
+    def mark_managed(self, backup_id: str, project: str) -> None:
+        """Record that a resource has a share, which preflight does not check again."""
+        self._registry.preflight_state.mark_managed(backup_id, project)
 
     def flag(self, name: str) -> bool:
         """Return whether a setting such as ``adoptExisting`` is on. Raises `SettingsError`."""
