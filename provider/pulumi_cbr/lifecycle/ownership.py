@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from pulumi_cbr import messages
@@ -63,6 +64,11 @@ class Claim:
     def key(self) -> Key:
         """The share or the acceptance that the claim is about."""
         return self.backup_id, self.project, self.share_id == _ACCEPTED
+
+    @cached_property
+    def line(self) -> str:
+        """The claim as JSON. Each record is written again with every claim that follows."""
+        return json.dumps(asdict(self))
 
 
 class OwnershipLog:
@@ -294,7 +300,7 @@ class _SharedFile:
 
     def write(self, claims: list[Claim]) -> None:
         """Write the claims for others; warn if that fails."""
-        content = json.dumps([asdict(claim) for claim in claims if claim.kind != "kept"]).encode()
+        content = f"[{','.join(claim.line for claim in claims if claim.kind != 'kept')}]".encode()
         reason = self._try_write(content)
         if reason is None:
             self._has_written = True
