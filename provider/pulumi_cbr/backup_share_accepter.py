@@ -148,10 +148,7 @@ class BackupShareAccepterController(Controller):
         if member and member.vault_id:
             inputs["vault_id"] = member.vault_id
         if "vault_id" not in inputs:
-            raise CbrError(
-                f"the share of backup {backup_id} with project {own} is in no vault, as far as the service tells: there is no "
-                "acceptance to import. Declare it, and `pulumi up` accepts it"
-            )
+            raise CbrError(messages.no_acceptance_to_import(backup_id, own))
         if member is None:
             return ResourceState(
                 f"{backup_id}/{own}",
@@ -207,7 +204,7 @@ def _reject(session: CloudSession, backup_id: str, own: str) -> None:
     except (NotFound, NotAllowed):
         return
     if after and after.status == "accepted":
-        raise UnknownOutcomeError(messages.still_accepted(backup_id, own))
+        raise UnknownOutcomeError(messages.still_exists("rejecting", backup_id, own))
 
 
 def _accept(session: CloudSession, backup_id: str, own: str, vault_id: str) -> Member:
@@ -218,14 +215,9 @@ def _accept(session: CloudSession, backup_id: str, own: str, vault_id: str) -> M
             return member
         if wait is not None:
             if wait >= _LONG_WAIT:
-                _log.warning(
-                    "backup %s is not shared with project %s yet: looking again in %.0f s", backup_id, own, wait
-                )
+                _log.warning("%s", messages.not_shared_yet(backup_id, own, wait))
             session.client.timing.sleep(wait)
-    raise CbrError(
-        f"backup {backup_id} is not shared with project {own}, or not any more: have its owner share it (a share in the same "
-        "program belongs into depends_on), then run again"
-    )
+    raise CbrError(messages.not_shared(backup_id, own))
 
 
 def _set_status(
@@ -254,15 +246,13 @@ def _set_status(
                     return None
                 except CbrError as failed:
                     lost = isinstance(error, UnknownOutcomeError)
-                    told = f"{error}; looking whether it was carried out failed too: {failed}. Run again"
-                    raise (CbrError(told) if lost else error) from error
+                    text = messages.unknown_result(str(error), str(failed))
+                    raise (CbrError(text) if lost else error) from error
                 if member and member.status == status and (vault_id is None or member.vault_id == vault_id):
                     return member
                 if member and member.status == status == "accepted":
-                    raise CbrError(
-                        f"backup {backup_id} was accepted into vault {member.vault_id} already, not {vault_id}: give that one as "
-                        "vault_id, or reject the share first"
-                    ) from error
+                    found, wanted = str(member.vault_id), str(vault_id)
+                    raise CbrError(messages.accepted_into_other_vault(backup_id, found, wanted)) from error
                 if wait is None or isinstance(error, UnexpectedResponseError):
                     raise
                 client.timing.sleep(wait)
@@ -310,13 +300,10 @@ def _outputs(session: CloudSession, member: Member, before: Properties | None = 
 
 
 def _ensure_receiver(session: CloudSession, own: str) -> None:
-    """Refuse to look from another project, where every share is "not found". Raises `CbrError`."""
+    """Raise `CbrError` if the session is of another project, where every share is "not found"."""
     signed_in = session.client.project_id()
     if signed_in != own:
-        raise CbrError(
-            f"the ID names project {own}, but this run is signed in to {signed_in}: sign in to the former "
-            "(cbr:projectId or OS_PROJECT_ID, cbr:cloud or OS_CLOUD). Nothing was changed"
-        )
+        raise CbrError(messages.other_receiver(own, signed_in))
 
 
 class BackupShareAccepterProvider(DynamicProvider):

@@ -79,7 +79,7 @@ def two_values(first: str, second: str, name: str) -> str:
 
 
 def not_supported(where: str) -> str:
-    return f"{where} is not supported. Remove it, or sign in another way"
+    return f"{where} is not supported. Remove it"
 
 
 def two_clouds(first: str, first_cloud: str, second: str, second_cloud: str) -> str:
@@ -91,7 +91,7 @@ def two_regions(first: str, first_region: str, second: str, second_region: str) 
 
 
 def needs_agency(where: str, place: str) -> str:
-    return f"{where} needs the name of an agency. Set {place}, or unset it"
+    return f"{where} needs the name of an agency. Set {place}"
 
 
 def endpoint_of_other_project(where: str, found: str, project: str) -> str:
@@ -268,7 +268,7 @@ def no_response_in_time(operation: str) -> str:
 
 def retry(reason: str, wait: float) -> str:
     """Return the log line of a wait before a retry."""
-    return f"{reason}. Trying again in {wait:.1f} s"
+    return f"{_cause(reason)} Trying again in {wait:.1f} s"
 
 
 def outage(reason: str, wait: float) -> str:
@@ -285,6 +285,8 @@ def invalid_project_list(value: str, limit: int) -> str:
     """Return the error of a list of projects that is none."""
     return f"dest_project_ids must be a list of 1 to {limit} project IDs, not {value}"
 
+
+_CHECK_NETWORK = "Check the network, then run again"
 
 _PROXY_ADVICE = "Set HTTPS_PROXY or HTTP_PROXY to http://user:password@host:port, or NO_PROXY for this host"
 
@@ -306,17 +308,17 @@ def certificate_not_trusted(host: str, reason: str, certificates: str) -> str:
 
 def ca_bundle_missing(cause: str, certificates: str) -> str:
     """Return the reason of a request whose file of CA certificates is missing."""
-    return f"{cause}. Correct REQUESTS_CA_BUNDLE, or set the file of CA certificates by {certificates}"
+    return f"no file of CA certificates ({cause}). Correct REQUESTS_CA_BUNDLE or {certificates}"
 
 
 def host_not_found(host: str, cause: str, address: str) -> str:
     """Return the reason of a request to a host that has no address."""
-    return f"cannot resolve {host} ({cause}). Check the region, or correct the address by {address}"
+    return f"cannot resolve {host} ({cause}). Check the region and the address ({address})"
 
 
 def not_connected(host: str, cause: str, address: str) -> str:
     """Return the reason of a request to a host that does not take connections."""
-    return f"no connection to {host} ({cause}). Check the network and the proxy, or correct the address by {address}"
+    return f"no connection to {host} ({cause}). Check the network, the proxy and the address ({address})"
 
 
 def malformed_url(host: str, address: str) -> str:
@@ -331,12 +333,27 @@ def request_not_possible(host: str, cause: str) -> str:
 
 def response_timed_out(host: str) -> str:
     """Return the reason of a request whose response did not come in time."""
-    return f"no response from {host} in time"
+    return f"no response from {host} in time. {_CHECK_NETWORK}"
 
 
 def connection_broke(host: str, cause: str) -> str:
     """Return the reason of a request whose connection broke."""
-    return f"the connection to {host} broke ({cause})"
+    return f"the connection to {host} broke ({cause}). {_CHECK_NETWORK}"
+
+
+def unknown_result(error: str, read_error: str, advice: str = "Run again") -> str:
+    """Return the error of a request whose result could not be read either."""
+    return f"{_cause(error)} The result is unknown, because reading failed too: {_cause(read_error)} {advice}"
+
+
+def unknown_after_error(operation: str, error: str) -> str:
+    """Return the error of a request without a response, if its next attempt is not sent."""
+    return f"{operation}: no response, and then {error}"
+
+
+def _cause(error: str) -> str:
+    """Return an error as a sentence, without an action that another one replaces."""
+    return _sentence(error.removesuffix(_CHECK_NETWORK).rstrip())
 
 
 # Inputs
@@ -420,15 +437,10 @@ def not_all_shared(backup_id: str, projects: Sequence[str]) -> str:
     )
 
 
-def cannot_look(error: str, look: str) -> str:
-    """Return the error of a lost response whose outcome could not be found out."""
-    return f"{_sentence(error)} The result is unknown, because looking failed too: {_sentence(look)} {if_adopting()}"
-
-
 def not_shown_after(error: str, attempts: int) -> str:
     """Return the error of a create that no attempt could finish."""
     tries = f"{attempts} attempts" if attempts > 1 else "one attempt"
-    return f"{_sentence(error)} After {tries} the service shows no such share. {if_adopting()}"
+    return f"{_cause(error)} After {tries} the service shows no such share. {if_adopting()}"
 
 
 def if_adopting() -> str:
@@ -441,9 +453,9 @@ def existing_share_hidden(error: str) -> str:
     return f"{_sentence(error)} The service does not show that share. Run again in a minute"
 
 
-def existing_share_unreadable(error: str, look: str) -> str:
+def existing_share_unreadable(error: str, read_error: str) -> str:
     """Return the error of a share that exists, but cannot be read."""
-    return f"{_sentence(error)} Reading that share failed: {look}"
+    return f"{_sentence(error)} Reading that share failed: {_cause(read_error)} Run again"
 
 
 def rolled_back(error: str, projects: Sequence[str]) -> str:
@@ -471,18 +483,10 @@ def image_of_share(error: str, image_id: str) -> str:
     return f"{_sentence(error)} The image is {image_id}"
 
 
-def still_accepted(backup_id: str, project: str) -> str:
-    """Return the error of a share that a rejection did not find, but a read does."""
+def still_exists(verb: str, backup_id: str, project: str) -> str:
+    """Return the error of a share that a delete or a rejection did not find, but a read does."""
     return (
-        f"rejecting the share of backup {backup_id} with project {project} failed: the service said that it does not exist, "
-        "but shows it. Run again"
-    )
-
-
-def still_there(backup_id: str, project: str) -> str:
-    """Return the error of a share that a delete did not find, but a read does."""
-    return (
-        f"deleting the share of backup {backup_id} with project {project} failed: the service said that it does not exist, "
+        f"{verb} the share of backup {backup_id} with project {project} failed: the service said that it does not exist, "
         "but shows it. Run again"
     )
 
@@ -544,10 +548,19 @@ def exclusive_deletes(backup_id: str, projects: Sequence[str]) -> str:
 
 
 def other_source_project(source: str, own: str) -> str:
-    """Return the error of a run that is signed in to another project than the one that a share was made from."""
+    """Return the error of a run that is signed in to another project than the owner's."""
+    return _signed_in_elsewhere(f"the share is of project {source}", own)
+
+
+def other_receiver(receiver: str, own: str) -> str:
+    """Return the error of a run that is signed in to another project than the receiver's."""
+    return _signed_in_elsewhere(f"the ID names project {receiver}", own)
+
+
+def _signed_in_elsewhere(what: str, own: str) -> str:
     return (
-        f"the share is of project {source}, but this run is signed in to {own}. Nothing was changed. Set cbr:projectId or "
-        "cbr:cloud, then run `pulumi up` (refresh and destroy use it with --run-program)"
+        f"{what}, but this run is signed in to {own}. Nothing was changed. Set cbr:projectId or cbr:cloud, then run "
+        "`pulumi up` (refresh and destroy use it with --run-program)"
     )
 
 
@@ -575,6 +588,35 @@ def _sentence(text: str) -> str:
 
 
 # Acceptances and takeovers
+
+
+def not_shared_yet(backup_id: str, project: str, wait: float) -> str:
+    """Return the warning that an acceptance waits for its share."""
+    return retry(f"backup {backup_id} is not shared with project {project} yet", wait)
+
+
+def not_shared(backup_id: str, project: str) -> str:
+    """Return the error of an acceptance whose share does not exist."""
+    return (
+        f"accepting failed: backup {backup_id} is not shared with project {project}. Have its owner share it, or add the "
+        "share to depends_on"
+    )
+
+
+def accepted_into_other_vault(backup_id: str, vault_id: str, wanted: str) -> str:
+    """Return the error of an acceptance of a share that is accepted into another vault."""
+    return (
+        f"accepting failed: backup {backup_id} was accepted into vault {vault_id} already, not {wanted}. "
+        "Set vault_id to the former"
+    )
+
+
+def no_acceptance_to_import(backup_id: str, project: str) -> str:
+    """Return the error of the import of a share that is in no vault."""
+    return (
+        f"importing failed: the share of backup {backup_id} with project {project} is in no vault. "
+        "Declare it, then run `pulumi up` to accept it"
+    )
 
 
 def acceptance_managed_elsewhere(backup_id: str, project: str) -> str:
@@ -652,7 +694,7 @@ def share_gone_while_waiting(backup_id: str, projects: Sequence[str]) -> str:
 
 
 def acceptance_unknown(backup_id: str, error: str) -> str:
-    """Return the error for a wait that could not look any more."""
+    """Return the error for a wait whose reads failed."""
     return f"waiting for acceptance of backup {backup_id} failed; the share stays: {error}"
 
 
@@ -781,14 +823,14 @@ def adoption_summary(count: int, left_out: Mapping[str, int]) -> str:
 
 def vault_needs_id_or_name() -> str:
     """Return the error for a vault that is looked up by nothing, or by two things."""
-    return "get_vault takes vault_id or name, one of both"
+    return "get_vault needs either vault_id or name. Set exactly one"
 
 
 def no_single_vault(name: str, ids: Sequence[str]) -> str:
     """Return the error for a vault's name that none has, or several have."""
     if not ids:
         return f"no vault of this project has the name {name!r:.80}. Check the name and the project"
-    return f"{len(ids)} vaults have the name {name!r:.80}: {', '.join(ids[:5])}. Look one up by its ID"
+    return f"{len(ids)} vaults have the name {name!r:.80}: {', '.join(ids[:5])}. Use vault_id instead"
 
 
 # Components
@@ -821,7 +863,7 @@ def window_accepts_for_one_project() -> str:
 
 def window_without_backups(server: str | None, vault_id: str | None) -> str:
     """Return the error for a server or vault without a backup: its ID may be mistyped."""
-    return f"there is no backup of {server or vault_id}: check servers and vault_id. Nothing was changed"
+    return f"NewestBackupShares: {server or vault_id} has no backup. Nothing was changed. Check servers and vault_id"
 
 
 def backup_without_time(backup_id: str) -> str:
@@ -903,7 +945,7 @@ def custom_timeout_exceeded() -> str:
     return "timed out (customTimeouts). Run again, or give the resource more time"
 
 
-def look_up_unknown(function: str) -> str:
+def lookup_unknown(function: str) -> str:
     """Refuse the plain form of a look-up whose arguments or settings a preview does not know."""
     return (
         f"{function} is not known in this preview, as its arguments or its provider's settings are not. "

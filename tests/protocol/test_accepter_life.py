@@ -220,7 +220,7 @@ def test_an_answer_that_cannot_be_looked_for_is_told_and_the_next_run_goes_on(
     fails("html", "GET", times=None, status=500)
     with pytest.raises(HookFailed) as lost:
         receiver.create(KIND, {"backup_id": shared, "vault_id": vault})
-    assert "looking whether it was carried out failed too" in one_line(lost)
+    assert "because reading failed too" in one_line(lost)
     assert "setting to `accepted`" in one_line(lost)
     service.faults.clear()
     receiver.create(KIND, {"backup_id": shared, "vault_id": vault})
@@ -426,7 +426,7 @@ def test_what_is_in_no_vault_is_not_imported(
     id_ = f"{shared}/{service.projects[0]}"
     with pytest.raises(HookFailed) as refused:
         receiver.read(KIND, id_, {})
-    assert "is in no vault, as far as the service tells: there is no acceptance to import" in one_line(refused)
+    assert "is in no vault. Declare it" in one_line(refused)
     assert receiver.read(KIND, id_, {"backup_id": shared, "vault_id": vault})[2]["vault_id"] == vault
 
 
@@ -443,7 +443,7 @@ def test_signed_in_to_another_project_nothing_is_read_changed_or_deleted(
     for operation in operations:
         with pytest.raises(HookFailed) as refused:
             operation()
-        names = f"the ID names project {service.projects[0]}, but this run is signed in to {service.owner.project_id}: "
+        names = f"the ID names project {service.projects[0]}, but this run is signed in to {service.owner.project_id}. "
         assert names in one_line(refused)
     assert calls(service) == []
     assert status(service, shared) == ("accepted", vault)

@@ -216,7 +216,7 @@ def test_an_answer_that_cannot_be_looked_for_names_adoption_and_that_works(
     fails("status_before", "GET", times=None, status=403, body={"code": "403", "message": "no"})
     with pytest.raises(HookFailed) as lost:
         plugin.create(KIND, inputs_of(backup, [a, b]))
-    assert "because looking failed too" in one_line(lost)
+    assert "because reading failed too" in one_line(lost)
     assert UNKNOWN_OUTCOME_ADVICE[plugin.flavour] in one_line(lost)
     service.faults.clear()
     _, outputs = plugin_with(adoptExisting="true").create(KIND, inputs_of(backup, [a, b]))

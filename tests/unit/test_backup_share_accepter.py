@@ -26,9 +26,9 @@ def test_a_share_is_waited_for_a_quarter_of_a_minute(
     with pytest.raises(CbrError, match="is not shared with project"):
         hooks.create({"backup_id": backup, "vault_id": cbr_simulator.vaults[0].id})
     assert waits == [1.0, 2.0, 4.0, 8.0]
-    warnings = [record.message.rpartition(": ")[2] for record in caplog.records if record.levelno >= logging.WARNING]
+    warnings = [record.message.rpartition(". ")[2] for record in caplog.records if record.levelno >= logging.WARNING]
     # Only who has to wait for long is told. A handler of pytest may hear it twice.
-    assert list(dict.fromkeys(warnings)) == ["looking again in 4 s", "looking again in 8 s"]
+    assert list(dict.fromkeys(warnings)) == ["Trying again in 4.0 s", "Trying again in 8.0 s"]
 
 
 def test_a_lost_answer_is_tried_again_only_so_often(cbr_simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:

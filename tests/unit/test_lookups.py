@@ -341,8 +341,8 @@ def test_get_vault_by_id_or_name(cbr_simulator: Simulator, monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({}, "cbr: get_vault takes vault_id or name, one of both"),
-        ({"vault_id": "x", "name": "y"}, "cbr: get_vault takes vault_id or name, one of both"),
+        ({}, "cbr: get_vault needs either vault_id or name. Set exactly one"),
+        ({"vault_id": "x", "name": "y"}, "cbr: get_vault needs either vault_id or name. Set exactly one"),
         ({"name": "nothing"}, "cbr: no vault of this project has the name 'nothing'. Check the name and the project"),
         ({"vault_id": "x"}, "cbr: vault_id must be a UUID"),
         ({"vault_id": "00000000-0000-4000-8000-000000000000"}, "BackupService.6105"),

@@ -186,7 +186,7 @@ class CbrClient:
         and others.
         """
         backup, project = _member_ids(backup_id, dest_project_id)
-        request = _member_request("taking away", "DELETE", "cbr:member:delete", backup, project)
+        request = _member_request("deleting", "DELETE", "cbr:member:delete", backup, project)
         self._confirm(lambda deadline: self._delete_member(request, backup, project, deadline), request, backup)
 
     def show_backup(self, backup_id: str) -> Backup:
@@ -260,7 +260,7 @@ class CbrClient:
         return _read(request, self._transport.call(request, deadline), read)
 
     def _delete_member(self, request: Request, backup: str, project: str, deadline: Deadline) -> None:
-        backoff = self._transport.new_backoff(deadline, "")
+        backoff = self._transport.new_backoff(deadline, self._transport.endpoint())
         show = _member_request("showing", "GET", "cbr:member:get", backup, project)
         while True:
             response = self._transport.call(request, deadline)
@@ -274,7 +274,7 @@ class CbrClient:
             except NotFound:
                 return
             except CbrError as error:
-                raise UnknownOutcomeError(f"{refusal}; looking whether it is gone failed too: {error}") from error
+                raise UnknownOutcomeError(messages.unknown_result(str(refusal), str(error))) from error
             # The share is still there. A service's own code says why, whatever the status is.
             if response.has_service_code():
                 raise refusal

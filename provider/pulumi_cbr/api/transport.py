@@ -168,7 +168,9 @@ class Transport:
                 result = self._attempt(request, auth, authenticator, deadline)
             except CbrError as error:
                 if unknown:
-                    raise _unknown_outcome(f"{request.operation}: no answer, and then {error}", sent_at) from error
+                    raise _unknown_outcome(
+                        messages.unknown_after_error(request.operation, str(error)), sent_at
+                    ) from error
                 raise
             if isinstance(result, ApiResponse):
                 return result

@@ -237,7 +237,7 @@ def _read_after_refusal(
         if isinstance(refused, AlreadyShared):
             raise CbrError(messages.existing_share_unreadable(str(refused), str(error))) from error
         # It may have been carried out all the same, and nobody can see it.
-        raise CbrError(messages.cannot_look(str(refused), str(error))) from error
+        raise CbrError(messages.unknown_result(str(refused), str(error), messages.if_adopting())) from error
     return seen
 
 

@@ -140,7 +140,9 @@ def _create_shares(
             found = find(session, backup_id, missing)
         except CbrError as error:
             raise UnverifiedSharesError(
-                messages.cannot_look(str(lost or refusal), str(error)), _service_time(session, started), missing
+                messages.unknown_result(str(lost or refusal), str(error), messages.if_adopting()),
+                _service_time(session, started),
+                missing,
             ) from error
         _add_found(session, found.values(), result, started)
         if result.existing and not adopt:
@@ -330,8 +332,12 @@ def _confirm_deleted(
     if isinstance(after, (NotFound, NotAllowed)):
         return None
     if isinstance(after, CbrError):
-        return UnknownOutcomeError(messages.cannot_look(str(error), str(after)))
-    return UnknownOutcomeError(messages.still_there(backup_id, project)) if not seen or after.id == seen.id else None
+        return UnknownOutcomeError(messages.unknown_result(str(error), str(after)))
+    return (
+        UnknownOutcomeError(messages.still_exists("deleting", backup_id, project))
+        if not seen or after.id == seen.id
+        else None
+    )
 
 
 def _with_image(

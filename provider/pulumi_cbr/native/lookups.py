@@ -178,7 +178,7 @@ def _invoke(function: str, args: Mapping[str, Any], opts: pulumi.InvokeOptions |
         # Of a RunError, the language host shows the message alone: without what the SDK puts before the provider's own.
         raise pulumi.RunError(str(error).rpartition(" returned an error: ")[2]) from error
     if not result:
-        raise pulumi.RunError(f"cbr: {messages.look_up_unknown(to_snake(function))}")
+        raise pulumi.RunError(f"cbr: {messages.lookup_unknown(to_snake(function))}")
     return result
 
 

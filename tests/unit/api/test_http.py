@@ -121,7 +121,7 @@ def test_requests_ca_bundle(certificates: Path, monkeypatch: pytest.MonkeyPatch)
         # The setting comes before the environment.
         assert shown(password(server.url, caCert=str(certificates / "ca.pem")))
         for settings in (fixed_token(server.url), password(server.url)):
-            with pytest.raises(ServiceUnavailableError, match=r"invalid path: .* Correct REQUESTS_CA_BUNDLE"):
+            with pytest.raises(ServiceUnavailableError, match=r"invalid path: .*\)\. Correct REQUESTS_CA_BUNDLE"):
                 shown(settings)
 
 

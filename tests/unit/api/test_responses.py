@@ -19,6 +19,7 @@ from pulumi_cbr.api.errors import (
     UnknownOutcomeError,
 )
 from pulumi_cbr.api.models import UNKNOWN_TIME, Backup, Member
+from pulumi_cbr.api.retry import CallLimits
 from unit.api.kit import (
     BACKUP,
     BACKUP_OBJECT,
@@ -551,13 +552,22 @@ def test_delete_odd_success_without_effect_is_repeated(reply: Reply) -> None:
     assert [request.method for request in seen] == ["DELETE", "GET", "DELETE"]
 
 
+def test_delete_wait_is_announced_for_its_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits, hosts = CallLimits(), list[str]()
+    monkeypatch.setattr(limits.notices, "announce", lambda host, *args: hosts.append(host))
+    with Server(in_turn(UNCLEAR[0], Reply(200, {"member": MEMBER}), Reply(204))) as server:
+        client = CbrClient(fixed_token(server.url), timing=FakeClock().timing, limits=limits)
+        client.delete_member(BACKUP, OTHER)
+    assert hosts == [server.url.removeprefix("http://")]
+
+
 def test_delete_error_code_in_a_success_is_raised() -> None:
     with pytest.raises(ImageRegistered):
         asked(in_turn(UNCLEAR[3], Reply(200, {"member": MEMBER})), "delete_member")
 
 
 def test_delete_odd_success_and_failed_get_is_unknown() -> None:
-    with pytest.raises(UnknownOutcomeError, match="looking"):
+    with pytest.raises(UnknownOutcomeError, match="reading failed too"):
         asked(in_turn(UNCLEAR[0], Reply(403, b"")), "delete_member")
 
 

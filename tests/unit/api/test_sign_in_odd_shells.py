@@ -146,7 +146,7 @@ VARIABLES = [
         Row(
             f"{name}, which is not supported",
             shell(USER, **{name: "x"}),
-            refused=f"{name} is not supported. Remove it, or sign in another way",
+            refused=f"{name} is not supported. Remove it",
         )
         for name in ("OS_TRUST_ID", "OS_SYSTEM_SCOPE", "OS_CERT", "OS_KEY")
     ],
@@ -199,14 +199,14 @@ VARIABLES = [
         Row(
             f"{name} without an agency",
             shell(USER, **{name: "x"}),
-            refused=f"{name} needs the name of an agency. Set OS_AGENCY_NAME, or unset it",
+            refused=f"{name} needs the name of an agency. Set OS_AGENCY_NAME",
         )
         for name in ("OS_DELEGATED_PROJECT", "OS_AGENCY_DOMAIN_NAME")
     ],
     Row(
         "HW_ASSUME_ROLE_DOMAIN_ID without an agency",
         shell(HW_KEYS, HW_ASSUME_ROLE_DOMAIN_ID="x"),
-        refused="HW_ASSUME_ROLE_DOMAIN_ID needs the name of an agency. Set HW_ASSUME_ROLE_AGENCY_NAME, or unset it",
+        refused="HW_ASSUME_ROLE_DOMAIN_ID needs the name of an agency. Set HW_ASSUME_ROLE_AGENCY_NAME",
     ),
 ]
 
@@ -381,7 +381,7 @@ FILES = [
         "client certificate in an entry",
         OS_ONE,
         clouds=beside("cert: /x.pem"),
-        refused="`cert` of the entry `one` ({clouds}, line 4) is not supported. Remove it, or sign in another way",
+        refused="`cert` of the entry `one` ({clouds}, line 4) is not supported. Remove it",
     ),
     Row(
         "file of certificates in an entry that is none",

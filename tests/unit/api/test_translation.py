@@ -136,7 +136,7 @@ def test_nobody_listens(call: str) -> None:
             with pytest.raises(ServiceUnavailableError) as error:
                 calls(CbrClient(settings, timing=clock.timing))[call]()
             assert (
-                f"no connection to {url[7:]} (Connection refused). Check the network and the proxy, or correct the"
+                f"no connection to {url[7:]} (Connection refused). Check the network, the proxy and the address"
                 in str(error.value)
             )
             assert len(clock.waits) == 4
