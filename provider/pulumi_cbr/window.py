@@ -9,7 +9,7 @@ from itertools import takewhile
 from pulumi_cbr import messages
 from pulumi_cbr.api import ids
 from pulumi_cbr.api.errors import CbrError
-from pulumi_cbr.api.models import UNKNOWN_TIME, Backup
+from pulumi_cbr.api.models import Backup, known_time
 from pulumi_cbr.durations import to_seconds
 
 #: Return backups that match filters of the API, the newest first.
@@ -64,7 +64,7 @@ def find_window(
 
 
 def _age_of(backup: Backup, now: datetime) -> timedelta:
-    if backup.created_at == UNKNOWN_TIME:
+    if known_time(backup.created_at) is None:
         # Taken for an old one, it would end the window, and the shares of all backups after it.
         raise CbrError(messages.backup_without_time(backup.id))
     return now - backup.created_at

@@ -25,7 +25,7 @@ from hypothesis.stateful import (
 from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.api.retry import Clock
 from pulumi_cbr.backup_share_member import BackupShareMemberController
-from pulumi_cbr.lifecycle.session import SessionPool
+from pulumi_cbr.lifecycle.session import SessionPool, SessionRegistry
 from pulumi_cbr.simulator import Fault, Refused, Simulator
 
 BACKUPS, PROJECTS, NAMES = 2, 2, 3
@@ -70,17 +70,12 @@ class Stack:
             "maxRetries": 2,
         }
         clock = FakeClock()
-        timing = Clock(clock=clock, sleep=clock.sleep)
-        self.sessions = {
-            adopts: SessionPool({**config, "adoptExisting": adopts}.get, timing) for adopts in (False, True)
-        }
+        self.config, self.timing = config, Clock(clock=clock, sleep=clock.sleep)
 
     def process(self, *, adopts: bool = False) -> BackupShareMemberController:
-        """Start a process, which remembers nothing but how to sign in."""
-        self.sessions[adopts].ownership.start_operation()
-        for backup in self.service.backups:
-            self.sessions[adopts].get(None).invalidate(backup.id)
-        return BackupShareMemberController(self.sessions[adopts])
+        """Start a process, which remembers nothing."""
+        config = {**self.config, "adoptExisting": adopts}
+        return BackupShareMemberController(SessionPool(config.get, self.timing, registry=SessionRegistry()))
 
     def up(self, *, adopts: bool = False) -> list[str]:
         """Make the service agree with the program; return the errors. After one, delete nothing."""

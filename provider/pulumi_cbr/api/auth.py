@@ -27,7 +27,7 @@ from pulumi_cbr.api.errors import (
     Throttled,
     UnexpectedResponseError,
 )
-from pulumi_cbr.api.http import new_session
+from pulumi_cbr.api.http import Session as HttpSession
 from pulumi_cbr.api.models import MalformedResponse
 from pulumi_cbr.api.network_errors import classify_network_error, is_network_error
 from pulumi_cbr.api.redact import Redactor, one_line
@@ -139,7 +139,7 @@ class TokenAuthenticator:
         self._lock = threading.Lock()
         self._plugin = plugin_for(settings)
         self._answers: list[ApiResponse] = []
-        session = new_session(timing, insecure=settings.insecure)
+        session = HttpSession(timing, insecure=settings.insecure)
         session.hooks["response"].append(self._remember)
         # The identity service must not send the credentials on to somebody else.
         self._session = Session(session=session, verify=settings.verify, redirect=False, app_name="pulumi-cbr")

@@ -14,8 +14,9 @@ from pulumi_cbr import messages
 from pulumi_cbr.api.clouds_file import Document, check_document, normalize
 from pulumi_cbr.api.definitions import AUTH_TYPES, SETTINGS, parse_value
 from pulumi_cbr.api.endpoints import cloud_of_region
-from pulumi_cbr.api.errors import SettingsError, one_line
+from pulumi_cbr.api.errors import SettingsError
 from pulumi_cbr.api.precedence import Place, Source, Value
+from pulumi_cbr.api.redact import one_line
 
 if TYPE_CHECKING:
     from keystoneauth1.identity.base import BaseIdentityPlugin

@@ -69,11 +69,6 @@ class Session(requests.Session):
         return self._exchange.was_sent
 
 
-def new_session(timing: Clock, *, insecure: bool) -> Session:
-    """Return a new session. See `Session`."""
-    return Session(timing, insecure=insecure)
-
-
 def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
     # As the session's `auth` it keeps requests from looking for credentials in ~/.netrc.
     return request

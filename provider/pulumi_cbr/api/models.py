@@ -19,6 +19,12 @@ MAX_MEMBERS = 10
 #: The creation time of an object if the service does not tell it. It is older than any other.
 UNKNOWN_TIME = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
+
+def known_time(time: datetime) -> datetime | None:
+    """Return a creation time, or None if the service does not tell it."""
+    return None if time == UNKNOWN_TIME else time
+
+
 _ID = re.compile("[!-~]{1,128}")
 _PROJECT_ID = re.compile("[0-9a-f]{32}")
 _MAX_TEXT = 255
@@ -101,7 +107,8 @@ class _Time:
     def __set__(self, instance: object, value: datetime | None) -> None:
         vars(instance)[self._time] = value
         # As in the outputs of resources.
-        vars(instance)[self._text] = None if value in (None, UNKNOWN_TIME) else value.isoformat(timespec="seconds")
+        known = value and known_time(value)
+        vars(instance)[self._text] = known and known.isoformat(timespec="seconds")
 
 
 def _with_times(*names: str) -> Callable[[type[T]], type[T]]:

@@ -22,11 +22,6 @@ class SingleFlight(Generic[T]):
         self._lock = threading.Lock()
         self._in_flight: dict[Hashable, Future[T]] = {}
 
-    def is_in_flight(self, key: Hashable) -> bool:
-        """Return whether the call of this key is running."""
-        with self._lock:
-            return key in self._in_flight
-
     def do(self, key: Hashable, call: Callable[[], T], timeout: float) -> T:
         """Return the result of `call`, or of the running call of the same key.
 

@@ -16,7 +16,7 @@ from requests.auth import AuthBase
 from pulumi_cbr import messages
 from pulumi_cbr.api.auth import Authenticator, service_root, sign_in
 from pulumi_cbr.api.errors import CbrError, ServiceError, ServiceUnavailableError, UnknownOutcomeError
-from pulumi_cbr.api.http import Session, new_session
+from pulumi_cbr.api.http import Session
 from pulumi_cbr.api.network_errors import RequestNotSent, ResponseLost, classify_network_error
 from pulumi_cbr.api.redact import Redactor
 from pulumi_cbr.api.responses import ApiResponse
@@ -258,7 +258,7 @@ class Transport:
             with self._lock:
                 # The last one used: its connection is the least likely to be closed by the service.
                 session = self._idle.pop() if self._idle else None
-            session = session or new_session(self._timing, insecure=self._settings.insecure)
+            session = session or Session(self._timing, insecure=self._settings.insecure)
             yield session
             with self._lock:
                 self._idle.append(session)

@@ -101,13 +101,6 @@ class OwnershipLog:
                 self._forget()
                 self._engine = engine
 
-    def start_operation(self) -> None:
-        """Forget the claims of this process: one that outlives an operation serves the next one."""
-        with self._lock:
-            self._forget()
-            if self._file:
-                self._write()
-
     def leave(self) -> None:
         """Remove what this process has written for others."""
         with self._lock:

@@ -24,7 +24,7 @@ from pulumi_cbr.api.errors import (
     NotFound,
     UnknownOutcomeError,
 )
-from pulumi_cbr.api.models import MAX_MEMBERS, UNKNOWN_TIME
+from pulumi_cbr.api.models import MAX_MEMBERS, known_time
 from pulumi_cbr.lifecycle.failures import UnverifiedSharesError
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ def _add_answered(session: CloudSession, members: Iterable[Member], result: Crea
             newest is not None and newest - member.created_at > _SLACK
         ) or member.created_at < sent - _ANSWER_SLACK
         # Without a time, the service's word is all there is.
-        is_old = is_old and member.created_at != UNKNOWN_TIME
+        is_old = is_old and known_time(member.created_at) is not None
         is_old = is_old or member.status == "rejected" or member.image_id is not None
         (result.existing if is_old else result.created)[member.dest_project_id] = member
 
@@ -423,7 +423,7 @@ def describe_shares(members: Iterable[Member], now: datetime) -> list[str]:
 
 
 def _age(since: datetime, now: datetime) -> str | None:
-    return messages.age((now - since).total_seconds()) if since != UNKNOWN_TIME else None
+    return messages.age((now - since).total_seconds()) if known_time(since) else None
 
 
 def is_unverified(known: Mapping[str, Any]) -> bool:
@@ -469,7 +469,7 @@ def share_outputs(member: Member, before: object = None) -> dict[str, Any]:
         "share_id": member.id,
         "status": member.status,
         "created_at": _to_text(member.created_at, olds.get("created_at"))
-        if member.created_at != UNKNOWN_TIME
+        if known_time(member.created_at)
         else olds.get("created_at"),
         "updated_at": _to_text(member.updated_at, olds.get("updated_at")) if member.updated_at else None,
         "vault_id": member.vault_id,

@@ -25,7 +25,7 @@ from pulumi.runtime.proto import plugin_pb2, provider_pb2
 
 from pulumi_cbr import messages
 from pulumi_cbr.api.errors import CbrError, SettingsError
-from pulumi_cbr.api.models import UNKNOWN_TIME
+from pulumi_cbr.api.models import known_time
 from pulumi_cbr.api.retry import CallLimits, Clock
 from pulumi_cbr.api.settings import SETTINGS, parse_value
 from pulumi_cbr.backup_share import BackupShareController
@@ -307,7 +307,8 @@ def _result(record: Any) -> dict[str, Any]:
 def _to_plain(value: Any) -> Any:
     if isinstance(value, datetime):
         # As in the outputs of resources.
-        return value.isoformat(timespec="seconds") if value != UNKNOWN_TIME else None
+        known = known_time(value)
+        return known and known.isoformat(timespec="seconds")
     if isinstance(value, (list, tuple)):
         return [_to_plain(entry) for entry in value]
     if isinstance(value, dict):

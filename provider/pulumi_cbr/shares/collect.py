@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Protocol, TypeVar
 
 from pulumi_cbr.api import Backup, CbrClient, Member, NotFound
-from pulumi_cbr.api.models import UNKNOWN_TIME
+from pulumi_cbr.api.models import known_time
 from pulumi_cbr.shares.model import Share
 from pulumi_cbr.shares.select import Filters
 
@@ -185,15 +185,11 @@ def _received_share(cloud: str | None, own: str, status: str, backup: Backup) ->
     return _with_member(share, member) if member else share
 
 
-def _known(time: datetime) -> datetime | None:
-    return time if time != UNKNOWN_TIME else None
-
-
 def _with_backup(share: Share, backup: Backup) -> Share:
     return replace(
         share,
         backup_name=backup.name,
-        backup_created_at=_known(backup.created_at),
+        backup_created_at=known_time(backup.created_at),
         server_id=backup.resource_id,
         server_name=backup.resource_name,
         vault_id=backup.vault_id,
@@ -205,7 +201,7 @@ def _with_member(share: Share, member: Member) -> Share:
         share,
         status=member.status,
         share_id=member.id,
-        shared_at=_known(member.created_at),
+        shared_at=known_time(member.created_at),
         updated_at=member.updated_at,
         dest_vault_id=member.vault_id,
         image_id=member.image_id,

@@ -21,6 +21,7 @@ import pulumi_cbr_native
 from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.api.models import Backup, Member
 from pulumi_cbr.api.settings import SETTINGS
+from pulumi_cbr.lifecycle.session import SessionPool
 from pulumi_cbr.native.names import to_camel, to_snake
 from pulumi_cbr.native.provider import CONTROLLERS
 from pulumi_cbr.native.schema import check_arguments, schema
@@ -71,7 +72,7 @@ def test_changes_that_replace() -> None:
     """The hooks' own diffs decide; this is what documentation and other languages' previews say of them."""
     ids = {"backup_id": "a", "dest_project_id": "a", "dest_project_ids": ["a"], "vault_id": "a"}
     for name, entry in RESOURCES.items():
-        hooks = CONTROLLERS[f"cbr:index:{name}"](None)  # type: ignore[arg-type]
+        hooks = CONTROLLERS[f"cbr:index:{name}"](SessionPool(lambda _: None))
         for place in "inputProperties", "properties":
             told = {to_snake(one) for one, kind in entry[place].items() if kind.get("willReplaceOnChanges")}
             replaced = {
