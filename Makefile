@@ -39,7 +39,7 @@ lint: $(READY) ## ruff, mypy, spelling, the rules of writing, and pyright on the
 	PATH="$(CURDIR)/.venv/bin:$$PATH" PYTHONPATH=provider pyright --verifytypes pulumi_cbr --ignoreexternal
 
 soak: $(READY) ## the slow round: more generated responses, and thousands of operations with faults and kills
-	@RESPONSE_FUZZER_CASES=3000 $(PYTHON) -m pytest -n 4 tests/unit/api/test_response_fuzzer.py tests/faults/test_two_stacks.py tests/faults/test_soak.py
+	@SOAK=1 RESPONSE_FUZZER_CASES=3000 $(PYTHON) -m pytest -n 4 tests/unit/api/test_response_fuzzer.py $(addprefix tests/faults/test_,two_stacks.py soak.py at_once.py)
 
 docs: $(READY) ## the documentation site, into build/docs
 	$(PYTHON) -m sphinx --fail-on-warning --keep-going --quiet --jobs auto docs build/docs

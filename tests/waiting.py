@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import re
 import threading
 import time
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from types import TracebackType
+from typing import Any, Generic, TypeVar
+
+from pulumi_cbr.simulator import Simulator
 
 T = TypeVar("T")
 
@@ -16,6 +21,39 @@ def wait_until(happened: Callable[[], object], patience: float = 60) -> None:
     while not happened():
         assert time.monotonic() < until, "it has not happened"
         time.sleep(0.005)
+
+
+class Gate:
+    """Holds a simulator's calls before they do anything: until it is opened, or until so many of them are there."""
+
+    def __init__(self, simulator: Simulator, method: str, path: str, number: float = math.inf) -> None:
+        self.held = 0
+        self._method, self._path, self._number = method, path, number
+        self._faults, self._take = simulator.faults, simulator.faults.take
+        self._lock, self._opened = threading.Lock(), threading.Event()
+
+    def __enter__(self) -> Gate:
+        self._faults.take = self._hold  # type: ignore[method-assign]
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.open()
+        self._faults.take = self._take  # type: ignore[method-assign]
+
+    def open(self) -> None:
+        """Let all pass."""
+        self._opened.set()
+
+    def _hold(self, method: str, path: str) -> Any:
+        if method == self._method and re.search(self._path, path):
+            with self._lock:
+                self.held += 1
+            if self.held >= self._number:
+                self.open()
+            assert self._opened.wait(60), "the gate was not opened"
+        return self._take(method, path)
 
 
 class Lingering(Generic[T]):

@@ -15,6 +15,8 @@ from pulumi import automation as auto
 
 from pulumi_cbr.simulator import Simulator
 
+from .shortcuts import TEMPLATE, EmptyStack, QuickStack, backend_of, write_python
+
 ROOT = Path(__file__).resolve().parents[2]
 
 #: Run the CLI in a folder: `cli(folder, "up", "--yes", env=...)`. Its output is not checked, nor its exit code.
@@ -22,7 +24,9 @@ Cli = Callable[..., "subprocess.CompletedProcess[str]"]
 #: Write a clouds.yaml, whose entries sign in as these roles, and give the variable that names it.
 Clouds = Callable[[Mapping[str, str]], dict[str, str]]
 #: Make a stack of an inline program, with variables that sign it in.
-NewStack = Callable[[Callable[[], None], Mapping[str, str]], auto.Stack]
+NewStack = Callable[[Callable[[], None], Mapping[str, str]], QuickStack]
+#: Make a stack of the project in a folder: `init_stack(folder)`, or `init_stack(folder, "dev")`.
+InitStack = Callable[..., None]
 
 
 @pytest.fixture(scope="session")
@@ -37,21 +41,59 @@ def engine() -> Path:
 @pytest.fixture(scope="session")
 def pulumi_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The engine's own folder, one a worker, in place of the user's."""
-    return tmp_path_factory.mktemp("pulumi-home")
+    home = tmp_path_factory.mktemp("pulumi-home")
+    # Where it would write a log of each command, compressed and encrypted.
+    (home / "logs").touch()
+    return home
 
 
-@pytest.fixture
-def engine_env(engine: Path, pulumi_home: Path, tmp_path: Path) -> dict[str, str]:
-    """The engine's environment: a backend for this test alone, and the Python to start."""
-    backend = tmp_path / "backend"
-    backend.mkdir()
+@pytest.fixture(scope="session")
+def engine_settings(engine: Path, pulumi_home: Path) -> dict[str, str]:
+    """The engine's environment, less the backend: what makes it quick, and the Python to start."""
     return {
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), str(engine), os.environ["PATH"]]),
         "PULUMI_HOME": str(pulumi_home),
-        "PULUMI_BACKEND_URL": f"file://{backend}",
         "PULUMI_CONFIG_PASSPHRASE": "test",
         "PULUMI_SKIP_UPDATE_CHECK": "1",
+        "PULUMI_DIY_BACKEND_DISABLE_CHECKPOINT_BACKUPS": "1",
+        "PULUMI_PYTHON_CMD": str(write_python(pulumi_home, sys.executable)),
     }
+
+
+@pytest.fixture(scope="session")
+def empty_stack(engine_settings: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> EmptyStack:
+    """What the CLI writes for a new stack."""
+    folder, backend = tmp_path_factory.mktemp("template"), tmp_path_factory.mktemp("template-backend")
+    (folder / "Pulumi.yaml").write_text(f"name: {TEMPLATE}\nruntime: python\n")
+    env = {**os.environ, **engine_settings, "PULUMI_BACKEND_URL": f"file://{backend}"}
+    subprocess.run(["pulumi", "stack", "init", TEMPLATE, "--non-interactive"], cwd=folder, env=env, check=True)
+    return EmptyStack.read(backend, folder)
+
+
+@pytest.fixture
+def engine_env(engine_settings: dict[str, str], tmp_path: Path) -> dict[str, str]:
+    """The engine's environment: a backend for this test alone, and the Python to start."""
+    backend = tmp_path / "backend"
+    backend.mkdir()
+    return {**engine_settings, "PULUMI_BACKEND_URL": f"file://{backend}"}
+
+
+@pytest.fixture
+def init_stack(empty_stack: EmptyStack, engine_env: dict[str, str]) -> InitStack:
+    """Make a stack as `pulumi stack init` does, and select it."""
+
+    def init(folder: Path, stack: str = "test") -> None:
+        empty_stack.write(folder, stack, engine_env)
+
+    return init
+
+
+@pytest.fixture(scope="session")
+def pulumi_command(engine: Path) -> auto.PulumiCommand:
+    """The CLI, whose version is asked for once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", os.pathsep.join([str(engine), os.environ["PATH"]]))
+        return auto.PulumiCommand()
 
 
 @pytest.fixture
@@ -72,14 +114,22 @@ def cli(engine_env: dict[str, str]) -> Cli:
 
 
 @pytest.fixture
-def new_stack(engine_env: dict[str, str], tmp_path: Path) -> NewStack:
-    def make(program: Callable[[], None], env: Mapping[str, str]) -> auto.Stack:
+def new_stack(
+    engine_env: dict[str, str], init_stack: InitStack, pulumi_command: auto.PulumiCommand, tmp_path: Path
+) -> NewStack:
+    def make(program: Callable[[], None], env: Mapping[str, str]) -> QuickStack:
         folder = tmp_path / "work"
         folder.mkdir()
-        options = auto.LocalWorkspaceOptions(
-            work_dir=str(folder), pulumi_home=engine_env["PULUMI_HOME"], env_vars={**engine_env, **env}
+        workspace = auto.LocalWorkspace(
+            work_dir=str(folder),
+            pulumi_home=engine_env["PULUMI_HOME"],
+            program=program,
+            env_vars={**engine_env, **env},
+            project_settings=auto.ProjectSettings(name="test", runtime="python"),
+            pulumi_command=pulumi_command,
         )
-        return auto.create_stack("test", project_name="test", program=program, opts=options)
+        init_stack(folder)
+        return QuickStack("test", workspace, backend_of(engine_env))
 
     return make
 

@@ -5,7 +5,6 @@ They are not part of `make test`: with nothing cached, compiling Pulumi's own SD
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 from importlib.metadata import version
@@ -13,7 +12,7 @@ from pathlib import Path
 
 from pulumi_cbr.simulator import Simulator
 
-from .conftest import ROOT, Cli
+from .conftest import ROOT, Cli, InitStack
 from .native_example import SCRIPT, Example
 
 
@@ -33,8 +32,8 @@ def import_printed(example: Example, simulator: Simulator) -> str:
     return example.run("import", *arguments, "--yes", "--skip-preview", "--protect=false")
 
 
-def test_go(tmp_path: Path, cli: Cli, simulator: Simulator) -> None:
-    example = Example("native_go", tmp_path, cli, simulator.env())
+def test_go(tmp_path: Path, cli: Cli, init_stack: InitStack, simulator: Simulator) -> None:
+    example = Example("native_go", tmp_path, cli, init_stack, simulator.env())
     example.run("package", "gen-sdk", SCRIPT, "--language", "go", "--local", "--out", "sdks")
     (example.folder / "sdks" / "go").rename(example.folder / "sdks" / "cbr")
     compile_with(example.folder, "go", "mod", "tidy")
@@ -48,9 +47,9 @@ def test_go(tmp_path: Path, cli: Cli, simulator: Simulator) -> None:
     example.run("preview", "--expect-no-changes")
 
 
-def test_java(tmp_path: Path, cli: Cli, simulator: Simulator) -> None:
+def test_java(tmp_path: Path, cli: Cli, init_stack: InitStack, simulator: Simulator) -> None:
     """`maxRetries(3)` is 3.0 on the wire; and imports are below the schema's own package."""
-    example = Example("native_java", tmp_path, cli, simulator.env())
+    example = Example("native_java", tmp_path, cli, init_stack, simulator.env())
     sdk = example.folder / "sdks" / "cbr"
     if generator := shutil.which("pulumi-java-gen"):
         # The host that Go modules offer takes no package's own name: what it would print is `com.pulumi.cbr`.
@@ -66,9 +65,7 @@ def test_java(tmp_path: Path, cli: Cli, simulator: Simulator) -> None:
     example.configure_both_sides(simulator)
     example.run("up", "--yes", "--skip-preview")
     (settings,) = [
-        entry["inputs"]
-        for entry in json.loads(example.run("stack", "export"))["deployment"]["resources"]
-        if entry["urn"].endswith("::receiver")
+        entry["inputs"] for entry in example.deployment()["resources"] if entry["urn"].endswith("::receiver")
     ]
     assert float(settings["maxRetries"]) == 3
     example.run_both_sides(simulator)

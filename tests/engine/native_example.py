@@ -11,7 +11,8 @@ from typing import Any
 
 from pulumi_cbr.simulator import Simulator
 
-from .conftest import ROOT, Cli
+from .conftest import ROOT, Cli, InitStack
+from .shortcuts import deployment_of, outputs_of
 
 SCRIPT = str(Path(sys.executable).parent / "pulumi-resource-cbr")
 
@@ -19,13 +20,13 @@ SCRIPT = str(Path(sys.executable).parent / "pulumi-resource-cbr")
 class Example:
     """A copy of an example with a stack, so that nothing is written into the repository."""
 
-    def __init__(self, name: str, folder: Path, cli: Cli, env: Mapping[str, str]) -> None:
+    def __init__(self, name: str, folder: Path, cli: Cli, init_stack: InitStack, env: Mapping[str, str]) -> None:
         self.folder = folder / name
         shutil.copytree(
             ROOT / "examples" / name, self.folder, ignore=shutil.ignore_patterns("node_modules", "sdks", "bin")
         )
-        self._cli, self._env = cli, env
-        self.run("stack", "init", "test")
+        self._cli, self._env, self._backend = cli, env, folder / "backend"
+        init_stack(self.folder)
 
     def run(self, *arguments: str) -> str:
         finished = self._cli(self.folder, *arguments, env=self._env)
@@ -42,8 +43,12 @@ class Example:
         with (self.folder / "Pulumi.test.yaml").open("a") as config:
             config.writelines(["config:\n", *lines])
 
-    def outputs(self) -> Any:
-        return json.loads(self.run("stack", "output", "--json").partition("warning:")[0])
+    def outputs(self) -> dict[str, Any]:
+        return outputs_of(self._backend)
+
+    def deployment(self) -> dict[str, Any]:
+        """Return the state."""
+        return deployment_of(self._backend)
 
     def configure_both_sides(self, simulator: Simulator, **settings: Any) -> None:
         """Write the configuration of the programs that share, accept and look up."""
@@ -66,15 +71,13 @@ class Example:
         )
 
     def run_both_sides(self, simulator: Simulator) -> None:
-        """Run such a program from `preview` to `destroy`, and check what it does."""
+        """Run such a program from `up` to `destroy`, and check what it does."""
         share, set_, shown = (entry.id for entry in simulator.backups[:3])
-        self.run("preview")
         self.run("up", "--yes", "--skip-preview")
         outputs = self.outputs()
         assert outputs == {"status": "accepted", "known": "pending", "shared": 2}, outputs
         self.run("preview", "--expect-no-changes")
-        self.run("refresh", "--yes", "--skip-preview", "--expect-no-changes")
-        assert simulator.state.account("receiver").password not in self.run("stack", "export")
+        assert simulator.state.account("receiver").password not in json.dumps(self.deployment())
         self.run("destroy", "--yes", "--skip-preview")
         assert simulator.members(share) == simulator.members(set_) == {}
         assert len(simulator.members(shown)) == 1

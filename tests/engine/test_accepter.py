@@ -8,15 +8,15 @@ import pytest
 
 from pulumi_cbr.simulator import Simulator
 
-from .conftest import Cli, Clouds
+from .conftest import Cli, Clouds, InitStack
 from .written import WrittenStack
 
 
 @pytest.fixture
-def stack(cli: Cli, clouds: Clouds, tmp_path: Path) -> WrittenStack:
+def stack(cli: Cli, clouds: Clouds, init_stack: InitStack, tmp_path: Path) -> WrittenStack:
     """A stack that knows two clouds, and nothing else to sign in with."""
     signed_in = clouds({"owner": "owner", "receiver": "receiver"})
-    return WrittenStack(tmp_path / "written", tmp_path / "backend", cli, signed_in)
+    return WrittenStack(tmp_path / "written", tmp_path / "backend", cli, init_stack, signed_in)
 
 
 def test_both_sides_in_one_program(stack: WrittenStack, simulator: Simulator) -> None:
@@ -85,8 +85,8 @@ cbr.BackupShareAccepter("taken", {backup!r}, {vault!r}, cloud="receiver", opts=p
     assert simulator.members(backup) == {}
 
 
-def test_a_share_that_does_not_come(cli: Cli, simulator: Simulator, tmp_path: Path, engine_env: object) -> None:
-    stack = WrittenStack(tmp_path / "written", tmp_path / "backend", cli, simulator.env("receiver"))
+def test_a_share_that_does_not_come(cli: Cli, simulator: Simulator, init_stack: InitStack, tmp_path: Path) -> None:
+    stack = WrittenStack(tmp_path / "written", tmp_path / "backend", cli, init_stack, simulator.env("receiver"))
     stack.configure(maxRetries="0")
     backup = simulator.backups[0].id
     stack.program(f"cbr.BackupShareAccepter('taken', {backup!r}, {simulator.vaults[0].id!r})")

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from pulumi import automation as auto
 
 import pulumi_cbr as cbr
 from pulumi_cbr.simulator import Simulator
 from pulumi_cbr.simulator.http_server import HttpServer
 
 from .conftest import NewStack
+from .shortcuts import QuickStack
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def calls(simulator: Simulator) -> Counter[str]:
 
 
 def whole_life(
-    stack: auto.Stack, simulator: Simulator, connections: list[object]
+    stack: QuickStack, simulator: Simulator, connections: list[object]
 ) -> list[tuple[dict[str, int], int, dict[str, Any]]]:
     """Return the calls, the number of connections and the state of each operation."""
     seen = []
@@ -52,7 +52,7 @@ def whole_life(
     for operate in operations:
         connections.clear()
         operate()
-        deployment = json.loads(json.dumps(stack.export_stack().deployment))
+        deployment = stack.deployment()
         seen.append((dict(calls(simulator)), len(connections), deployment))
     return seen
 

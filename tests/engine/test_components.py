@@ -68,8 +68,6 @@ def test_window_of_native_flavor_shares_and_accepts(new_stack: NewStack, simulat
     # A new name of the component changes no share, if the program tells the old one.
     name[:] = ["renamed"]
     assert set(stack.up().summary.resource_changes or {}) == {"same"}
-    stack.destroy()
-    assert shared(simulator) == {}
 
 
 @pytest.mark.parametrize("flavor", [dynamic, native], ids=["dynamic", "native"])
@@ -89,8 +87,5 @@ def test_receiver_accepts_what_the_owners_share(
     # What was accepted stays so; the owner's doings are followed, and others' shares are left alone.
     simulator.share(three, project)
     simulator.withdraw(one, project)
-    owners[0] = "f" * 32
-    assert "delete" in {str(kind) for kind in stack.preview().change_summary}
-    owners[0] = simulator.owner.project_id
     stack.up()
     assert shared(simulator) == {two: "accepted", three: "accepted"}

@@ -53,29 +53,29 @@ def test_passes_whatever_the_caller_is_signed_in_to() -> None:
     assert left_by(demo.pid) == []
 
 
-@pytest.mark.parametrize(
-    ("command", "failure"),
-    [
-        ("up", "FAILED: step 2 (Up): the cloud has 0 shares instead of 1"),
-        ("refresh", "FAILED: step 4 (Refresh): the cloud was asked for nothing instead of"),
-    ],
-)
-def test_notices_a_step_that_did_nothing(engine: Path, tmp_path: Path, command: str, failure: str) -> None:
+def test_notices_a_step_that_did_nothing(engine: Path, tmp_path: Path) -> None:
     shutil.copytree(engine, tmp_path, dirs_exist_ok=True)
     lazy = tmp_path / "pulumi"
     lazy.unlink()
-    lazy.write_text(LAZY_PULUMI.format(command=command, pulumi=engine / "pulumi"))
+    lazy.write_text(LAZY_PULUMI.format(command="up", pulumi=engine / "pulumi"))
     lazy.chmod(0o755)
     demo = start(path=str(tmp_path))
     output, _ = demo.communicate(timeout=120)
     assert demo.returncode == 1
-    assert output.splitlines()[-1].startswith(failure)
+    assert output.splitlines()[-1] == "FAILED: step 2 (Up): the cloud has 0 shares instead of 1"
     assert left_by(demo.pid) == []
 
 
 @pytest.mark.usefixtures("engine")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("moment", ["Engine: ", "Simulated cloud: ", "$ pulumi preview", "dr creating"])
+@pytest.mark.parametrize(
+    ("moment", "number"),
+    [
+        ("Engine: ", signal.SIGINT),
+        ("Simulated cloud: ", signal.SIGTERM),
+        ("$ pulumi preview", signal.SIGINT),
+        ("dr creating", signal.SIGTERM),
+    ],
+)
 def test_stopped_leaves_nothing(moment: str, number: signal.Signals) -> None:
     demo = start()
     assert demo.stdout

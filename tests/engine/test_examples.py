@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import json
 import shutil
 import subprocess
 import sys
@@ -17,7 +16,8 @@ import yaml
 
 from pulumi_cbr.simulator import Simulator
 
-from .conftest import ROOT, Cli, Clouds
+from .conftest import ROOT, Cli, Clouds, InitStack
+from .shortcuts import configure, deployment_of, outputs_of
 
 EXAMPLES = sorted(folder.parent for folder in (ROOT / "examples").glob("*/__main__.py"))
 MINE = ["component", "cross_project", "share_newest_backups", "share_with_several_projects"]
@@ -44,8 +44,12 @@ class Project:
         return result.stdout
 
     def outputs(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self("stack", "output", "--json"))
-        return found
+        return outputs_of(self.folder.parent / "backend")
+
+    def configure(self, **settings: object) -> None:
+        """Write what `pulumi config set` does."""
+        project = f"cbr-{self.folder.name.replace('_', '-')}"
+        configure(self.folder, {f"{project}:{name}": value for name, value in settings.items()})
 
 
 #: Make a project of an example: `example(name, env, setting=value)`.
@@ -53,15 +57,13 @@ Example = Callable[..., Project]
 
 
 @pytest.fixture
-def example(cli: Cli, tmp_path: Path) -> Example:
+def example(cli: Cli, init_stack: InitStack, tmp_path: Path) -> Example:
     def make(name: str, env: Mapping[str, str], **settings: object) -> Project:
         folder = tmp_path / name
         shutil.copytree(ROOT / "examples" / name, folder, ignore=shutil.ignore_patterns("__pycache__"))
-        # What `pulumi config set` writes, all at once.
-        config = {f"cbr-{name.replace('_', '-')}:{key}": value for key, value in settings.items()}
-        (folder / "Pulumi.test.yaml").write_text(yaml.safe_dump({"config": config}))
+        init_stack(folder)
         project = Project(folder, cli, env)
-        project("stack", "init", "test")
+        project.configure(**settings)
         return project
 
     return make
@@ -147,32 +149,14 @@ def test_share_newest_backups_moves_its_window(example: Example, simulator: Simu
         simulator.withdraw(last.id, project_id)
         project("up", "--yes", "--skip-preview", "--refresh")
         assert shared() == moved
-    project("destroy", "--yes", "--skip-preview")
-    assert shared() == set()
 
 
-def test_share_newest_backups_asks_for_what_is_missing(example: Example, simulator: Simulator) -> None:
-    project = example("share_newest_backups", simulator.env(), dr_project_id=simulator.projects[3])
-    told = project.refused("preview")
-    assert "cbr: NewestBackupShares needs servers (a list of IDs), or vault_id, or both" in told
-    assert "Traceback" not in told
-
-
-@pytest.mark.parametrize("setting", ["server_ids[0]", "vault_id"])
-def test_share_newest_backups_withdraws_nothing_for_a_mistyped_id(
-    example: Example, simulator: Simulator, setting: str
-) -> None:
+def test_share_newest_backups_withdraws_nothing_for_a_mistyped_id(example: Example, simulator: Simulator) -> None:
     backup, project_id = simulator.backups[-1], simulator.projects[3]
-    project = example(
-        "share_newest_backups",
-        simulator.env(),
-        dr_project_id=project_id,
-        vault_id=backup.vault_id,
-        server_ids=[backup.resource_id],
-    )
+    servers = [backup.resource_id]
+    project = example("share_newest_backups", simulator.env(), dr_project_id=project_id, server_ids=servers)
     project("up", "--yes", "--skip-preview")
-    mistyped = f"{backup.resource_id[:-1]}z"
-    project("config", "set", "--path", setting, mistyped)
+    project.configure(vault_id=f"{backup.vault_id[:-1]}z")
     assert ": check servers and vault_id" in project.refused("up", "--yes", "--skip-preview")
     assert project_id in simulator.members(backup.id)
 
@@ -215,22 +199,13 @@ def test_share_with_several_projects(example: Example, simulator: Simulator) -> 
     assert project.outputs() == {"status": {a: "pending", b: "pending"}}
     assert set(simulator.members(backup)) == {a, b, foreign}
     # In another order, it is the same set.
-    project("config", "set", "--path", "dest_project_ids[0]", a)
-    project("config", "set", "--path", "dest_project_ids[1]", b)
+    project.configure(dest_project_ids=[a, b])
     project("preview", "--expect-no-changes")
-    project("config", "set", "--path", "dest_project_ids[2]", "eu-de")
-    told = project.refused("preview")
-    assert "entry 2 must be a project ID: 32 hex digits without dashes; not 'eu-de'" in told
-    project("config", "rm", "--path", "dest_project_ids[2]")
-    project("config", "set", "exclusive", "true")
-    project("config", "set", "cbr:preflight", "true")
+    project.configure(exclusive=True)
+    configure(project.folder, {"cbr:preflight": True})
     assert f"exclusive=True deletes the shares with {foreign}" in project("preview")
     project("up", "--yes", "--skip-preview")
     assert set(simulator.members(backup)) == {a, b}
-    simulator.share(backup, foreign)
-    assert f"exclusive=True deletes the shares with {foreign}" in project("preview", "--refresh")
-    project("destroy", "--yes", "--skip-preview")
-    assert set(simulator.members(backup)) == {foreign}
 
 
 def test_component(example: Example, simulator: Simulator) -> None:
@@ -240,9 +215,7 @@ def test_component(example: Example, simulator: Simulator) -> None:
     assert "example:index:SharedServer" in told
     assert set(simulator.members(backup.id)) == set(projects)
     assert project.outputs() == {"backup_ids": [backup.id]}
-    state = json.loads(project("stack", "export"))
-    (share,) = [entry for entry in state["deployment"]["resources"] if entry["type"].endswith("cbr:BackupShare")]
+    state = deployment_of(project.folder.parent / "backend")
+    (share,) = [entry for entry in state["resources"] if entry["type"].endswith("cbr:BackupShare")]
     assert share["parent"].endswith("example:index:SharedServer::web")
     project("preview", "--expect-no-changes")
-    project("destroy", "--yes", "--skip-preview")
-    assert simulator.members(backup.id) == {}

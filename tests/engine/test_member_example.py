@@ -11,7 +11,8 @@ import pytest
 
 from pulumi_cbr.simulator import Simulator
 
-from .conftest import ROOT, Cli
+from .conftest import ROOT, Cli, InitStack
+from .shortcuts import configure
 
 EXAMPLE = ROOT / "examples" / "unit_tests"
 
@@ -37,11 +38,10 @@ def test_its_tests_notice_a_wrong_program(copy: Path) -> None:
     assert "1 failed, 1 passed" in run_tests(copy).stdout
 
 
-def test_it_runs(copy: Path, cli: Cli, simulator: Simulator) -> None:
+def test_it_runs(copy: Path, cli: Cli, init_stack: InitStack, simulator: Simulator) -> None:
     backup, project = simulator.backups[0].id, simulator.projects[0]
-    cli(copy, "stack", "init", "test")
-    cli(copy, "config", "set", "backup_id", backup)
-    cli(copy, "config", "set", "--path", "sites.berlin", project)
+    init_stack(copy)
+    configure(copy, {"cbr-unit-tests:backup_id": backup, "cbr-unit-tests:sites": {"berlin": project}})
     up = cli(copy, "up", "--yes", "--skip-preview", env=simulator.env())
     assert up.returncode == 0, up.stdout
     assert '"berlin"' in up.stdout

@@ -14,26 +14,26 @@ import pytest
 
 from pulumi_cbr.simulator import Simulator
 
-from .conftest import Cli
+from .conftest import Cli, InitStack
 
 #: Backups with one project and with several. All is the same with 300, which takes longer than it tells more.
-COUNT = 45
+COUNT = 15
 
 
 @pytest.fixture
 def simulator() -> Iterator[Simulator]:
-    with Simulator(backups=30) as running:
+    with Simulator(backups=10) as running:
         yield running
 
 
 @pytest.fixture
-def project(cli: Cli, simulator: Simulator, tmp_path: Path) -> Path:
+def project(init_stack: InitStack, simulator: Simulator, tmp_path: Path) -> Path:
     """A project with an empty stack, beside a service that has shares of all statuses."""
     folder = tmp_path / "program"
     folder.mkdir()
     (folder / "Pulumi.yaml").write_text("name: test\nruntime: python\n")
     (folder / "__main__.py").write_text("")
-    assert cli(folder, "stack", "init", "test", env=simulator.env()).returncode == 0
+    init_stack(folder)
     pairs = [(backup.id, dest) for dest in simulator.projects[:10] for backup in simulator.backups]
     for number, (backup_id, dest) in enumerate(pairs[:COUNT]):
         simulator.share(backup_id, dest, ("accepted", "pending", "rejected")[number % 3])

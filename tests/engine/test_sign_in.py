@@ -15,7 +15,7 @@ import pulumi_cbr.native as cbr
 from pulumi_cbr.api.settings import SETTINGS
 from pulumi_cbr.simulator import Simulator
 
-from .conftest import Cli, NewStack
+from .conftest import Cli, InitStack, NewStack
 from .written import WrittenStack
 
 #: How many tokens each way fetches for one client.
@@ -81,7 +81,7 @@ def clouds_file(ways: Mapping[str, Settings]) -> str:
 
 
 def test_dynamic_by_variables_and_by_entries(
-    ways: Mapping[str, Settings], cli: Cli, simulator: Simulator, tmp_path: Path
+    ways: Mapping[str, Settings], cli: Cli, init_stack: InitStack, simulator: Simulator, tmp_path: Path
 ) -> None:
     receiver = simulator.receiver.project_id
     env: dict[str, str] = {}
@@ -90,12 +90,12 @@ def test_dynamic_by_variables_and_by_entries(
         env.clear()
         env.update({SETTINGS[name].variables[0]: value for name, value in settings.items()})
 
-    stack = WrittenStack(tmp_path / "written", tmp_path / "backend", cli, env)
+    stack = WrittenStack(tmp_path / "written", tmp_path / "backend", cli, init_stack, env)
     stack.program(f"cbr.BackupShareMember('one', {simulator.backups[0].id!r}, {receiver!r})")
-    for way, settings in ways.items():
-        set_variables(settings)
+    for way, run in ("delegated", stack.up), ("access_keys", stack.refresh):
+        set_variables(ways[way])
         simulator.clear_calls()
-        stack.up() if way == "password" else stack.refresh()
+        run()
         assert (way, simulator.count("POST", "auth/tokens")) == (way, TOKENS[way])
         assert list(stack.state()) == ["one"]
 
@@ -115,8 +115,6 @@ def test_dynamic_by_variables_and_by_entries(
     assert simulator.count("POST", "auth/tokens") == sum(TOKENS.values())
     assert all(list(simulator.members(backup)) == [receiver] for backup in backups)
     assert not simulator.members(simulator.backups[0].id)
-    stack.destroy()
-    assert not any(simulator.members(backup) for backup in backups)
 
 
 def test_native_by_explicit_providers(
@@ -137,5 +135,3 @@ def test_native_by_explicit_providers(
     stack.up()
     assert simulator.count("POST", "auth/tokens") == sum(TOKENS.values())
     assert all(list(simulator.members(backup)) == [receiver] for backup in backups)
-    stack.destroy()
-    assert not any(simulator.members(backup) for backup in backups)

@@ -11,7 +11,7 @@ import pytest
 
 from pulumi_cbr.simulator import Simulator
 
-from .conftest import Cli
+from .conftest import Cli, InitStack
 
 PROGRAM = """
 import os
@@ -36,7 +36,7 @@ def module(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def run(cli: Cli, simulator: Simulator, tmp_path: Path, module: str) -> Run:
+def run(cli: Cli, init_stack: InitStack, simulator: Simulator, tmp_path: Path, module: str) -> Run:
     folder = tmp_path / "program"
     folder.mkdir()
     (folder / "Pulumi.yaml").write_text("name: test\nruntime: python\n")
@@ -47,7 +47,7 @@ def run(cli: Cli, simulator: Simulator, tmp_path: Path, module: str) -> Run:
         told = cli(folder, *arguments, env={**simulator.env(), "TEST": " ".join([wait, *ids])})
         return told.returncode, told.stdout
 
-    assert pulumi("off", "stack", "init", "test")[0] == 0
+    init_stack(folder)
     return pulumi
 
 
@@ -87,6 +87,3 @@ def test_share_that_is_not_accepted_stays_in_the_state(
     assert not any(entry.get("initErrors") for entry in states(tmp_path).values())
     # Nothing was shared twice.
     assert simulator.count("POST", "/members$") == 2
-    assert run("2s", "preview", "--expect-no-changes")[0] == 0
-    assert run("off", "destroy", "--yes", "--skip-preview")[0] == 0
-    assert simulator.members(one) == simulator.members(two) == {}

@@ -5,7 +5,6 @@ Inline programs of the automation API leave event loops open where a run fails: 
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 from collections.abc import Mapping
@@ -13,7 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .conftest import Cli
+import yaml
+
+from .conftest import Cli, InitStack
+from .shortcuts import configure, deployment_of, outputs_of
 
 
 @dataclass
@@ -23,6 +25,7 @@ class WrittenStack:
     folder: Path
     backend: Path
     cli: Cli
+    init_stack: InitStack
     env: Mapping[str, str]
     module: str = "pulumi_cbr"
 
@@ -30,17 +33,17 @@ class WrittenStack:
         self.folder.mkdir()
         (self.folder / "Pulumi.yaml").write_text("name: written\nruntime: python\n")
         self.program("")
-        self.configure()
-        self.run("stack", "init", "test")
+        self.init_stack(self.folder)
 
     def program(self, text: str) -> None:
         """Write the program, with `pulumi` and `cbr` imported."""
         (self.folder / "__main__.py").write_text(f"import pulumi\nimport {self.module} as cbr\n\n{text}")
 
     def configure(self, **settings: str) -> None:
-        """Configure `cbr:<name>`."""
-        config = {"config": {f"cbr:{name}": value for name, value in settings.items()}}
-        (self.folder / "Pulumi.test.yaml").write_text(json.dumps(config))
+        """Configure `cbr:<name>`, and nothing else."""
+        file = self.folder / "Pulumi.test.yaml"
+        before = yaml.safe_load(file.read_text()).get("config", {})
+        configure(self.folder, {**dict.fromkeys(before), **{f"cbr:{name}": value for name, value in settings.items()}})
 
     def run(self, *arguments: str) -> str:
         """Run what must go well; give what it told."""
@@ -78,13 +81,16 @@ class WrittenStack:
 
     def state(self) -> dict[str, Any]:
         """Return the outputs of our resources, by their names."""
-        file = self.backend / ".pulumi" / "stacks" / "written" / "test.json"
-        resources = json.loads(file.read_text())["checkpoint"]["latest"].get("resources", [])
+        resources = deployment_of(self.backend).get("resources", [])
         return {
             entry["urn"].rpartition("::")[2]: {k: v for k, v in entry.get("outputs", {}).items() if k != "__provider"}
             for entry in resources
             if "cbr:" in entry["type"]
         }
+
+    def outputs(self) -> dict[str, Any]:
+        """Return the outputs of the program."""
+        return outputs_of(self.backend)
 
     def _ran(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return self.cli(self.folder, *arguments, env=self.env)

@@ -10,11 +10,21 @@ from typing import Any
 
 import pytest
 
-from engine.conftest import engine, engine_env, pulumi_home, simulator
+from engine.conftest import (
+    InitStack,
+    empty_stack,
+    engine,
+    engine_env,
+    engine_settings,
+    init_stack,
+    pulumi_home,
+    simulator,
+)
+from engine.shortcuts import backend_of, configure, deployment_of
 from processes import kill_session, session, started
 from pulumi_cbr.simulator import Simulator
 
-__all__ = ["engine", "engine_env", "pulumi_home", "simulator"]
+__all__ = ["empty_stack", "engine", "engine_env", "engine_settings", "init_stack", "pulumi_home", "simulator"]
 
 PROGRAM = """
 import json, os
@@ -31,7 +41,7 @@ Pair = tuple[str, str]
 class Terminal:
     """One stack of a program that shares what `pairs` say, and the CLI on it."""
 
-    def __init__(self, folder: Path, stack: str, env: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, stack: str, init_stack: InitStack, env: Mapping[str, str]) -> None:
         self.folder = folder
         self.pairs: Sequence[Pair] = ()
         self._stack = stack
@@ -40,18 +50,19 @@ class Terminal:
         folder.mkdir(exist_ok=True)
         (folder / "Pulumi.yaml").write_text("name: test\nruntime: python\n")
         (folder / "__main__.py").write_text(PROGRAM)
-        self.run("stack", "init", stack, of_stack=False)
+        init_stack(folder, stack)
 
-    def start(self, *arguments: str, of_stack: bool = True) -> subprocess.Popen[str]:
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Start the CLI as the head of a group of processes."""
-        stack = ["--stack", self._stack] if of_stack else []
-        process = started(self.folder, *arguments, *stack, env={**self._env, "PAIRS": json.dumps(self.pairs)})
+        process = started(
+            self.folder, *arguments, "--stack", self._stack, env={**self._env, "PAIRS": json.dumps(self.pairs)}
+        )
         self._started.append(process)
         return process
 
-    def run(self, *arguments: str, fails: bool = False, of_stack: bool = True) -> str:
+    def run(self, *arguments: str, fails: bool = False) -> str:
         """Run the CLI to its end, which must be as said; give what it showed: never a traceback."""
-        return self.ended(self.start(*arguments, of_stack=of_stack), fails=fails)
+        return self.ended(self.start(*arguments), fails=fails)
 
     def ended(self, process: subprocess.Popen[str], *, fails: bool = False) -> str:
         """Wait for the end of a started one."""
@@ -65,11 +76,10 @@ class Terminal:
         return self.run("up", "--yes", "--skip-preview", fails=fails)
 
     def set(self, name: str, value: str) -> None:
-        self.run("config", "set", f"cbr:{name}", value)
+        configure(self.folder, {f"cbr:{name}": value}, self._stack)
 
     def deployment(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.run("stack", "export"))["deployment"]
-        return found
+        return deployment_of(backend_of(self._env), self._stack)
 
     def shares(self) -> dict[Pair, str]:
         """Return the shares that the state has, with their IDs."""
@@ -79,7 +89,7 @@ class Terminal:
 
     def mend(self) -> None:
         """Remove what a killed engine was writing beside a state, as the documentation says."""
-        backend = Path(self._env["PULUMI_BACKEND_URL"].removeprefix("file://"))
+        backend = backend_of(self._env)
         for attributes in backend.rglob(f"stacks/**/{self._stack}.json.attrs"):
             if not attributes.read_text():
                 attributes.unlink()
@@ -107,12 +117,14 @@ def there(simulator: Simulator) -> dict[Pair, str]:
 
 
 @pytest.fixture
-def terminal(engine_env: dict[str, str], simulator: Simulator, tmp_path: Path) -> Iterator[Callable[[str], Terminal]]:
+def terminal(
+    engine_env: dict[str, str], init_stack: InitStack, simulator: Simulator, tmp_path: Path
+) -> Iterator[Callable[[str], Terminal]]:
     """A factory of stacks by name, signed in as the owner."""
     made: list[Terminal] = []
 
     def make(stack: str) -> Terminal:
-        made.append(Terminal(tmp_path / "program", stack, {**engine_env, **simulator.env()}))
+        made.append(Terminal(tmp_path / "program", stack, init_stack, {**engine_env, **simulator.env()}))
         return made[-1]
 
     yield make

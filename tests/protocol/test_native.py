@@ -28,7 +28,7 @@ from protocol.plugin import HookFailed, Plugin
 from pulumi_cbr.api.settings import SETTINGS
 from pulumi_cbr.lifecycle.controller import UNKNOWN
 from pulumi_cbr.simulator import Fault, Simulator
-from waiting import wait_until
+from waiting import Gate, wait_until
 
 KIND = "BackupShareMember"
 URN = "urn:pulumi:test::test::cbr:index:BackupShareMember::r"
@@ -599,7 +599,7 @@ def test_custom_timeouts_and_cancel_end_a_wait_for_anothers_sign_in(own_service:
     with Plugin("native", own_service.env()) as plugin:
         signing_in = in_the_background(lambda: plugin.create(KIND, {"backup_id": one, "dest_project_id": project}))
         assert met.wait(LONG)
-        hurried = in_the_background(lambda: create_in(plugin, two, project, 0.5))
+        hurried = in_the_background(lambda: create_in(plugin, two, project, 2))
         with pytest.raises(HookFailed, match=r"^cbr: signing in at \S+ failed: no response in time"):
             hurried.result(LONG / 4)
         waiting = in_the_background(lambda: plugin.create(KIND, {"backup_id": three, "dest_project_id": project}))
@@ -628,11 +628,13 @@ def test_custom_timeouts_bound_calls_side_by_side(plugin: Plugin, service: Simul
 
 def test_other_calls_go_on_while_one_waits(plugin: Plugin, service: Simulator, backups: Backups, project: str) -> None:
     slow, quick = backups(2)
-    service.faults.add(Fault("slow", "POST", f"{slow}/members$", seconds=1))
-    creating = in_the_background(lambda: plugin.create(KIND, {"backup_id": slow, "dest_project_id": project}))
-    plugin.create(KIND, {"backup_id": quick, "dest_project_id": project})
-    assert not creating.done()
-    creating.result(LONG)
+    with Gate(service, "POST", f"{slow}/members$") as gate:
+        creating = in_the_background(lambda: plugin.create(KIND, {"backup_id": slow, "dest_project_id": project}))
+        wait_until(lambda: gate.held)
+        plugin.create(KIND, {"backup_id": quick, "dest_project_id": project})
+        assert not creating.done()
+        gate.open()
+        creating.result(LONG)
 
 
 class Log(engine_pb2_grpc.EngineServicer):

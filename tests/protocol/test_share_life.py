@@ -11,7 +11,7 @@ import pytest
 from protocol.plugin import UNKNOWN_OUTCOME_ADVICE, HookFailed, Plugin
 from pulumi_cbr.lifecycle.controller import UNKNOWN
 from pulumi_cbr.simulator import Fault, Simulator
-from waiting import wait_until
+from waiting import Gate, wait_until
 
 KIND = "BackupShare"
 
@@ -433,8 +433,8 @@ def test_update_is_one_post_and_deletes_side_by_side(plugin: Plugin, service: Si
     first, second = service.projects[:5], service.projects[4:9]
     id_, outputs = plugin.create(KIND, inputs_of(backup, first))
     service.clear_calls()
-    service.faults.add(Fault("slow", "DELETE", backup, times=None, seconds=0.3))
-    outputs = plugin.update(KIND, id_, outputs, inputs_of(backup, second))
+    with Gate(service, "DELETE", backup, 4):
+        outputs = plugin.update(KIND, id_, outputs, inputs_of(backup, second))
     assert shared(service, backup) == set(outputs["members"]) == set(second)
     assert changes(service) == ["POST", "LIST", *["DELETE"] * 4]
     deletes = [call for call in service.calls if call.method == "DELETE"]
@@ -537,8 +537,8 @@ def test_delete_takes_away_its_own_alone_side_by_side(plugin: Plugin, service: S
     service.share(backup, foreign)
     service.withdraw(backup, gone)
     service.clear_calls()
-    service.faults.add(Fault("slow", "DELETE", backup, times=None, seconds=0.3))
-    plugin.delete(KIND, id_, outputs)
+    with Gate(service, "DELETE", backup, 6):
+        plugin.delete(KIND, id_, outputs)
     assert shared(service, backup) == {foreign}
     # The list tells whose the shares are; the one that it does not show is asked for.
     deletes = [call for call in service.calls if call.method == "DELETE"]

@@ -416,7 +416,8 @@ def test_no_answer_within_the_timeout(call: str, kind: type[CbrError]) -> None:
         client = CbrClient(fixed_token(f"http://127.0.0.1:{silent.getsockname()[1]}", timeout=0.4))
         with pytest.raises(kind, match=r"no response from 127.0.0.1:\d+ in time"):
             calls(client)[call]()
-        assert clock() - started < 1.0
+        # A try without a bound has half a minute.
+        assert clock() - started < 10
 
 
 #: How an answer begins, and what comes then without end.

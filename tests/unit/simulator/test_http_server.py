@@ -90,7 +90,7 @@ def test_request_odd_or_too_long_gets_a_response(simulator: Simulator) -> None:
 
 
 def test_latency_delays_requests_in_parallel(session: requests.Session) -> None:
-    with Simulator(latency=0.2) as simulator:
+    with Simulator(latency=1) as simulator:
         threads = [
             threading.Thread(target=requests.get, args=(simulator.url,), kwargs={"timeout": 5}) for _ in range(4)
         ]
