@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, as_completed
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from queue import SimpleQueue
 from typing import Protocol, TypeVar
 
 from pulumi_cbr.api import Backup, CbrClient, Member, NotFound
@@ -151,8 +152,13 @@ def _each(items: Sequence[T], call: Callable[[T], R], pool: Executor, progress: 
     Raises the first error.
     """
     futures = {pool.submit(call, item): item for item in items}
+    # `as_completed` waits for ever for what a shutdown of the pool has cancelled.
+    ended: SimpleQueue[Future[R]] = SimpleQueue()
+    for future in futures:
+        future.add_done_callback(ended.put)
     try:
-        for done, future in enumerate(as_completed(futures), 1):
+        for done in range(1, len(items) + 1):
+            future = ended.get()
             progress(done, len(items))
             yield futures[future], future.result()
     finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -19,6 +19,7 @@ from pulumi_cbr.shares.select import Filters
 from pulumi_cbr.simulator import Fault, Simulator
 from unit.shares.rows import NOW
 from unit.signing_in import sign_in
+from waiting import Gate, wait_until
 
 
 def own(client: Any, filters: Filters | None = None, *, whole: bool = False) -> Listing:
@@ -79,6 +80,20 @@ def test_list_own_lists_members_only_of_what_may_match(cbr_simulator: Simulator,
     assert listing.complete == {entry.id for entry in there}
     assert cbr_simulator.count("GET", "/members$") == len(there) < 12
     assert len(listing.backup_ids or ()) == 12
+
+
+def test_list_own_ends_if_its_calls_are_cancelled(cbr_simulator: Simulator, owner: CbrClient) -> None:
+    """Another project could not be listed: nobody waits for what has not begun."""
+    pool = ThreadPoolExecutor(1)
+    with ThreadPoolExecutor(1) as thread, Gate(cbr_simulator, "GET", "/members$") as gate:
+        now = datetime.now(timezone.utc)
+        listing = thread.submit(
+            list_own, Source("a", owner), Filters(), now, pool, lambda done, total: None, whole=False
+        )
+        wait_until(lambda: gate.held)
+        pool.shutdown(wait=False, cancel_futures=True)
+        gate.open()
+        assert isinstance(listing.exception(60), CancelledError)
 
 
 @pytest.mark.parametrize("whole", [False, True])
