@@ -76,7 +76,6 @@ class Example:
         self.run("up", "--yes", "--skip-preview")
         outputs = self.outputs()
         assert outputs == {"status": "accepted", "known": "pending", "shared": 2}, outputs
-        self.run("preview", "--expect-no-changes")
         assert simulator.state.account("receiver").password not in json.dumps(self.deployment())
         self.run("destroy", "--yes", "--skip-preview")
         assert simulator.members(share) == simulator.members(set_) == {}

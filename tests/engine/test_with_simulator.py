@@ -11,14 +11,14 @@ from pathlib import Path
 from .conftest import ROOT
 
 
-def test_the_example_passes_its_own_tests(engine: Path, tmp_path: Path) -> None:
+def test_the_example_passes_its_own_tests(engine_settings: dict[str, str], tmp_path: Path) -> None:
     folder = tmp_path / "example"
     shutil.copytree(ROOT / "examples" / "test_with_simulator", folder, ignore=shutil.ignore_patterns("__pycache__"))
 
     ended = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
         cwd=folder,
-        env={**os.environ, "PATH": os.pathsep.join([str(engine), os.environ["PATH"]])},
+        env={**os.environ, **{name: engine_settings[name] for name in ("PATH", "PULUMI_PYTHON_CMD")}},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

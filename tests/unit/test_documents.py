@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,12 @@ DOCUMENTS = (
     "bench/README.md",
     *(str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("examples/*/README.md"))),
 )
+
+
+@cache
+def filled(page: str) -> str:
+    """Return a page with its generated tables."""
+    return str(reference.fill(read(page)))
 
 
 @pytest.fixture(scope="module")
@@ -66,13 +73,13 @@ def test_exports_are_sorted_and_documented(module: object) -> None:
 
 @pytest.mark.parametrize("module", [pulumi_cbr, pulumi_cbr.native])
 def test_every_export_is_in_the_reference(module: Any) -> None:
-    pages = "".join(reference.fill(read(page)) for page in PAGES if page.startswith("docs/reference/"))
+    pages = "".join(filled(page) for page in PAGES if page.startswith("docs/reference/"))
     assert [name for name in module.__all__ if not re.search(rf"\b{name}\b", pages)] == []
 
 
 @pytest.mark.parametrize("name", RESOURCES)
 def test_resource_page_has_every_name(name: str) -> None:
-    page = reference.fill(read(f"docs/reference/{page_of(name)}.md"))
+    page = filled(f"docs/reference/{page_of(name)}.md")
     entry = reference.schema()["resources"][f"cbr:index:{name}"]
     spelled = [spell(key) for key in entry["properties"] for spell in (reference.snake, str, reference.pascal)]
     assert [key for key in spelled if f"`{key}`" not in page] == []
@@ -100,7 +107,7 @@ def parameters(resource: Any) -> list[str]:
     "name", [name for name in pulumi_cbr.__all__ if name.startswith("get_") and not name.endswith("_output")]
 )
 def test_look_up_page_has_every_name(name: str) -> None:
-    page = reference.fill(read("docs/reference/look-ups.md"))
+    page = filled("docs/reference/look-ups.md")
     assert f"## {name}\n" in page
     assert f"`{name}_output`" in page
     function = inspect.signature(getattr(pulumi_cbr, name))
@@ -108,7 +115,7 @@ def test_look_up_page_has_every_name(name: str) -> None:
 
 
 def test_settings_page_has_every_setting() -> None:
-    page = reference.fill(read("docs/reference/settings.md"))
+    page = filled("docs/reference/settings.md")
     for name, setting in SETTINGS.items():
         assert f"`cbr:{name}`" in page
         assert [variable for variable in setting.variables if f"`{variable}`" not in page] == []
@@ -116,7 +123,7 @@ def test_settings_page_has_every_setting() -> None:
 
 
 def test_messages_page_has_every_message() -> None:
-    page = reference.fill(read("docs/reference/error-messages.md"))
+    page = filled("docs/reference/error-messages.md")
     for functions in reference.message_functions().values():
         assert [function.__name__ for function in functions if reference.sample_message(function) not in page] == []
 

@@ -344,7 +344,7 @@ def test_random_lives() -> None:
     run_state_machine_as_test(  # type: ignore[no-untyped-call]  # Hypothesis's own
         Lives,
         settings=settings(
-            max_examples=120,
+            max_examples=60,
             stateful_step_count=25,
             deadline=None,
             derandomize=True,

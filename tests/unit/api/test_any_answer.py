@@ -130,7 +130,7 @@ def assert_told(call: Callable[[], None]) -> None:
 
 
 @pytest.mark.parametrize("name", CALLS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(status=statuses, fields=headers, body=bodies)
 def test_calls(name: str, status: int, fields: dict[str, str], body: bytes) -> None:
     client = CbrClient(fixed_token("https://cbr.example.com"), timing=FakeClock().timing)
@@ -147,7 +147,7 @@ WAYS = [
 
 
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.method)
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(status=statuses, fields=headers, body=bodies)
 def test_signing_in(way: Settings, status: int, fields: dict[str, str], body: bytes) -> None:
     good = json.dumps({"backup": BACKUP_OBJECT}).encode()
