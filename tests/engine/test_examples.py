@@ -157,7 +157,7 @@ def test_share_newest_backups_withdraws_nothing_for_a_mistyped_id(example: Examp
     project = example("share_newest_backups", simulator.env(), dr_project_id=project_id, server_ids=servers)
     project("up", "--yes", "--skip-preview")
     project.configure(vault_id=f"{backup.vault_id[:-1]}z")
-    assert ": check servers and vault_id" in project.refused("up", "--yes", "--skip-preview")
+    assert "has no backup. Nothing was changed. Check servers" in project.refused("up", "--yes", "--skip-preview")
     assert project_id in simulator.members(backup.id)
 
 
