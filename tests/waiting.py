@@ -24,7 +24,7 @@ def wait_until(happened: Callable[[], object], patience: float = 60) -> None:
 
 
 class Gate:
-    """Holds a simulator's calls before they do anything: until it is opened, or until so many of them are there."""
+    """A gate that holds a simulator's calls until it is opened, or until enough have come."""
 
     def __init__(self, simulator: Simulator, method: str, path: str, number: float = math.inf) -> None:
         self.held = 0

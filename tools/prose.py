@@ -20,8 +20,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "provider")]
 
 #: How many places of each kind there may be.
 LIMITS = {
-    "docstrings": 27,
-    "long docstrings": 80,
+    "docstrings": 0,
+    "long docstrings": 0,
     "long functions": 1,
     "branches": 4,
     "parameters": 0,

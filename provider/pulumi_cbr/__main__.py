@@ -46,7 +46,10 @@ def main() -> int:
 
 
 def _end_by_interrupt() -> NoReturn:
-    """End as the signal ends a program: at once, though calls are in flight, and so that a shell's loop ends too."""
+    """End the process as the signal would, even if calls are in flight.
+
+    A shell's loop ends too then.
+    """
     print(f"cbr: {messages.interrupted()}", file=sys.stderr, flush=True)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     os.kill(os.getpid(), signal.SIGINT)

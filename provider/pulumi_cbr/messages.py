@@ -529,7 +529,10 @@ def managed_elsewhere(backup_id: str, projects: Sequence[str]) -> str:
 
 
 def drift(backup_id: str, project: str, changes: Sequence[tuple[str, object, object]]) -> str:
-    """Return the warning about what others changed of a share: of each its name, its value before and now."""
+    """Return the warning about others' changes of a share.
+
+    Each change has a name, the value before and the value now.
+    """
     told = "; ".join(f"{name} is {now}, not {before}" for name, before, now in changes)
     return f"the share of backup {backup_id} with project {project} has changed: {told}"
 
@@ -620,12 +623,12 @@ def no_acceptance_to_import(backup_id: str, project: str) -> str:
 
 
 def acceptance_managed_elsewhere(backup_id: str, project: str) -> str:
-    """Return the warning of a delete about an acceptance that another resource of the stack has."""
+    """Return the warning about an acceptance that another resource of the stack has."""
     return f"backup {backup_id} stays accepted in project {project}: another resource of this stack has it now"
 
 
 def accepted_elsewhere(backup_id: str, project: str, vault_id: str, own_vault_id: str) -> str:
-    """Return the warning of a delete about a share that is accepted into a vault of somebody else's choice."""
+    """Return the warning about a share that is accepted into another vault."""
     return (
         f"the share of backup {backup_id} with project {project} is not rejected: it is accepted into vault {vault_id}, not "
         f"{own_vault_id}. Reject it by hand if nobody needs it"
@@ -867,7 +870,7 @@ def window_without_backups(server: str | None, vault_id: str | None) -> str:
 
 
 def backup_without_time(backup_id: str) -> str:
-    """Return the error for a backup whose age is not known, in a window that is limited by age."""
+    """Return the error for a backup of unknown age in a window that is limited by age."""
     return (
         f"NewestBackupShares: the service does not tell when backup {backup_id} was made. Nothing was changed. Limit the window "
         "by count instead of max_age"
@@ -954,7 +957,7 @@ def lookup_unknown(function: str) -> str:
 
 
 def run_again_to_verify() -> str:
-    """Advise after a create whose outcome is unknown: the state has the share, and the next run asks for it."""
+    """Return the advice for a create with an unknown result: the next run verifies it."""
     return "Run `pulumi up` again: it finds out"
 
 

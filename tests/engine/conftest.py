@@ -49,7 +49,7 @@ def pulumi_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def engine_settings(engine: Path, pulumi_home: Path) -> dict[str, str]:
-    """The engine's environment, less the backend: what makes it quick, and the Python to start."""
+    """The environment of the engine, without the backend."""
     return {
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), str(engine), os.environ["PATH"]]),
         "PULUMI_HOME": str(pulumi_home),
@@ -62,7 +62,7 @@ def engine_settings(engine: Path, pulumi_home: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def empty_stack(engine_settings: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> EmptyStack:
-    """What the CLI writes for a new stack."""
+    """The files that the CLI writes for a new stack."""
     folder, backend = tmp_path_factory.mktemp("template"), tmp_path_factory.mktemp("template-backend")
     (folder / "Pulumi.yaml").write_text(f"name: {TEMPLATE}\nruntime: python\n")
     env = {**os.environ, **engine_settings, "PULUMI_BACKEND_URL": f"file://{backend}"}

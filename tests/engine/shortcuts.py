@@ -36,7 +36,7 @@ def write_python(folder: Path, python: str) -> Path:
 
 @dataclass(frozen=True)
 class EmptyStack:
-    """What `pulumi stack init` has written."""
+    """The files that `pulumi stack init` has written."""
 
     meta: str
     state: str
@@ -73,7 +73,7 @@ def backend_of(env: Mapping[str, str]) -> Path:
 
 
 def deployment_of(backend: Path, stack: str = "test") -> dict[str, Any]:
-    """Return the state of a stack in a backend of one project, as `pulumi stack export` shows it."""
+    """Return a stack's state in a backend, as `pulumi stack export` shows it."""
     (file,) = backend.glob(f".pulumi/stacks/*/{stack}.json")
     found: dict[str, Any] = json.loads(file.read_text())["checkpoint"]["latest"]
     return found
@@ -96,7 +96,7 @@ def configure(folder: Path, settings: Mapping[str, Any], stack: str = "test") ->
 
 
 class QuickStack(auto.Stack):
-    """A stack that reads in the backend's files what two or three runs of the CLI would tell it after each operation."""
+    """A stack that reads the backend's files instead of running the CLI after each operation."""
 
     def __init__(self, name: str, workspace: auto.Workspace, backend: Path) -> None:
         # Not the base class's: it has the CLI select the stack.

@@ -52,12 +52,12 @@ def run(project: Path, cli: Cli, simulator: Simulator) -> Callable[..., str]:
 
 
 def writes(simulator: Simulator) -> list[str]:
-    """Give the calls that may have changed something at the service."""
+    """Return the calls that may have changed something at the service."""
     return [call.method for call in simulator.calls if "/backups" in call.path and call.method != "GET"]
 
 
 def resources(folder: Path) -> list[dict[str, Any]]:
-    """Give the stack's resources as they are written in the backend, but for the stack itself."""
+    """Return the stack's resources as the backend has them, without the stack itself."""
     resources = deployment_of(folder / "backend").get("resources", [])
     return [entry for entry in resources if entry["type"] != "pulumi:pulumi:Stack"]
 
@@ -157,7 +157,7 @@ def test_schema_and_sdks_come_from_the_installed_script(run: Callable[..., str],
 
 
 def _arguments(module: ast.Module, name: str) -> dict[str, bool]:
-    """Give the arguments of a generated class's constructor, and whether each must be given."""
+    """Return the arguments of a generated constructor, and whether each is required."""
     (found,) = (entry for entry in module.body if isinstance(entry, ast.ClassDef) and entry.name == name)
     constructor = next(entry for entry in found.body if isinstance(entry, ast.FunctionDef))
     arguments = zip(constructor.args.kwonlyargs, constructor.args.kw_defaults, strict=True)
@@ -394,7 +394,7 @@ def test_killed_while_it_waits(waiting_up: subprocess.Popen[str], tmp_path: Path
 
 
 def running_with(folder: str) -> list[str]:
-    """Give the processes whose environment names a folder, as the stack's backend is in it."""
+    """Return the processes whose environment names a folder."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -436,7 +436,7 @@ def test_moving_between_the_flavours(project: Path, run: Callable[..., str], sim
         return {kind for kind in kinds if "providers" not in kind}
 
     def declared_in() -> set[str]:
-        """Give the files in which the program declares its resources, as the engine has them in the state."""
+        """Return the files in which the program declares its resources, by the state."""
         return {
             entry.get("sourcePosition", "").partition("#")[0]
             for entry in resources(project.parent)

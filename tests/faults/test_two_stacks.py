@@ -51,7 +51,10 @@ Shares = dict[str, str]
 
 @dataclass
 class Stack:
-    """A stack's resources on one backup: two members, two sets, and perhaps the acceptance of one of its shares."""
+    """The resources of a stack on one backup.
+
+    Two members, two sets, and perhaps the acceptance of one of the shares.
+    """
 
     config: dict[str, str]
     resources: list[Resource]
@@ -103,7 +106,7 @@ class World:
         return {project: record.id for project, record in self.simulator.members(self.backup).items()}
 
     def step(self) -> None:
-        """Let others act, or run one stack's operation on one of its resources with something going wrong."""
+        """Let others act, or run one stack's operation with a fault."""
         # Half a minute apart: what docs/inferences.md leaves to time is not tried here.
         self.simulator.advance(30)
         if self.random.random() < 0.25:
@@ -185,7 +188,7 @@ class World:
     def _check_state(
         self, resource: Resource, hook: str, failed: str, before: Shares, after: Shares, had: Shares, *, adopts: bool
     ) -> None:
-        """Exit code 0 implies that state and service agree on what the operation looked at or changed."""
+        """Check that state and service agree after exit code 0."""
         if resource.kind == "BackupShareAccepter":
             self._check_acceptance(resource, hook, failed)
             return

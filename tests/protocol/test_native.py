@@ -533,7 +533,7 @@ def in_the_background(hook: Callable[[], Any]) -> Future[Any]:
 
 
 def refused(service: Simulator, *paths: str) -> threading.Event:
-    """Ask for patience at these paths, for longer than any test waits; the event is set when all of them were met."""
+    """Throttle these paths for longer than a test waits; return an event: all were met."""
     met = threading.Event()
     left = set(paths)
     for path in paths:
@@ -650,7 +650,7 @@ class Log(engine_pb2_grpc.EngineServicer):
 
 @contextmanager
 def started(*command: str, env: dict[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
-    """Give a process, which is killed in the end, whatever a test makes of it."""
+    """Yield a process, and kill it at the end of the test."""
     with subprocess.Popen(command, env={**os.environ, **(env or {})}, stdout=subprocess.PIPE, text=True) as process:
         try:
             yield process
@@ -660,7 +660,7 @@ def started(*command: str, env: dict[str, str] | None = None) -> Iterator[subpro
 
 @contextmanager
 def engine_with(log: Log) -> Iterator[str]:
-    """Give the address of an engine that keeps this log."""
+    """Yield the address of an engine that keeps this log."""
     engine = grpc.server(ThreadPoolExecutor(4))
     engine_pb2_grpc.add_EngineServicer_to_server(log, engine)
     port = engine.add_insecure_port("127.0.0.1:0")

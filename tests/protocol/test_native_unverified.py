@@ -29,7 +29,7 @@ def plugin(plugin_with: PluginWith) -> Plugin:
 
 
 def init_failed(change: Callable[[], Any]) -> tuple[str, Properties, str]:
-    """Return the ID, the outputs and the reason by which the engine keeps a resource whose change failed."""
+    """Return the ID, the outputs and the reason of a resource whose change failed."""
     with pytest.raises(HookFailed) as failed:
         change()
     assert failed.value.kept

@@ -160,7 +160,9 @@ class CbrClient:
     def update_member(
         self, backup_id: str, dest_project_id: str, status: str, *, vault_id: str | None = None
     ) -> Member:
-        """Accept or reject a share as its receiver: ``PUT /backups/{backup_id}/members/{dest_project_id}``.
+        """Accept or reject a share as its receiver.
+
+        ``PUT /backups/{backup_id}/members/{dest_project_id}``.
 
         `status` is ``accepted`` (which needs `vault_id`), ``rejected`` or ``pending``. Raises `UnknownOutcomeError` if the
         call may have been carried out, `NotFound`, `VaultRefused` and others.
@@ -221,7 +223,10 @@ class CbrClient:
         return self._pages(request, "vaults", lambda data, response: Vault.from_dict(data, response.redactor.clean))
 
     def show_vault(self, vault_id: str) -> Vault:
-        """Return a vault: ``GET /vaults/{vault_id}``. Raises `VaultRefused` if there is none, and others."""
+        """Return a vault: ``GET /vaults/{vault_id}``.
+
+        Raises `VaultRefused` if there is none, and others.
+        """
         vault = ids.uuid("vault_id", vault_id)
         request = Request(f"showing vault {vault}", "GET", f"/vaults/{vault}", action="cbr:vaults:get")
 
@@ -231,7 +236,9 @@ class CbrClient:
         return _read(request, self._transport.call(request), read)
 
     def list_projects(self) -> tuple[Project, ...]:
-        """Return the projects that the credentials may sign in to: ``GET /v3/auth/projects`` of the identity service.
+        """Return the projects that the credentials may sign in to.
+
+        ``GET /v3/auth/projects`` of the identity service.
 
         Raises `SettingsError` if no setting tells where that is, and others.
         """

@@ -1,4 +1,4 @@
-"""What can go wrong with a call, by what a caller would do about it.
+"""The errors of calls, by what a caller can do about them.
 
 ::
 
@@ -33,14 +33,20 @@ _MAX_MESSAGE = 4000
 
 
 class CbrError(Exception):
-    """Base of every error that this package raises. ``str()`` is one line that can be shown as it is."""
+    """Base of every error that this package raises.
+
+    ``str()`` is one line that can be shown as it is.
+    """
 
     def __init__(self, message: str = "") -> None:
         super().__init__(one_line(str(message), _MAX_MESSAGE))
 
 
 class SettingsError(CbrError):
-    """A setting is missing, has the wrong type, or contradicts another. Names the setting and how to give it."""
+    """A setting is missing, has the wrong type, or contradicts another.
+
+    The text names the setting and where to set it.
+    """
 
 
 class InvalidId(CbrError, ValueError):
@@ -48,11 +54,17 @@ class InvalidId(CbrError, ValueError):
 
 
 class ServiceUnavailableError(CbrError):
-    """The service or the identity service could not be reached, or its gateway said so (502, 503, 504). Nothing was changed."""
+    """The service or the identity service cannot be reached, or answers 502, 503 or 504.
+
+    Nothing was changed.
+    """
 
 
 class UnknownOutcomeError(CbrError):
-    """A call that changes something was sent, and its answer was lost: it may have been carried out or not."""
+    """The response of a call that changes something was lost.
+
+    The call may or may not have been carried out.
+    """
 
     #: When the first attempt was sent that may have been carried out, by the client's clock; None if that is not known.
     sent_at: float | None = None
@@ -110,7 +122,10 @@ class LimitReached(ServiceError):
 
 
 class NotShareable(ServiceError):
-    """The backup cannot be shared (now, or at all), or not with this project (6700, 6702, 6704, 6707, 6709)."""
+    """The backup cannot be shared, or not with this project.
+
+    Codes 6700, 6702, 6704, 6707, 6709.
+    """
 
 
 class VaultRefused(ServiceError):
@@ -126,7 +141,10 @@ class Throttled(ServiceError):
 
 
 class UnexpectedResponseError(ServiceError):
-    """The answer is not one that the service gives: a gateway's, a wrong endpoint's, or one with a part missing."""
+    """The response is not one that the service gives.
+
+    It is a gateway's, a wrong endpoint's, or lacks a part.
+    """
 
 
 class ContradictoryResponseError(UnexpectedResponseError):

@@ -34,7 +34,10 @@ Clean = Callable[[str], str]
 
 
 class MalformedResponse(Exception):
-    """A response lacks a part, or has one of the wrong type; the text says which. Becomes an `UnexpectedResponseError`."""
+    """A response lacks a part, or has one of the wrong type.
+
+    The text says which. It becomes an `UnexpectedResponseError`.
+    """
 
 
 T = TypeVar("T")
@@ -92,7 +95,10 @@ def _instant(data: Mapping[str, object], key: str) -> datetime | None:
 
 
 class _Time:
-    """A descriptor: programs read a datetime, and Pulumi exports the ISO 8601 text in `__dict__`."""
+    """A descriptor of a time.
+
+    Programs read a datetime. Pulumi exports the ISO 8601 text in `__dict__`.
+    """
 
     def __init__(self, name: str) -> None:
         self._text, self._time = name, f"_{name}"
@@ -143,7 +149,10 @@ class Member:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, object], clean: Clean = clean) -> Member:
-        """Read the service's member object. Raises `MalformedResponse` if an ID or the status is missing."""
+        """Read the service's member object.
+
+        Raises `MalformedResponse` if an ID or the status is missing.
+        """
         what = "the member"
         return cls(
             id=read_id(data, "id", what),
@@ -236,7 +245,10 @@ class Vault:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, object], clean: Clean = clean) -> Vault:
-        """Read the service's vault object. Raises `MalformedResponse` if its ID or name is missing."""
+        """Read the service's vault object.
+
+        Raises `MalformedResponse` if its ID or name is missing.
+        """
         what = "the vault"
         billing = data.get("billing")
         billing = billing if isinstance(billing, dict) else {}
@@ -263,7 +275,10 @@ class Project:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, object], clean: Clean = clean) -> Project:
-        """Read the identity service's project object. Raises `MalformedResponse` if its ID or name is missing."""
+        """Read the identity service's project object.
+
+        Raises `MalformedResponse` if its ID or name is missing.
+        """
         what = "the project"
         return cls(
             id=read_id(data, "id", what),

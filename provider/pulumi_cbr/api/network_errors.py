@@ -16,7 +16,10 @@ from pulumi_cbr.api.settings import SETTINGS
 
 
 class RequestNotSent(Exception):
-    """No byte of the request left this machine. `again` tells whether another attempt may help."""
+    """No byte of the request left this machine.
+
+    `again` tells whether another attempt may help.
+    """
 
     def __init__(self, why: str, *, again: bool) -> None:
         super().__init__(why)

@@ -44,7 +44,10 @@ _REFUSALS = frozenset({400, 401, 402, 403, 405, 406, 407, 411, 413, 414, 415, 41
 
 @dataclass(frozen=True)
 class ApiResponse:
-    """A response whose body has been read to its end. Header names are lower case; the repr shows neither them nor the body."""
+    """A response whose body has been read to its end.
+
+    Header names are lower case. The repr shows neither headers nor the body.
+    """
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
@@ -108,7 +111,9 @@ class ApiResponse:
         return at if at and 1970 <= at.year < 9000 else None
 
     def error(self, operation: str, *, sign_in: str, setting: str = "endpoint", action: str = "") -> CbrError:
-        """Translate the answer into the error that it means: a `ServiceError`, or `ServiceUnavailableError` for a proxy's.
+        """Translate the response into the error that it means.
+
+        This is a `ServiceError`, or a `ServiceUnavailableError` for a proxy's response.
 
         `operation` says what was tried, `sign_in` what to check when the credentials are refused, `setting` what gives
         the address, `action` the permission (IAM action) that the call needs.

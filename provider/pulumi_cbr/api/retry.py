@@ -78,7 +78,7 @@ class Clock:
 
 
 class Outcome(Enum):
-    """What is known of one attempt."""
+    """The outcome of one attempt."""
 
     SUCCESS = auto()
     NOT_SENT = auto()
@@ -172,7 +172,7 @@ class OutageNotices:
 
 
 class CallLimits:
-    """What all clients of a process share: slots for attempts in flight, and the notices of outages."""
+    """The limits that all clients of a process share: slots for attempts, notices of outages."""
 
     def __init__(self, max_in_flight: int = MAX_IN_FLIGHT) -> None:
         self.slots: threading.BoundedSemaphore = threading.BoundedSemaphore(max_in_flight)

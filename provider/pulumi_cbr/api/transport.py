@@ -62,14 +62,20 @@ class _Failure:
 
     @property
     def tells_outcome(self) -> bool:
-        """Whether the service itself refused, so that the outcome of the attempts before it is known too."""
+        """Whether the service itself refused.
+
+        The outcome of the attempts before is known then too.
+        """
         error = self.error
         is_own = isinstance(error, ServiceError) and error.code.startswith("BackupService.")
         return is_own and isinstance(error, ServiceError) and error.status in (400, 404)
 
 
 class Transport:
-    """Send calls of one project to the service. Thread-safe: each attempt has a connection of its own."""
+    """Send calls of one project to the service.
+
+    Thread-safe: each attempt has a connection of its own.
+    """
 
     def __init__(self, settings: Settings, timing: Clock | None = None, limits: CallLimits | None = None) -> None:
         self._settings = settings
@@ -97,7 +103,10 @@ class Transport:
         return self._settings.project_id or self._sign_in().project_id(self.new_deadline())
 
     def endpoint(self) -> str:
-        """Return the URL that all paths are below; signs in first if only the service catalog knows it."""
+        """Return the URL that all paths are below.
+
+        Signs in first if only the service catalog knows it.
+        """
         return self._locate(self._sign_in(), self.new_deadline())[0]
 
     def service_now(self) -> datetime:
@@ -118,7 +127,7 @@ class Transport:
         return Backoff(self._timing, deadline, self._settings.max_retries, self._limits.notices, host)
 
     def call(self, request: Request, deadline: Deadline | None = None) -> ApiResponse:
-        """Send a call to ``/v3/<own project id>`` + its path, and return its response, which is a success.
+        """Send a call below ``/v3/<own project id>``, and return its successful response.
 
         Raises `UnknownOutcomeError` if something may have been changed, and another `CbrError` if nothing was. See
         `pulumi_cbr.api.retry` for what is sent again.
@@ -130,7 +139,10 @@ class Transport:
         return self._send(replace(request, operation=operation, url=root + request.url), authenticator, deadline)
 
     def call_identity(self, operation: str, path: str) -> ApiResponse:
-        """Send a GET to the identity service, and return its response, which is a success. Raises `CbrError`."""
+        """Send a GET to the identity service, and return its successful response.
+
+        Raises `CbrError`.
+        """
         authenticator = self._sign_in()
         url = f"{authenticator.identity_url()}{path}"
         return self._send(Request(operation, "GET", url, setting="authUrl"), authenticator, self.new_deadline())
@@ -251,7 +263,10 @@ class Transport:
 
     @contextmanager
     def _session(self, operation: str, deadline: Deadline) -> Iterator[Session]:
-        """Lend a session, and with it one of the slots for calls in flight. Raises `ServiceUnavailableError`."""
+        """Reserve a session, and one of the slots for calls in flight.
+
+        Raises `ServiceUnavailableError`.
+        """
         if not self._limits.slots.acquire(timeout=deadline.remaining):
             raise ServiceUnavailableError(messages.not_sent_in_time(operation))
         try:

@@ -1,4 +1,4 @@
-"""What the engine asks of a resource, in plain values: the shape that every flavour of provider drives.
+"""The interface between the engine's requests and a resource, in plain values.
 
 A controller decides; it knows neither pickles nor threads nor gRPC. `pulumi_cbr.dynamic` turns it into a dynamic provider,
 `pulumi_cbr.native` into a first-class one.
@@ -40,7 +40,7 @@ class CheckedInputs:
 
 @dataclass(frozen=True)
 class Diff:
-    """What a change of inputs asks for: the properties that are updated in place, and those that need a replacement.
+    """The changes that new inputs need: properties to update in place, or to replace for.
 
     `delete_first` says how a replacement is made where there is one.
     """
@@ -60,7 +60,9 @@ class ResourceState:
 
 
 def split_share_id(id_: str, project: str) -> tuple[str, str]:
-    """Read an ID of the form ``<backup_id>/<project>``, where `project` is what the message calls the latter.
+    """Split an ID of the form ``<backup_id>/<project>``.
+
+    `project` is the name of the second part in the message.
 
     Raises `InvalidId`.
     """
@@ -72,7 +74,10 @@ def split_share_id(id_: str, project: str) -> tuple[str, str]:
 
 
 class Controller(ABC):
-    """The life of one kind of resource. Hooks raise errors of `pulumi_cbr.api.errors`, whose text is for the user."""
+    """The hooks of one kind of resource.
+
+    They raise errors of `pulumi_cbr.api.errors`, whose text is for the user.
+    """
 
     #: The outputs that are not inputs.
     outputs: ClassVar[tuple[str, ...]]
@@ -83,7 +88,10 @@ class Controller(ABC):
         self._drifted: set[tuple[str, str]] = set()
 
     def report_drift(self, share: Properties) -> None:
-        """Have diffs of this operation report a change of a share, so that refreshes and their previews show it."""
+        """Report a change of a share in all diffs of this operation.
+
+        Refreshes and their previews show it then.
+        """
         self._drifted.add((str(share.get("share_id")), str(share.get("status"))))
 
     def has_drifted(self, shares: Iterable[Properties]) -> bool:
@@ -92,14 +100,17 @@ class Controller(ABC):
 
     @abstractmethod
     def check(self, olds: Properties, news: Properties) -> CheckedInputs:
-        """Validate and normalise inputs; `UNKNOWN` passes. `olds` are the inputs before, empty for a new resource."""
+        """Validate and normalize inputs; `UNKNOWN` passes.
+
+        `olds` are the inputs before, empty for a new resource.
+        """
 
     @abstractmethod
     def diff(self, id_: str, olds: Properties, news: Properties) -> Diff:
         """Compare the outputs `olds` with the checked inputs `news`. Makes no call."""
 
     def warn_before_change(self, olds: Properties, news: Properties) -> None:
-        """Warn of what a change would do that its diff does not show, and record what the resource keeps.
+        """Warn of effects that a diff does not show, and record the shares that stay.
 
         Called once for each diff that the engine asks for. Makes no call.
         """

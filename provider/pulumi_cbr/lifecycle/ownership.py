@@ -50,7 +50,10 @@ Key = tuple[str, str, bool]
 
 @dataclass(frozen=True)
 class Claim:
-    """One line of the record: a resource created, adopted or kept a share, or is about to delete it."""
+    """One line of the record.
+
+    A resource created, adopted or kept a share, or is about to delete it.
+    """
 
     backup_id: str
     project: str
@@ -72,7 +75,7 @@ class Claim:
 
 
 class OwnershipLog:
-    """The claims of one operation: those of this process, and those of the other processes of the same engine.
+    """The claims of one operation, from all processes of the same engine.
 
     `urn` returns the URN of the request that is served, or an empty text. Thread-safe. Without `join`, the log is of this
     process alone.
@@ -91,7 +94,9 @@ class OwnershipLog:
         self._file: _SharedFile | None = None
 
     def join(self, engine: str) -> None:
-        """Share the claims with the other processes of the engine at this address. Makes no file before the first claim.
+        """Share the claims with the other processes of the engine at this address.
+
+        No file is made before the first claim.
 
         Another address than before is another operation: the claims of this process are forgotten.
         """
@@ -120,7 +125,10 @@ class OwnershipLog:
             self._write()
 
     def record_acceptance(self, backup_id: str, project: str, *, adopted: bool, form: Form) -> None:
-        """Record that the current resource has accepted a share, or found it accepted. A failure is a warning."""
+        """Record that the current resource has accepted a share, or found it accepted.
+
+        A failure is a warning.
+        """
         self.record(backup_id, project, _ACCEPTED, adopted=adopted, form=form)
 
     def register(self, *, is_new: bool) -> None:
@@ -136,12 +144,18 @@ class OwnershipLog:
                 self._registered.add(self._urn())
 
     def expect_import(self, backup_id: str, project: str, *, acceptance: bool = False) -> None:
-        """Note that the current resource was read by its ID alone: if it is kept then, it was imported."""
+        """Note that the current resource was read by its ID alone.
+
+        If it is kept afterwards, it was imported.
+        """
         with self._lock:
             self._imports.add(((backup_id, project, acceptance), self._urn()))
 
     def keep(self, backup_id: str, project: str, share_id: object) -> None:
-        """Record that the current resource keeps a share in this operation. Writes a file only for an import."""
+        """Record that the current resource keeps a share in this operation.
+
+        Writes a file only for an import.
+        """
         key, urn = (backup_id, project, share_id == _ACCEPTED), self._urn()
         if not (urn and isinstance(share_id, str)):
             return
@@ -161,7 +175,7 @@ class OwnershipLog:
         self.keep(backup_id, project, _ACCEPTED)
 
     def managed_elsewhere(self, backup_id: str, project: str, share_id: object, form: Form | None = None) -> bool:
-        """Return whether another resource, or the current one's new form, manages a share that is about to be deleted.
+        """Return whether another resource, or a new form of this one, has the share to delete.
 
         `share_id` and `form` are of the state that is deleted. Raises `CbrError` if the record cannot be read.
         """
@@ -204,7 +218,10 @@ class OwnershipLog:
         self._file.write([claim for of_key in self._claims.values() for claim in of_key])
 
     def _in_operation(self) -> bool:
-        """Return whether an engine runs this process for one operation; a test or a debugger may run several."""
+        """Return whether an engine runs this process for one operation.
+
+        A test or a debugger may run several.
+        """
         if self._is_operation is None:
             self._is_operation = self._engine is None or _answers(self._engine)
         return self._is_operation
@@ -223,7 +240,7 @@ def to_form(properties: Form | None) -> dict[str, Any] | None:
 
 
 def is_anothers(claims: list[Claim], share_id: str, urn: str) -> bool:
-    """Return whether a resource other than `urn` has the share, or has made a new one in its place."""
+    """Return whether another resource than `urn` has the share, or has replaced it."""
     others = [claim for claim in claims if claim.urn != urn]
     return any(claim.kind != "kept" or claim.share_id == share_id for claim in others)
 
@@ -231,7 +248,7 @@ def is_anothers(claims: list[Claim], share_id: str, urn: str) -> bool:
 def is_new_form(
     claims: list[Claim], share_id: str, urn: str, form: dict[str, Any] | None, *, in_operation: Callable[[], bool]
 ) -> bool:
-    """Return whether the share belongs to the new form of the resource `urn`, and the old one is about to be deleted.
+    """Return whether the resource's new form has the share that its old form deletes.
 
     `claims` are current, oldest first; `share_id` and `form` are of the form that is deleted.
     """
@@ -252,7 +269,10 @@ def is_new_form(
 
 
 def _current(claims: list[Claim]) -> list[Claim]:
-    """Return the claims, oldest first, without those of resources that were deleted since, or of shares that are gone."""
+    """Return the claims that still count, oldest first.
+
+    Those of deleted resources, and of shares that are gone, do not.
+    """
     # A project has one share at a time: when a new one is made, the one before is gone, whoever had it.
     made = max((claim for claim in claims if claim.kind == "created"), key=lambda claim: claim.time, default=None)
     if made:
@@ -281,7 +301,10 @@ def _answers(engine: str) -> bool:
 
 
 class _SharedFile:
-    """The claims of one process in a private folder, beside a lock that is held for as long as the process lives."""
+    """The claims of one process in a private folder.
+
+    A lock beside them is held as long as the process lives.
+    """
 
     def __init__(self, engine: str) -> None:
         self._prefix = re.sub(r"[^0-9A-Za-z.]", "_", engine)
@@ -307,7 +330,10 @@ class _SharedFile:
             _log.warning("%s", messages.takeover_not_recorded(reason))
 
     def read_others(self) -> list[Claim]:
-        """Return the claims of the other processes of this engine. Raises `CbrError` if they cannot be read."""
+        """Return the claims of the other processes of this engine.
+
+        Raises `CbrError` if they cannot be read.
+        """
         try:
             folder = self._open()
             names = folder.names()
@@ -392,7 +418,10 @@ def _remove_stale_locks(folder: PrivateFolder, names: list[str]) -> None:
 
 
 def _open_folder() -> PrivateFolder:
-    """Open the folder of records: in the user's runtime folder, or else in the cache folder. Raises OSError."""
+    """Open the folder of records: in the user's runtime folder, else in the cache folder.
+
+    Raises OSError.
+    """
     import platformdirs
 
     from pulumi_cbr.private_folder import PrivateFolder

@@ -25,7 +25,7 @@ _Found = tuple["Backup", dict[str, "Member"]]
 
 
 class PreflightState:
-    """What a process knows without a call: the backups that it has changed, and the shares that resources have."""
+    """The backups that a process has changed, and the shares that resources have."""
 
     def __init__(self) -> None:
         self._changed: set[str] = set()
@@ -43,7 +43,10 @@ class PreflightState:
         return backup_id in self._changed
 
     def mark_managed(self, backup_id: str, project: str) -> None:
-        """Record that a resource has a share. If it is replaced, the engine checks it again as a new one."""
+        """Record that a resource has a share.
+
+        If the resource is replaced, the engine checks it again as a new one.
+        """
         self._managed.add((backup_id, project))
 
     def is_managed(self, backup_id: str, project: str) -> bool:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class CloudSession:
-    """One project to sign in to: its client, and the lists of members that its resources share."""
+    """The client of one project, and the lists of members that its resources share."""
 
     def __init__(self, settings: Settings, timing: Clock | None, limits: CallLimits, registry: SessionRegistry) -> None:
         self._settings = settings

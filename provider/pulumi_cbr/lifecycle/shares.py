@@ -64,7 +64,7 @@ class PartialFailure(CbrError):
 
 @dataclass
 class CreatedShares:
-    """The result of a create: shares that it made, and shares that existed before, by their project's ID."""
+    """The shares that a create made, and those that existed before, by project ID."""
 
     created: dict[str, Member] = field(default_factory=dict)
     existing: dict[str, Member] = field(default_factory=dict)
@@ -173,7 +173,10 @@ def _add_answered(session: CloudSession, members: Iterable[Member], result: Crea
 
 
 def _add_found(session: CloudSession, members: Iterable[Member], result: CreatedShares, started: float) -> None:
-    """Sort what was found after a lost response: ours is what is not older than the first request."""
+    """Sort the shares found after a lost response.
+
+    The caller's are those that are not older than the first request.
+    """
     sent = _service_time(session, started)
     for member in members:
         if member.created_at < sent - _SLACK:
@@ -201,7 +204,10 @@ def find_members(session: CloudSession, backup_id: str, projects: Sequence[str])
 
 
 def wait_for_members(session: CloudSession, backup_id: str, projects: Sequence[str]) -> dict[str, Member]:
-    """Return those of the projects that are members, after a wait for those that the service may not show yet."""
+    """Return those of the projects that are members, after a wait for late ones.
+
+    The service may not show a new share at once.
+    """
     found = find_members(session, backup_id, projects)
     for wait in _WAITS:
         if len(found) == len(projects):
@@ -271,7 +277,9 @@ def _show_member(session: CloudSession, backup_id: str, project: str) -> Member 
 def delete_share(
     session: CloudSession, backup_id: str, project: str, known: Mapping[str, Any], *, adopt: bool = False
 ) -> CbrError | None:
-    """Delete one share, unless somebody made it again; return what prevented it. What is gone already is a success.
+    """Delete one share, unless somebody made it again; return the error, if any.
+
+    A share that is gone already is a success.
 
     `known` has the state's outputs of the share. One list of the backup identifies all shares of a burst of deletes. With
     `adopt`, or if the state has no share ID, whatever share the project has is deleted.
@@ -343,7 +351,7 @@ def _confirm_deleted(
 def _with_image(
     session: CloudSession, backup_id: str, project: str, error: CbrError, known: Mapping[str, Any]
 ) -> CbrError:
-    """Return the error with the image that holds the share, as the service or else the state knows it."""
+    """Return the error with the image that holds the share, if it is known."""
     shown = _show_member(session, backup_id, project)
     image_id = known.get("image_id") if isinstance(shown, CbrError) else shown.image_id
     if not image_id:
@@ -356,7 +364,9 @@ def _with_image(
 def delete_shares(
     session: CloudSession, backup_id: str, shares: Mapping[str, Mapping[str, Any]], *, adopt: bool = False
 ) -> None:
-    """Delete shares side by side; `shares` has what the state knows of them, by their project's ID. See `delete_share`.
+    """Delete shares side by side. See `delete_share`.
+
+    `shares` has what the state knows of them, by their project's ID.
 
     Raises `CbrError` after all of them, which names those that stay.
     """
@@ -390,7 +400,10 @@ def _list_to_identify(session: CloudSession, backup_id: str, project: str) -> Cb
 
 
 def delete_created(session: CloudSession, backup_id: str, created: Iterable[str]) -> None:
-    """Delete what the caller's own request has just made: its response is the proof. Raises as `delete_shares`."""
+    """Delete the shares that the caller's own request has just made.
+
+    Its response is the proof. Raises as `delete_shares`.
+    """
     delete_shares(session, backup_id, {project: {} for project in created})
 
 
@@ -432,14 +445,17 @@ def is_unverified(known: Mapping[str, Any]) -> bool:
 
 
 def is_older(known: Mapping[str, Any], member: Member) -> bool:
-    """Return whether a share is older than the create that may have made the one of the state: it is somebody else's."""
+    """Return whether a share is older than the state's unverified create.
+
+    It is somebody else's then.
+    """
     sent_at = _to_datetime(known.get("created_at"))
     # The state has whole seconds.
     return sent_at is None or member.created_at < sent_at - _SLACK
 
 
 def is_replaced(backup_id: str, project: str, known: Mapping[str, Any], member: Member) -> bool:
-    """Return whether somebody made a share again that the state knows by another ID, and warn of it."""
+    """Return whether somebody made the state's share again, by its ID, and warn of it."""
     if is_unverified(known):
         return is_older(known, member)
     share_id = known.get("share_id")
@@ -450,7 +466,7 @@ def is_replaced(backup_id: str, project: str, known: Mapping[str, Any], member: 
 
 
 def log_drift(backup_id: str, project: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    """Warn of what others changed of a share; return whether the receiver took back what was accepted, or rejected."""
+    """Warn of others' changes of a share; return whether it was rejected or taken back."""
     changed = [name for name in _WATCHED if "status" in before and before.get(name) != now.get(name)]
     if changed:
         changes = [(name, before.get(name, "none"), now.get(name, "none")) for name in changed]
@@ -459,7 +475,9 @@ def log_drift(backup_id: str, project: str, before: Mapping[str, Any], now: Mapp
 
 
 def share_outputs(member: Member, before: object = None) -> dict[str, Any]:
-    """Return a share's outputs, without those that it has not. `before` are the outputs that a state has of it.
+    """Return a share's outputs, without those that have no value.
+
+    `before` are the outputs that a state has of it.
 
     Times are to the second: the service tells one instant in forms of different precision. The state keeps its own form of
     the same instant.

@@ -1,4 +1,4 @@
-"""What the tests of the client share: a server that answers as it is told, a clock that nobody waits for, settings."""
+"""Helpers of the client's tests: a server, a clock, settings."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class Reply:
-    """What is sent back; `raw` goes out as it is and ends the connection, and so does a reply of `None`."""
+    """A reply. `raw` is sent as it is and ends the connection, as does `None` as a reply."""
 
     status: int = 200
     body: Any = b""
@@ -83,7 +83,10 @@ Respond = Callable[[Seen], Reply | None]
 
 
 class Server:
-    """A server on loopback, as a context manager: `respond` answers, `seen` are the requests so far."""
+    """A server on loopback, as a context manager.
+
+    `respond` answers, `seen` are the requests so far.
+    """
 
     def __init__(self, respond: Respond, certificate: str | None = None) -> None:
         self.respond = respond
@@ -176,7 +179,10 @@ class Server:
 
 
 class FakeClock:
-    """Time that only passes when somebody sleeps or `advance` is called. `waits` are the sleeps so far, in seconds."""
+    """A clock whose time passes only by `sleep` and `advance`.
+
+    `waits` are the sleeps so far, in seconds.
+    """
 
     def __init__(self, random_fraction: float = 0.0) -> None:
         self.seconds = 0.0
@@ -198,7 +204,7 @@ class FakeClock:
 
 
 def ticking() -> Clock:
-    """Give a time of which a second passes whenever somebody looks at it."""
+    """Return a clock that advances one second with each reading."""
     seconds = itertools.count()
     return replace(FakeClock().timing, clock=lambda: float(next(seconds)))
 
@@ -221,7 +227,10 @@ def in_turn(*replies: Reply | None) -> Respond:
 
 
 def grant(url: str = "", *, project: str | None = OWN, token: str = TOKEN, life: float = 86400, **more: Any) -> Reply:
-    """Answer a sign-in. `more` replaces parts of the token's body; `url` is what the catalogue has for ``cbr``."""
+    """Answer a sign-in.
+
+    `more` replaces parts of the token's body; `url` is the catalog's address of ``cbr``.
+    """
     issued = datetime(2026, 5, 4, 12, 0, tzinfo=timezone.utc)
     body: dict[str, Any] = {
         "methods": ["password"],
@@ -235,7 +244,7 @@ def grant(url: str = "", *, project: str | None = OWN, token: str = TOKEN, life:
 
 
 def catalogue(regions: Mapping[str, str], service: str = "cbr") -> list[dict[str, Any]]:
-    """Give a catalogue that has one service in these regions."""
+    """Return a catalog that has one service in these regions."""
     entries = [
         {"id": f"e{region}", "interface": "public", "region": region, "region_id": region, "url": url}
         for region, url in regions.items()
@@ -249,18 +258,18 @@ def configured(**values: object) -> Settings:
 
 
 def fixed_token(url: str, **more: object) -> Settings:
-    """Settings that ask for no sign-in: a token, the project and the endpoint are given."""
+    """Return settings that need no sign-in: a token, the project and the endpoint."""
     return configured(**{"token": TOKEN, "projectId": OWN, "endpoint": url, **more})
 
 
 def password(url: str, **more: object) -> Settings:
-    """Settings that sign in with a user and a password."""
+    """Return settings that sign in with a user and a password."""
     given = {"authUrl": url, "username": "u", "userDomainName": "d", "password": "pass-word-1", "projectId": OWN}
     return configured(**{**given, **more})
 
 
 def calls(client: CbrClient) -> dict[str, Callable[[], object]]:
-    """Give every method of a client that makes a call, ready to be called."""
+    """Return every method of a client that makes a call, ready to be called."""
     return {
         "add_members": lambda: client.add_members(BACKUP, [OTHER]),
         "list_members": lambda: client.list_members(BACKUP),

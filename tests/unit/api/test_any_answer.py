@@ -28,7 +28,10 @@ json_values = st.recursive(
 
 
 def changed(good: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
-    """Give an object that is nearly right: some of its fields have another value, or are not there."""
+    """Generate an object that is nearly right.
+
+    Some of its fields are missing or have another value.
+    """
     other = st.dictionaries(st.sampled_from(sorted(good)), json_values, max_size=2)
     gone = st.sets(st.sampled_from(sorted(good)), max_size=1)
     return st.builds(lambda new, out: {k: v for k, v in {**good, **new}.items() if k not in out}, other, gone)

@@ -47,7 +47,7 @@ def shown(settings: Settings) -> object:
 
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make ``ca.pem``, and by it ``server.pem`` for 127.0.0.1 and ``other.pem`` for another host."""
+    """Make ``ca.pem``, ``server.pem`` for 127.0.0.1 and ``other.pem`` for another host."""
     folder = tmp_path_factory.mktemp("certificates")
     now = datetime.now(timezone.utc)
     ca_key = ec.generate_private_key(ec.SECP256R1())

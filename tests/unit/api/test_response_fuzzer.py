@@ -84,7 +84,7 @@ class Service:
         return plan.events
 
     def carry_out(self, method: str, path: str, body: bytes) -> tuple[int, Any]:
-        """Carry out a request, and return its documented status and body."""
+        """Send a request, and return its documented status and body."""
         tail = path.partition("?")[0].rpartition("/")[2]
         if method == "POST":
             project = json.loads(body)["members"][0]

@@ -370,7 +370,7 @@ def test_no_free_slot_in_time_sends_nothing() -> None:
 
 
 def seconds_of_tries(monkeypatch: pytest.MonkeyPatch, call: str, timing: Clock, **settings: object) -> list[float]:
-    """Give the seconds that each try is given, where none of them reaches the service."""
+    """Return the timeout of each attempt if none reaches the service."""
     given: list[float] = []
 
     def send(self: HTTPAdapter, request: Any, timeout: Timeout, **kwargs: Any) -> Any:

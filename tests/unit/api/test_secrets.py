@@ -59,7 +59,7 @@ WAYS: dict[str, dict[str, str]] = {
 
 
 def echo(seen: Seen) -> str:
-    """Give back all that came in, as a careless service or gateway would."""
+    """Return the whole request, as a careless service or gateway would."""
     values: list[object] = [json.loads(seen.body or b"{}")]
     texts: list[str] = []
     while values:

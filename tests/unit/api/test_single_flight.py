@@ -20,7 +20,10 @@ own_time = contextvars.ContextVar("own_time", default="the call's")
 
 
 class Call:
-    """A call in flight, started by its first caller. It ends when a test says so, and counts how often it runs."""
+    """A call in flight, started by its first caller.
+
+    It ends when a test says so, and counts its runs.
+    """
 
     def __init__(self, flight: SingleFlight[str], threads: ThreadPoolExecutor) -> None:
         self.count = 0

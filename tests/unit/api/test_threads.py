@@ -96,7 +96,10 @@ def test_a_storm_of_401_is_one_renewal() -> None:
 
 
 class Watched(FakeClock):
-    """Counts how often each thread looks at it: a call does so when it begins, and when it signs in or waits for that."""
+    """A clock that counts how often each thread reads it.
+
+    A call does so when it begins, and when it signs in or waits for that.
+    """
 
     def __init__(self) -> None:
         super().__init__()
