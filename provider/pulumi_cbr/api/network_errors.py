@@ -1,4 +1,4 @@
-"""Classify the errors of `requests`, urllib3 and sockets: was the request sent or not?"""
+"""Derive from errors of `requests`, urllib3 and sockets whether a request was sent."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from pulumi_cbr import messages
 from pulumi_cbr.api.http import EarlyDataError
 from pulumi_cbr.api.redact import Redactor, one_line
 from pulumi_cbr.api.settings import SETTINGS
+
+_NOT_CONNECTED = (urllib3_exceptions.NewConnectionError, urllib3_exceptions.ConnectTimeoutError)
 
 
 class RequestNotSent(Exception):
@@ -67,30 +69,44 @@ def classify_network_error(
 
 def _not_sent(causes: list[BaseException], host: str, words: str, address: str) -> RequestNotSent | None:
     """Return the failure, if its kind is one that comes before the request is sent."""
-    not_connected = _has(causes, urllib3_exceptions.NewConnectionError, urllib3_exceptions.ConnectTimeoutError)
+    return (
+        _proxy_failure(causes, host, words)
+        or _tls_failure(causes, host, words)
+        or _no_connection(causes, host, words, address)
+    )
+
+
+def _proxy_failure(causes: list[BaseException], host: str, words: str) -> RequestNotSent | None:
+    if any("Missing dependencies for SOCKS" in str(cause) for cause in causes):
+        return RequestNotSent(messages.socks_package_missing(host), again=False)
     # urllib3 raises ProxyError too if the connection closes after the request was sent.
-    closed = _has(causes, ConnectionError) and not not_connected
-    if _has(causes, requests.exceptions.ProxyError, urllib3_exceptions.ProxyError) and not closed:
-        denied = any(str(cause).startswith("Tunnel connection failed: 407 ") for cause in causes)
-        return RequestNotSent(
-            messages.proxy_denied(host) if denied else messages.proxy_unreachable(host, words), again=not denied
-        )
+    closed = _has(causes, ConnectionError) and not _has(causes, *_NOT_CONNECTED)
+    if closed or not _has(causes, requests.exceptions.ProxyError, urllib3_exceptions.ProxyError):
+        return None
+    if any(str(cause).startswith("Tunnel connection failed: 407 ") for cause in causes):
+        return RequestNotSent(messages.proxy_denied(host), again=False)
+    return RequestNotSent(messages.proxy_unreachable(host, words), again=True)
+
+
+def _tls_failure(causes: list[BaseException], host: str, words: str) -> RequestNotSent | None:
+    certificates = SETTINGS["caCert"].how_to_set()
     untrusted = next((cause for cause in causes if isinstance(cause, ssl.SSLCertVerificationError)), None)
     if untrusted:
         reason = getattr(untrusted, "verify_message", "") or "unknown reason"
-        certificates = SETTINGS["caCert"].how_to_set()
         return RequestNotSent(messages.certificate_not_trusted(host, reason, certificates), again=False)
     if any("TLS CA certificate bundle" in str(cause) for cause in causes):
-        return RequestNotSent(messages.ca_bundle_missing(words, SETTINGS["caCert"].how_to_set()), again=False)
+        return RequestNotSent(messages.ca_bundle_missing(words, certificates), again=False)
+    return None
+
+
+def _no_connection(causes: list[BaseException], host: str, words: str, address: str) -> RequestNotSent | None:
     if _has(causes, urllib3_exceptions.NameResolutionError):
         return RequestNotSent(messages.host_not_found(host, words, address), again=True)
-    if not_connected or _has(causes, requests.exceptions.ConnectTimeout):
+    if _has(causes, *_NOT_CONNECTED, requests.exceptions.ConnectTimeout):
         return RequestNotSent(messages.not_connected(host, words, address), again=True)
     if _has(causes, requests.exceptions.InvalidURL, urllib3_exceptions.LocationParseError):
         # Without its words, which may have the proxy's password.
         return RequestNotSent(messages.malformed_url(host, address), again=False)
-    if any("Missing dependencies for SOCKS" in str(cause) for cause in causes):
-        return RequestNotSent(messages.socks_package_missing(host), again=False)
     if _has(causes, EarlyDataError):
         return RequestNotSent(messages.connection_broke(host, words), again=True)
     return None

@@ -1,4 +1,4 @@
-"""Which place signs in, and what the others may add to it: one table, from which the README and `doctor` are written."""
+"""Rules of which place signs in, and which other places add values. The README and `doctor` show the same table."""
 
 from __future__ import annotations
 
@@ -95,16 +95,16 @@ class Way:
     """
 
     method: str
-    words: str
+    description: str
     secret: str
     credentials: tuple[tuple[str, ...], ...]
-    #: What else of a user's identity is used.
-    also: tuple[str, ...] = ()
+    #: Other settings of the identity that are used with them.
+    optional: tuple[str, ...] = ()
 
     def uses(self, name: str) -> bool:
         """Return whether this way uses a setting."""
         identity = SETTINGS[name].group is Group.IDENTITY
-        kept = any(name in names for names in (*self.credentials, self.also, ("cloud", "authType")))
+        kept = any(name in names for names in (*self.credentials, self.optional, ("cloud", "authType")))
         return not identity or kept or not self.credentials
 
 
@@ -148,9 +148,9 @@ class Source:
     found: tuple[Value, ...] = ()
     #: An entry whose `auth_type` asks for a plugin of keystoneauth1.
     needs_plugin: bool = False
-    #: What such an entry keeps secret.
+    #: The secrets of such an entry.
     secrets: tuple[str, ...] = field(default=(), repr=False)
-    #: What it gives and nothing here can honor.
+    #: The names of values that are not supported.
     unsupported: tuple[str, ...] = ()
 
     @property
@@ -177,7 +177,7 @@ class Usage:
 
 @dataclass(frozen=True)
 class Resolution:
-    """The values to sign in with, and what became of all that were found."""
+    """The values to sign in with, and the usage of all values that were found."""
 
     rule: Rule
     way: Way
@@ -186,11 +186,11 @@ class Resolution:
     usages: tuple[Usage, ...]
     #: The places that would sign in too.
     also_complete: tuple[Place, ...] = ()
-    #: What is secret and among no used values.
+    #: The secrets among values that are not used.
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
     def origin(self, name: str) -> str:
-        """Return what gives a setting."""
+        """Return the variable, the setting or the key that gives a value."""
         return self.values[name].origin
 
 
@@ -200,9 +200,9 @@ ReadEntry = Callable[[str, "str | None"], Source]
 
 
 def resolve(sources: Sources, cloud: str | None, read_entry: ReadEntry) -> Resolution:
-    """Return what to sign in with.
+    """Return the values to sign in with.
 
-    Raises `SettingsError` if there is nothing, or if two places contradict each other.
+    Raises `SettingsError` if there are no credentials, or if two places contradict each other.
     """
     rule, also_complete = _choose_rule(sources, cloud)
     if rule.place is Place.ENTRY:
@@ -232,7 +232,7 @@ def resolve(sources: Sources, cloud: str | None, read_entry: ReadEntry) -> Resol
 
 
 def how_to_set(rule: Rule, name: str) -> str:
-    """Name the place where a setting has an effect for a way to sign in."""
+    """Return the name of the place where a setting has an effect under a rule."""
     if rule is _CLOUD_ARGUMENT:
         return f"`{entry_key(name)}` of the entry in clouds.yaml"
     setting = SETTINGS[name]
@@ -267,6 +267,7 @@ def _group_names(groups: frozenset[Group]) -> list[str]:
 
 
 def _choose_rule(sources: Sources, cloud: str | None) -> tuple[Rule, tuple[Place, ...]]:
+    """Return the rule to use, and the other places that have complete credentials too."""
     stack, os, hw = (sources[place] for place in (Place.STACK, Place.OS, Place.HW))
     families = tuple(
         source.place for source in (os, hw) if "cloud" in source.values or _complete_way([source]) is not None
@@ -282,15 +283,20 @@ def _choose_rule(sources: Sources, cloud: str | None) -> tuple[Rule, tuple[Place
     if families and not stack.has_credentials:
         return rules[families[0]], families[1:]
     for source in (os, hw):
-        if (source.place in families or _complete_way([stack, source])) and _continues(stack, source, os_rule):
+        if (source.place in families or _complete_way([stack, source])) and _completes(stack, source, os_rule):
             return rules[source.place], ()
-    started = next((source.place for source in (stack, os, hw) if source.has_credentials), None)
-    if started is None:
+    return {Place.STACK: _STACK, **rules}[_first_with_credentials((stack, os, hw))], ()
+
+
+def _first_with_credentials(sources: Iterable[Source]) -> Place:
+    """Return the first place with incomplete credentials. Raises `SettingsError`."""
+    place = next((source.place for source in sources if source.has_credentials), None)
+    if place is None:
         raise SettingsError(messages.no_credentials())
-    return {Place.STACK: _STACK, **rules}[started], ()
+    return place
 
 
-def _continues(stack: Source, family: Source, os_rule: Rule) -> bool:
+def _completes(stack: Source, family: Source, os_rule: Rule) -> bool:
     """Return whether a family of variables completes what the stack begins."""
     if family.place is Place.OS and os_rule is _OS_CLOUD:
         return True
@@ -331,10 +337,10 @@ def _applies(layer: Layer, sources: Sources) -> bool:
     if source is None or (layer.if_no_credentials and source.has_credentials):
         return False
     # Two families that add a project and a region would mix them.
-    return not (layer.if_no_credentials and layer.place is Place.HW and _gives(sources[Place.OS], layer.groups))
+    return not (layer.if_no_credentials and layer.place is Place.HW and _adds_values(sources[Place.OS], layer.groups))
 
 
-def _gives(source: Source, groups: frozenset[Group]) -> bool:
+def _adds_values(source: Source, groups: frozenset[Group]) -> bool:
     return not source.has_credentials and any(SETTINGS[value.name].group in groups for value in source.found)
 
 
@@ -389,7 +395,7 @@ def _missing_credentials(rule: Rule, layers: Sequence[Layer], sources: Sources) 
         is_begun = 0 < len(missing) < len(way.credentials)
         if way.method == wanted or (wanted is None and is_begun):
             names = [names[-1] for names in missing]
-            return messages.missing_settings(way.words, names, [how_to_set(rule, name) for name in names])
+            return messages.missing_settings(way.description, names, [how_to_set(rule, name) for name in names])
     return messages.no_credentials()
 
 
@@ -403,7 +409,7 @@ def _usages(
         if not any(layer.place is place and group in layer.groups for layer in layers):
             return messages.place_not_used(place.value, rule.signs_in)
         if not way.uses(value.name):
-            return messages.way_needs_no(way.words)
+            return messages.way_needs_no(way.description)
         names = next((pair for pair in ALTERNATIVES if value.name in pair), (value.name,))
         before = next((values[name] for name in names if name in values), None)
         return messages.comes_before(before.origin) if before else messages.belongs_to_other_key()

@@ -301,7 +301,7 @@ def _check_complete(resolution: Resolution, values: Mapping[str, object]) -> Non
     missing = [name for name, is_missing in _requirements(method, values) if is_missing]
     if missing:
         places = [how_to_set(resolution.rule, name) for name in missing]
-        raise SettingsError(messages.missing_settings(resolution.way.words, missing, places))
+        raise SettingsError(messages.missing_settings(resolution.way.description, missing, places))
     if method == "accessKey":
         _check_access_keys(resolution, values)
 

@@ -98,10 +98,7 @@ def list_received(
     }
     # A service that ignores `member_status` lists a backup under each: then only the share itself tells.
     unclear = {backup_id for backup_id, entries in listed.items() if len(entries) > 1}
-    without_vault = {
-        share.backup_id for share in shares.values() if share.status == "accepted" and not share.dest_vault_id
-    }
-    to_show = sorted(unclear | without_vault if details else unclear)
+    to_show = sorted(unclear | _without_vault(shares.values()) if details else unclear)
     for backup_id, member in _each(to_show, lambda backup_id: _show(client, backup_id, own), pool, progress):
         if member:
             shares[backup_id] = _with_member(shares[backup_id], member)
@@ -109,6 +106,11 @@ def list_received(
             del shares[backup_id]
     complete = len(statuses) == len(_RECEIVED)
     return Listing(source.cloud, own, True, tuple(shares.values()), frozenset(listed) if complete else None)
+
+
+def _without_vault(shares: Iterable[Share]) -> set[str]:
+    """Return the backups of accepted shares whose vault is not known."""
+    return {share.backup_id for share in shares if share.status == "accepted" and not share.dest_vault_id}
 
 
 def _show(client: CbrClient, backup_id: str, project: str) -> Member | None:
