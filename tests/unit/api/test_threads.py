@@ -198,7 +198,8 @@ def test_nothing_is_sent_after_a_sign_in_that_took_all_of_its_time(call: str) ->
 
     with Server(respond) as server:
         client = CbrClient(password(server.url), timing=clock.timing)
-        with pytest.raises(ServiceUnavailableError, match="timed out before it was sent"):
+        # Whether the time runs out before or after the response of the sign-in is read is up to the threads.
+        with pytest.raises(ServiceUnavailableError, match=r"timed out before it was sent|in time"):
             calls(client)[call]()
     assert server.paths() == ["POST /v3/auth/tokens"]
 
