@@ -38,8 +38,9 @@ lint: $(READY) ## ruff, mypy, spelling, the rules of writing, and pyright on the
 	@# It looks for `pulumi` beside the first `python` on PATH.
 	PATH="$(CURDIR)/.venv/bin:$$PATH" PYTHONPATH=provider pyright --verifytypes pulumi_cbr --ignoreexternal
 
-soak: $(READY) ## the slow round: more generated responses, and thousands of operations with faults and kills
-	@SOAK=1 RESPONSE_FUZZER_CASES=3000 $(PYTHON) -m pytest -n 4 tests/unit/api/test_response_fuzzer.py $(addprefix tests/faults/test_,two_stacks.py soak.py at_once.py)
+soak: $(READY) ## the slow round: more generated responses, and thousands of operations with faults, and a hundred kills
+	@engine=$$($(PYTHON) tools/engine/engine.py) && PATH="$$engine:$(CURDIR)/.venv/bin:$$PATH" SOAK=1 RESPONSE_FUZZER_CASES=3000 \
+		$(PYTHON) -m pytest -n 4 tests/unit/api/test_response_fuzzer.py $(addprefix tests/faults/,test_two_stacks.py test_soak.py test_at_once.py kills.py)
 
 docs: $(READY) ## the documentation site, into build/docs
 	$(PYTHON) -m sphinx --fail-on-warning --keep-going --quiet --jobs auto docs build/docs

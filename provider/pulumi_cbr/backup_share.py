@@ -184,7 +184,7 @@ class BackupShareController(Controller):
             self.sessions.mark_managed(str(olds.get("backup_id")), project)
         return Diff(updates=tuple(updates), replaces=() if same_backup else ("backup_id",), delete_first=same_backup)
 
-    def warn_before_change(self, olds: Properties, news: Properties) -> None:
+    def warn_before_change(self, id_: str, olds: Properties, news: Properties) -> None:
         backup_id, projects = news.get("backup_id"), news.get("dest_project_ids", ())
         if olds.get("backup_id") != backup_id or UNKNOWN in projects:
             return

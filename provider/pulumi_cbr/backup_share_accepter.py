@@ -113,11 +113,10 @@ class BackupShareAccepterController(Controller):
             updates.append("status")
         return Diff(updates=tuple(updates), replaces=replaces, delete_first="backup_id" not in replaces)
 
-    def warn_before_change(self, olds: Properties, news: Properties) -> None:
+    def warn_before_change(self, id_: str, olds: Properties, news: Properties) -> None:
         is_same = all(olds.get(name) == news.get(name) for name in ("backup_id", "vault_id"))
         if is_same and olds.get("status") == "accepted":
-            # The receiver's project is not among the outputs, and an acceptance is the only one of its backup and vault.
-            self.sessions.ownership.keep_acceptance(news["backup_id"], news["vault_id"])
+            self.sessions.ownership.keep_acceptance(*split_share_id(id_, "own project ID"))
 
     def create(self, inputs: Properties) -> tuple[str, dict[str, Any]]:
         session = self.sessions.get(inputs.get("cloud"))
@@ -129,7 +128,7 @@ class BackupShareAccepterController(Controller):
         outputs = {**inputs, **_outputs(session, member)}
         # What was accepted before may be of a resource that is deleted next.
         is_older = member.updated_at is None or member.updated_at < sent - _SLACK
-        self.sessions.ownership.record_acceptance(backup_id, vault_id, adopted=is_older, form=outputs)
+        self.sessions.ownership.record_acceptance(backup_id, own, adopted=is_older, form=outputs)
         return f"{backup_id}/{own}", outputs
 
     def read(self, id_: str, properties: Properties) -> ResourceState | None:
@@ -142,7 +141,7 @@ class BackupShareAccepterController(Controller):
             return None
         kept = {name: properties[name] for name in ("vault_id", "cloud") if properties.get(name)}
         if "status" not in properties and member and member.vault_id:
-            self.sessions.ownership.expect_import(backup_id, member.vault_id, acceptance=True)
+            self.sessions.ownership.expect_import(backup_id, own, acceptance=True)
         inputs = {"backup_id": backup_id, **kept}
         # A share in another vault shows as a change of `vault_id`; one that is in none keeps the vault it should be in.
         if member and member.vault_id:
@@ -167,7 +166,7 @@ class BackupShareAccepterController(Controller):
         backup_id, own = split_share_id(id_, "own project ID")
         _ensure_receiver(session, own)
         outputs = {**news, **_outputs(session, _accept(session, backup_id, own, news["vault_id"]), olds)}
-        self.sessions.ownership.record_acceptance(backup_id, news["vault_id"], adopted=True, form=outputs)
+        self.sessions.ownership.record_acceptance(backup_id, own, adopted=True, form=outputs)
         return outputs
 
     def delete(self, id_: str, outputs: Properties) -> None:
@@ -175,7 +174,7 @@ class BackupShareAccepterController(Controller):
         session = self.sessions.get(outputs.get("cloud"))
         _ensure_receiver(session, own)
         vault_id = outputs.get("vault_id")
-        if self.sessions.ownership.acceptance_managed_elsewhere(backup_id, str(vault_id), outputs):
+        if self.sessions.ownership.acceptance_managed_elsewhere(backup_id, own, outputs):
             _log.warning("%s", messages.acceptance_managed_elsewhere(backup_id, own))
             return
         try:

@@ -193,7 +193,7 @@ class BackupShareMemberController(Controller):
         # refused one leaves the old share alone.
         return Diff(updates=tuple(updates), replaces=tuple(replaces), delete_first=same_pair)
 
-    def warn_before_change(self, olds: Properties, news: Properties) -> None:
+    def warn_before_change(self, id_: str, olds: Properties, news: Properties) -> None:
         is_same = all(olds.get(name) == news.get(name) for name in ("backup_id", "dest_project_id"))
         if is_same and not (olds.get("status") == "rejected" and news.get("reshare_if_rejected")):
             self.sessions.ownership.keep(olds["backup_id"], olds["dest_project_id"], olds.get("share_id"))

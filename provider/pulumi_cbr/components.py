@@ -41,9 +41,9 @@ class _Component(pulumi.ComponentResource):
 
 
 class NewestBackupShares(_Component):
-    """A window of shares: the newest available backups, without those that are older now.
+    """A window of shares: the newest finished backups, without those that are older now.
 
-    Run the program after each backup.
+    Run the program after each backup. A backup that is busy, as in a restore, stays in the window.
 
     With `servers`, the window is of each server; with `vault_id` alone, of the whole vault.
     """

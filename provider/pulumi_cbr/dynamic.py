@@ -115,7 +115,7 @@ class DynamicProvider(ResourceProvider):
         _urn.set(_caller_urn())
         olds, news = _strip_engine_properties(_olds), _strip_engine_properties(_news)
         diff = _translate_errors(lambda: self._hooks.diff(_id, olds, news))
-        _translate_errors(lambda: self._hooks.warn_before_change(olds, news))
+        _translate_errors(lambda: self._hooks.warn_before_change(_id, olds, news))
         # Where inputs alone differ, the engine is left to find them: it does not honour `replace_on_changes` otherwise.
         inputs_differ = diff.updates and not diff.replaces and not set(diff.updates) & set(self.controller.outputs)
         return DiffResult(

@@ -562,9 +562,14 @@ def other_receiver(receiver: str, own: str) -> str:
 
 def _signed_in_elsewhere(what: str, own: str) -> str:
     return (
-        f"{what}, but this run is signed in to {own}. Nothing was changed. Set cbr:projectId or cbr:cloud, then run "
-        "`pulumi up` (refresh and destroy use it with --run-program)"
+        f"{what}, but this run is signed in to {own}. Nothing was changed. Set cbr:projectId or cbr:cloud, "
+        f"{use_of_changed_settings()}"
     )
+
+
+def use_of_changed_settings() -> str:
+    """Return what to run after a change of settings, which the engine keeps until an `up`."""
+    return "then run `pulumi up` (refresh and destroy use it with --run-program)"
 
 
 def age(seconds: float) -> str:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime, timedelta
-from itertools import takewhile
+from itertools import chain, takewhile
 
 from pulumi_cbr import messages
 from pulumi_cbr.api import ids
 from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.api.models import Backup, known_time
 from pulumi_cbr.durations import to_seconds
+
+#: The status of a backup that is being made, that failed, or that is on its way out.
+_UNFINISHED = ("creating", "protecting", "waiting_protect", "error", "deleting", "waiting_delete")
 
 #: Return backups that match filters of the API, the newest first.
 FindBackups = Callable[..., Iterable[Backup]]
@@ -45,7 +48,7 @@ def find_window(
     max_age: str | float | None,
     now: datetime,
 ) -> list[Backup]:
-    """Return the newest available backups, of each server or of the vault alone.
+    """Return the newest finished backups, of each server or of the vault alone.
 
     `count` is how many of each, `max_age` how old they may be. Raises `CbrError` if a server or the vault has no backup at
     all: its ID may be mistyped, and every share would be deleted.
@@ -54,13 +57,33 @@ def find_window(
     chosen: dict[str, Backup] = {}
     each: Sequence[str | None] = servers or [None]
     for server in each:
-        if not any(True for _ in find(resource_id=server, vault_id=vault_id, limit=1)):
-            raise CbrError(messages.window_without_backups(server, vault_id))
-        newest = find(resource_id=server, vault_id=vault_id, status="available", newest_first=True, limit=count)
         # The first that is too old ends the look-up: no further page is asked for.
-        young = takewhile(lambda backup: age is None or _age_of(backup, now) <= age, newest)
+        young = takewhile(
+            lambda backup: age is None or _age_of(backup, now) <= age, _find_newest(find, server, vault_id, count)
+        )
         chosen.update((backup.id, backup) for backup in young)
     return list(chosen.values())
+
+
+def _find_newest(find: FindBackups, server: str | None, vault_id: str | None, count: int | None) -> Iterable[Backup]:
+    """Return finished backups, the newest first.
+
+    Raises `CbrError` if there is no backup at all. A backup that is busy for a while, as in a restore, is among them: its shares would be deleted otherwise.
+    """
+    limit = count
+    while True:
+        found = iter(find(resource_id=server, vault_id=vault_id, newest_first=True, limit=limit))
+        first = next(found, None)
+        if first is None:
+            raise CbrError(messages.window_without_backups(server, vault_id))
+        backups = chain([first], found)
+        if limit is None or count is None:
+            return (backup for backup in backups if backup.status not in _UNFINISHED)
+        newest = list(backups)
+        finished = [backup for backup in newest if backup.status not in _UNFINISHED]
+        if len(finished) >= count or len(newest) < limit:
+            return finished[:count]
+        limit *= 2
 
 
 def _age_of(backup: Backup, now: datetime) -> timedelta:
@@ -97,13 +120,20 @@ def find_acceptable(find: FindBackups, vault_id: str, source_project_ids: Sequen
     # A mistyped one would find nothing, and what was accepted from it would be rejected.
     owners = {ids.project_id("source_project_ids", project) for project in source_project_ids}
     vault_id = ids.uuid("vault_id", vault_id)
+    # All acceptances would be rejected if one empty list were wrong.
+    listed = _find_shared(find, owners) or _find_shared(find, owners)
+    found = {backup_id: entries[-1][1] for backup_id, entries in listed.items() if _can_accept(entries, vault_id)}
+    return list(found.values())
+
+
+def _find_shared(find: FindBackups, owners: Collection[str]) -> dict[str, list[tuple[str, Backup]]]:
+    """Return in which lists, of accepted or pending shares, each backup of these owners is."""
     listed: dict[str, list[tuple[str, Backup]]] = {}
     for status in ("accepted", "pending"):
         for backup in find(own_type="shared", member_status=status):
             if (backup.project_id or "").lower() in owners:
                 listed.setdefault(backup.id, []).append((status, backup))
-    found = {backup_id: entries[-1][1] for backup_id, entries in listed.items() if _can_accept(entries, vault_id)}
-    return list(found.values())
+    return listed
 
 
 def _can_accept(entries: Sequence[tuple[str, Backup]], vault_id: str) -> bool:

@@ -274,7 +274,8 @@ def test_drift_preflight_and_changed_settings(case: Case) -> None:
     stack.up()
     simulator.reject(case.backups[9], case.project)
     simulator.reject(case.backups[10], case.project)
-    case.fails("refresh", "--preview-only", "--expect-no-changes")
+    for gate in ("refresh", "--preview-only"), ("preview", "--refresh"):
+        case.fails(*gate, "--expect-no-changes")
     stack.refresh()
     told = stack.up()
     assert all(re.search(rf"{backup}.*rejected", told) for backup in case.backups[9:11]), told
@@ -293,4 +294,7 @@ def test_drift_preflight_and_changed_settings(case: Case) -> None:
     # The engine keeps the settings of the last `up`.
     stack.configure(projectId=case.receiver)
     stack.refresh()
-    assert "run `pulumi up`" in case.fails("refresh", "--yes", "--skip-preview", "--run-program")
+    with_program = ("refresh", "--yes", "--skip-preview", "--run-program")
+    assert "run `pulumi up`" in case.fails(*with_program)
+    stack.configure(**{**password_settings(simulator, "owner"), "password": "another"})
+    assert "run `pulumi up` (refresh and destroy use it with --run-program)" in case.fails(*with_program)

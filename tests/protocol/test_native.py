@@ -75,6 +75,9 @@ def config_problems(plugin: Plugin, urn_name: str = "default", **settings: Any) 
         ({"parallel": "many"}, {"parallel": "cbr:parallel must be a whole number from 1 to 256, not 'many'"}),
         ({"projectName": 5}, {"projectName": "cbr:projectName must be a text, not '5.0'"}),
         ({"password": 12345}, {"password": "cbr:password must be a text"}),
+        ({"authUrl": "https://iam.example.com/v3", "endpoint": "http://cbr.example.com/v3"}, {}),
+        ({"authUrl": "https://user:pass@iam.example.com/v3"}, {"authUrl": "cbr:authUrl .*"}),
+        ({"endpoint": "https://user:pass@cbr.example.com"}, {"endpoint": "cbr:endpoint .*"}),
         ({"token": "two\nlines"}, {"token": "cbr:token must be one line of plain characters"}),
         (
             {"auth_url": "x"},
@@ -86,6 +89,7 @@ def test_settings_are_checked(plugin: Plugin, settings: dict[str, Any], problems
     found = config_problems(plugin, **settings)
     assert found.keys() == problems.keys()
     assert all(re.fullmatch(text, found[name]) for name, text in problems.items()), found
+    assert "user:pass" not in str(found)
 
 
 def test_credentials_among_the_settings_become_secrets(plugin: Plugin) -> None:

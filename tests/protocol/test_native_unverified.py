@@ -10,7 +10,7 @@ from pulumi.runtime.proto import provider_pb2
 
 from protocol.conftest import Fails, PluginWith
 from protocol.plugin import HookFailed, Plugin
-from pulumi_cbr.simulator import Simulator
+from pulumi_cbr.simulator import Fault, Simulator
 
 KIND = "BackupShareMember"
 SET = "BackupShare"
@@ -99,6 +99,33 @@ def test_older_share_is_not_taken_for_the_lost_one(plugin: Plugin, service: Simu
     with pytest.raises(HookFailed, match=share.id):
         plugin.update(KIND, id_, outputs, member)
     assert service.members(backup)[project].id == share.id
+
+
+def test_share_made_after_the_lost_request_was_given_up_is_not_taken_for_its_own(
+    plugin: Plugin, service: Simulator, member: Properties
+) -> None:
+    """A colleague shared the backup a week later."""
+    backup, project = member.values()
+    share = service.share(backup, project)
+    a_week_ago = {"created_at": "2026-01-31T00:00:00+00:00", "updated_at": "2026-01-31T00:02:00+00:00"}
+    outputs = {**member, **a_week_ago}
+    id_ = f"{backup}/{project}"
+    assert plugin.read(KIND, id_, outputs)[0] == ""
+    plugin.delete(KIND, id_, outputs)
+    with pytest.raises(HookFailed, match=share.id):
+        plugin.update(KIND, id_, outputs, member)
+    assert service.members(backup)[project].id == share.id
+
+
+def test_update_heals_a_lost_create_that_the_service_does_not_show(new_service: Callable[..., Simulator]) -> None:
+    service = new_service(visible_after_reads=1)
+    backup, project = service.backups[0].id, service.projects[0]
+    member = {"backup_id": backup, "dest_project_id": project}
+    with Plugin("native", service.env(), {"maxRetries": "0"}) as plugin:
+        service.faults.add(Fault("reset_after", "POST"))
+        id_, outputs, reason = init_failed(lambda: plugin.create(KIND, member))
+        assert reason.endswith("Run `pulumi up` again: it finds out")
+        assert plugin.update(KIND, id_, outputs, member)["share_id"] == service.members(backup)[project].id
 
 
 def test_lost_create_of_a_set_is_healed_by_one_list(

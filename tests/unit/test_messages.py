@@ -54,6 +54,7 @@ TEXTS = {
     "drift": (messages.drift(BACKUP, A, [("status", "pending", "rejected")]), ["status is rejected, not pending"]),
     "rejected": (messages.rejected(BACKUP, A), ["reshare_if_rejected=True"]),
     "exclusive_deletes": (messages.exclusive_deletes(BACKUP, [B, A]), [f"{A}, {B}"]),
+    "use_of_changed_settings": (messages.use_of_changed_settings(), ["`pulumi up`", "--run-program"]),
     "other_source_project": (messages.other_source_project(A, B), [A, B, "`pulumi up`", "--run-program"]),
 }
 

@@ -70,6 +70,26 @@ def test_renewed_acceptance_stays_when_another_resource_leaves(simulator: Simula
     assert (outputs(stack, stays)["status"], simulator.members(backup)[project].status) == ("accepted", "accepted")
 
 
+def test_acceptance_into_another_vault_stays_when_the_receiver_may_not_look(simulator: Simulator, stack: Stack) -> None:
+    backup, project = simulator.backups[0].id, simulator.projects[0]
+    # The locked one, opened: two vaults for backups of servers.
+    simulator.state.set_vault(simulator.vaults[2].id, status="available")
+    leaves, joins = (
+        Declared(name, "BackupShareAccepter", {"backup_id": backup, "vault_id": vault.id}, "dynamic", role="receiver")
+        for name, vault in (("leaves", simulator.vaults[0]), ("joins", simulator.vaults[2]))
+    )
+    simulator.share(backup, project)
+    stack.up(leaves)
+    simulator.reject(backup, project)
+    for action in ("cbr:member:get", "cbr:backups:get"):
+        simulator.deny(action, "receiver")
+
+    stack.up(joins)
+    assert simulator.members(backup)[project].status == "accepted"
+    stack.up()
+    assert simulator.members(backup)[project].status == "rejected"
+
+
 def test_exclusive_set_shares_again_what_was_rejected(simulator: Simulator, stack: Stack) -> None:
     backup, (one, two) = simulator.backups[0].id, simulator.projects[:2]
     stack.up(exclusive_set(backup, one, reshare_if_rejected=True))

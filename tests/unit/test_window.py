@@ -59,6 +59,21 @@ def test_window_has_newest_available_of_each_server() -> None:
     assert chosen(service, servers=["s", "s"], count=1) == ["s0"]
 
 
+def test_window_keeps_a_backup_that_is_busy() -> None:
+    """Its share would be deleted in the middle of a restore."""
+    service = Service(
+        make_backup("new", 0, status="protecting"),
+        make_backup("restored", 1, status="restoring"),
+        make_backup("failed", 2, status="error"),
+        make_backup("leaves", 3, status="deleting"),
+        make_backup("old", 4),
+        make_backup("older", 5),
+    )
+    assert chosen(service, count=2) == ["restored", "old"]
+    assert chosen(service, max_age="4d") == ["restored", "old"]
+    assert chosen(service, count=9) == ["restored", "old", "older"]
+
+
 def test_window_by_age_refuses_a_backup_without_time() -> None:
     """It would end the window, and the shares of all backups after it would be deleted."""
     service = Service(make_backup("a", 1), make_backup("b", 3))
@@ -127,6 +142,13 @@ def test_find_acceptable_takes_what_the_owners_share() -> None:
 
     found = find_acceptable(find, VAULT.upper(), [OWNER.upper()])
     assert [backup.id for backup in found] == ["ours", "untold", "new"]
+
+
+def test_find_acceptable_believes_no_single_empty_list() -> None:
+    """All that was accepted would be rejected."""
+    lists = iter([[], [], [make_backup("accepted", project_id=OWNER)], []])
+    assert [backup.id for backup in find_acceptable(lambda **filters: next(lists), VAULT, [OWNER])] == ["accepted"]
+    assert find_acceptable(lambda **filters: [], VAULT, [OWNER]) == []
 
 
 @pytest.mark.parametrize(("vault", "owner"), [(VAULT, OWNER[1:]), (VAULT[1:], OWNER)])

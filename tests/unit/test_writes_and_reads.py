@@ -350,9 +350,9 @@ def test_an_exclusive_set_announces_others_shares_alone(service: Simulator, capl
     hooks.sessions.get(None).invalidate(backup)
     seen = found(hooks.read(id_, outputs))
     with heard(caplog):
-        hooks.warn_before_change(seen, {**news, "dest_project_ids": [kept, UNKNOWN]})
+        hooks.warn_before_change(id_, seen, {**news, "dest_project_ids": [kept, UNKNOWN]})
         assert caplog.messages == []
-        hooks.warn_before_change(seen, news)
+        hooks.warn_before_change(id_, seen, news)
     assert set(caplog.messages) == {f"backup {backup}: exclusive=True deletes the shares with {foreign}"}
 
 

@@ -147,7 +147,7 @@ class TokenAuthenticator:
         self._attempted = f"signing in at {settings.auth_url or f'the cloud `{settings.cloud}`'}"
         self._refusal: tuple[float, CbrError] | None = None
         agency = ", the agency" if settings.agency_name else ""
-        self._check = f"Check {_CREDENTIALS[settings.method]}{agency}, and the project"
+        self._check = settings.advise(f"Check {_CREDENTIALS[settings.method]}{agency}, and the project")
         self._flight = SingleFlight[_Token]()
         self._token: _Token | None = None
 
@@ -189,7 +189,10 @@ class TokenAuthenticator:
             raise
         except Exception as error:  # keystoneauth1 takes the catalogue's shape for granted
             raise UnexpectedResponseError(
-                self._attempted, status=201, said="the catalogue is not one of an identity service", advice=_NO_IDENTITY
+                self._attempted,
+                status=201,
+                said="the catalogue is not one of an identity service",
+                advice=_check_identity(self._settings),
             ) from error
         region = self._settings.region
         if not by_region:
@@ -281,7 +284,13 @@ class TokenAuthenticator:
             if not is_network_error(error):
                 text = one_line(redactor.redact(str(error)), 200).rstrip(".")
                 return SettingsError(f"{self._attempted}: {text or type(error).__name__}"), False, None
-            failed = classify_network_error(error, self._settings.auth_url or "", "authUrl", redactor)
+            failed = classify_network_error(
+                error,
+                self._settings.auth_url or "",
+                redactor,
+                address=self._settings.where_to_set("authUrl"),
+                certificates=self._settings.where_to_set("caCert"),
+            )
             return ServiceUnavailableError(f"{self._attempted}: {failed}"), failed.again, None
         answer = self._answers[-1]
         if answer.ok:
@@ -292,15 +301,15 @@ class TokenAuthenticator:
                     status=answer.status,
                     said=f"no answer of an identity service ({said})",
                     request_id=answer.request_id,
-                    advice=_NO_IDENTITY,
+                    advice=_check_identity(self._settings),
                 ),
                 True,
                 None,
             )
-        refused = answer.error(self._attempted, sign_in=self._check, setting="authUrl")
+        refused = answer.error(self._attempted, sign_in=self._check, address=self._settings.where_to_set("authUrl"))
         wait = answer.retry_after(answer.date() or self._timing.now())
         if answer.status >= 500:
-            return ServiceUnavailableError(f"{refused}. {_NO_IDENTITY}"), True, wait
+            return ServiceUnavailableError(f"{refused}. {_check_identity(self._settings)}"), True, wait
         return refused, isinstance(refused, Throttled), wait
 
     def _remember(self, response: requests.Response, *args: object, **kwargs: object) -> None:
@@ -312,7 +321,9 @@ class FixedTokenAuthenticator:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self.advice: str = f"The token is not valid (any more): give a new one by {SETTINGS['token'].how_to_set()}"
+        self.advice: str = settings.advise(
+            f"The token is not valid (any more): give a new one by {settings.where_to_set('token')}"
+        )
 
     def auth(self, deadline: Deadline) -> AuthBase:
         return TokenAuth(self._settings.token or "")
@@ -339,10 +350,11 @@ class AccessKeyAuthenticator:
     A project's name is looked up once (``GET /v3/projects``).
     """
 
-    advice = "Check the access key, the secret key, the project's ID, and this machine's clock"
-
     def __init__(self, settings: Settings, fetch: Fetch, timing: Clock) -> None:
         self._settings = settings
+        self.advice: str = settings.advise(
+            "Check the access key, the secret key, the project's ID, and this machine's clock"
+        )
         self._fetch = fetch
         self._timing = timing
         # Each region has a project of its own name, which is what is meant where none is named.
@@ -402,7 +414,7 @@ class AccessKeyAuthenticator:
                 status=answer.status,
                 said=f"no answer of an identity service ({error})",
                 request_id=answer.request_id,
-                advice=_NO_IDENTITY,
+                advice=_check_identity(self._settings),
             ) from error
         raise SettingsError(messages.no_project_of_key(name, self._settings.where_to_set("projectId")))
 
@@ -425,7 +437,9 @@ def _project(name: str, value: object) -> str:
         raise MalformedResponse(f"{name} must be a project ID") from None
 
 
-_NO_IDENTITY = f"Check {SETTINGS['authUrl'].how_to_set()}"
+def _check_identity(settings: Settings) -> str:
+    return f"Check {settings.where_to_set('authUrl')}"
+
 
 #: What to check first when a sign-in is refused, by its method.
 _CREDENTIALS = {

@@ -176,7 +176,11 @@ class CbrClient:
             request = replace(request, operation=f"{request.operation} (vault {body['vault_id']})")
 
         def read(data: Mapping[str, object], response: ApiResponse) -> Member:
-            return _read_member(data, response, backup, project)
+            member = _read_member(data, response, backup, project)
+            if member.status != status:
+                # It may be what the share was before.
+                raise MalformedResponse(f"it says that the share is {one_line(member.status, 40)}")
+            return member
 
         return self._change(replace(request, body=body), read, backup)
 

@@ -34,9 +34,10 @@ class Document:
         return f"{what} ({self.path}, line {_line(_value(self.root, 'clouds'), cloud)})"
 
     def keys(self, cloud: str) -> list[str]:
-        """Return the keys beside `auth` that somebody wrote, with ``_`` for ``-``."""
+        """Return the keys beside `auth`, also those of regions, with ``_`` for ``-``."""
         entries = [_value(_value(root, "clouds"), cloud) for root in (self.root, self.secure_root)]
-        return [key.replace("-", "_") for entry in entries for key in _keys(entry)]
+        holders = [holder for entry in entries for holder in (entry, *_values_of_regions(entry))]
+        return [key.replace("-", "_") for holder in holders for key in _keys(holder)]
 
 
 def check_document(cloud: str, files: Iterable[str], secure_files: Iterable[str] = ()) -> Document:
@@ -128,7 +129,18 @@ def _nodes(node: Node | None, seen: set[int]) -> Iterator[Node]:
 
 def _holders(root: Node | None, cloud: str) -> list[Node]:
     entry = _value(_value(root, "clouds"), cloud)
-    return [node for node in (_value(entry, "auth"), entry) if node is not None]
+    regions = _values_of_regions(entry)
+    holders = (_value(entry, "auth"), entry, *(_value(values, "auth") for values in regions), *regions)
+    return [node for node in holders if node is not None]
+
+
+def _values_of_regions(entry: Node | None) -> list[Node]:
+    """Return the nodes below the `values` of an entry's `regions`."""
+    import yaml
+
+    regions = _value(entry, "regions")
+    listed = regions.value if isinstance(regions, yaml.SequenceNode) else ()
+    return [values for region in listed if (values := _value(region, "values")) is not None]
 
 
 def _pairs(node: Node | None) -> list[tuple[Node, Node]]:

@@ -12,7 +12,6 @@ from urllib3 import exceptions as urllib3_exceptions
 from pulumi_cbr import messages
 from pulumi_cbr.api.http import EarlyDataError
 from pulumi_cbr.api.redact import Redactor, one_line
-from pulumi_cbr.api.settings import SETTINGS
 
 _NOT_CONNECTED = (urllib3_exceptions.NewConnectionError, urllib3_exceptions.ConnectTimeoutError)
 
@@ -41,11 +40,17 @@ def is_network_error(error: BaseException) -> bool:
 
 
 def classify_network_error(
-    error: BaseException, url: str, setting: str, redactor: Redactor, *, was_sent: bool | None = None
+    error: BaseException,
+    url: str,
+    redactor: Redactor,
+    *,
+    address: str,
+    certificates: str,
+    was_sent: bool | None = None,
 ) -> RequestNotSent | ResponseLost:
     """Return what became of a request to `url`, by what `requests` or keystoneauth1 raised.
 
-    `setting` is the one that gives the address. `was_sent` says whether a byte may have been sent, if the caller knows it.
+    `address` and `certificates` are where the user gives them. `was_sent` says whether a byte may have been sent, if the caller knows it.
     """
     causes = [error, *_causes(error)]
     host = urlsplit(url).netloc
@@ -53,7 +58,7 @@ def classify_network_error(
     if was_sent:
         timed_out = _has(causes, TimeoutError, requests.exceptions.ReadTimeout, urllib3_exceptions.ReadTimeoutError)
         return ResponseLost(messages.response_timed_out(host) if timed_out else messages.connection_broke(host, words))
-    not_sent = _not_sent(causes, host, words, SETTINGS[setting].how_to_set())
+    not_sent = _not_sent(causes, host, words, address, certificates)
     if not_sent:
         return not_sent
     if was_sent is None:
@@ -67,11 +72,13 @@ def classify_network_error(
     return RequestNotSent(messages.connection_broke(host, words), again=True)
 
 
-def _not_sent(causes: list[BaseException], host: str, words: str, address: str) -> RequestNotSent | None:
+def _not_sent(
+    causes: list[BaseException], host: str, words: str, address: str, certificates: str
+) -> RequestNotSent | None:
     """Return the failure, if its kind is one that comes before the request is sent."""
     return (
         _proxy_failure(causes, host, words)
-        or _tls_failure(causes, host, words)
+        or _tls_failure(causes, host, certificates, words)
         or _no_connection(causes, host, words, address)
     )
 
@@ -88,8 +95,7 @@ def _proxy_failure(causes: list[BaseException], host: str, words: str) -> Reques
     return RequestNotSent(messages.proxy_unreachable(host, words), again=True)
 
 
-def _tls_failure(causes: list[BaseException], host: str, words: str) -> RequestNotSent | None:
-    certificates = SETTINGS["caCert"].how_to_set()
+def _tls_failure(causes: list[BaseException], host: str, certificates: str, words: str) -> RequestNotSent | None:
     untrusted = next((cause for cause in causes if isinstance(cause, ssl.SSLCertVerificationError)), None)
     if untrusted:
         reason = getattr(untrusted, "verify_message", "") or "unknown reason"

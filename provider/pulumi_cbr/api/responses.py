@@ -27,7 +27,6 @@ from pulumi_cbr.api.errors import (
 from pulumi_cbr.api.models import MalformedResponse
 from pulumi_cbr.api.redact import Redactor, one_line
 from pulumi_cbr.api.retry import Outcome
-from pulumi_cbr.api.settings import SETTINGS
 
 #: The keys under which the service, its gateways and the identity service tell a code and a message.
 _CODE_KEYS = ("error_code", "errorCode", "code")
@@ -110,20 +109,20 @@ class ApiResponse:
         at = _date(self.headers.get("date", ""))
         return at if at and 1970 <= at.year < 9000 else None
 
-    def error(self, operation: str, *, sign_in: str, setting: str = "endpoint", action: str = "") -> CbrError:
+    def error(self, operation: str, *, sign_in: str, address: str = "the endpoint", action: str = "") -> CbrError:
         """Translate the response into the error that it means.
 
         This is a `ServiceError`, or a `ServiceUnavailableError` for a proxy's response.
 
-        `operation` says what was tried, `sign_in` what to check when the credentials are refused, `setting` what gives
-        the address, `action` the permission (IAM action) that the call needs.
+        `operation` says what was tried, `sign_in` what to check when the credentials are refused, `address` where
+        the user gives the address, `action` the permission (IAM action) that the call needs.
         """
         if self.status == 407:
             return ServiceUnavailableError(f"{operation}: {messages.proxy_denied('this host')}")
         code, said = self._code_and_message()
         kind, advice = BY_CODE.get(code.removeprefix("BackupService."), (None, ""))
         if kind is None or (kind is NotFound and self.status != 404):
-            kind, advice = self._by_status(sign_in, setting, action)
+            kind, advice = self._by_status(sign_in, address, action)
         return kind(
             operation,
             status=self.status,
@@ -133,8 +132,7 @@ class ApiResponse:
             advice=advice,
         )
 
-    def _by_status(self, sign_in: str, setting: str, action: str) -> tuple[type[ServiceError], str]:
-        address = f"check {SETTINGS[setting].how_to_set()}"
+    def _by_status(self, sign_in: str, address: str, action: str) -> tuple[type[ServiceError], str]:
         if self.is_malformed_url():
             return RejectedUrlError, "The service takes an ID in the address for malformed: check them all"
         if self.status == 401:
@@ -144,9 +142,12 @@ class ApiResponse:
         if self.status == 429:
             return Throttled, "Run again later, or with less at once"
         if self.status == 404:
-            return UnexpectedResponseError, f"This is not the service's own `not found`: {address}, and the region"
+            return (
+                UnexpectedResponseError,
+                f"This is not the service's own `not found`: check {address}, and the region",
+            )
         if 300 <= self.status < 400:
-            return UnexpectedResponseError, f"Redirects are not followed with credentials: {address}"
+            return UnexpectedResponseError, f"Redirects are not followed with credentials: check {address}"
         return UnexpectedResponseError, "Run again later" if self.status >= 500 else ""
 
     def is_malformed_url(self) -> bool:

@@ -124,6 +124,12 @@ class Settings:
         given = name in self.resolution.values
         return self.resolution.origin(name) if given else how_to_set(self.resolution.rule, name)
 
+    def advise(self, check: str) -> str:
+        """Add what to run after a change of the stack's configuration, if it has credentials."""
+        places = self.resolution.places if self.resolution else {}
+        is_stored = any(places.get(name) is Place.STACK for name in SETTINGS if SETTINGS[name].secret)
+        return f"{check}, {messages.use_of_changed_settings()}" if is_stored else check
+
     def __reduce__(self) -> str | tuple[object, ...]:
         raise TypeError("settings hold credentials and are not pickled")
 

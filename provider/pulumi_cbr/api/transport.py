@@ -204,6 +204,7 @@ class Transport:
         self, request: Request, auth: AuthBase, authenticator: Authenticator, deadline: Deadline
     ) -> ApiResponse | _Failure:
         """Send a call once. Raises `ServiceUnavailableError` if there is no free slot in time."""
+        address = self._settings.where_to_set(request.setting)
         redactor = self._redactor_of((*self._settings.secrets(), *authenticator.secrets()))
         error: CbrError
         with self._session(request.operation, deadline) as session:
@@ -214,7 +215,12 @@ class Transport:
                 raise
             except Exception as cause:  # urllib3's, ssl's and http.client's own errors pass through requests
                 problem = classify_network_error(
-                    cause, request.url, request.setting, redactor, was_sent=session.was_sent
+                    cause,
+                    request.url,
+                    redactor,
+                    address=address,
+                    certificates=self._settings.where_to_set("caCert"),
+                    was_sent=session.was_sent,
                 )
                 error = ServiceUnavailableError(f"{request.operation}: {problem}")
                 error.__cause__ = cause
@@ -224,9 +230,7 @@ class Transport:
         outcome = response.outcome()
         if outcome is Outcome.SUCCESS:
             return response
-        error = response.error(
-            request.operation, sign_in=authenticator.advice, setting=request.setting, action=request.action
-        )
+        error = response.error(request.operation, sign_in=authenticator.advice, address=address, action=request.action)
         if outcome is Outcome.UNAVAILABLE:
             refusal, error = error, ServiceUnavailableError(str(error))
             error.__cause__ = refusal

@@ -109,7 +109,7 @@ class Controller(ABC):
     def diff(self, id_: str, olds: Properties, news: Properties) -> Diff:
         """Compare the outputs `olds` with the checked inputs `news`. Makes no call."""
 
-    def warn_before_change(self, olds: Properties, news: Properties) -> None:
+    def warn_before_change(self, id_: str, olds: Properties, news: Properties) -> None:
         """Warn of effects that a diff does not show, and record the shares that stay.
 
         Called once for each diff that the engine asks for. Makes no call.

@@ -28,18 +28,20 @@ class HookError(Exception):
 class UnverifiedSharesError(UnknownOutcomeError):
     """A create whose result neither its response nor a read tells.
 
-    `projects` are those that nothing is known of, `created` the shares that are known to be made, and `sent_at` is the
-    service's time of the request.
+    `projects` are those that nothing is known of, and `created` the shares that are known to be made. By the service's
+    time, the request was sent at `sent_at`, and its client stopped waiting for its result at `given_up_at`.
     """
 
-    def __init__(
-        self, text: str, sent_at: datetime, projects: Iterable[str], created: Mapping[str, Member] | None = None
-    ) -> None:
+    def __init__(self, text: str, sent_at: datetime, given_up_at: datetime, projects: Iterable[str]) -> None:
         super().__init__(text)
-        self.created: dict[str, Member] = dict(created or {})
+        self.created: dict[str, Member] = {}
         #: The outputs of each share, as far as they are known: without an ID, a share is to be verified.
         self.unverified: dict[str, dict[str, str]] = {
-            project: {"created_at": sent_at.isoformat(timespec="seconds")} for project in projects
+            project: {
+                "created_at": sent_at.isoformat(timespec="seconds"),
+                "updated_at": given_up_at.isoformat(timespec="seconds"),
+            }
+            for project in projects
         }
 
 

@@ -20,7 +20,7 @@ from pulumi_cbr.lifecycle.shares import (
     delete_shares,
     describe_shares,
     find_unlisted,
-    is_older,
+    is_foreign,
     is_unverified,
     share_outputs,
     wait_for_members,
@@ -221,7 +221,10 @@ def roll_back(session: CloudSession, backup_id: str, created: Mapping[str, Membe
         delete_created(session, backup_id, created)
     except CbrError as failed:
         text = messages.not_rolled_back(str(error), list(created), str(failed))
-        return UnverifiedSharesError(text, session.client.service_now(), (), created)
+        now = session.client.service_now()
+        unverified = UnverifiedSharesError(text, now, now, ())
+        unverified.created.update(created)
+        return unverified
     return CbrError(messages.rolled_back(str(error), list(created)))
 
 
@@ -289,7 +292,7 @@ def verify_shares(session: CloudSession, backup_id: str, known: KnownShares) -> 
     verified = {project: known[project] for project in known if project not in unverified}
     for project in unverified:
         member = members.get(project)
-        if member and not is_older(known[project], member):
+        if member and not is_foreign(known[project], member):
             session.ownership.keep(backup_id, project, member.id)
             verified[project] = share_outputs(member)
     return verified

@@ -44,6 +44,9 @@ _WAITS = (0.2, 0.4, 0.8, 1.6)
 #: A share may be so much older than the lost request that made it: the service's clocks differ.
 _SLACK = timedelta(seconds=5)
 
+#: A lost request may be carried out so long after its client gave it up.
+_LATE = timedelta(minutes=5)
+
 #: A share in a POST's response is taken for new unless it is older than any time zone or wrong clock explains.
 _ANSWER_SLACK = timedelta(days=1)
 
@@ -109,11 +112,17 @@ def _create_shares(
     client = session.client
     started = client.timing.clock()
     lost: CbrError | None = None
+
+    def unverified(text: str) -> UnverifiedSharesError:
+        """Return the error that keeps in the state what may have been made."""
+        unknown = [project for project in projects if project not in result]
+        return UnverifiedSharesError(text, _service_time(session, started), client.service_now(), unknown)
+
     waits = _WAITS[: client.settings.max_retries]
     for wait in (*waits, None):
         missing = [project for project in projects if project not in result]
         # The service may not show yet what it accepted, so that is waited for; what a lost request did is not.
-        find, refusal = wait_for_members, None
+        find, refusal, is_accepted = wait_for_members, None, False
         try:
             members = client.add_members(backup_id, missing)
         except UnknownOutcomeError as error:
@@ -133,27 +142,26 @@ def _create_shares(
         else:
             _add_answered(session, members, result, started)
             missing = [project for project in missing if project not in result]
-            refusal = CbrError(messages.not_all_shared(backup_id, missing))
+            refusal, is_accepted = CbrError(messages.not_all_shared(backup_id, missing)), True
         if not missing:
             return
         try:
             found = find(session, backup_id, missing)
+            _add_found(session, found.values(), result, started)
+            if (result.existing and not adopt) or len(found) == len(missing):
+                return
+            if wait is not None and not refusal:
+                client.timing.sleep(wait)
         except CbrError as error:
-            raise UnverifiedSharesError(
-                messages.unknown_result(str(lost or refusal), str(error), messages.if_adopting()),
-                _service_time(session, started),
-                missing,
-            ) from error
-        _add_found(session, found.values(), result, started)
-        if result.existing and not adopt:
-            return
-        if len(found) == len(missing):
-            return
+            text = messages.unknown_result(str(lost or refusal), str(error), messages.if_adopting())
+            raise unverified(text) from error
         if refusal:
-            raise refusal
-        if wait is not None:
-            client.timing.sleep(wait)
-    raise CbrError(messages.not_shown_after(str(lost), len(waits) + 1)) from lost
+            break
+    if refusal and not is_accepted:
+        raise refusal
+    text = str(refusal) if refusal else messages.not_shown_after(str(lost), len(waits) + 1)
+    # What is known to be made is rolled back. Without it, the next run finds out what was made.
+    raise CbrError(text) if result.created else unverified(text)
 
 
 def _add_answered(session: CloudSession, members: Iterable[Member], result: CreatedShares, started: float) -> None:
@@ -444,20 +452,22 @@ def is_unverified(known: Mapping[str, Any]) -> bool:
     return "created_at" in known and "share_id" not in known
 
 
-def is_older(known: Mapping[str, Any], member: Member) -> bool:
-    """Return whether a share is older than the state's unverified create.
+def is_foreign(known: Mapping[str, Any], member: Member) -> bool:
+    """Return whether a share is older or younger than the state's unverified create.
 
     It is somebody else's then.
     """
-    sent_at = _to_datetime(known.get("created_at"))
+    sent_at, given_up_at = _to_datetime(known.get("created_at")), _to_datetime(known.get("updated_at"))
     # The state has whole seconds.
-    return sent_at is None or member.created_at < sent_at - _SLACK
+    if sent_at is None or member.created_at < sent_at - _SLACK:
+        return True
+    return member.created_at > (given_up_at or sent_at) + _LATE
 
 
 def is_replaced(backup_id: str, project: str, known: Mapping[str, Any], member: Member) -> bool:
     """Return whether somebody made the state's share again, by its ID, and warn of it."""
     if is_unverified(known):
-        return is_older(known, member)
+        return is_foreign(known, member)
     share_id = known.get("share_id")
     if not share_id or share_id == member.id:
         return False

@@ -23,7 +23,7 @@ class _NativeFlavor(pulumi.ComponentResource):
 
 
 class NewestBackupShares(_NativeFlavor, components.NewestBackupShares):
-    """Shares the newest available backups: see `pulumi_cbr.NewestBackupShares`."""
+    """Shares the newest finished backups: see `pulumi_cbr.NewestBackupShares`."""
 
 
 class AcceptPendingShares(_NativeFlavor, components.AcceptPendingShares):

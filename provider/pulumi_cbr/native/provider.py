@@ -27,7 +27,7 @@ from pulumi_cbr import messages
 from pulumi_cbr.api.errors import CbrError, SettingsError
 from pulumi_cbr.api.models import known_time
 from pulumi_cbr.api.retry import CallLimits, Clock
-from pulumi_cbr.api.settings import SETTINGS, parse_value
+from pulumi_cbr.api.settings import SETTINGS, check_url, parse_value
 from pulumi_cbr.backup_share import BackupShareController
 from pulumi_cbr.backup_share_accepter import BackupShareAccepterController
 from pulumi_cbr.backup_share_member import BackupShareMemberController
@@ -54,6 +54,9 @@ _ENGINE_INPUTS = ("version", "pluginDownloadURL", "pluginChecksums", "parameteri
 
 #: Settings that say which project or region a provider signs in to.
 _PLACE = ("cloud", "authUrl", "region", "projectId", "projectName", "endpoint")
+
+#: Settings that are the URL of a service.
+_URLS = ("authUrl", "endpoint")
 
 _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?")
 
@@ -113,7 +116,7 @@ class CbrProvider:
         olds, news = from_struct(request.olds), from_struct(request.news)
         moves = [name for name in _PLACE if _moves(olds.get(name), news.get(name))]
         if self.name and moves:
-            changed = ", ".join(f"{name} from {olds[name]} to {news[name]}" for name in moves)
+            changed = ", ".join(_describe_move(name, olds[name], news[name]) for name in moves)
             _log.warning("%s", messages.provider_moves(self.name, changed))
         return provider_pb2.DiffResponse(changes=changes or provider_pb2.DiffResponse.DIFF_NONE)
 
@@ -142,7 +145,7 @@ class CbrProvider:
         _, controller = self._controller(request.urn)
         olds, news = from_wire(request.olds), from_wire(request.news)
         diff = await self._run(lambda: controller.diff(request.id, olds, news))
-        await self._run(lambda: controller.warn_before_change(olds, news))
+        await self._run(lambda: controller.warn_before_change(request.id, olds, news))
         changed = [to_camel(name) for name in (*diff.updates, *diff.replaces)]
         kinds = provider_pb2.DiffResponse
         return provider_pb2.DiffResponse(
@@ -265,6 +268,11 @@ def _moves(old: Any, new: Any) -> bool:
     return None not in (old, new) and UNKNOWN not in (old, new) and old != new
 
 
+def _describe_move(name: str, old: str, new: str) -> str:
+    # A URL that an earlier version let into the state may contain a password.
+    return name if "@" in f"{old}{new}" else f"{name} from {old} to {new}"
+
+
 def _check_setting(name: str, value: Any) -> str | None:
     """Return what is wrong with a setting of a provider, or None."""
     if name in _ENGINE_INPUTS or value in ("", UNKNOWN):
@@ -274,6 +282,9 @@ def _check_setting(name: str, value: Any) -> str | None:
             _parallel(value)
         elif name in SETTINGS:
             parse_value(name, _whole(name, value), f"cbr:{name}")
+            if name in _URLS:
+                # Before the state and warnings have it: it may contain a password. Plain HTTP is for the sign-in to judge.
+                check_url(f"cbr:{name}", str(value), insecure=True)
         else:
             return messages.unknown_setting(name, find_closest(name, (*SETTINGS, "parallel")))
     except SettingsError as error:

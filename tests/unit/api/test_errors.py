@@ -155,7 +155,7 @@ def test_404_of_a_gateway_is_not_gone(call: str, body: object) -> None:
     error = refused(call, Reply(404, body))
 
     assert type(error) is (UnknownOutcomeError if call == "delete_member" else UnexpectedResponseError)
-    assert "not the service's own `not found`: check `pulumi config set cbr:endpoint` or CBR_ENDPOINT" in str(error)
+    assert "not the service's own `not found`: check cbr:endpoint" in str(error)
 
 
 @pytest.mark.parametrize("status", [200, 400, 403, 503])

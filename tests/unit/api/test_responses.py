@@ -18,7 +18,7 @@ from pulumi_cbr.api.errors import (
     UnexpectedResponseError,
     UnknownOutcomeError,
 )
-from pulumi_cbr.api.models import UNKNOWN_TIME, Backup, Member
+from pulumi_cbr.api.models import UNKNOWN_TIME, Backup, Member, Project, Vault
 from pulumi_cbr.api.retry import CallLimits
 from unit.api.kit import (
     BACKUP,
@@ -58,7 +58,7 @@ def test_what_is_sent() -> None:
     assert seen[0].headers["x-user-profile"].encode("latin-1").decode() == "prüfung"
     assert seen[0].headers["user-agent"].startswith("pulumi-cbr/")
 
-    _, seen = asked(in_turn(Reply(200, {"member": MEMBER})), "update_member")
+    _, seen = asked(in_turn(Reply(200, {"member": {**MEMBER, "status": "accepted"}})), "update_member")
     assert (seen[0].method, seen[0].target) == ("PUT", f"/v3/{OWN}/backups/{BACKUP}/members/{OTHER}")
     assert seen[0].json == {"status": "accepted", "vault_id": VAULT}
 
@@ -67,7 +67,7 @@ def test_what_is_sent() -> None:
 
 
 def test_rejecting_needs_no_vault() -> None:
-    with Server(in_turn(Reply(200, {"member": MEMBER}))) as server:
+    with Server(in_turn(Reply(200, {"member": {**MEMBER, "status": "rejected"}}))) as server:
         CbrClient(fixed_token(server.url)).update_member(BACKUP, OTHER, "rejected")
     assert server.seen[0].json == {"status": "rejected"}
 
@@ -106,7 +106,7 @@ def test_ids_are_sent_in_lower_case() -> None:
 
 @pytest.mark.parametrize("status", ["{0}", "{x}", "%s", "accepted"])
 def test_any_status_can_be_sent(status: str) -> None:
-    with Server(in_turn(Reply(200, {"member": MEMBER}))) as server:
+    with Server(in_turn(Reply(200, {"member": {**MEMBER, "status": status}}))) as server:
         CbrClient(fixed_token(server.url)).update_member(BACKUP, OTHER, status)
     assert server.seen[0].json == {"status": status}
 
@@ -263,7 +263,7 @@ def test_member_with_odd_id_is_refused(name: str, kind: str, text: str) -> None:
 )
 @pytest.mark.parametrize("call", ["show_member", "add_members", "update_member", "list_members"])
 def test_ids_in_another_form_are_the_same(call: str, change: dict[str, str]) -> None:
-    member = {**MEMBER, **change}
+    member = {**MEMBER, "status": "accepted", **change}
     asked(in_turn(Reply(200, {"member": member, "members": [member]})), call)
 
 
@@ -274,6 +274,11 @@ def test_ids_in_another_form_are_the_same(call: str, change: dict[str, str]) -> 
 def test_answer_about_another_member_is_refused(call: str, kind: type[CbrError], change: dict[str, str]) -> None:
     with pytest.raises(kind, match="about another"):
         asked(in_turn(Reply(200, {"member": {**MEMBER, **change}})), call)
+
+
+def test_answer_with_another_status_than_was_set_is_unknown() -> None:
+    with pytest.raises(UnknownOutcomeError, match="says that the share is pending"):
+        asked(in_turn(Reply(200, {"member": MEMBER})), "update_member")
 
 
 @pytest.mark.parametrize("body", [{**MEMBER, "dest_project_id": OWN}, {"members": [{**MEMBER, "backup_id": VAULT}]}])
@@ -387,6 +392,22 @@ def test_a_success_that_is_none(reply: Reply, words: str) -> None:
         assert "Check the endpoint and the region" in str(error.value)
     with pytest.raises(UnknownOutcomeError):
         asked(in_turn(reply), "update_member")
+
+
+def test_no_more_of_a_text_is_cleaned_than_can_be_shown() -> None:
+    """Cleaning a megabyte takes seconds, which no deadline counts."""
+    lengths: list[int] = []
+
+    def clean(text: str) -> str:
+        lengths.append(len(text))
+        return text
+
+    long = "x" * 10**6
+    Member.from_dict({**MEMBER, "status": long, "vault_id": long}, clean)
+    Vault.from_dict({"id": VAULT, "name": long}, clean)
+    Project.from_dict({"id": OWN, "name": long}, clean)
+    assert len(lengths) >= 4
+    assert max(lengths) < 2000
 
 
 # Backups

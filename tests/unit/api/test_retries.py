@@ -48,7 +48,9 @@ from waiting import wait_until
 
 READS = ("list_members", "show_member", "show_backup", "list_backups")
 WRITES = ("add_members", "update_member")
-GOOD = Reply(200, {"member": MEMBER, "members": [MEMBER], "backup": BACKUP_OBJECT, "backups": []})
+GOOD = Reply(
+    200, {"member": {**MEMBER, "status": "accepted"}, "members": [MEMBER], "backup": BACKUP_OBJECT, "backups": []}
+)
 GONE = Reply(404, {"error_code": "BackupService.6705", "error_msg": "gone"})
 
 

@@ -19,6 +19,7 @@ from unit.api.sign_in_rows import (
     OS_KEYS,
     OS_ONE,
     OTC,
+    REGIONS,
     USER,
     Row,
     check,
@@ -360,6 +361,18 @@ FILES = [
             ("regions: eu-de", "regions", "must be a list of regions"),
             ("region_name: 5", "region_name", "must be a text"),
             ("profile: nope", "profile", "is `nope`, which neither openstacksdk nor clouds-public.yaml has"),
+        )
+    ],
+    *[
+        Row(
+            f"`{wrong}` in the values of a region",
+            {**OS_ONE, "OS_REGION_NAME": "eu-nl"},
+            clouds=REGIONS.replace(f"values: {{auth: {{auth_url: 'https://iam.eu-nl.{OTC}/v3', ", f"values: {{{wrong}"),
+            refused=f"`{key}` of the entry `one` ({{clouds}}, line 9) is unknown (did you mean {meant}?). Correct the key",
+        )
+        for wrong, key, meant in (
+            ("intrface: internal, auth: {", "intrface", "interface"),
+            ("auth: {projct_id: x, ", "projct_id", "project_id"),
         )
     ],
     Row(

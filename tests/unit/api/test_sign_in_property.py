@@ -17,7 +17,7 @@ from pulumi_cbr.api.settings import load
 # openstacksdk warns of an option of its own, which nobody set.
 pytestmark = pytest.mark.filterwarnings("ignore:Support for InfluxDB")
 
-EXAMPLES = 80
+EXAMPLES = 200
 PROJECTS = tuple(digit * 32 for digit in "abc")
 REGIONS = ("eu-de", "eu-nl", "ap-southeast-1", "zz-north-7")
 HOSTS = {
@@ -25,9 +25,12 @@ HOSTS = {
     "eu-nl": "cbr.eu-nl.otc.t-systems.com",
     "ap-southeast-1": "cbr.ap-southeast-1.myhuaweicloud.com",
 }
+#: One region, or the first of two.
+ENTRY_REGIONS = ("region_name: eu-de", "regions: [eu-de, eu-nl]")
+CONTRADICTION = "two projects"
 ENTRY = """
 clouds:
-  one: {region_name: eu-de, auth: {ak: k, sk: s, project_id: %s}}
+  one: {%s, auth: {ak: k, sk: s, project_id: %s}}
 """
 
 Places = dict[str, dict[str, str]]
@@ -50,6 +53,7 @@ def expected(stack: dict[str, str], env: dict[str, str], cloud: str | None) -> t
 
     def of(prefix: str) -> dict[str, str]:
         names = {
+            "TENANT_ID": "projectId",
             "PROJECT_ID": "projectId",
             "REGION_NAME": "region",
             "ACCESS_KEY": "accessKey",
@@ -65,6 +69,8 @@ def expected(stack: dict[str, str], env: dict[str, str], cloud: str | None) -> t
 
     entry = {"projectId": PROJECTS[0], "region": "eu-de", "accessKey": "k", "secretKey": "s"}
     os_, hw = of("OS_"), of("HW_")
+    if {"OS_PROJECT_ID", "OS_TENANT_ID"} <= env.keys() and env["OS_PROJECT_ID"] != env["OS_TENANT_ID"]:
+        os_["projectId"] = CONTRADICTION
     if cloud:
         values = entry
     elif "cloud" in stack:
@@ -75,6 +81,8 @@ def expected(stack: dict[str, str], env: dict[str, str], cloud: str | None) -> t
         )
         values = {**scope, **stack}
     elif "OS_CLOUD" in env:
+        if "OS_TRUST_ID" in env:
+            return None
         values = {**entry, **os_, **stack}
     else:
         families = [family for family in (os_, hw) if complete(family)]
@@ -82,13 +90,15 @@ def expected(stack: dict[str, str], env: dict[str, str], cloud: str | None) -> t
             families = [family for family in (os_, hw) if complete({**family, **stack})]
         if not families:
             return None
+        if "OS_TRUST_ID" in env and families[0] is os_:
+            return None
         values = {**families[0], **stack}
         if families[0].get("region") in HOSTS and stack.get("region") in HOSTS:
             own, wanted = (HOSTS[region].split(".", 2)[2] for region in (families[0]["region"], stack["region"]))
             if own != wanted:
                 return None
     region = values.get("region")
-    if region not in HOSTS:
+    if region not in HOSTS or values.get("projectId") == CONTRADICTION:
         return None
     if values["region"] != "eu-de" and (cloud or "cloud" in stack or ("OS_CLOUD" in env and not complete(stack))):
         # The entry's own region tells its cloud.
@@ -104,20 +114,26 @@ def expected(stack: dict[str, str], env: dict[str, str], cloud: str | None) -> t
 @given(
     stack=place("projectId", "region", "accessKey", "secretKey"),
     os_=place("OS_PROJECT_ID", "OS_REGION_NAME", "OS_ACCESS_KEY", "OS_SECRET_KEY"),
+    more=st.fixed_dictionaries(
+        {}, optional={"OS_TENANT_ID": st.sampled_from(PROJECTS), "OS_TRUST_ID": st.just("trust")}
+    ),
     hw=place("HW_PROJECT_ID", "HW_REGION_NAME", "HW_ACCESS_KEY", "HW_SECRET_KEY"),
     named=st.sampled_from([None, None, "argument", "stack", "OS_CLOUD"]),
+    regions=st.sampled_from(ENTRY_REGIONS),
 )
 def test_project_and_region_follow_the_rules_or_are_refused(
     stack: dict[str, str],
     os_: dict[str, str],
+    more: dict[str, str],
     hw: dict[str, str],
     named: str | None,
+    regions: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    (tmp_path / "clouds.yaml").write_text(ENTRY % PROJECTS[0])
+    (tmp_path / "clouds.yaml").write_text(ENTRY % (regions, PROJECTS[0]))
     stack = {**stack, **({"cloud": "one"} if named == "stack" else {})}
-    env = {**os_, **hw, **({"OS_CLOUD": "one"} if named == "OS_CLOUD" else {})}
+    env = {**os_, **more, **hw, **({"OS_CLOUD": "one"} if named == "OS_CLOUD" else {})}
     cloud = "one" if named == "argument" else None
     with monkeypatch.context() as patch:
         for name, value in {**env, "OS_CLIENT_CONFIG_FILE": str(tmp_path / "clouds.yaml")}.items():
