@@ -68,7 +68,8 @@ def find_window(
 def _find_newest(find: FindBackups, server: str | None, vault_id: str | None, count: int | None) -> Iterable[Backup]:
     """Return finished backups, the newest first.
 
-    Raises `CbrError` if there is no backup at all. A backup that is busy for a while, as in a restore, is among them: its shares would be deleted otherwise.
+    Raises `CbrError` if there is no backup at all. A backup that is busy for a while, as in a restore, is among them: its
+    shares would be deleted otherwise.
     """
     limit = count
     while True:
