@@ -102,7 +102,8 @@ def test_diff(
     delete_first: bool | None,
 ) -> None:
     given = {"backup_id": "00000000-0000-4000-8000-00000000000a", "vault_id": "00000000-0000-4000-8000-00000000000b"}
-    told = receiver.diff(KIND, "x", {**given, "status": "accepted", **olds}, {**given, **news}, given)
+    id_ = f"{given['backup_id']}/{'0' * 32}"
+    told = receiver.diff(KIND, id_, {**given, "status": "accepted", **olds}, {**given, **news}, given)
     assert (told.changes, told.replaces) == (changes, replaces)
     if delete_first is not None:
         assert told.delete_first == delete_first

@@ -187,6 +187,9 @@ class OwnershipLog:
                 self._file = self._file or _SharedFile(self._engine)
                 claims += [claim for claim in self._file.read_others() if claim.key == key]
             claims = _current(claims)
+            if share_id == _ACCEPTED:
+                # The state has found since that the acceptance is in another vault than this resource's own.
+                claims = [claim for claim in claims if claim.urn != urn or _is_same_vault(claim.form, form)]
             if (key, deleted) in self._kept.get(urn, ()) and self._engine is not None and self._in_operation():
                 # An interrupted replacement has left what is deleted now.
                 return True
@@ -284,6 +287,11 @@ def _current(claims: list[Claim]) -> list[Claim]:
         else:
             current.setdefault(claim.urn, []).append(claim)
     return sorted((claim for of_one in current.values() for claim in of_one), key=lambda claim: claim.time)
+
+
+def _is_same_vault(claimed: Form | None, deleted: Form | None) -> bool:
+    """Return whether two forms of an acceptance have the same vault, or one of them is unknown."""
+    return not claimed or not deleted or claimed.get("vault_id") == deleted.get("vault_id")
 
 
 def _last_own(claims: list[Claim], urn: str) -> Claim | None:
