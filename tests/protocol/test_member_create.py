@@ -158,9 +158,9 @@ def test_what_stays_lost_is_an_error_that_says_so(
 ) -> None:
     fails("reset_before", "POST", times=None)
     plugin = plugin_with(maxRetries="1")
-    advice = UNKNOWN_OUTCOME_ADVICE[plugin.flavour]
-    with pytest.raises(HookFailed, match=rf"After 2 attempts the service shows no such share\. {re.escape(advice)}"):
+    with pytest.raises(HookFailed, match=r"After 2 attempts the service shows no such share\. ") as failed:
         plugin.create(KIND, {"backup_id": backup, "dest_project_id": project})
+    assert UNKNOWN_OUTCOME_ADVICE[plugin.flavour] in str(failed.value)
     assert service.members(backup) == {}
     assert service.count("POST", f"{backup}/members$") == 2
 
