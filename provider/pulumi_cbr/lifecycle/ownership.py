@@ -289,8 +289,8 @@ def _current(claims: list[Claim]) -> list[Claim]:
     return sorted((claim for of_one in current.values() for claim in of_one), key=lambda claim: claim.time)
 
 
+def _is_same_vault(claimed: Form | None, deleted: Form | None) -> bool:
     """Return whether two forms of an acceptance may have the same vault."""
-    """Return whether two forms of an acceptance have the same vault, or one of them is unknown."""
     return not claimed or not deleted or claimed.get("vault_id") == deleted.get("vault_id")
 
 
