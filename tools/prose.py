@@ -163,7 +163,7 @@ def glossary() -> Iterator[Place]:
 
 def long_sentences() -> Iterator[Place]:
     """Yield sentences of the documentation that are too long."""
-    for page, sentence in _sentences():
+    for page, sentence in sentences():
         words = [word for word in sentence.split() if re.search(r"\w", word)]
         if len(words) > MAX_SENTENCE:
             yield page, f"{len(words)} words: {sentence}"
@@ -171,7 +171,7 @@ def long_sentences() -> Iterator[Place]:
 
 def forbidden_words() -> Iterator[Place]:
     """Yield words of the documentation and the docstrings that the rules leave out."""
-    for page, sentence in _sentences():
+    for page, sentence in sentences():
         if found := FORBIDDEN.search(sentence):
             yield page, f"{found[0]}: {sentence}"
     for path, node, text in _documented():
@@ -255,7 +255,7 @@ def _is_mutable(value: ast.expr) -> bool:
     return isinstance(value, ast.Call) and ast.unparse(value.func).rpartition(".")[2] in made
 
 
-def _sentences() -> Iterator[tuple[str, str]]:
+def sentences() -> Iterator[tuple[str, str]]:
     """Yield the sentences of the documentation, without code, links and generated pages."""
     generated = ("docs/fault-matrix.md", "docs/operations-matrix.md")
     pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]

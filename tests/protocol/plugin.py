@@ -117,10 +117,10 @@ class Plugin:
         port = self.process.stdout.readline().strip()
         # Its own connection: gRPC would share one that has failed, to a plugin that was killed and had the same port.
         self._channel = grpc.insecure_channel(f"127.0.0.1:{port}", options=[("grpc.use_local_subchannel_pool", 1)])
-        self._stub = provider_pb2_grpc.ResourceProviderStub(self._channel)
+        self.stub = provider_pb2_grpc.ResourceProviderStub(self._channel)
         prefixed = {f"cbr:{name}": value for name, value in self.config.items()}
         args = prefixed if self.flavour == "dynamic" else dict(self.config)
-        self._call(
+        self.call(
             "Configure",
             provider_pb2.ConfigureRequest(
                 args=_struct(args), variables=prefixed, acceptSecrets=True, acceptResources=True
@@ -162,13 +162,13 @@ class Plugin:
     ) -> tuple[Properties, dict[str, list[str]]]:
         """Return the checked inputs, and the reasons of failures by property."""
         request = provider_pb2.CheckRequest(
-            urn=self._urn(kind), olds=self._in(kind, olds) if olds else None, news=self._in(kind, news)
+            urn=self.urn(kind), olds=self.to_wire(kind, olds) if olds else None, news=self.to_wire(kind, news)
         )
-        answer = self._call("Check", request)
+        answer = self.call("Check", request)
         failures: dict[str, list[str]] = {}
         for failure in answer.failures:
             failures.setdefault(to_snake(failure.property), []).append(to_python_terms(failure.reason))
-        return self._out(answer.inputs), failures
+        return self.from_wire(answer.inputs), failures
 
     def diff(
         self, kind: str, id_: str, olds: Properties, news: Properties, old_inputs: Properties | None = None
@@ -176,12 +176,12 @@ class Plugin:
         """Compare outputs with new inputs."""
         request = provider_pb2.DiffRequest(
             id=id_,
-            urn=self._urn(kind),
-            olds=self._in(kind, olds),
-            news=self._in(kind, news),
-            old_inputs=self._in(kind, old_inputs or news),
+            urn=self.urn(kind),
+            olds=self.to_wire(kind, olds),
+            news=self.to_wire(kind, news),
+            old_inputs=self.to_wire(kind, old_inputs or news),
         )
-        answer = self._call("Diff", request)
+        answer = self.call("Diff", request)
         return Diff(
             # The unknown: inputs differ, and the engine is left to find out in which.
             answer.changes != provider_pb2.DiffResponse.DIFF_NONE,
@@ -191,10 +191,10 @@ class Plugin:
 
     def create(self, kind: str, inputs: Properties) -> tuple[str, Properties]:
         """Return the ID and the outputs."""
-        answer = self._call(
-            "Create", provider_pb2.CreateRequest(urn=self._urn(kind), properties=self._in(kind, inputs))
+        answer = self.call(
+            "Create", provider_pb2.CreateRequest(urn=self.urn(kind), properties=self.to_wire(kind, inputs))
         )
-        return answer.id, self._out(answer.properties)
+        return answer.id, self.from_wire(answer.properties)
 
     def read(
         self, kind: str, id_: str, outputs: Properties, inputs: Properties | None = None
@@ -202,41 +202,41 @@ class Plugin:
         """Return the ID (empty: gone), the outputs and the inputs."""
         request = provider_pb2.ReadRequest(
             id=id_,
-            urn=self._urn(kind),
-            properties=self._in(kind, outputs),
-            inputs=self._in(kind, inputs if inputs is not None else outputs),
+            urn=self.urn(kind),
+            properties=self.to_wire(kind, outputs),
+            inputs=self.to_wire(kind, inputs if inputs is not None else outputs),
         )
-        answer = self._call("Read", request)
-        return answer.id, self._out(answer.properties), self._out(answer.inputs)
+        answer = self.call("Read", request)
+        return answer.id, self.from_wire(answer.properties), self.from_wire(answer.inputs)
 
     def update(self, kind: str, id_: str, olds: Properties, news: Properties) -> Properties:
         """Return the outputs."""
         request = provider_pb2.UpdateRequest(
-            id=id_, urn=self._urn(kind), olds=self._in(kind, olds), news=self._in(kind, news)
+            id=id_, urn=self.urn(kind), olds=self.to_wire(kind, olds), news=self.to_wire(kind, news)
         )
-        return self._out(self._call("Update", request).properties)
+        return self.from_wire(self.call("Update", request).properties)
 
     def delete(self, kind: str, id_: str, outputs: Properties) -> None:
         """Take it away."""
-        self._call(
-            "Delete", provider_pb2.DeleteRequest(id=id_, urn=self._urn(kind), properties=self._in(kind, outputs))
+        self.call(
+            "Delete", provider_pb2.DeleteRequest(id=id_, urn=self.urn(kind), properties=self.to_wire(kind, outputs))
         )
 
-    def _call(self, method: str, request: Any) -> Any:
+    def call(self, method: str, request: Any) -> Any:
         try:
-            return getattr(self._stub, method)(request, timeout=120)
+            return getattr(self.stub, method)(request, timeout=120)
         except grpc.RpcError as error:
             raise HookFailed(error.details() or "", error) from None
 
-    def _urn(self, kind: str) -> str:
+    def urn(self, kind: str) -> str:
         return f"urn:pulumi:test::test::{self.prefix}{kind}::{self.resource}"
 
-    def _in(self, kind: str, properties: Properties) -> Struct:
+    def to_wire(self, kind: str, properties: Properties) -> Struct:
         if self.flavour == "native":
             return _struct(rename_keys(properties, to_camel))
         return _struct({**properties, "__provider": _serialized(kind)})
 
-    def _out(self, properties: Struct) -> Properties:
+    def from_wire(self, properties: Struct) -> Properties:
         found = MessageToDict(properties)
         found.pop("__provider", None)
         return rename_keys(found, to_snake) if self.flavour == "native" else found

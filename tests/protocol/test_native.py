@@ -48,7 +48,7 @@ def _own_notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def config_problems(plugin: Plugin, urn_name: str = "default", **settings: Any) -> dict[str, str]:
     news = ParseDict(settings, Struct())
-    answer = plugin._call("CheckConfig", provider_pb2.CheckRequest(urn=f"{PROVIDER_URN}{urn_name}", news=news))
+    answer = plugin.call("CheckConfig", provider_pb2.CheckRequest(urn=f"{PROVIDER_URN}{urn_name}", news=news))
     return {failure.property: failure.reason for failure in answer.failures}
 
 
@@ -95,7 +95,7 @@ def test_settings_are_checked(plugin: Plugin, settings: dict[str, Any], problems
 def test_credentials_among_the_settings_become_secrets(plugin: Plugin) -> None:
     secrets = {name: f"the-{name}" for name, setting in SETTINGS.items() if setting.secret}
     news = ParseDict({"username": "u", **secrets}, Struct())
-    inputs = MessageToDict(plugin._call("CheckConfig", provider_pb2.CheckRequest(urn=URN, news=news)).inputs)
+    inputs = MessageToDict(plugin.call("CheckConfig", provider_pb2.CheckRequest(urn=URN, news=news)).inputs)
     assert inputs.pop("username") == "u"
     assert {name: value["value"] for name, value in inputs.items()} == secrets
     assert all(len(value) == 2 for value in inputs.values())
@@ -110,7 +110,7 @@ def test_diff_config_other_project_or_region_warns(new_plugin: Callable[..., Plu
     def diff(name: str, old: dict[str, Any], new: dict[str, Any]) -> int:
         olds, news = ParseDict(old, Struct()), ParseDict(new, Struct())
         request = provider_pb2.DiffRequest(urn=f"{PROVIDER_URN}{name}", id="i", olds=olds, news=news)
-        return int(plugin._call("DiffConfig", request).changes)
+        return int(plugin.call("DiffConfig", request).changes)
 
     kinds = provider_pb2.DiffResponse
     assert diff("quiet", {"region": "a", "timeout": "1"}, {"region": "a", "timeout": "2"}) == kinds.DIFF_SOME
@@ -124,11 +124,11 @@ def test_diff_config_other_project_or_region_warns(new_plugin: Callable[..., Plu
 
 def test_advice_names_the_explicit_provider(new_plugin: Callable[..., Plugin], service: Simulator, backup: str) -> None:
     plugin = new_plugin()
-    plugin._call("Configure", provider_pb2.ConfigureRequest(urn=f"{PROVIDER_URN}owner"))
+    plugin.call("Configure", provider_pb2.ConfigureRequest(urn=f"{PROVIDER_URN}owner"))
     service.share(backup, service.projects[0])
     inputs = {"backupId": backup, "destProjectId": service.projects[0]}
     with pytest.raises(HookFailed) as failed:
-        plugin._call("Create", provider_pb2.CreateRequest(urn=URN, properties=ParseDict(inputs, Struct())))
+        plugin.call("Create", provider_pb2.CreateRequest(urn=URN, properties=ParseDict(inputs, Struct())))
     assert "pulumi config" not in failed.value.details
     assert "adoptExisting=true of Provider 'owner'" in failed.value.details
     assert "adoptExisting=true (Python: adopt_existing=True)" in failed.value.details
@@ -143,7 +143,7 @@ def test_advice_for_a_default_provider_names_settings(new_plugin: Callable[..., 
 
 @pytest.mark.parametrize("method", ["Parameterize", "Call", "Construct", "GetMapping", "GetMappings", "List"])
 def test_rpc_without_a_meaning_here_is_unimplemented(plugin: Plugin, method: str) -> None:
-    call = getattr(plugin._stub, method, None)
+    call = getattr(plugin.stub, method, None)
     if call is None:  # older SDKs do not have all of them
         return
     (entry,) = (
@@ -159,7 +159,7 @@ def test_rpc_without_a_meaning_here_is_unimplemented(plugin: Plugin, method: str
 def test_unknown_property_is_refused(plugin: Plugin, backup: str, project: str) -> None:
     news = {"backupID": backup, "destProjectId": project, "colour": "red", "__defaults": []}
     request = provider_pb2.CheckRequest(urn=URN, news=ParseDict(news, Struct()))
-    failures = {entry.property: entry.reason for entry in plugin._call("Check", request).failures}
+    failures = {entry.property: entry.reason for entry in plugin.call("Check", request).failures}
     assert failures.pop("backupID") == "unknown property backupID (did you mean backupId?)"
     assert failures.pop("colour") == "unknown property colour"
     assert failures.keys() == {"backupId"}
@@ -168,7 +168,7 @@ def test_unknown_property_is_refused(plugin: Plugin, backup: str, project: str) 
 def test_unknown_argument_is_named_before_a_missing_one(plugin: Plugin) -> None:
     request = provider_pb2.InvokeRequest(tok="cbr:index:getBackup", args=ParseDict({"backupID": "x"}, Struct()))
     with pytest.raises(HookFailed) as failed:
-        plugin._call("Invoke", request)
+        plugin.call("Invoke", request)
     assert failed.value.details == "cbr: getBackup failed: unknown argument backupID (did you mean backupId?)"
 
 
@@ -177,7 +177,7 @@ def test_look_ups_and_resources_write_times_alike(plugin: Plugin, backup: str, p
     request = provider_pb2.InvokeRequest(
         tok="cbr:index:getBackupShareMembers", args=ParseDict({"backupId": backup}, Struct())
     )
-    (member,) = MessageToDict(getattr(plugin._call("Invoke", request), "return"))["members"]
+    (member,) = MessageToDict(getattr(plugin.call("Invoke", request), "return"))["members"]
     assert member["createdAt"] == outputs["created_at"]
 
 
@@ -195,13 +195,13 @@ def test_look_ups_of_vaults_and_projects(
     plugin: Plugin, function: str, args: dict[str, str], found: dict[str, object]
 ) -> None:
     request = provider_pb2.InvokeRequest(tok=f"cbr:index:{function}", args=ParseDict(args, Struct()))
-    result = MessageToDict(getattr(plugin._call("Invoke", request), "return"))
+    result = MessageToDict(getattr(plugin.call("Invoke", request), "return"))
     assert found == {name: len(result[name]) if isinstance(result[name], list) else result[name] for name in found}
 
 
 def test_plugin_info_and_schema_have_one_version(plugin: Plugin) -> None:
-    info = plugin._call("GetPluginInfo", empty_pb2.Empty())
-    schema = json.loads(plugin._call("GetSchema", provider_pb2.GetSchemaRequest()).schema)
+    info = plugin.call("GetPluginInfo", empty_pb2.Empty())
+    schema = json.loads(plugin.call("GetSchema", provider_pb2.GetSchemaRequest()).schema)
     assert schema["version"] == info.version
 
 
@@ -247,7 +247,7 @@ def test_configure(new_plugin: Callable[..., Plugin], backup: str, project: str)
     """Settings that a preview does not know yet are none; and secrets are the engine's to keep."""
     plugin = new_plugin()
     unknown = ParseDict(dict.fromkeys((*SETTINGS, "parallel"), UNKNOWN), Struct())
-    answer = plugin._call("Configure", provider_pb2.ConfigureRequest(args=unknown))
+    answer = plugin.call("Configure", provider_pb2.ConfigureRequest(args=unknown))
     assert MessageToDict(answer) == {"supportsPreview": True}
     plugin.create(KIND, {"backup_id": backup, "dest_project_id": project})
 
@@ -332,7 +332,7 @@ def test_a_read_goes_by_the_state_before_the_inputs(
 )
 def test_every_refusal_is_one_line(plugin: Plugin, method: str, request_: Any, message: str) -> None:
     with pytest.raises(HookFailed) as failed:
-        plugin._call(method, request_)
+        plugin.call(method, request_)
     assert re.fullmatch(message, failed.value.details)
 
 
@@ -347,7 +347,7 @@ def test_every_refusal_is_one_line(plugin: Plugin, method: str, request_: Any, m
 def test_a_bug_of_ours_says_so(new_plugin: Callable[..., Plugin], tmp_path: Path, method: str, request_: Any) -> None:
     """Requests that no engine sends stand for a bug."""
     with pytest.raises(HookFailed) as failed:
-        new_plugin()._call(method, request_)
+        new_plugin().call(method, request_)
     found = re.fullmatch(r"cbr: this is a bug in pulumi-cbr \(\w+\), .* with the file (\S+) \(.*\)", str(failed.value))
     assert found
     kept = Path(found[1])
@@ -358,19 +358,19 @@ def test_a_bug_of_ours_says_so(new_plugin: Callable[..., Plugin], tmp_path: Path
 def test_within_a_component_and_with_a_strange_name(plugin: Plugin, backup: str, project: str) -> None:
     urn = "urn:pulumi:s::p::my:index:Site$my:index:Part$cbr:index:BackupShareMember::a::b$c"
     inputs = {"backupId": backup, "destProjectId": project}
-    answer = plugin._call("Create", provider_pb2.CreateRequest(urn=urn, properties=ParseDict(inputs, Struct())))
+    answer = plugin.call("Create", provider_pb2.CreateRequest(urn=urn, properties=ParseDict(inputs, Struct())))
     assert answer.id == f"{backup}/{project}"
 
 
 def test_what_is_not_there_is_read_as_nothing(plugin: Plugin, backup: str, project: str) -> None:
     """With properties, though empty, the engine would import it."""
-    answer = plugin._call("Read", provider_pb2.ReadRequest(urn=URN, id=f"{backup}/{project}"))
+    answer = plugin.call("Read", provider_pb2.ReadRequest(urn=URN, id=f"{backup}/{project}"))
     assert answer == provider_pb2.ReadResponse()
 
 
 def test_preview_of_a_create_makes_no_call(plugin: Plugin, service: Simulator, backup: str) -> None:
     inputs = {"backupId": backup, "destProjectId": UNKNOWN, "adoptExisting": True}
-    answer = plugin._call(
+    answer = plugin.call(
         "Create", provider_pb2.CreateRequest(urn=URN, properties=ParseDict(inputs, Struct()), preview=True)
     )
     outputs = MessageToDict(answer.properties)
@@ -435,7 +435,7 @@ def test_preview_update_only_new_values_are_unknown(
         news=ParseDict({**same, **({"cloud": "old"} if "cloud" not in news else {}), **news}, Struct()),
         preview=True,
     )
-    outputs = MessageToDict(plugin._call("Update", request).properties)
+    outputs = MessageToDict(plugin.call("Update", request).properties)
     assert outputs == {**same, "cloud": "old", **news, **expected}
 
 
@@ -449,10 +449,10 @@ def test_what_is_taken_away_is_foretold_once(
     news = {"backupId": backup, "destProjectIds": [own], "exclusive": True}
     both: dict[str, Any] = {"olds": ParseDict(olds, Struct()), "news": ParseDict(news, Struct())}
     urn = URN.replace(KIND, "BackupShare")
-    plugin._call("Diff", provider_pb2.DiffRequest(urn=urn, id=backup, **both))
-    plugin._call("Update", provider_pb2.UpdateRequest(urn=urn, id=backup, preview=True, **both))
+    plugin.call("Diff", provider_pb2.DiffRequest(urn=urn, id=backup, **both))
+    plugin.call("Update", provider_pb2.UpdateRequest(urn=urn, id=backup, preview=True, **both))
     service.share(backup, foreign)
-    plugin._call("Update", provider_pb2.UpdateRequest(urn=urn, id=backup, **both))
+    plugin.call("Update", provider_pb2.UpdateRequest(urn=urn, id=backup, **both))
     assert plugin.said().count("exclusive=True deletes") == 1
 
 
@@ -460,7 +460,7 @@ def test_diff_tells_of_each_property(plugin: Plugin, backup: str, other_backup: 
     olds = {"backupId": backup, "destProjectId": project, "cloud": "a", "status": "rejected"}
     news = {"backupId": other_backup, "destProjectId": UNKNOWN, "adoptExisting": True, "reshareIfRejected": True}
     request = provider_pb2.DiffRequest(urn=URN, id="i", olds=ParseDict(olds, Struct()), news=ParseDict(news, Struct()))
-    answer = plugin._call("Diff", request)
+    answer = plugin.call("Diff", request)
     kinds = provider_pb2.PropertyDiff.Kind
     told = {name: (kinds.Name(entry.kind), entry.inputDiff) for name, entry in answer.detailedDiff.items()}
     assert told == {
@@ -480,7 +480,7 @@ def test_look_ups(plugin: Plugin, service: Simulator, backup: str, project: str)
 
     def look_up(function: str, **args: Any) -> dict[str, Any]:
         request = provider_pb2.InvokeRequest(tok=f"cbr:index:{function}", args=ParseDict(args, Struct()))
-        return dict(MessageToDict(getattr(plugin._call("Invoke", request), "return")))
+        return dict(MessageToDict(getattr(plugin.call("Invoke", request), "return")))
 
     assert look_up("getBackup", backupId=backup)["resourceType"] == "OS::Nova::Server"
     (member,) = look_up("getBackupShareMembers", backupId=backup)["members"]
@@ -571,7 +571,7 @@ def test_cancel_ends_waits(own_service: Simulator) -> None:
         deleting = in_the_background(lambda: plugin.delete("BackupShare", one, shared))
         creating = in_the_background(lambda: plugin.create(KIND, {"backup_id": two, "dest_project_id": projects[0]}))
         assert met.wait(LONG)
-        plugin._call("Cancel", empty_pb2.Empty())
+        plugin.call("Cancel", empty_pb2.Empty())
         with pytest.raises(HookFailed, match=r"^cbr: .*cancelled while waiting to try again. Run again to finish$"):
             creating.result(LONG / 4)
         with pytest.raises(HookFailed, match="cancelled while waiting to try again"):
@@ -583,7 +583,7 @@ def test_cancel_ends_waits(own_service: Simulator) -> None:
 
 def create_in(plugin: Plugin, backup: str, project: str, seconds: float) -> None:
     inputs = ParseDict({"backupId": backup, "destProjectId": project}, Struct())
-    plugin._call("Create", provider_pb2.CreateRequest(urn=URN, properties=inputs, timeout=seconds))
+    plugin.call("Create", provider_pb2.CreateRequest(urn=URN, properties=inputs, timeout=seconds))
 
 
 @pytest.mark.parametrize("fault", ["status_before", "timeout_before", "throttle"])
@@ -607,7 +607,7 @@ def test_custom_timeouts_and_cancel_end_a_wait_for_anothers_sign_in(own_service:
         with pytest.raises(HookFailed, match=r"^cbr: signing in at \S+ failed: no response in time"):
             hurried.result(LONG / 4)
         waiting = in_the_background(lambda: plugin.create(KIND, {"backup_id": three, "dest_project_id": project}))
-        plugin._call("Cancel", empty_pb2.Empty())
+        plugin.call("Cancel", empty_pb2.Empty())
         for creating in signing_in, waiting:
             with pytest.raises(HookFailed, match="cancelled while waiting to try again"):
                 creating.result(LONG / 4)
@@ -621,10 +621,10 @@ def test_custom_timeouts_bound_calls_side_by_side(plugin: Plugin, service: Simul
     request = provider_pb2.DeleteRequest(
         urn=URN.replace(KIND, "BackupShare"),
         id=backup,
-        properties=plugin._in("BackupShare", outputs),
+        properties=plugin.to_wire("BackupShare", outputs),
         timeout=0.5,
     )
-    deleting = in_the_background(lambda: plugin._call("Delete", request))
+    deleting = in_the_background(lambda: plugin.call("Delete", request))
     with pytest.raises(HookFailed):
         deleting.result(LONG / 4)
     assert list(service.members(backup)) == [projects[1]]
@@ -772,7 +772,7 @@ def test_calls_on_their_way_end_before_it_does(own_service: Simulator) -> None:
     with Plugin("native", own_service.env()) as plugin:
         creating = in_the_background(lambda: plugin.create(KIND, {"backup_id": backup, "dest_project_id": project}))
         assert arrived.wait(LONG)
-        plugin._call("Cancel", empty_pb2.Empty())
+        plugin.call("Cancel", empty_pb2.Empty())
         plugin.process.send_signal(signal.SIGINT)
         # New calls are refused as soon as it ends.
         wait_until(lambda: refuses_calls(plugin))
@@ -785,7 +785,7 @@ def test_calls_on_their_way_end_before_it_does(own_service: Simulator) -> None:
 def refuses_calls(plugin: Plugin) -> bool:
     try:
         # One that comes in just then is left without an answer for as long as the calls on their way may take.
-        plugin._stub.GetPluginInfo(empty_pb2.Empty(), timeout=0.5)
+        plugin.stub.GetPluginInfo(empty_pb2.Empty(), timeout=0.5)
     except grpc.RpcError:
         return True
     return False

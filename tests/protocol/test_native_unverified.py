@@ -191,7 +191,11 @@ def test_delete_of_a_half_done_set_deletes_what_is_its_own(
 def test_preview_of_the_healing_update_knows_no_outputs(plugin: Plugin, member: Properties) -> None:
     outputs = {**member, "created_at": "2026-01-31T00:00:00+00:00"}
     request = provider_pb2.UpdateRequest(
-        urn=plugin._urn(KIND), id="i", olds=plugin._in(KIND, outputs), news=plugin._in(KIND, member), preview=True
+        urn=plugin.urn(KIND),
+        id="i",
+        olds=plugin.to_wire(KIND, outputs),
+        news=plugin.to_wire(KIND, member),
+        preview=True,
     )
-    preview = plugin._out(plugin._call("Update", request).properties)
+    preview = plugin.from_wire(plugin.call("Update", request).properties)
     assert {name for name in preview if preview[name] not in member.values()} >= {"share_id", "status", "created_at"}

@@ -35,7 +35,7 @@ def sell(a, b, c, d, e, f, g):
 '''
     path = prose.ROOT / "provider" / "shop.py"
     monkeypatch.setattr(prose, "sources", lambda *_: iter([(path, ast.parse(text))]))
-    monkeypatch.setattr(prose, "_sentences", lambda: iter([("page", "It goes by " + "word " * 25)]))
+    monkeypatch.setattr(prose, "sentences", lambda: iter([("page", "It goes by " + "word " * 25)]))
 
     def found(name: str) -> list[str]:
         return [told for _, told in prose.COUNTS[name]()]

@@ -74,7 +74,7 @@ class CbrProvider:
     """Serve the requests of the engine; each method has the name of its RPC."""
 
     def __init__(self) -> None:
-        self._cancelled = threading.Event()
+        self.cancelled: threading.Event = threading.Event()
         self._config: dict[str, Any] = {}
         #: The name of the `Provider` that this process serves; None for a default provider.
         self.name: str | None = None
@@ -83,8 +83,8 @@ class CbrProvider:
         self._start(_PARALLEL)
 
     def _start(self, parallel: int) -> None:
-        self._cancelled.clear()
-        timing = Clock(sleep=self._wait, time_left=_time_left)
+        self.cancelled.clear()
+        timing = Clock(sleep=self.wait, time_left=_time_left)
         self._sessions = SessionPool(lambda name: self._config.get(name), timing, CallLimits(parallel), self.ownership)
         self._controllers = {token: controller(self._sessions) for token, controller in CONTROLLERS.items()}
         self._pool = ThreadPoolExecutor(parallel, thread_name_prefix="controller")
@@ -211,7 +211,7 @@ class CbrProvider:
 
     async def cancel(self, request: empty_pb2.Empty) -> empty_pb2.Empty:
         # Requests in flight end and are recorded; waits end at once.
-        self._cancelled.set()
+        self.cancelled.set()
         return empty_pb2.Empty()
 
     def _get_backup(self, backup_id: str, cloud: str | None = None) -> dict[str, Any]:
@@ -252,9 +252,10 @@ class CbrProvider:
         context = contextvars.copy_context()
         return await asyncio.get_running_loop().run_in_executor(self._pool, lambda: context.run(function))
 
-    def _wait(self, seconds: float) -> None:
+    def wait(self, seconds: float) -> None:
+        """Wait, unless the engine cancels or the time of the resource ends. Raises `CbrError`."""
         left = _time_left()
-        if self._cancelled.wait(min(seconds, left)):
+        if self.cancelled.wait(min(seconds, left)):
             raise CbrError(messages.wait_cancelled())
         if left < seconds:
             raise CbrError(messages.custom_timeout_exceeded())

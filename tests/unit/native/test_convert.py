@@ -10,11 +10,16 @@ from google.protobuf.json_format import ParseDict
 from google.protobuf.struct_pb2 import Struct, Value
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pulumi.runtime import rpc
 
 from pulumi_cbr.lifecycle.controller import UNKNOWN
 from pulumi_cbr.native.convert import from_struct, from_wire, to_secret, to_wire
 from pulumi_cbr.native.names import find_closest, to_camel, to_snake
+
+#: The key and the values that mark special objects on the wire (`sdk/go/common/resource/plugin/rpc.go`).
+SIGNATURE = "4dabf18193072939515e22adb298388d"
+SECRET = "1b47061264138c4ac30d75fd1eb44270"
+OUTPUT = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
+ASSET = "c44067f5952c0a294b673a41bacd8c17"
 
 words = st.lists(st.text(string.ascii_lowercase, min_size=1, max_size=8), min_size=1, max_size=4)
 names = words.map("_".join)
@@ -66,16 +71,16 @@ def test_from_struct_keeps_names() -> None:
 
 
 def marked(signature: str, **fields: Any) -> Struct:
-    return ParseDict({"cloud": {rpc._special_sig_key: signature, **fields}}, Struct())
+    return ParseDict({"cloud": {SIGNATURE: signature, **fields}}, Struct())
 
 
 @pytest.mark.parametrize(
     ("struct", "value"),
     [
-        (marked(rpc._special_secret_sig, value="x"), "x"),
-        (marked(rpc._special_secret_sig, value=UNKNOWN), UNKNOWN),
-        (marked(rpc._special_output_value_sig, value="x", secret=True, dependencies=[]), "x"),
-        (marked(rpc._special_output_value_sig, secret=True), UNKNOWN),
+        (marked(SECRET, value="x"), "x"),
+        (marked(SECRET, value=UNKNOWN), UNKNOWN),
+        (marked(OUTPUT, value="x", secret=True, dependencies=[]), "x"),
+        (marked(OUTPUT, secret=True), UNKNOWN),
         *(
             (ParseDict({"cloud": unknown}, Struct()), UNKNOWN)
             for unknown in (
@@ -92,11 +97,11 @@ def test_from_wire_secret_or_unknown_is_its_value(struct: Struct, value: str) ->
 
 
 def test_from_wire_asset_stays_for_a_check_to_refuse() -> None:
-    assert isinstance(from_wire(marked(rpc._special_asset_sig, text="x"))["cloud"], dict)
+    assert isinstance(from_wire(marked(ASSET, text="x"))["cloud"], dict)
 
 
 def test_to_secret_marks_once() -> None:
     secret = to_secret(Value(string_value="x"))
-    assert secret.struct_value.fields[rpc._special_sig_key].string_value == rpc._special_secret_sig
+    assert secret.struct_value.fields[SIGNATURE].string_value == SECRET
     assert secret.struct_value.fields["value"].string_value == "x"
     assert to_secret(secret) == secret

@@ -24,7 +24,7 @@ def waited(provider: CbrProvider, until: float) -> str:
     def wait() -> str:
         deadline.set(until)
         with pytest.raises(CbrError) as ended:
-            provider._wait(60)
+            provider.wait(60)
         return str(ended.value)
 
     told: Callable[..., str] = contextvars.Context().run
@@ -39,7 +39,7 @@ def test_custom_timeouts_end_a_wait() -> None:
 def test_a_wait_ends_with_the_time_of_the_resource(monkeypatch: pytest.MonkeyPatch) -> None:
     provider = CbrProvider()
     asked: list[float] = []
-    monkeypatch.setattr(provider._cancelled, "wait", asked.append)
+    monkeypatch.setattr(provider.cancelled, "wait", asked.append)
     waited(provider, time.monotonic() + 30)
     assert 0 < asked[0] <= 30
 
@@ -72,4 +72,4 @@ def test_cancel_ends_a_wait() -> None:
 
 
 def test_a_wait_that_is_over_ends() -> None:
-    CbrProvider()._wait(0)
+    CbrProvider().wait(0)
