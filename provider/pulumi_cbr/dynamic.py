@@ -139,7 +139,7 @@ class DynamicProvider(ResourceProvider):
         state = self._hooks.read(id_, properties)
         if state is None and not properties.keys() & set(self.controller.outputs):
             # A `get`, which knows no outputs. The plugin cannot tell the engine that there is nothing, but for a refresh.
-            raise CbrError(f"{id_} does not exist")
+            raise CbrError(messages.resource_missing(id_))
         return state
 
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:

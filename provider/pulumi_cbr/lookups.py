@@ -98,10 +98,10 @@ def get_backups(
 def check_order(sort: object, newest_first: bool, limit: object) -> None:
     """Refuse what `get_backups` cannot follow, in every flavour. Raises `CbrError`."""
     if sort and newest_first:
-        raise CbrError("get_backups takes sort or newest_first, not both")
+        raise CbrError(messages.sort_given_twice())
     # Numbers among the outputs of resources are floats.
     if limit is not None and not (isinstance(limit, (int, float)) and limit >= 0 and float(limit).is_integer()):
-        raise CbrError(f"get_backups takes a limit of 0 and more, not {format_value(limit)}")
+        raise CbrError(messages.wrong_limit(format_value(limit)))
 
 
 def get_backup_share_members(backup_id: str, *, cloud: str | None = None) -> tuple[Member, ...]:

@@ -256,6 +256,66 @@ def _join_with_and(places: Sequence[str]) -> str:
 # Requests and responses
 
 
+def list_contradicts_count(entries: int, count: int) -> str:
+    """Return the cause of a refused list that is shorter or longer than the service says."""
+    return f"the list has {entries} entries, but its count is {count}"
+
+
+def page_repeated() -> str:
+    """Return the cause of a refused list whose pages repeat themselves."""
+    return "the pages repeat themselves"
+
+
+def not_a_cbr_response(why: str) -> str:
+    """Return the cause of a refused response that CBR does not give."""
+    return f"not a response of the CBR service ({why})"
+
+
+def backup_exists(error: str, backup_id: str) -> str:
+    """Return the cause of a refused "not found" of a backup that exists."""
+    return f"{error.rstrip('.')}; but backup {backup_id} exists"
+
+
+def backup_gone() -> str:
+    """Return the cause of an error about a backup that was deleted."""
+    return "the backup is gone"
+
+
+def web_page(title: str) -> str:
+    """Return the words for a web page that came as a response."""
+    return f"a web page titled `{title}`" if title else "a web page"
+
+
+def needs_permission(action: str) -> str:
+    """Return the advice for a call that the user lacks a permission for."""
+    return f"Ask for the IAM action {action}"
+
+
+def unknown_not_found(address: str) -> str:
+    """Return the advice for an HTTP 404 that is not the service's own."""
+    return f"This is not the service's own `not found`: check {address}, and the region"
+
+
+def redirected(address: str) -> str:
+    """Return the advice for a redirect, which could carry credentials elsewhere."""
+    return f"Redirects are not followed with credentials: check {address}"
+
+
+def url_rejected() -> str:
+    """Return the advice for a gateway that reads an ID as malformed."""
+    return "Check all IDs: the service reads one as malformed"
+
+
+def try_later() -> str:
+    """Return the advice for a service that fails or refuses for now."""
+    return "Run again later"
+
+
+def check_endpoint() -> str:
+    """Return the advice for a response of another service."""
+    return "Check the endpoint and the region"
+
+
 def not_sent_in_time(operation: str) -> str:
     """Return the error of a call that had no time left before it was sent."""
     return f"{operation} failed: timed out before it was sent. Raise cbr:timeout or customTimeouts, then run again"
@@ -282,7 +342,7 @@ def call(call: str, status: int, milliseconds: float, request_id: str) -> str:
 
 
 def invalid_project_list(value: str, limit: int) -> str:
-    """Return the error of a list of projects that is none."""
+    """Return the error of an argument that is no list of projects, or too long."""
     return f"dest_project_ids must be a list of 1 to {limit} project IDs, not {value}"
 
 
@@ -358,6 +418,46 @@ def _cause(error: str) -> str:
 
 # Inputs
 
+
+def wrong_id(name: str, form: str, value: str | None) -> str:
+    """Return the error of an ID that is missing or malformed."""
+    return f"{name} must be {form}; {_given(value)}"
+
+
+def wrong_share_id(project: str, value: str, why: str) -> str:
+    """Return the error of a resource's ID that is no pair of IDs."""
+    return f"the ID must be <backup_id>/<{project}>, not {value!r}: {why}"
+
+
+def wrong_project_list(value: str | None) -> str:
+    """Return the problem of an input that is no list."""
+    return f"must be a list of project IDs; {_given(value)}"
+
+
+def wrong_project_count(count: int, limit: int) -> str:
+    """Return the problem of a list with no project or too many."""
+    return f"must have 1 to {limit} projects, not {count}"
+
+
+def wrong_input(form: str, value: str) -> str:
+    """Return the problem of an input of a wrong type or form."""
+    return f"must be {form}, not {value}"
+
+
+def own_project(project: str) -> str:
+    """Return the problem of sharing a backup with its own project."""
+    return f"{project} is the backup's own project. Name another project"
+
+
+def resource_missing(id_: str) -> str:
+    """Return the error of a read by an ID that no resource has."""
+    return f"{id_} does not exist. Check the ID"
+
+
+def _given(value: str | None) -> str:
+    return "nothing was given" if value is None else f"not {value}"
+
+
 # Preflight
 
 
@@ -414,11 +514,6 @@ def already_shared(backup_id: str, shares: Sequence[str]) -> str:
 def refused_beside_shares(error: str, shares: Sequence[str]) -> str:
     """Return the error of a refused create that may have made, or met, shares of its projects."""
     return f"{_sentence(error)} The backup is shared with {_first(shares)}. {_ADOPT}"
-
-
-def own_project(project: str) -> str:
-    """Return the error of sharing a backup with its own project."""
-    return f"sharing the backup failed: {project} is the backup's own project. Name another project"
 
 
 def too_many_members(backup_id: str, existing: int, new: int, limit: int) -> str:
@@ -667,11 +762,6 @@ def takeovers_unreadable(reason: str) -> str:
 # Waiting for acceptance
 
 
-def wrong_duration(value: str) -> str:
-    """Return the error for a duration that cannot be read."""
-    return f"must be seconds, or a text such as 15m or 1h30m, not {value}"
-
-
 def waits_for_acceptance(backup_id: str, projects: Sequence[str], seconds: float) -> str:
     """Return the line that announces a wait."""
     return f"waiting up to {seconds:g} s until backup {backup_id} is accepted by {_listed(projects)}"
@@ -709,6 +799,25 @@ def acceptance_unknown(backup_id: str, error: str) -> str:
 def not_in_the_state() -> str:
     """Return the advice for a share that the SDK cannot keep in the state."""
     return "The state does not have it: run once more with `pulumi config set cbr:adoptExisting true`"
+
+
+# Bugs
+
+
+def bug(kind: str, file: str) -> str:
+    """Return the error of a bug in this package, with the file that has its traceback."""
+    return (
+        f"this is a bug in pulumi-cbr ({kind}). The result is unknown. "
+        f"Please report it with the file {file} (which names backups and projects, but no credentials)"
+    )
+
+
+def bug_without_file(kind: str, reason: str, error: str, trace: str) -> str:
+    """Return the error of a bug in this package, if its traceback could not be written."""
+    return (
+        f"this is a bug in pulumi-cbr ({kind}). The result is unknown. No file could be written ({reason}): please report "
+        f"it with this line. {error} in {trace}"
+    )
 
 
 # Commands
@@ -829,6 +938,16 @@ def adoption_summary(count: int, left_out: Mapping[str, int]) -> str:
 # Look-ups
 
 
+def sort_given_twice() -> str:
+    """Return the error for two orders of a list of backups."""
+    return "get_backups takes sort or newest_first, not both. Remove one of the two"
+
+
+def wrong_limit(value: str) -> str:
+    """Return the error for a limit of a list of backups."""
+    return f"get_backups takes a limit of 0 or more, not {value}"
+
+
 def vault_needs_id_or_name() -> str:
     """Return the error for a vault that is looked up by nothing, or by two things."""
     return "get_vault needs either vault_id or name. Set exactly one"
@@ -855,7 +974,7 @@ def window_needs_limit() -> str:
 
 
 def wrong_window_count(count: object) -> str:
-    """Return the error for a count that is none."""
+    """Return the error for a count that is not a whole number from 1 on."""
     return f"NewestBackupShares: count must be a whole number from 1 on, not {count!r:.40}"
 
 

@@ -231,7 +231,7 @@ def test_bugs(stack: Stack, simulator: Simulator, tmp_path: Path) -> None:
     shown = stack.cli(stack.folder, *up, env=stack.env).stdout
     (line,) = stack.errors(shown)
     told = re.fullmatch(
-        r"this is a bug in pulumi-cbr \(ZeroDivisionError\), and what it was doing may have been done or not\. "
+        r"this is a bug in pulumi-cbr \(ZeroDivisionError\)\. The result is unknown\. "
         r"Please report it with the file (\S+) \(which names backups and projects, but no credentials\)",
         line,
     )

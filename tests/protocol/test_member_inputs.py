@@ -112,7 +112,7 @@ def test_check_gives_the_normal_form(plugin: Plugin, given: Any, normal: Any) ->
 def test_check_refuses_the_own_project(plugin: Plugin, service: Simulator, spelt: str) -> None:
     own = service.owner.project_id
     _, failures = plugin.check(KIND, {**GOOD, "dest_project_id": own.upper() if spelt else own})
-    assert failures == {"dest_project_id": [f"{own} is your own project: a backup is shared with another one"]}
+    assert failures == {"dest_project_id": [f"{own} is the backup's own project. Name another project"]}
 
 
 def test_check_leaves_the_own_project_of_another_cloud_alone(plugin: Plugin, service: Simulator) -> None:

@@ -298,19 +298,19 @@ def test_a_read_goes_by_the_state_before_the_inputs(
         (
             "Invoke",
             provider_pb2.InvokeRequest(tok="cbr:index:getBackups", args=ParseDict({"limit": -1}, Struct())),
-            "cbr: getBackups takes a limit of 0 and more, not -1",
+            "cbr: getBackups takes a limit of 0 or more, not -1",
         ),
         (
             "Invoke",
             provider_pb2.InvokeRequest(tok="cbr:index:getBackups", args=ParseDict({"limit": 2.5}, Struct())),
-            "cbr: getBackups takes a limit of 0 and more, not 2.5",
+            "cbr: getBackups takes a limit of 0 or more, not 2.5",
         ),
         (
             "Invoke",
             provider_pb2.InvokeRequest(
                 tok="cbr:index:getBackups", args=ParseDict({"sort": "name:asc", "newestFirst": True}, Struct())
             ),
-            "cbr: getBackups takes sort or newestFirst, not both",
+            "cbr: getBackups takes sort or newestFirst, not both. Remove one of the two",
         ),
         (
             "Invoke",
@@ -348,7 +348,7 @@ def test_a_bug_of_ours_says_so(new_plugin: Callable[..., Plugin], tmp_path: Path
     """Requests that no engine sends stand for a bug."""
     with pytest.raises(HookFailed) as failed:
         new_plugin().call(method, request_)
-    found = re.fullmatch(r"cbr: this is a bug in pulumi-cbr \(\w+\), .* with the file (\S+) \(.*\)", str(failed.value))
+    found = re.fullmatch(r"cbr: this is a bug in pulumi-cbr \(\w+\)\. .* with the file (\S+) \(.*\)", str(failed.value))
     assert found
     kept = Path(found[1])
     assert "Traceback" in kept.read_text()

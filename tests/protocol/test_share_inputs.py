@@ -32,13 +32,13 @@ def no_calls(service: Simulator) -> Iterator[None]:
         (7, ["must be a list of project IDs; not 7"]),
         ({"a": A}, [f"must be a list of project IDs; not {{'a': '{A}'}}"]),
         ([], ["must have 1 to 10 projects, not 0"]),
-        (MANY, ["must have 1 to 10 projects, not 11: a backup can be shared with 10 at most"]),
-        ([*MANY, UNKNOWN], ["must have 1 to 10 projects, not 12: a backup can be shared with 10 at most"]),
+        (MANY, ["must have 1 to 10 projects, not 11"]),
+        ([*MANY, UNKNOWN], ["must have 1 to 10 projects, not 12"]),
         (
             [*MANY, "eu-de"],
             [
                 f"entry 11 {PROJECT_FORM}; not 'eu-de'",
-                "must have 1 to 10 projects, not 11: a backup can be shared with 10 at most",
+                "must have 1 to 10 projects, not 11",
             ],
         ),
         ([A, "eu-de"], [f"entry 1 {PROJECT_FORM}; not 'eu-de'"]),
@@ -78,7 +78,7 @@ def test_check_refuses_the_owners_own_project(plugin_with: Any, service: Simulat
     own = service.owner.project_id
     _, failures = plugin_with(projectId=own).check(KIND, {"backup_id": BACKUP, "dest_project_ids": [A, own]})
     assert failures == {
-        "dest_project_ids": [f"{own} is your own project: a backup is shared with another one"],
+        "dest_project_ids": [f"{own} is the backup's own project. Name another project"],
     }
 
 

@@ -123,7 +123,7 @@ def test_read_of_missing_share_is_gone_or_refused() -> None:
     Recorded.answer = None
     gone = Provider().read("id", {"status": "x", "__provider": "p"})
     assert (gone.id, gone.outs) == ("", {})
-    with pytest.raises(HookError, match=r"^id does not exist$"):
+    with pytest.raises(HookError, match=r"^id does not exist\. Check the ID$"):
         Provider().read("id", {"cloud": "otc", "__provider": "p"})
     Recorded.answer = ResourceState("id", {"status": "x"}, {})
     assert Provider().read("id", {}).id == "id"

@@ -137,7 +137,7 @@ def test_get_backups_fetches_pages_as_needed(small_pages: Simulator) -> None:
 
 @pytest.mark.parametrize("limit", [-1, 1.5, float("nan"), float("inf"), "3"])
 def test_get_backups_wrong_limit_is_refused(limit: Any) -> None:
-    with pytest.raises(pulumi.RunError, match=f"takes a limit of 0 and more, not {limit!r}"):
+    with pytest.raises(pulumi.RunError, match=f"takes a limit of 0 or more, not {limit!r}"):
         cbr.get_backups(limit=limit)
 
 

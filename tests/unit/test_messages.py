@@ -67,6 +67,19 @@ TEXTS |= {
     "declared_twice": (messages.declared_twice(BACKUP, A), [BACKUP, A, "Remove one"]),
 }
 
+TEXTS |= {
+    "wrong_id": (messages.wrong_id("vault_id", "a UUID", None), ["vault_id must be a UUID; nothing was given"]),
+    "wrong_share_id": (messages.wrong_share_id("project", "x", "no UUID"), ["<backup_id>/<project>, not 'x': no UUID"]),
+    "wrong_project_list": (messages.wrong_project_list("7"), ["must be a list of project IDs; not 7"]),
+    "wrong_project_count": (messages.wrong_project_count(11, 10), ["1 to 10 projects, not 11"]),
+    "wrong_input": (messages.wrong_input("a text", "7"), ["must be a text, not 7"]),
+    "resource_missing": (messages.resource_missing(BACKUP), [BACKUP, "does not exist. Check the ID"]),
+    "bug": (messages.bug("KeyError", "/tmp/x.log"), ["KeyError", "/tmp/x.log", "result is unknown"]),
+    "bug_without_file": (messages.bug_without_file("KeyError", "full", "KeyError('x')", "f:1"), ["full", "f:1"]),
+    "not_a_cbr_response": (messages.not_a_cbr_response("the body is empty"), ["CBR service (the body is empty)"]),
+    "backup_exists": (messages.backup_exists("not found.", BACKUP), [f"not found; but backup {BACKUP} exists"]),
+}
+
 WHERE = "/very/long/path/" + "x" * 60
 
 #: Those of the commands, the look-ups and the components: all of them.
@@ -106,6 +119,8 @@ TEXTS |= {
         messages.adoption_summary(1, {messages.LEFT_OUT_MANAGED: 2, messages.LEFT_OUT_NO_VAULT: 1}),
         ["1 share to adopt; left out: 2 managed, 1 in no known vault"],
     ),
+    "sort_given_twice": (messages.sort_given_twice(), ["sort or newest_first, not both"]),
+    "wrong_limit": (messages.wrong_limit("-1"), ["0 or more, not -1"]),
     "vault_needs_id_or_name": (messages.vault_needs_id_or_name(), ["vault_id or name"]),
     "no_single_vault": (messages.no_single_vault("x" * 200, []), ["no vault", "Check the name"]),
     "no_single_vault, several": (

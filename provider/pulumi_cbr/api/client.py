@@ -349,9 +349,9 @@ class CbrClient:
             request.operation,
             status=error.status,
             code=error.code,
-            said=f"{error.said.rstrip('.')}; but backup {backup} exists",
+            said=messages.backup_exists(error.said, backup),
             request_id=error.request_id,
-            advice="Run again later",
+            advice=messages.try_later(),
         )
         contradiction.backup = found
         raise contradiction from error
@@ -394,7 +394,7 @@ class CbrClient:
                     _check_count(request, response, len(entries), len(seen), count)
                 return
             if not new and "marker" in place:
-                raise _unexpected(request, response, "the pages repeat themselves", "Run again")
+                raise _unexpected(request, response, messages.page_repeated(), "Run again")
             # Services that pass over `offset` know `marker`.
             place = {"offset": str(len(seen))} if new and "marker" not in place else {"marker": entries[-1][0]}
 
@@ -424,7 +424,7 @@ def _check_count(request: Request, response: ApiResponse, on_page: int, seen: in
         return
     is_short = seen < count <= MAX_MEMBERS or (seen == 0 and count > 0)
     if is_short or count < on_page:
-        raise _unexpected(request, response, f"the list has {seen} entries, but its count is {count}", "Run again")
+        raise _unexpected(request, response, messages.list_contradicts_count(seen, count), "Run again")
 
 
 def _omit_none(filters: Mapping[str, str | None]) -> dict[str, str]:
@@ -463,24 +463,22 @@ def _read(request: Request, response: ApiResponse, read: Callable[[Mapping[str, 
     try:
         return read(response.json_object(), response)
     except MalformedResponse as error:
-        raise _unexpected(request, response, f"no answer of the CBR service: {error}") from error
+        raise _unexpected(request, response, messages.not_a_cbr_response(str(error))) from error
 
 
-def _unexpected(
-    request: Request, response: ApiResponse, said: str, advice: str = "Check the endpoint and the region"
-) -> UnexpectedResponseError:
+def _unexpected(request: Request, response: ApiResponse, said: str, advice: str = "") -> UnexpectedResponseError:
     return UnexpectedResponseError(
         request.operation,
         status=response.status,
         said=said,
         request_id=response.request_id,
-        advice=advice,
+        advice=advice or messages.check_endpoint(),
     )
 
 
 def _not_found(operation: str, error: ServiceError) -> NotFound:
     gone = NotFound(
-        operation, status=404, code="BackupService.6200", said="the backup is gone", request_id=error.request_id
+        operation, status=404, code="BackupService.6200", said=messages.backup_gone(), request_id=error.request_id
     )
     gone.is_backup_gone = True
     return gone

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
+from pulumi_cbr import messages
 from pulumi_cbr.api.errors import InvalidId
+from pulumi_cbr.api.redact import one_line
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _PROJECT_ID = re.compile(r"[0-9a-f]{32}")
@@ -24,10 +26,6 @@ def _matched(form: re.Pattern[str], name: str, value: object, expected: str) -> 
     text = value.strip().lower() if isinstance(value, str) else ""
     if form.fullmatch(text):
         return text
-    given = "nothing was given" if value is None or value == "" else f"not {_shown(value)}"
-    raise InvalidId(f"{name} must be {expected}; {given}")
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+    raise InvalidId(
+        messages.wrong_id(name, expected, None if value is None or value == "" else one_line(repr(value), 80))
+    )

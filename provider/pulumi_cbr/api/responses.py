@@ -134,21 +134,18 @@ class ApiResponse:
 
     def _by_status(self, sign_in: str, address: str, action: str) -> tuple[type[ServiceError], str]:
         if self.is_malformed_url():
-            return RejectedUrlError, "The service takes an ID in the address for malformed: check them all"
+            return RejectedUrlError, messages.url_rejected()
         if self.status == 401:
             return NotSignedIn, sign_in
         if self.status == 403:
-            return NotAllowed, f"Ask for the IAM action {action}" if action else sign_in
+            return NotAllowed, messages.needs_permission(action) if action else sign_in
         if self.status == 429:
-            return Throttled, "Run again later, or with less at once"
+            return Throttled, messages.try_later()
         if self.status == 404:
-            return (
-                UnexpectedResponseError,
-                f"This is not the service's own `not found`: check {address}, and the region",
-            )
+            return UnexpectedResponseError, messages.unknown_not_found(address)
         if 300 <= self.status < 400:
-            return UnexpectedResponseError, f"Redirects are not followed with credentials: check {address}"
-        return UnexpectedResponseError, "Run again later" if self.status >= 500 else ""
+            return UnexpectedResponseError, messages.redirected(address)
+        return UnexpectedResponseError, messages.try_later() if self.status >= 500 else ""
 
     def is_malformed_url(self) -> bool:
         """Return whether a gateway rejects an ID in the path. Its 401 is not about the token."""
@@ -179,9 +176,9 @@ class ApiResponse:
         text = self._redact(self.body[: 4 * _MAX_SHOWN].decode(errors="replace"))
         title = re.search(r"<title>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
         if title:
-            return "", f"a web page titled `{one_line(title.group(1), 200)}`"
+            return "", messages.web_page(one_line(title.group(1), 200))
         if text.lstrip().startswith("<"):
-            return "", "a web page"
+            return "", messages.web_page("")
         return "", text[:1000].strip() or "an empty body"
 
     def _redact(self, text: str) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from pulumi_cbr import messages
 from pulumi_cbr.api import ids
 from pulumi_cbr.api.errors import InvalidId
 from pulumi_cbr.lifecycle.session import SessionPool
@@ -70,7 +71,7 @@ def split_share_id(id_: str, project: str) -> tuple[str, str]:
     try:
         return ids.uuid("the part before the slash", first), ids.project_id("the part after the slash", second)
     except InvalidId as error:
-        raise InvalidId(f"the ID must be <backup_id>/<{project}>, not {id_!r}: {error}") from None
+        raise InvalidId(messages.wrong_share_id(project, id_, str(error))) from None
 
 
 class Controller(ABC):

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from pulumi_cbr import messages
 from pulumi_cbr.api.errors import CbrError, UnknownOutcomeError
 
 if TYPE_CHECKING:
@@ -63,8 +64,8 @@ class UnverifiedCreateError(IncompleteResourceError):
 
 
 def save_bug_report(error: Exception) -> str:
-    """Keep the traceback of a bug of ours in a file, and give the line for the user."""
-    bug = f"this is a bug in pulumi-cbr ({type(error).__name__}), and what it was doing may have been done or not"
+    """Write the traceback of a bug in this package to a file; return the message for the user."""
+    kind = type(error).__name__
     try:
         with tempfile.NamedTemporaryFile(
             "w", prefix="pulumi-cbr-", suffix=".log", delete=False, encoding="utf-8", errors="backslashreplace"
@@ -72,10 +73,8 @@ def save_bug_report(error: Exception) -> str:
             file.write("".join(traceback.format_exception(error)))
     except OSError as full:
         trace = " ".join(f"{frame.name}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__))
-        return (
-            f"{bug}. No file could be written ({full.strerror}): please report it with this line. {error!r} in {trace}"
-        )
-    return f"{bug}. Please report it with the file {file.name} (which names backups and projects, but no credentials)"
+        return messages.bug_without_file(kind, str(full.strerror), repr(error), trace)
+    return messages.bug(kind, file.name)
 
 
 def is_verbose(arguments: Iterable[str]) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 from pulumi_cbr import messages
 from pulumi_cbr.api import ids
 from pulumi_cbr.api.errors import InvalidId
+from pulumi_cbr.api.models import MAX_MEMBERS
 from pulumi_cbr.durations import to_seconds
 from pulumi_cbr.lifecycle.controller import UNKNOWN, CheckedInputs, InputProblem, Properties
 
@@ -58,17 +59,13 @@ class Inputs:
             self._checked[name] = UNKNOWN
             return
         if not isinstance(given, list):
-            self.add_problem(
-                name,
-                f"must be a list of project IDs; {'nothing was given' if given is None else f'not {format_value(given)}'}",
-            )
+            self.add_problem(name, messages.wrong_project_list(None if given is None else format_value(given)))
             return
         projects = self._valid_projects(name, given)
         malformed = any(problem.property == name for problem in self._problems)
         # What is not known yet may turn out to be one of the others.
-        if len(projects - {UNKNOWN}) > 10 or not (projects or malformed):
-            why = ": a backup can be shared with 10 at most" if projects else ""
-            self.add_problem(name, f"must have 1 to 10 projects, not {len(projects)}{why}")
+        if len(projects - {UNKNOWN}) > MAX_MEMBERS or not (projects or malformed):
+            self.add_problem(name, messages.wrong_project_count(len(projects), MAX_MEMBERS))
         for project in sorted(projects):
             self.refuse_own_project(name, project, own_project_id)
         # Entries that are not known yet stay each for itself: they may turn out to be the same, or not.
@@ -88,14 +85,14 @@ class Inputs:
     def refuse_own_project(self, name: str, project: str | None, own_project_id: str | None) -> None:
         """Refuse a destination that is the backup's own project."""
         if project and project == own_project_id:
-            self.add_problem(name, f"{project} is your own project: a backup is shared with another one")
+            self.add_problem(name, messages.own_project(project))
 
     def text(self, name: str) -> None:
         """Allow a text; an empty one counts as none."""
         value = self._news.get(name)
         text = "" if value is None else value
         if not isinstance(text, str):
-            self.add_problem(name, f"must be a text, not {format_value(value)}")
+            self.add_problem(name, messages.wrong_input("a text", format_value(value)))
         elif text.strip():
             self._checked[name] = text.strip()
 
@@ -105,7 +102,7 @@ class Inputs:
         if value == UNKNOWN or value is True:
             self._checked[name] = value
         elif value is not None and value is not False:
-            self.add_problem(name, f"must be true or false, not {format_value(value)}")
+            self.add_problem(name, messages.wrong_input("true or false", format_value(value)))
 
     def duration(self, name: str) -> None:
         """Allow seconds or a text such as ``15m``. A 0 counts as none and is not stored."""
@@ -117,7 +114,7 @@ class Inputs:
             if to_seconds(value):
                 self._checked[name] = value.strip() if isinstance(value, str) else value
         except ValueError:
-            self.add_problem(name, messages.wrong_duration(format_value(value)))
+            self.add_problem(name, messages.wrong_input("seconds, or a text such as 15m or 1h30m", format_value(value)))
 
     def _id(self, name: str, form: Callable[[str, object], str]) -> None:
         value = self._news.get(name)

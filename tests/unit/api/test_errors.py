@@ -146,7 +146,7 @@ def test_malformed_url_is_about_the_id_and_no_sign_in() -> None:
     error = refused("show_member", Reply(401, body))
 
     assert type(error) is RejectedUrlError
-    assert "an ID in the address" in str(error)
+    assert "Check all IDs" in str(error)
 
 
 @pytest.mark.parametrize("body", [b"", b"<html><title>404 Not Found</title></html>", {"error_code": "APIGW.0101"}])
