@@ -1,4 +1,4 @@
-"""Random lives of shares against the simulated service: state and service agree, or the user is told, and one more run mends it.
+"""Random operations against the simulator: state and service agree, or an error says so, and one more run repairs it.
 
 The engine's part is played by a small one of the test's own, which drives the lifecycle as the engine does: a process
 (here: a new lifecycle) an operation, check before create, create before delete but where the diff says otherwise, and a
@@ -142,7 +142,7 @@ class Stack:
         return len(set(ids)) < len(ids)
 
 
-class Lives(RuleBasedStateMachine):
+class Operations(RuleBasedStateMachine):
     """Programs, failures and other people."""
 
     service: Simulator
@@ -340,9 +340,9 @@ class Lives(RuleBasedStateMachine):
         assert set(self.there()) == set(there) - wanted
 
 
-def test_random_lives() -> None:
+def test_random_operations_keep_state_and_service_equal() -> None:
     run_state_machine_as_test(  # type: ignore[no-untyped-call]  # Hypothesis's own
-        Lives,
+        Operations,
         settings=settings(
             max_examples=60,
             stateful_step_count=25,

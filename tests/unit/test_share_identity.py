@@ -120,7 +120,7 @@ def test_read_contradictory_count_is_an_error(managed: Managed, service: Simulat
         managed.read()
 
 
-def test_read_hidden_members_of_a_backup_is_an_error(managed: Managed, service: Simulator) -> None:
+def test_read_backup_with_hidden_members_is_an_error(managed: Managed, service: Simulator) -> None:
     no = {"error_code": "BackupService.6200", "error_msg": "no"}
     service.faults.add(Fault("status_before", "GET", "/members", times=None, status=404, body=no))
     with pytest.raises(CbrError, match=r"shows the backup, but not its members|but backup .* exists"):
@@ -148,7 +148,7 @@ def make_again(managed: Managed, service: Simulator) -> str:
     return service.share(managed.backup, managed.project).id
 
 
-def test_read_share_made_again_is_gone_and_told(
+def test_read_share_made_again_is_gone_and_warns(
     managed: Managed, service: Simulator, warnings: Callable[[], list[str]]
 ) -> None:
     new_id = make_again(managed, service)
@@ -169,14 +169,14 @@ def test_delete_share_made_again_stays(managed: Managed, service: Simulator, war
 
 @pytest.mark.parametrize("how", ["input", "setting"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_delete_share_made_again_goes_if_adopting(kind: str, how: str, service: Simulator) -> None:
+def test_delete_share_made_again_is_deleted_if_adopting(kind: str, how: str, service: Simulator) -> None:
     managed = Managed(kind, service, new_pool(**({"adoptExisting": True} if how == "setting" else {})))
     make_again(managed, service)
     managed.controller.delete(managed.id, {**managed.outputs, **({"adopt_existing": True} if how == "input" else {})})
     assert service.members(managed.backup) == {}
 
 
-def test_delete_share_that_an_empty_list_hides_stays(managed: Managed, service: Simulator) -> None:
+def test_delete_share_hidden_by_an_empty_list_stays(managed: Managed, service: Simulator) -> None:
     make_again(managed, service)
     service.faults.add(Fault("status_before", "GET", "/members$", status=200, body={"members": [], "count": 0}))
     managed.controller.delete(managed.id, managed.outputs)
@@ -192,7 +192,7 @@ def test_delete_share_that_cannot_be_identified_is_an_error(managed: Managed, se
 
 
 @pytest.mark.parametrize("action", ["cbr:member:list", "cbr:member:get"])
-def test_delete_needs_one_permission_to_look(managed: Managed, service: Simulator, action: str) -> None:
+def test_delete_needs_one_permission_to_read(managed: Managed, service: Simulator, action: str) -> None:
     service.deny(action)
     managed.controller.delete(managed.id, managed.outputs)
     assert service.members(managed.backup) == {}
@@ -255,7 +255,7 @@ def test_diff_after_read_reports_a_rejection(managed: Managed, service: Simulato
 # Calls
 
 
-def test_deletes_of_a_burst_share_one_list(service: Simulator, pool: SessionPool) -> None:
+def test_parallel_deletes_share_one_list(service: Simulator, pool: SessionPool) -> None:
     member = BackupShareMemberController(pool)
     backup, projects = service.backups[0].id, service.projects[:10]
     made = [member.create({"backup_id": backup, "dest_project_id": project}) for project in projects]
@@ -292,7 +292,7 @@ def idempotent(service: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("adopt", [False, True])
 @pytest.mark.parametrize("beside", [0, 1])
 @pytest.mark.parametrize("kind", KINDS)
-def test_create_answered_with_an_older_share(
+def test_create_older_share_in_response_is_not_its_own(
     service: Simulator, monkeypatch: pytest.MonkeyPatch, pool: SessionPool, kind: str, beside: int, adopt: bool
 ) -> None:
     controller, inputs = KINDS[kind]
@@ -316,7 +316,7 @@ def test_create_answered_with_an_older_share(
 
 @pytest.mark.parametrize("hours", [-9, 9])
 @pytest.mark.parametrize("kind", KINDS)
-def test_create_times_of_another_zone_are_new_shares(
+def test_create_response_with_shifted_times_is_new(
     service: Simulator, monkeypatch: pytest.MonkeyPatch, pool: SessionPool, kind: str, hours: int
 ) -> None:
     controller, inputs = KINDS[kind]

@@ -1,4 +1,4 @@
-"""Nobody waits for another's retries: while some resources wait, others are served."""
+"""While some resources wait for a retry, others are served."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def withdrawing_ten(service: Simulator, sessions: SessionPool, backup: str) -> o
     ("scenario", "resources", "sleepers"),
     [(throttled, 2, 1), (lost, 2, 1), (not_visible_yet, 2, 1), (not_shared_yet, 2, 1), (withdrawing_ten, 32, 10)],
 )
-def test_nobody_waits_for_another(
+def test_waits_of_some_resources_block_no_other(
     scenario: Scenario,
     resources: int,
     sleepers: int,

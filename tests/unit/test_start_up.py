@@ -19,14 +19,14 @@ def _printed(code: str) -> list[str]:
 
 
 @pytest.mark.parametrize("module", ["pulumi_cbr", "pulumi_cbr.api", "pulumi_cbr.native"])
-def test_import_loads_nothing_that_calls(module: str) -> None:
+def test_import_loads_no_http_client(module: str) -> None:
     code = f"import sys, {module}; print(*sys.modules)"
     loaded = _printed(code)
     assert module in loaded
     assert not HEAVY.intersection(loaded)
 
 
-def test_import_loads_little_that_pulumi_has_not_loaded() -> None:
+def test_import_adds_few_modules_to_pulumi() -> None:
     code = "import sys, pulumi; before = set(sys.modules); import pulumi_cbr; print(*set(sys.modules) - before)"
     loaded = _printed(code)
     assert {module.partition(".")[0] for module in loaded} == {"pulumi_cbr", "html", "unicodedata"}
@@ -43,7 +43,7 @@ def _loaded(said: str) -> set[str]:
     [(False, {}), (False, {"preflight": "true", "cloud": "an-entry-of-clouds.yaml"}), (True, {})],
     ids=["preview", "preview that asks", "create"],
 )
-def test_plugin_loads_what_calls_at_its_first_call(flavour: str, calling: bool, config: dict[str, str]) -> None:
+def test_plugin_loads_http_client_with_first_call(flavour: str, calling: bool, config: dict[str, str]) -> None:
     with Simulator() as simulator:
         backup, projects = simulator.backups[0].id, simulator.projects[:2]
         kinds: dict[str, tuple[str, Properties]] = {
@@ -72,7 +72,7 @@ def test_plugin_loads_what_calls_at_its_first_call(flavour: str, calling: bool, 
 
 
 @pytest.mark.parametrize("module", ["pulumi_cbr", "pulumi_cbr.native"])
-def test_a_program_loads_nothing_that_calls(module: str) -> None:
+def test_program_loads_no_http_client(module: str) -> None:
     code = f"""
 import sys, pulumi, {module} as cbr
 class Mocks(pulumi.runtime.Mocks):

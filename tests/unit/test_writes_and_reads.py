@@ -56,7 +56,7 @@ def sessions(timing: Clock = IN_NO_TIME, **config: object) -> SessionPool:
 
 
 @contextmanager
-def heard(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+def captured_warnings(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     """Let pytest capture the warnings for the user."""
     logger = logging.getLogger("pulumi_cbr")
     logger.addHandler(caplog.handler)
@@ -66,7 +66,7 @@ def heard(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
         logger.removeHandler(caplog.handler)
 
 
-def found(reading: ResourceState | None) -> Mapping[str, Any]:
+def outputs_of(reading: ResourceState | None) -> Mapping[str, Any]:
     assert reading
     return reading.outputs
 
@@ -74,7 +74,7 @@ def found(reading: ResourceState | None) -> Mapping[str, Any]:
 # No read is older than a write that has ended
 
 
-def test_a_member_that_was_made_is_read(service: Simulator) -> None:
+def test_create_member_invalidates_the_list(service: Simulator) -> None:
     hooks = BackupShareMemberController(sessions())
     backup, project = service.backups[0].id, service.projects[0]
     lists = hooks.sessions.get(None).member_cache
@@ -83,7 +83,7 @@ def test_a_member_that_was_made_is_read(service: Simulator) -> None:
     assert set(lists.get(backup)) == {project}
 
 
-def test_a_set_that_was_changed_is_read(service: Simulator) -> None:
+def test_each_change_of_a_set_invalidates_the_list(service: Simulator) -> None:
     hooks = BackupShareController(sessions())
     backup, (a, b) = service.backups[0].id, service.projects[:2]
     lists = hooks.sessions.get(None).member_cache
@@ -96,17 +96,17 @@ def test_a_set_that_was_changed_is_read(service: Simulator) -> None:
     assert set(lists.get(backup)) == set()
 
 
-def test_what_the_receiver_did_is_read_by_the_owner(service: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_acceptance_invalidates_the_owners_list(service: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
     owner = BackupShareMemberController(sessions())
     backup, project = service.backups[0].id, service.projects[0]
     id_, outputs = owner.create({"backup_id": backup, "dest_project_id": project})
-    assert found(owner.read(id_, outputs))["status"] == "pending"
+    assert outputs_of(owner.read(id_, outputs))["status"] == "pending"
     sign_in(monkeypatch, service.env("receiver"))
     BackupShareAccepterController(sessions()).create({"backup_id": backup, "vault_id": service.vaults[0].id})
-    assert found(owner.read(id_, outputs))["status"] == "accepted"
+    assert outputs_of(owner.read(id_, outputs))["status"] == "accepted"
 
 
-def test_a_member_and_a_set_of_one_backup_are_read_by_one_list(service: Simulator) -> None:
+def test_reads_of_one_backup_share_one_list(service: Simulator) -> None:
     shared = sessions()
     member, several = BackupShareMemberController(shared), BackupShareController(shared)
     backup, (a, b, c) = service.backups[0].id, service.projects[:3]
@@ -122,29 +122,29 @@ def test_a_member_and_a_set_of_one_backup_are_read_by_one_list(service: Simulato
 Call = Callable[[], object]
 
 
-def making_a_member(service: Simulator, owner: SessionPool, backup: str, project: str) -> Call:
+def create_member(service: Simulator, owner: SessionPool, backup: str, project: str) -> Call:
     hooks = BackupShareMemberController(owner)
     return lambda: hooks.create({"backup_id": backup, "dest_project_id": project})
 
 
-def withdrawing_a_member(service: Simulator, owner: SessionPool, backup: str, project: str) -> Call:
+def delete_member(service: Simulator, owner: SessionPool, backup: str, project: str) -> Call:
     hooks = BackupShareMemberController(owner)
     id_, outputs = hooks.create({"backup_id": backup, "dest_project_id": project})
     return lambda: hooks.delete(id_, outputs)
 
 
-def making_a_set(service: Simulator, owner: SessionPool, backup: str, project: str) -> Call:
+def create_set(service: Simulator, owner: SessionPool, backup: str, project: str) -> Call:
     hooks = BackupShareController(owner)
     return lambda: hooks.create({"backup_id": backup, "dest_project_ids": [project]})
 
 
-def withdrawing_a_set(service: Simulator, owner: SessionPool, backup: str, project: str) -> Call:
+def delete_set(service: Simulator, owner: SessionPool, backup: str, project: str) -> Call:
     hooks = BackupShareController(owner)
     id_, outputs = hooks.create({"backup_id": backup, "dest_project_ids": [project]})
     return lambda: hooks.delete(id_, outputs)
 
 
-def accepting(service: Simulator, receiver: SessionPool, backup: str, project: str) -> Call:
+def accept_share(service: Simulator, receiver: SessionPool, backup: str, project: str) -> Call:
     service.share(backup, project)
     hooks = BackupShareAccepterController(receiver)
     return lambda: hooks.create({"backup_id": backup, "vault_id": service.vaults[0].id})
@@ -154,19 +154,19 @@ def accepting(service: Simulator, receiver: SessionPool, backup: str, project: s
 @pytest.mark.parametrize(
     ("writing", "method", "after"),
     [
-        (making_a_member, "add_members", ["pending"]),
-        (withdrawing_a_member, "delete_member", []),
-        (making_a_set, "add_members", ["pending"]),
-        (withdrawing_a_set, "delete_member", []),
-        (accepting, "update_member", ["accepted"]),
+        (create_member, "add_members", ["pending"]),
+        (delete_member, "delete_member", []),
+        (create_set, "add_members", ["pending"]),
+        (delete_set, "delete_member", []),
+        (accept_share, "update_member", ["accepted"]),
     ],
 )
-def test_what_is_read_during_a_write_is_not_read_after_it(
+def test_list_read_during_a_write_is_not_reused(
     service: Simulator, monkeypatch: pytest.MonkeyPatch, writing: Any, method: str, after: list[str], lost: bool
 ) -> None:
     owner = sessions(maxRetries=0)
     lists = owner.get(None).member_cache
-    if writing is accepting:
+    if writing is accept_share:
         sign_in(monkeypatch, service.env("receiver"))
     writer = sessions(maxRetries=0)
     backup, project = service.backups[0].id, service.projects[0]
@@ -192,9 +192,7 @@ def test_what_is_read_during_a_write_is_not_read_after_it(
     assert [member.status for member in lists.get(backup).values()] == after
 
 
-def test_a_list_is_dropped_when_the_last_of_several_was_withdrawn(
-    service: Simulator, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_deletes_invalidate_the_list_after_the_last(service: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
     account = sessions().get(None)
     backup, (one, other) = service.backups[0].id, service.projects[:2]
     for project in one, other:
@@ -224,7 +222,7 @@ def test_a_list_is_dropped_when_the_last_of_several_was_withdrawn(
 # Lost answers
 
 
-def test_a_share_that_a_slow_lost_try_made_is_ours(service: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_create_slow_lost_response_finds_own_share(service: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """The answer was waited for so long that the share is older than all slack: it is as old as the try."""
     ticks = [0.0]
     hooks = BackupShareMemberController(sessions(Clock(clock=lambda: ticks[0], sleep=lambda seconds: None)))
@@ -242,7 +240,7 @@ def test_a_share_that_a_slow_lost_try_made_is_ours(service: Simulator, monkeypat
 
 
 @pytest.mark.parametrize(("seconds", "ours"), [(-60, True), (10, False)])
-def test_how_old_a_share_may_be_that_a_lost_try_made(service: Simulator, seconds: int, ours: bool) -> None:
+def test_create_lost_response_compares_the_share_age(service: Simulator, seconds: int, ours: bool) -> None:
     hooks = BackupShareMemberController(sessions())
     backup, project = service.backups[0].id, service.projects[0]
     service.share(backup, project)
@@ -287,7 +285,7 @@ def test_create_answered_in_part_and_unreadable_is_unverified(
     assert set(service.members(backup)) == {projects[0]}
 
 
-def test_two_that_come_between_are_both_adopted(service: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_create_set_adopts_shares_that_appear_meanwhile(service: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
     hooks = BackupShareController(sessions())
     backup, (a, b, c) = service.backups[0].id, service.projects[:3]
     others, add = [a, b], service.state.add_members
@@ -302,7 +300,7 @@ def test_two_that_come_between_are_both_adopted(service: Simulator, monkeypatch:
     assert set(outputs["members"]) == set(service.members(backup)) == {a, b, c}
 
 
-def test_shares_that_are_taken_away_side_by_side_know_how_much_time_is_left(service: Simulator) -> None:
+def test_parallel_deletes_keep_the_callers_deadline(service: Simulator) -> None:
     left = contextvars.ContextVar("left", default=math.inf)
     asked: list[float] = []
 
@@ -322,7 +320,7 @@ def test_shares_that_are_taken_away_side_by_side_know_how_much_time_is_left(serv
 # Exclusive sets
 
 
-def test_a_set_that_becomes_exclusive_takes_others_away(service: Simulator) -> None:
+def test_update_to_exclusive_deletes_foreign_shares(service: Simulator) -> None:
     hooks = BackupShareController(sessions())
     backup, (own, foreign) = service.backups[0].id, service.projects[:2]
     news = {"backup_id": backup, "dest_project_ids": [own]}
@@ -332,7 +330,7 @@ def test_a_set_that_becomes_exclusive_takes_others_away(service: Simulator) -> N
     assert set(service.members(backup)) == {own}
 
 
-def test_a_set_that_is_exclusive_no_longer_makes_no_call(service: Simulator) -> None:
+def test_update_from_exclusive_makes_no_call(service: Simulator) -> None:
     hooks = BackupShareController(sessions())
     news = {"backup_id": service.backups[0].id, "dest_project_ids": service.projects[:1]}
     id_, outputs = hooks.create({**news, "exclusive": True})
@@ -341,28 +339,28 @@ def test_a_set_that_is_exclusive_no_longer_makes_no_call(service: Simulator) -> 
     assert service.calls == []
 
 
-def test_an_exclusive_set_announces_others_shares_alone(service: Simulator, caplog: pytest.LogCaptureFixture) -> None:
+def test_exclusive_set_warns_of_foreign_shares_only(service: Simulator, caplog: pytest.LogCaptureFixture) -> None:
     hooks = BackupShareController(sessions())
     backup, (kept, own, foreign) = service.backups[0].id, sorted(service.projects[:3])
     news = {"backup_id": backup, "dest_project_ids": [kept], "exclusive": True}
     id_, outputs = hooks.create({**news, "dest_project_ids": [kept, own]})
     service.share(backup, foreign)
     hooks.sessions.get(None).invalidate(backup)
-    seen = found(hooks.read(id_, outputs))
-    with heard(caplog):
+    seen = outputs_of(hooks.read(id_, outputs))
+    with captured_warnings(caplog):
         hooks.warn_before_change(id_, seen, {**news, "dest_project_ids": [kept, UNKNOWN]})
         assert caplog.messages == []
         hooks.warn_before_change(id_, seen, news)
     assert set(caplog.messages) == {f"backup {backup}: exclusive=True deletes the shares with {foreign}"}
 
 
-def test_what_a_refresh_of_an_exclusive_set_listed_is_taken_over_where_it_is_declared(service: Simulator) -> None:
+def test_update_adopts_declared_share_that_a_refresh_listed(service: Simulator) -> None:
     hooks = BackupShareController(sessions())
     backup, (own, foreign) = service.backups[0].id, sorted(service.projects[:2])
     id_, outputs = hooks.create({"backup_id": backup, "dest_project_ids": [own], "exclusive": True})
     service.share(backup, foreign)
     hooks.sessions.get(None).invalidate(backup)
-    seen = found(hooks.read(id_, outputs))
+    seen = outputs_of(hooks.read(id_, outputs))
     for exclusive in {"exclusive": True}, {}:
         news = {"backup_id": backup, "dest_project_ids": [own, foreign], **exclusive}
         assert "members" in hooks.diff(id_, seen, news).updates
@@ -373,7 +371,7 @@ def test_what_a_refresh_of_an_exclusive_set_listed_is_taken_over_where_it_is_dec
         assert not hooks.diff(id_, outputs, {**news, "adopt_existing": True}).updates
 
 
-def test_a_set_is_replaced_delete_first_where_the_backup_stays(service: Simulator) -> None:
+def test_diff_of_a_set_deletes_first_if_the_backup_stays(service: Simulator) -> None:
     olds = {"backup_id": service.backups[0].id, "dest_project_ids": ["a" * 32], "members": {"a" * 32: {}}}
     assert BackupShareController(sessions()).diff("x", olds, olds).delete_first
 
@@ -381,7 +379,7 @@ def test_a_set_is_replaced_delete_first_where_the_backup_stays(service: Simulato
 # Previews that ask
 
 
-def test_preflight_of_a_set_leaves_adoption_open_that_is_not_known_yet(service: Simulator) -> None:
+def test_preflight_unknown_adopt_existing_passes(service: Simulator) -> None:
     hooks = BackupShareController(sessions(preflight=True))
     backup, project = service.backups[0].id, service.projects[0]
     service.share(backup, project)
@@ -390,7 +388,7 @@ def test_preflight_of_a_set_leaves_adoption_open_that_is_not_known_yet(service: 
     assert hooks.check({}, news).problems
 
 
-def test_preflight_of_a_set_that_is_replaced_is_not_asked_twice(service: Simulator) -> None:
+def test_preflight_of_a_replaced_set_makes_no_call(service: Simulator) -> None:
     hooks = BackupShareController(sessions(preflight=True))
     backup, (a, b) = service.backups[0].id, service.projects[:2]
     service.share(backup, a)
@@ -399,14 +397,14 @@ def test_preflight_of_a_set_that_is_replaced_is_not_asked_twice(service: Simulat
     assert hooks.check({}, news).problems == []
 
 
-def test_preflight_of_an_encrypted_backup(service: Simulator) -> None:
+def test_preflight_encrypted_backup_is_a_problem(service: Simulator) -> None:
     hooks = BackupShareMemberController(sessions(preflight=True))
     backup = service.set_backup(service.backups[0].id, encrypted=True).id
     (problem,) = hooks.check({}, {"backup_id": backup, "dest_project_id": service.projects[0]}).problems
     assert "is of encrypted disks" in problem.reason
 
 
-def test_preflight_is_over_where_this_run_has_changed_a_backup(service: Simulator) -> None:
+def test_preflight_of_a_changed_backup_makes_no_call(service: Simulator) -> None:
     """What was there before is none of its business any more: one project's share may have become another resource's."""
     hooks, several = (
         BackupShareMemberController(sessions(preflight=True)),
@@ -428,7 +426,7 @@ def test_preflight_is_over_where_this_run_has_changed_a_backup(service: Simulato
     assert service.calls == []
 
 
-def test_preflight_does_not_go_by_what_was_there_before_a_change(
+def test_preflight_drops_results_from_before_a_change(
     service: Simulator, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shared = sessions(preflight=True)
@@ -446,14 +444,14 @@ def test_preflight_does_not_go_by_what_was_there_before_a_change(
     service.share(one, a)
     assert member.check({}, {"backup_id": one, "dest_project_id": a}).problems == []
     service.share(other, a)
-    with heard(caplog):
+    with captured_warnings(caplog):
         exclusive = {"backup_id": other, "dest_project_ids": [b], "exclusive": True}
         assert several.check({}, exclusive).problems == []
     assert caplog.messages == []
 
 
 @pytest.mark.parametrize(("method", "seconds"), [("show_backup", 100.0), ("list_members", 50.0)])
-def test_who_joins_has_the_time_of_a_lists_call_or_of_a_looks_two(
+def test_joined_calls_wait_for_one_or_two_timeouts(
     service: Simulator, monkeypatch: pytest.MonkeyPatch, method: str, seconds: float
 ) -> None:
     shared = sessions(Clock(clock=lambda: 0.0), preflight=True, timeout=50)
@@ -483,9 +481,7 @@ def test_who_joins_has_the_time_of_a_lists_call_or_of_a_looks_two(
     assert waited[:2] == [seconds, seconds]
 
 
-def test_a_look_from_before_a_change_that_fails_after_it_is_no_problem(
-    service: Simulator, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_preflight_error_from_before_a_change_is_ignored(service: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
     hooks = BackupShareMemberController(sessions(preflight=True))
     account, backup = hooks.sessions.get(None), service.backups[0].id
 
@@ -497,7 +493,7 @@ def test_a_look_from_before_a_change_that_fails_after_it_is_no_problem(
     assert hooks.check({}, {"backup_id": backup, "dest_project_id": service.projects[0]}).problems == []
 
 
-def test_what_one_account_has_changed_no_other_goes_by(service: Simulator) -> None:
+def test_preflight_of_a_backup_changed_by_another_session_passes(service: Simulator) -> None:
     one = BackupShareMemberController(sessions(preflight=True))
     other = BackupShareMemberController(sessions(Clock(), preflight=True))
     assert one.sessions.get(None) is not other.sessions.get(None)
@@ -519,9 +515,7 @@ def test_what_one_account_has_changed_no_other_goes_by(service: Simulator) -> No
         ({"backup_id": "another"}, 2),
     ],
 )
-def test_preflight_looks_at_an_exclusive_set_where_something_changes(
-    service: Simulator, before: dict[str, Any], looks: int
-) -> None:
+def test_preflight_reads_an_exclusive_set_that_changes(service: Simulator, before: dict[str, Any], looks: int) -> None:
     hooks = BackupShareController(sessions(preflight=True))
     backup = service.backups[0].id
     news = {"backup_id": backup, "dest_project_ids": service.projects[:2], "exclusive": True}
@@ -530,7 +524,7 @@ def test_preflight_looks_at_an_exclusive_set_where_something_changes(
     assert service.count("GET", backup) == looks
 
 
-def test_a_look_that_failed_is_made_again(service: Simulator) -> None:
+def test_preflight_repeats_a_failed_read(service: Simulator) -> None:
     hooks = BackupShareMemberController(sessions(preflight=True, maxRetries=0))
     news = {"backup_id": service.backups[0].id, "dest_project_id": service.projects[0]}
     service.faults.add(Fault("status_before", "GET", news["backup_id"]))
@@ -539,7 +533,7 @@ def test_a_look_that_failed_is_made_again(service: Simulator) -> None:
 
 
 @pytest.mark.parametrize("missing", [False, True])
-def test_a_look_that_was_refused_is_not_made_again(service: Simulator, missing: bool) -> None:
+def test_preflight_does_not_repeat_a_refused_read(service: Simulator, missing: bool) -> None:
     hooks = BackupShareMemberController(sessions(preflight=True))
     backup = service.backups[0].id
     if missing:
@@ -564,9 +558,7 @@ def hidden(service: Simulator, monkeypatch: pytest.MonkeyPatch) -> BackupShareAc
     return BackupShareAccepterController(sessions())
 
 
-def test_an_acceptance_that_cannot_be_seen_is_not_gone(
-    service: Simulator, hidden: BackupShareAccepterController
-) -> None:
+def test_read_hidden_acceptance_keeps_the_state(service: Simulator, hidden: BackupShareAccepterController) -> None:
     backup = service.backups[0].id
     service.share(backup, service.projects[0])
     id_, outputs = hidden.create({"backup_id": backup, "vault_id": service.vaults[0].id})
@@ -575,9 +567,7 @@ def test_an_acceptance_that_cannot_be_seen_is_not_gone(
         hidden.read(id_, outputs)
 
 
-def test_a_refused_acceptance_says_why_where_the_share_cannot_be_seen(
-    service: Simulator, hidden: BackupShareAccepterController
-) -> None:
+def test_accept_hidden_share_raises_the_refusal(service: Simulator, hidden: BackupShareAccepterController) -> None:
     backup = service.backups[0].id
     service.share(backup, service.projects[0])
     service.reject(backup, service.projects[0])
@@ -585,9 +575,7 @@ def test_a_refused_acceptance_says_why_where_the_share_cannot_be_seen(
         hidden.create({"backup_id": backup, "vault_id": service.vaults[3].id})
 
 
-def test_an_acceptance_read_by_an_id_in_capitals_has_its_right_one(
-    service: Simulator, hidden: BackupShareAccepterController
-) -> None:
+def test_read_upper_case_id_returns_lower_case(service: Simulator, hidden: BackupShareAccepterController) -> None:
     backup = service.backups[0].id
     service.share(backup, service.projects[0])
     id_, outputs = hidden.create({"backup_id": backup, "vault_id": service.vaults[0].id})
@@ -596,9 +584,7 @@ def test_an_acceptance_read_by_an_id_in_capitals_has_its_right_one(
     assert reading.id == id_
 
 
-def test_an_acceptance_that_is_right_makes_no_call_in_an_update(
-    service: Simulator, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_update_accepted_share_makes_no_call(service: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
     backup, project = service.backups[0].id, service.projects[0]
     service.share(backup, project)
     sign_in(monkeypatch, service.env("receiver"))
@@ -612,7 +598,7 @@ def test_an_acceptance_that_is_right_makes_no_call_in_an_update(
 # What the user is told
 
 
-def test_a_share_that_an_image_holds_is_told_in_sentences(service: Simulator) -> None:
+def test_delete_share_with_image_names_the_image(service: Simulator) -> None:
     hooks = BackupShareMemberController(sessions())
     backup, project = service.backups[0].id, service.projects[0]
     id_, outputs = hooks.create({"backup_id": backup, "dest_project_id": project})
@@ -621,7 +607,7 @@ def test_a_share_that_an_image_holds_is_told_in_sentences(service: Simulator) ->
         hooks.delete(id_, outputs)
 
 
-def test_what_could_not_be_taken_away_has_its_cause(service: Simulator) -> None:
+def test_delete_of_several_names_cause_and_rest(service: Simulator) -> None:
     hooks = BackupShareController(sessions())
     backup, projects = service.backups[0].id, service.projects[:2]
     id_, outputs = hooks.create({"backup_id": backup, "dest_project_ids": projects})
@@ -635,7 +621,7 @@ def test_what_could_not_be_taken_away_has_its_cause(service: Simulator) -> None:
 @pytest.mark.parametrize(
     "lifecycle", [BackupShareController, BackupShareMemberController, BackupShareAccepterController]
 )
-def test_an_update_refuses_a_cloud_that_cannot_be_used(service: Simulator, lifecycle: type[Controller]) -> None:
+def test_update_unusable_cloud_is_refused(service: Simulator, lifecycle: type[Controller]) -> None:
     project = "a" * 32
     olds = {
         "backup_id": service.backups[0].id,
