@@ -1,7 +1,7 @@
 """The base of the dynamic providers: a controller's methods as hooks of Pulumi's plugin.
 
-The plugin is one process an operation, which serves four calls at a time on one provider object. What a hook raises it
-reports as a traceback, and what is written to standard error the engine shows among the stack's messages.
+One plugin process serves one operation, with up to four calls at a time on one provider object. The plugin reports an error
+of a hook as a traceback. The engine shows the plugin's standard error among the stack's messages.
 """
 
 from __future__ import annotations
@@ -50,15 +50,15 @@ T = TypeVar("T")
 
 
 def omit_false(flag: Input[bool]) -> Input[bool] | None:
-    """Leave out a flag that is off: the engine would store its name for each resource."""
+    """Return None for a flag that is off, which the engine would store for each resource."""
     return None if flag is False else flag
 
 
 class DynamicResource(Resource):
     """Base of the resources: records where the user's program declares them.
 
-    Pulumi records the caller of the third `__init__` from the inside. `pulumi.dynamic.Resource` adds an `__init__`, so the
-    caller would be our package: `_register` does the same without one.
+    Pulumi records the caller of the third nested `__init__`. `pulumi.dynamic.Resource` adds an `__init__`, so this package would
+    be recorded. `_register` does the same without one.
     """
 
     def _register(
@@ -91,7 +91,7 @@ class DynamicProvider(ResourceProvider):
 
     controller: ClassVar[type[Controller]]
 
-    _hooks: Controller
+    hooks: Controller
 
     def configure(self, req: ConfigureRequest) -> None:
         _configure_logging()
@@ -100,13 +100,13 @@ class DynamicProvider(ResourceProvider):
         engine = _engine_address()
         log = _process_log(engine) if engine else OwnershipLog(_urn.get)
         sessions = SessionPool(lambda name: req.config.get(f"cbr:{name}"), ownership=log)
-        self._hooks = _translate_errors(lambda: self.controller(sessions))
+        self.hooks = _translate_errors(lambda: self.controller(sessions))
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         _urn.set(_caller_urn())
-        self._hooks.sessions.ownership.register(is_new=not _olds)
+        self.hooks.sessions.ownership.register(is_new=not _olds)
         checked = _translate_errors(
-            lambda: self._hooks.check(_strip_engine_properties(_olds), _strip_engine_properties(news))
+            lambda: self.hooks.check(_strip_engine_properties(_olds), _strip_engine_properties(news))
         )
         failures = [CheckFailure(problem.property, problem.reason) for problem in checked.problems]
         return CheckResult(checked.inputs, failures)
@@ -114,9 +114,9 @@ class DynamicProvider(ResourceProvider):
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
         _urn.set(_caller_urn())
         olds, news = _strip_engine_properties(_olds), _strip_engine_properties(_news)
-        diff = _translate_errors(lambda: self._hooks.diff(_id, olds, news))
-        _translate_errors(lambda: self._hooks.warn_before_change(_id, olds, news))
-        # Where inputs alone differ, the engine is left to find them: it does not honour `replace_on_changes` otherwise.
+        diff = _translate_errors(lambda: self.hooks.diff(_id, olds, news))
+        _translate_errors(lambda: self.hooks.warn_before_change(_id, olds, news))
+        # If only inputs differ, the engine compares them itself. Otherwise it would ignore `replace_on_changes`.
         inputs_differ = diff.updates and not diff.replaces and not set(diff.updates) & set(self.controller.outputs)
         return DiffResult(
             changes=None if inputs_differ else bool(diff.updates or diff.replaces),
@@ -126,19 +126,19 @@ class DynamicProvider(ResourceProvider):
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         _urn.set(_caller_urn())
-        id_, outputs = _translate_errors(lambda: self._hooks.create(_strip_engine_properties(props)))
+        id_, outputs = _translate_errors(lambda: self.hooks.create(_strip_engine_properties(props)))
         return CreateResult(id_, outputs)
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
         _urn.set(_caller_urn())
         state = _translate_errors(lambda: self._read(id_, _strip_engine_properties(props)))
-        # An empty ID says that it is gone; the plugin writes into the outputs, so there must be some.
+        # An empty ID means that the resource is gone. The plugin writes into the outputs, so they must be a dict.
         return ReadResult(state.id, state.outputs, state.inputs) if state else ReadResult("", {})
 
     def _read(self, id_: str, properties: dict[str, Any]) -> ResourceState | None:
-        state = self._hooks.read(id_, properties)
+        state = self.hooks.read(id_, properties)
         if state is None and not properties.keys() & set(self.controller.outputs):
-            # A `get`, which knows no outputs. The plugin cannot tell the engine that there is nothing, but for a refresh.
+            # This is a `get`, which has no outputs. Only for a refresh can the plugin report that nothing exists.
             raise CbrError(messages.resource_missing(id_))
         return state
 
@@ -146,13 +146,13 @@ class DynamicProvider(ResourceProvider):
         _urn.set(_caller_urn())
         return UpdateResult(
             _translate_errors(
-                lambda: self._hooks.update(_id, _strip_engine_properties(_olds), _strip_engine_properties(_news))
+                lambda: self.hooks.update(_id, _strip_engine_properties(_olds), _strip_engine_properties(_news))
             )
         )
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
         _urn.set(_caller_urn())
-        _translate_errors(lambda: self._hooks.delete(_id, _strip_engine_properties(_props)))
+        _translate_errors(lambda: self.hooks.delete(_id, _strip_engine_properties(_props)))
 
 
 @cache
@@ -170,7 +170,7 @@ def _setting_names(config: Any) -> list[str]:
 
 
 def _strip_engine_properties(properties: dict[str, Any]) -> dict[str, Any]:
-    """Leave out what is the engine's, and write what is not known yet as the controllers do."""
+    """Return the properties without the engine's own, and with `UNKNOWN` for unknown values."""
     return {name: _replace_unknowns(value) for name, value in properties.items() if name != "__provider"}
 
 
@@ -220,8 +220,8 @@ def _engine_address() -> str | None:
 def _caller_urn() -> str:
     """Return the URN of the request that a hook serves, or an empty text.
 
-    The plugin hands hooks no URN, but its methods have the request in a variable. Elsewhere the result is empty, and the
-    record of owners compares share IDs and inputs alone.
+    Hooks get no URN, but the plugin's method that calls them has the request in a local variable. Without a URN, the record
+    of owners compares only share IDs and inputs.
     """
     request = sys._getframe(2).f_locals.get("request")
     urn = getattr(request, "urn", "")
@@ -231,12 +231,12 @@ def _caller_urn() -> str:
 def _patch_plugin_process() -> None:
     """Shorten the errors of failed hooks, and keep loaded modules out of garbage collection."""
     plugin = sys.modules["__main__"]
-    # Once a process: the provider of another kind finds it done.
+    # Only the first provider of the process does this.
     if _is_plugin() and getattr(plugin, "traceback", None) is traceback:
-        # A full collection looks through all that is loaded, 20 ms long, and the imports of the first call would set one off.
+        # The imports of the first call would start a full garbage collection, which takes 20 ms.
         gc.freeze()
-        # The plugin hands `traceback.format_exc()` to the engine. Of all that is in its process, only our own errors are
-        # shortened: other people's providers keep their tracebacks, and other code the module as it is.
+        # The plugin sends `traceback.format_exc()` to the engine. Only errors of this package are shortened: other providers
+        # in the process keep their tracebacks.
         shortened = types.ModuleType("traceback")
         vars(shortened).update(vars(traceback), format_exc=_format_exception)
         vars(plugin)["traceback"] = shortened
@@ -248,7 +248,7 @@ def _format_exception(limit: int | None = None, chain: bool = True) -> str:
         return traceback.format_exc(limit, chain)
     text = f"cbr: {error}"
     cause = error.cause
-    # A create that is not verified is adopted by the next run instead, as its message says.
+    # The next run adopts an unverified create, as its message says.
     if isinstance(cause, UnverifiedCreateError) or not isinstance(cause, IncompleteResourceError):
         return text
     if not _keep_in_state(cause, text):
@@ -257,10 +257,10 @@ def _format_exception(limit: int | None = None, chain: bool = True) -> str:
 
 
 def _keep_in_state(error: IncompleteResourceError, text: str) -> bool:
-    """Let the engine keep a resource whose change failed; return whether that is possible.
+    """Keep a resource in the state although its change failed; return whether that works.
 
-    Providers in Python have no way to say so: the plugin's answer, which is about to be sent, gets the detail that others'
-    have (https://github.com/pulumi/pulumi/blob/master/proto/pulumi/provider.proto, ErrorResourceInitFailed).
+    Providers in Python cannot report this. So the plugin's response gets the detail that other providers send
+    (https://github.com/pulumi/pulumi/blob/master/proto/pulumi/provider.proto, ErrorResourceInitFailed).
     """
     import grpc
     from google.protobuf import any_pb2

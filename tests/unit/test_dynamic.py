@@ -40,7 +40,7 @@ class Provider(DynamicProvider):
     controller = Recorded
 
     def __init__(self) -> None:
-        self._hooks = Recorded(SessionPool(lambda name: None))
+        self.hooks = Recorded(SessionPool(lambda name: None))
 
 
 HOOKS: dict[str, Any] = {

@@ -94,12 +94,12 @@ class ServiceError(CbrError):
         super().__init__(f"{text}. {advice}" if advice else text)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # What is given to the constructor is not what an exception pickles by itself: its text.
+        # By default an exception pickles only its text, which is no argument of the constructor.
         return Exception.__new__, (type(self), *self.args), self.__dict__
 
 
 class NotSignedIn(ServiceError):
-    """The credentials are not accepted, also after one more sign-in."""
+    """The credentials are not accepted, even after a new sign-in."""
 
 
 class NotAllowed(ServiceError):

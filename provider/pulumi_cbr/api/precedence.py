@@ -28,7 +28,7 @@ _ALL = frozenset(Group)
 class Layer:
     """A place that adds values of some groups.
 
-    With `if_no_credentials`, it does so only if it has no credentials of its own.
+    `if_no_credentials` limits it to a place that has no credentials of its own.
     """
 
     place: Place
@@ -89,9 +89,9 @@ PRECEDENCE = (_CLOUD_ARGUMENT, _STACK_CLOUD, _STACK, _OS_CLOUD, _OS, _HW)
 
 @dataclass(frozen=True)
 class Way:
-    """A way to sign in: the method, words for it, and its credentials.
+    """A way to sign in, with the credentials that it needs.
 
-    Of several names for a credential, one is enough.
+    A credential with several names needs a value for one of them.
     """
 
     method: str
@@ -324,6 +324,7 @@ def _cloud_name(sources: Sources) -> str:
 
 
 def _region_before_entry(rule: Rule, sources: Sources) -> str | None:
+    """Return the region of a place that comes before the entry of clouds.yaml, if any."""
     for layer in rule.layers:
         if layer.place is Place.ENTRY:
             break
@@ -336,7 +337,7 @@ def _applies(layer: Layer, sources: Sources) -> bool:
     source = sources.get(layer.place)
     if source is None or (layer.if_no_credentials and source.has_credentials):
         return False
-    # Two families that add a project and a region would mix them.
+    # Only one family of variables may add a project and a region.
     return not (layer.if_no_credentials and layer.place is Place.HW and _adds_values(sources[Place.OS], layer.groups))
 
 
@@ -378,7 +379,7 @@ def _merge(layers: Sequence[Layer], sources: Sources) -> tuple[dict[str, Value],
                 values[name] = value
                 places[name] = layer.place
     for by_id, by_name in ALTERNATIVES:
-        # A project's name is compared with the name that its ID has.
+        # The name of a project stays: it is compared with the one that belongs to the ID.
         if by_id in values and by_id != "projectId":
             values.pop(by_name, None)
             places.pop(by_name, None)

@@ -35,7 +35,7 @@ from pulumi_cbr.api.settings import Settings
 
 @dataclass(frozen=True)
 class Request:
-    """One call: what is sent, and what its messages say.
+    """One call: its HTTP parts, and the words of its messages.
 
     `url` is a whole URL, or a path below the own project's. `operation` starts every message. `action` is the permission
     (IAM action) that the call needs, `setting` the setting that gives its address.
@@ -148,6 +148,7 @@ class Transport:
         return self._send(Request(operation, "GET", url, setting="authUrl"), authenticator, self.new_deadline())
 
     def _locate(self, authenticator: Authenticator, deadline: Deadline) -> tuple[str, str]:
+        """Return the URL that all paths are below, and the own project's ID."""
         if self._location is None:
             own = authenticator.project_id(deadline)
             self._location = service_root(authenticator.endpoint(deadline), own, self._settings), own
@@ -169,7 +170,7 @@ class Transport:
         """Return a call's response, after as many attempts as it takes."""
         backoff = self.new_backoff(deadline, request.url)
         renewed = False
-        # Once an attempt may have been carried out, the outcome is unknown, whatever becomes of the ones after it.
+        # If the outcome of one attempt is unknown, that of the call is unknown, even if later attempts are refused.
         unknown = False
         sent_at = started = 0.0
         while True:
@@ -246,13 +247,13 @@ class Transport:
     def _exchange(self, session: Session, request: Request, auth: AuthBase, seconds: float) -> requests.Response:
         data = None if request.body is None else json.dumps(request.body).encode()
         content_type = {} if data is None else {"Content-Type": "application/json"}
-        # A gateway may take the `+` that requests writes for a space for what it is.
+        # requests encodes a space as `+`, which some gateways do not decode.
         query = f"?{urlencode(request.params, quote_via=quote)}" if request.params else ""
         return session.request(
             request.method,
             request.url + query,
             data=data,
-            # As bytes: a text that is not Latin-1 would be refused, and one that is would be signed as UTF-8.
+            # As bytes: http.client encodes text as Latin-1, but signatures use UTF-8.
             headers={
                 "Accept": "application/json",
                 **content_type,
@@ -261,7 +262,7 @@ class Transport:
             auth=auth,
             timeout=seconds,
             allow_redirects=False,
-            # With each request, or the environment's REQUESTS_CA_BUNDLE would come before the setting.
+            # Set with each request, because REQUESTS_CA_BUNDLE overrides the session's.
             verify=self._settings.verify,
         )
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("pulumi_cbr")
 
-#: Seconds between two looks: soon after the share, then less often, then always the last.
+#: Seconds between two reads. The last one repeats.
 _WAITS = (1.0, 2.0, 4.0, 8.0, 15.0)
 
 
@@ -38,7 +38,7 @@ def wait_for_acceptance(
 ) -> dict[str, Member]:
     """Return the shares once all are accepted. Raises `NotAcceptedError`; no share is changed.
 
-    `duration` is the longest wait, as `to_seconds` reads it. A rejection ends the wait at once, as does a failed look.
+    `duration` is the longest wait, as `to_seconds` reads it. A rejection ends the wait at once, as does a failed read.
     """
     clock = session.client.timing
     seconds = to_seconds(duration)
@@ -56,7 +56,7 @@ def wait_for_acceptance(
                 clock.sleep(min(wait, remaining))
                 continue
         except CbrError as error:
-            # The share is there all the same: the state must not lose it.
+            # The share exists, so the state must not lose it.
             raise NotAcceptedError(messages.acceptance_unknown(backup_id, str(error)), members) from error
         pending = [project for project in projects if members[project].status != "accepted"] if not problem else []
         raise NotAcceptedError(problem or messages.not_accepted_in_time(backup_id, pending, seconds), members)

@@ -1,6 +1,6 @@
 """The interface between the engine's requests and a resource, in plain values.
 
-A controller decides; it knows neither pickles nor threads nor gRPC. `pulumi_cbr.dynamic` turns it into a dynamic provider,
+A controller has no pickles, threads or gRPC. `pulumi_cbr.dynamic` turns it into a dynamic provider, and
 `pulumi_cbr.native` into a first-class one.
 """
 
@@ -16,7 +16,7 @@ from pulumi_cbr.api import ids
 from pulumi_cbr.api.errors import InvalidId
 from pulumi_cbr.lifecycle.session import SessionPool
 
-#: Stands for a value that a preview does not know yet, in both flavours.
+#: The placeholder for a value that a preview does not know yet, in both flavours.
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 
 #: Inputs or outputs of a resource, by their Python names.
@@ -25,7 +25,7 @@ Properties = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class InputProblem:
-    """One thing that is wrong with an input, said for its user."""
+    """A problem of one input, as a message for the user."""
 
     property: str
     reason: str
@@ -33,7 +33,7 @@ class InputProblem:
 
 @dataclass(frozen=True)
 class CheckedInputs:
-    """Inputs in their normal form, and all that is wrong with them."""
+    """Normalized inputs, and all problems that were found."""
 
     inputs: dict[str, Any]
     problems: list[InputProblem]
@@ -43,7 +43,7 @@ class CheckedInputs:
 class Diff:
     """The changes that new inputs need: properties to update in place, or to replace for.
 
-    `delete_first` says how a replacement is made where there is one.
+    `delete_first` says whether a replacement deletes the old resource before it creates the new one.
     """
 
     updates: tuple[str, ...] = ()
@@ -53,7 +53,7 @@ class Diff:
 
 @dataclass(frozen=True)
 class ResourceState:
-    """A resource as it is: its ID, its outputs, and the inputs that would make it so."""
+    """The state of a resource: its ID, its outputs, and the inputs that produce it."""
 
     id: str
     outputs: dict[str, Any]
@@ -85,7 +85,7 @@ class Controller(ABC):
 
     def __init__(self, sessions: SessionPool) -> None:
         self.sessions = sessions
-        # The engine shows what a refresh has read only as far as a diff reports it: a share's ID and its new status.
+        # A refresh shows only the changes that a diff reports. An entry is a share's ID and its new status.
         self._drifted: set[tuple[str, str]] = set()
 
     def report_drift(self, share: Properties) -> None:
@@ -121,7 +121,7 @@ class Controller(ABC):
     def create(self, inputs: Properties) -> tuple[str, dict[str, Any]]:
         """Create the resource, and return its ID and outputs.
 
-        After an error, nothing stays at the service, or the error says what may.
+        If it fails, nothing remains at the service, or the error names what may remain.
         """
 
     @abstractmethod
@@ -137,4 +137,4 @@ class Controller(ABC):
 
     @abstractmethod
     def delete(self, id_: str, outputs: Properties) -> None:
-        """Take it away; that it is gone already is a success."""
+        """Delete the resource. One that is gone already is a success."""

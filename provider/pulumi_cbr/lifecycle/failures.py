@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class HookError(Exception):
-    """A failed hook, in the words for its user. `cause` is the error that they tell of."""
+    """A failed hook. The text is for the user, and `cause` is the original error."""
 
     def __init__(self, text: str, cause: CbrError | None = None) -> None:
         super().__init__(text)
@@ -27,7 +27,7 @@ class HookError(Exception):
 
 
 class UnverifiedSharesError(UnknownOutcomeError):
-    """A create whose result neither its response nor a read tells.
+    """A create whose result is unknown: neither its response nor a read tells it.
 
     `projects` are those that nothing is known of, and `created` the shares that are known to be made. By the service's
     time, the request was sent at `sent_at`, and its client stopped waiting for its result at `given_up_at`.

@@ -1,4 +1,4 @@
-"""Checks of inputs: each adds the input in its normal form, or says what is wrong with it. Unknown values pass."""
+"""Checks of inputs: each adds the normalized input, or a problem. Unknown values pass."""
 
 from __future__ import annotations
 
@@ -63,12 +63,12 @@ class Inputs:
             return
         projects = self._valid_projects(name, given)
         malformed = any(problem.property == name for problem in self._problems)
-        # What is not known yet may turn out to be one of the others.
+        # An unknown entry may turn out to be a duplicate.
         if len(projects - {UNKNOWN}) > MAX_MEMBERS or not (projects or malformed):
             self.add_problem(name, messages.wrong_project_count(len(projects), MAX_MEMBERS))
         for project in sorted(projects):
             self.refuse_own_project(name, project, own_project_id)
-        # Entries that are not known yet stay each for itself: they may turn out to be the same, or not.
+        # Unknown entries stay separate, because they may turn out to be different.
         unknown = [value for value in given if value == UNKNOWN]
         self._checked[name] = sorted(projects - {UNKNOWN}) + unknown
 
@@ -88,7 +88,7 @@ class Inputs:
             self.add_problem(name, messages.own_project(project))
 
     def text(self, name: str) -> None:
-        """Allow a text; an empty one counts as none."""
+        """Allow a text. An empty one is left out."""
         value = self._news.get(name)
         text = "" if value is None else value
         if not isinstance(text, str):
@@ -97,7 +97,7 @@ class Inputs:
             self._checked[name] = text.strip()
 
     def flag(self, name: str) -> None:
-        """Allow true or false; false is the same as none, and takes no place in the state."""
+        """Allow true or false. False is left out, so that the state does not store it."""
         value = self._news.get(name)
         if value == UNKNOWN or value is True:
             self._checked[name] = value
@@ -105,7 +105,7 @@ class Inputs:
             self.add_problem(name, messages.wrong_input("true or false", format_value(value)))
 
     def duration(self, name: str) -> None:
-        """Allow seconds or a text such as ``15m``. A 0 counts as none and is not stored."""
+        """Allow seconds or a text such as ``15m``. A 0 is left out."""
         value = self._news.get(name)
         if value is None or value == UNKNOWN:
             self._checked.update({name: value} if value else {})
@@ -125,6 +125,6 @@ class Inputs:
 
 
 def format_value(value: object) -> str:
-    """Show what was given; numbers come over the wire as floats."""
+    """Return a value as text for a message; whole numbers arrive as floats."""
     text = repr(int(value)) if isinstance(value, float) and value.is_integer() else repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."

@@ -1,4 +1,4 @@
-"""One list of a backup's members for all who read it at the same time."""
+"""A cache of a backup's members, for reads at the same time."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class _Entry:
     result: Members | CbrError
 
 
-#: Seconds that a list tells which share a project has, for a burst of deletes.
+#: Seconds that a list identifies the shares of parallel deletes.
 _IDENTITY_AGE = 10.0
 
 
@@ -43,8 +43,8 @@ class _Identities:
 class MemberCache:
     """Lists of members, fetched once for a burst of reads. Thread-safe.
 
-    A list, or the service's refusal to return it, is used for three seconds. `invalidate` after a write makes the next read ask
-    again, also if a list from before the write is still in flight.
+    A list, or the service's refusal to return it, is used for three seconds. After `invalidate`, the next read asks again,
+    even if an older list is still in flight.
     """
 
     def __init__(self, fetch: Callable[[str], tuple[Member, ...]], *, timing: Clock, timeout: float) -> None:
@@ -101,7 +101,7 @@ class MemberCache:
 
     def _list(self, backup_id: str, generation: int, asked_at: float) -> Members:
         with self._lock:
-            # A list that ended between the caller's look into the cache and this call.
+            # Another call may have stored a list since the caller read the cache.
             entry = self._entry(backup_id, asked_at) if generation == self._generations.get(backup_id, 0) else None
         if entry:
             return _members(entry)

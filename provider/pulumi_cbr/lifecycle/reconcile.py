@@ -1,4 +1,4 @@
-"""Make the members of a backup what a set says: what should change is a pure function, and carrying it out is another."""
+"""Bring a backup's members in line with a set: `plan_changes` decides, and `apply_changes` carries out."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _log = logging.getLogger("pulumi_cbr")
 #: The state's outputs of shares, by their project's ID.
 KnownShares = Mapping[str, Mapping[str, Any]]
 
-#: Once without looking, once with the list after a refusal, and once more for each project that appears meanwhile.
+#: One without a list, one with the list after a refusal, and one for each project that appears meanwhile.
 _MAX_PLANS = 2 + MAX_MEMBERS
 
 
@@ -72,7 +72,7 @@ class Plan:
     staying: int = 0
 
     @property
-    def given_up(self) -> KnownShares:
+    def removed(self) -> KnownShares:
         """The shares that are deleted and not made again."""
         return {project: share for project, share in self.delete.items() if project not in self.create}
 
@@ -137,7 +137,7 @@ def _is_same_share(known: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
 
 
 def apply_changes(session: CloudSession, inputs: SetInputs, own: KnownShares) -> dict[str, Member]:
-    """Make a backup's members agree with a set; return the known shares by project ID.
+    """Change a backup's members to those of a set; return the known shares by project ID.
 
     New shares are made before others are deleted, so a refused request changes nothing, unless there is no room for both.
     Raises `CbrError`, after it has deleted what its own requests created.
@@ -177,7 +177,7 @@ def _execute_plan(
     backup_id = inputs.backup_id
     for project in plan.leave:
         _log.warning(messages.share_not_deleted(backup_id, project, str(own[project]["share_id"]), current[project].id))
-    elsewhere = managed_elsewhere(session, backup_id, plan.given_up, inputs.form)
+    elsewhere = managed_elsewhere(session, backup_id, plan.removed, inputs.form)
     deleting = {project: share for project, share in plan.delete.items() if project not in elsewhere}
     if plan.delete_first:
         delete_shares(session, backup_id, deleting, adopt=inputs.adopt)
@@ -239,7 +239,7 @@ def _read_after_refusal(
     except CbrError as error:
         if isinstance(refused, AlreadyShared):
             raise CbrError(messages.existing_share_unreadable(str(refused), str(error))) from error
-        # It may have been carried out all the same, and nobody can see it.
+        # The request may have been carried out, although it was refused.
         raise CbrError(messages.unknown_result(str(refused), str(error), messages.if_adopting())) from error
     return seen
 
@@ -271,7 +271,7 @@ def read_members(
 ) -> dict[str, Member]:
     """Return all members of a backup, by one list that is not older than this call.
 
-    A share of the state that the list does not show is asked for by itself, if it is among `projects`.
+    Shares of the state that the list lacks are read one by one, if they are among `projects`.
     """
     session.invalidate(backup_id)
     members = dict(session.member_cache.get(backup_id))
