@@ -9,11 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
+from time import perf_counter
 from typing import Any
 
 from bench.floor import LATENCY
 from bench.listing import listings
-from bench.stacks import NO_CHECKPOINTS, Run, Shares, Simulator, Stack, environment, simulator, without_ours
+from bench.stacks import NO_CHECKPOINTS, ROOT, Run, Shares, Simulator, Stack, environment, simulator, without_ours
 
 #: Seconds of a call to the simulated service, in parts with latency.
 CALL_SECONDS = 0.1
@@ -97,6 +98,31 @@ def _imported(*modules: str) -> tuple[float, float]:
     done = subprocess.run(command, check=True, env=without_ours(), stdout=subprocess.PIPE, text=True)
     milliseconds, megabytes = map(float, done.stdout.split())
     return milliseconds, megabytes
+
+
+def start_up(folder: Path, rounds: int) -> Figures:
+    """Measure the first-class plugin's start, against a provider that does nothing."""
+    figures = Figures()
+    for number in range(3 * rounds + 1):
+        floor, ours = _started("bench.nothing"), _started("pulumi_cbr.native.server")
+        if number:
+            figures.add("start of the first-class plugin", "ms", ours[0], floor[0], by="ratio", aim=1.15)
+            figures.add("memory of the first-class plugin at its start", "MB", ours[1], floor[1], by="ratio", aim=1.15)
+    return figures
+
+
+def _started(module: str) -> tuple[float, float]:
+    began = perf_counter()
+    command = [sys.executable, "-m", module, "127.0.0.1:1"]
+    with subprocess.Popen(command, cwd=ROOT, env=without_ours(), stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout  # noqa: S101
+        port = process.stdout.readline()
+        milliseconds = (perf_counter() - began) * 1000
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        process.terminate()
+    if not port.strip().isdigit():
+        raise RuntimeError(f"{module} did not start")
+    return milliseconds, int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 def no_latency(folder: Path, rounds: int) -> Figures:
@@ -269,6 +295,7 @@ def shares_command(folder: Path, rounds: int) -> Figures:
 
 PARTS: dict[str, Callable[[Path, int], Figures]] = {
     "import": import_cost,
+    "start-up": start_up,
     "no-latency": no_latency,
     "twelve-backups": twelve_backups,
     "where-it-goes": where_it_goes,
