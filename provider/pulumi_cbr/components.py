@@ -25,6 +25,8 @@ class _Component(pulumi.ComponentResource):
 
     _share: ClassVar[Any] = BackupShare
     _accepter: ClassVar[Any] = BackupShareAccepter
+    #: What the state calls the output `backup_ids`.
+    _output: ClassVar[str] = "backup_ids"
 
     backups: list[Backup]
     """The backups that are shared or accepted, of each server the newest first."""
@@ -37,7 +39,7 @@ class _Component(pulumi.ComponentResource):
     def _finish(self, backups: list[Backup]) -> None:
         self.backups = backups
         self.backup_ids = pulumi.Output.from_input([backup.id for backup in backups])
-        self.register_outputs({"backup_ids": self.backup_ids})
+        self.register_outputs({self._output: self.backup_ids})
 
 
 class NewestBackupShares(_Component):

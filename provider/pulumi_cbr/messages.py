@@ -1093,6 +1093,21 @@ def provider_moves(provider: str, changes: str) -> str:
     )
 
 
+def component_preview_unknown(component: str, arguments: list[str]) -> str:
+    """Warn that a preview cannot look up the backups of a component."""
+    return (
+        f"{component}: this preview does not know {' and '.join(arguments)} yet. It shows no shares of the component, and "
+        "existing ones as deleted. `pulumi up` decides when the values are known"
+    )
+
+
+def component_not_finished(component: str, name: str) -> str:
+    """Report a component whose operation ended before it was complete."""
+    return (
+        f"{component} {name!r} failed: the operation ended before it was complete. See the other errors, then run again"
+    )
+
+
 def _did_you_mean(closest: str | None) -> str:
     return f" (did you mean {closest}?)" if closest else ""
 

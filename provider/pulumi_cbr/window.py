@@ -24,7 +24,7 @@ def check_window(
     vault_id: str | None,
     count: int | None,
     max_age: str | float | None,
-    dest_project_ids: Sequence[object],
+    dest_project_ids: object,
     accept_into: object,
 ) -> None:
     """Refuse a window that says too little or too much. Raises `CbrError`."""
@@ -35,7 +35,8 @@ def check_window(
         raise CbrError(messages.window_needs_limit())
     if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
         raise CbrError(messages.wrong_window_count(count))
-    if accept_into is not None and len(dest_project_ids) != 1:
+    # A list that a preview does not know yet has no length.
+    if accept_into is not None and isinstance(dest_project_ids, Sequence) and len(dest_project_ids) != 1:
         raise CbrError(messages.window_accepts_for_one_project())
     _age(max_age)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pulumi
@@ -13,7 +15,7 @@ import pulumi_cbr.native as native
 from pulumi_cbr.simulator import Simulator
 from unit.signing_in import sign_in
 
-from .conftest import NewStack
+from .conftest import Cli, NewStack
 
 opts = pulumi.ResourceOptions
 
@@ -89,3 +91,59 @@ def test_receiver_accepts_what_the_owners_share(
     simulator.withdraw(one, project)
     stack.up()
     assert shared(simulator) == {two: "accepted", three: "accepted"}
+
+
+def test_components_of_a_yaml_program(tmp_path: Path, cli: Cli, simulator: Simulator) -> None:
+    """The plugin constructs both: a window with a provider of its own, and an inbox with the default one."""
+    *older, last = simulator.backups
+    simulator.set_backup(last.id, status="creating")
+    env = simulator.env("owner")
+    names = {"authUrl": "AUTH_URL", "username": "USERNAME", "password": "PASSWORD", "projectId": "PROJECT_ID"}
+    names |= {"userDomainName": "USER_DOMAIN_NAME", "region": "REGION_NAME"}
+    receiver = simulator.receiver.project_id
+    resources = {
+        "owner": {"type": "pulumi:providers:cbr", "properties": {name: env[f"OS_{names[name]}"] for name in names}},
+        "dr": {
+            "type": "cbr:NewestBackupShares",
+            "properties": {"vaultId": last.vault_id, "count": 2, "destProjectIds": [receiver]},
+            "options": {"provider": "${owner}"},
+        },
+        "inbox": {
+            "type": "cbr:AcceptPendingShares",
+            "properties": {"vaultId": simulator.vaults[0].id, "sourceProjectIds": [simulator.owner.project_id]},
+            "options": {"dependsOn": ["${dr}"], "protect": False},
+        },
+    }
+    outputs = {"shared": "${dr.backupIds}", "accepted": "${inbox.backupIds}"}
+    folder = tmp_path / "yaml"
+    folder.mkdir()
+    project = {"name": "yaml", "runtime": "yaml", "resources": resources, "outputs": outputs}
+    (folder / "Pulumi.yaml").write_text(json.dumps(project))
+
+    def run(*arguments: str) -> str:
+        finished = cli(folder, *arguments, env=simulator.env("receiver"))
+        assert finished.returncode == 0, finished.stdout
+        return finished.stdout
+
+    run("stack", "init", "test")
+    assert "cbr:index:BackupShare" in run("preview")
+    assert shared(simulator) == {}
+    run("up", "--yes", "--skip-preview")
+    assert shared(simulator) == {older[-1].id: "accepted", older[-2].id: "accepted"}
+    simulator.set_backup(last.id, status="available")
+    run("up", "--yes", "--skip-preview")
+    assert shared(simulator) == {last.id: "accepted", older[-1].id: "accepted"}
+
+    state = json.loads(run("stack", "export"))["deployment"]["resources"]
+    by_urn = {entry["urn"]: entry for entry in state}
+    assert sum("pulumi:providers:cbr" in urn for urn in by_urn) == 2
+    # The share that leaves the window is deleted at the end of the run: the inbox still finds it.
+    kinds = ("BackupShare", "dr", "owner", 2), ("BackupShareAccepter", "inbox", "default", 3)
+    for kind, parent, provider, count in kinds:
+        made = [entry for entry in state if entry["type"] == f"cbr:index:{kind}"]
+        assert len(made) == count
+        assert {entry["parent"].rpartition("::")[2] for entry in made} == {parent}
+        assert all(entry["provider"].split("::")[3].startswith(provider) for entry in made)
+    assert env["OS_PASSWORD"] not in json.dumps(state)
+    run("destroy", "--yes", "--skip-preview")
+    assert shared(simulator) == {}

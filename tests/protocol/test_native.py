@@ -141,7 +141,7 @@ def test_advice_for_a_default_provider_names_settings(new_plugin: Callable[..., 
     assert problems["timeout"].startswith("cbr:timeout must be")
 
 
-@pytest.mark.parametrize("method", ["Parameterize", "Call", "Construct", "GetMapping", "GetMappings", "List"])
+@pytest.mark.parametrize("method", ["Parameterize", "Call", "GetMapping", "GetMappings", "List"])
 def test_rpc_without_a_meaning_here_is_unimplemented(plugin: Plugin, method: str) -> None:
     call = getattr(plugin.stub, method, None)
     if call is None:  # older SDKs do not have all of them
@@ -244,12 +244,46 @@ def test_ctrl_c_ends_a_provider_that_no_engine_started() -> None:
 
 
 def test_configure(new_plugin: Callable[..., Plugin], backup: str, project: str) -> None:
-    """Settings that a preview does not know yet are none; and secrets are the engine's to keep."""
+    """Settings that a preview does not know yet are none."""
     plugin = new_plugin()
     unknown = ParseDict(dict.fromkeys((*SETTINGS, "parallel"), UNKNOWN), Struct())
     answer = plugin.call("Configure", provider_pb2.ConfigureRequest(args=unknown))
-    assert MessageToDict(answer) == {"supportsPreview": True}
+    assert MessageToDict(answer) == {"supportsPreview": True, "acceptSecrets": True, "acceptOutputs": True}
     plugin.create(KIND, {"backup_id": backup, "dest_project_id": project})
+
+
+def test_secret_inputs_are_secret_outputs(
+    plugin: Plugin, service: Simulator, backup: str, project: str, other_backup: str
+) -> None:
+    """As the engine marks them for plugins that know no secrets: it does not for those that construct components."""
+    service.share(other_backup, project)
+    inputs = ParseDict({"backupId": secret(backup), "destProjectIds": [secret(project)], "cloud": ""}, Struct())
+    urn = URN.replace(KIND, "BackupShare")
+    checked = plugin.call("Check", provider_pb2.CheckRequest(urn=urn, news=inputs)).inputs
+    assert MessageToDict(checked) == {"backupId": secret(backup), "destProjectIds": secret([project])}
+    made = plugin.call("Create", provider_pb2.CreateRequest(urn=urn, properties=checked))
+    outputs = MessageToDict(made.properties)
+    assert (made.id, outputs["backupId"], outputs["destProjectIds"]) == (backup, secret(backup), secret([project]))
+    assert outputs["members"][project]["status"] == "pending"
+
+    ids = {"id": made.id, "urn": urn}
+    outputs["members"][project]["status"] = secret("pending")
+    olds = ParseDict(outputs, Struct())
+    read = plugin.call("Read", provider_pb2.ReadRequest(properties=olds, inputs=checked, **ids))
+    assert read.inputs == checked
+    assert read.properties == olds
+    assert plugin.call("Diff", provider_pb2.DiffRequest(olds=olds, news=checked, **ids)).changes == 1
+    updated = plugin.call("Update", provider_pb2.UpdateRequest(olds=olds, news=checked, **ids)).properties
+    assert MessageToDict(updated)["destProjectIds"] == secret([project])
+    asked = ParseDict({"backupId": secret(other_backup)}, Struct())
+    request = provider_pb2.InvokeRequest(tok="cbr:index:getBackupShareMembers", args=asked)
+    (found,) = MessageToDict(getattr(plugin.call("Invoke", request), "return"))["members"]["value"]
+    assert found["destProjectId"] == project
+
+
+def secret(value: Any) -> dict[str, Any]:
+    """Return a value as the wire marks a secret."""
+    return {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "value": value}
 
 
 def test_a_read_goes_by_the_state_before_the_inputs(

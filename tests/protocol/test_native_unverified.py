@@ -68,6 +68,14 @@ def test_update_heals_a_lost_create(
     assert service.count("POST", f"{backup}/members$") == (0 if made else 1)
 
 
+def test_lost_create_keeps_secrets(plugin: Plugin, fails: Fails, member: Properties) -> None:
+    secret = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "value": member["backup_id"]}
+    lose(fails)
+    _, outputs, _ = init_failed(lambda: plugin.create(KIND, {**member, "backup_id": secret}))
+    assert outputs["backup_id"] == secret
+    assert outputs["dest_project_id"] == member["dest_project_id"]
+
+
 def test_delete_after_a_lost_create_deletes_the_share(
     plugin: Plugin, service: Simulator, fails: Fails, member: Properties
 ) -> None:

@@ -22,7 +22,8 @@ from pulumi_cbr.shares.formats import to_record
 from pulumi_cbr.shares.model import Share
 from tools.docs import reference
 
-RESOURCES = [name.rpartition(":")[2] for name in reference.schema()["resources"]]
+ENTRIES = {name.rpartition(":")[2]: entry for name, entry in reference.schema()["resources"].items()}
+RESOURCES = [name for name, entry in ENTRIES.items() if not entry.get("isComponent")]
 DOCUMENTS = (
     *PAGES,
     "CONTRIBUTING.md",
@@ -80,13 +81,20 @@ def test_every_export_is_in_the_reference(module: Any) -> None:
 @pytest.mark.parametrize("name", RESOURCES)
 def test_resource_page_has_every_name(name: str) -> None:
     page = filled(f"docs/reference/{page_of(name)}.md")
-    entry = reference.schema()["resources"][f"cbr:index:{name}"]
-    spelled = [spell(key) for key in entry["properties"] for spell in (reference.snake, str, reference.pascal)]
+    spelled = [spell(key) for key in ENTRIES[name]["properties"] for spell in (reference.snake, str, reference.pascal)]
     assert [key for key in spelled if f"`{key}`" not in page] == []
     assert [key for key in parameters(getattr(pulumi_cbr, name)) if f"`{key}`" not in page] == []
     assert f"pulumi import cbr:index:{name}" in page
     for language in ("python", "typescript", "go", "yaml"):
         assert f"```{language}\n" in page
+
+
+def test_components_page_has_every_name() -> None:
+    page = filled("docs/reference/components.md")
+    for entry in (entry for entry in ENTRIES.values() if entry.get("isComponent")):
+        keys = (*entry["inputProperties"], *entry["properties"])
+        spelled = [spell(key) for key in keys for spell in (reference.snake, str, reference.pascal)]
+        assert [key for key in spelled if f"`{key}`" not in page] == []
 
 
 def page_of(name: str) -> str:

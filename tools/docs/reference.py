@@ -93,6 +93,22 @@ def resource(name: str) -> str:
     return "\n\n".join(parts)
 
 
+def component(name: str) -> str:
+    """Return the inputs and the outputs of a component."""
+    entry = schema()["resources"][f"cbr:index:{name}"]
+    inputs, required = entry["inputProperties"], entry["requiredInputs"]
+    parts = [
+        _names_line(),
+        *(
+            _definition(key, value, [_type(value), *_required(key, required, {})])
+            for key, value in sorted(inputs.items(), key=lambda item: item[0] not in required)
+        ),
+        "Outputs:",
+        *(_definition(key, value, [_type(value)]) for key, value in entry["properties"].items()),
+    ]
+    return "\n\n".join(parts)
+
+
 def code(name: str, language: str) -> str:
     """Return the schema's example of a resource in a language, with the simulator's IDs."""
     description = schema()["resources"][f"cbr:index:{name}"]["description"]
@@ -281,6 +297,7 @@ _LISTED = ("index", "get-started", "choose-a-flavour", "_index", "installation-c
 
 PARTS: Mapping[str, Callable[..., str]] = {
     "resource": resource,
+    "component": component,
     "code": code,
     "function": function,
     "look_ups": look_ups,

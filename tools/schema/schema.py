@@ -214,6 +214,51 @@ RESOURCES: dict[str, Spec] = {
     },
 }
 
+LIST: Spec = {"type": "array", "items": TEXT}
+
+#: Components: their inputs, of which those in `required` must be given.
+COMPONENTS: dict[str, Spec] = {
+    "NewestBackupShares": {
+        "inputs": {
+            "dest_project_ids": (
+                LIST,
+                "One to ten projects that the backups are shared with: 32 hex digits each.",
+            ),
+            "servers": (LIST, "The servers or disks whose backups are shared: UUIDs."),
+            "vault_id": (
+                TEXT,
+                "The vault whose backups are shared: a UUID. With `servers`, of these servers in this vault.",
+            ),
+            "count": (NUMBER, "How many backups of each server are shared. This, or `maxAge`, or both."),
+            "max_age": (
+                {"oneOf": [TEXT, {"type": "number"}]},
+                "How old a shared backup may be: seconds, or a text such as `14d`.",
+            ),
+            "accept_into": (
+                TEXT,
+                "The receiver's vault: accept each share there too. Needs exactly one destination project.",
+            ),
+            "accept_cloud": (TEXT, "The entry of `clouds.yaml` that signs in to the receiver's project."),
+            "adopt_existing": (FLAG, "Manage shares that exist already, instead of refusing."),
+            **CLOUD,
+        },
+        "required": ("dest_project_ids",),
+        "backup_ids": "The backups that are shared, of each server the newest first: UUIDs.",
+    },
+    "AcceptPendingShares": {
+        "inputs": {
+            "vault_id": (TEXT, "The vault that takes the backups: a UUID."),
+            "source_project_ids": (
+                LIST,
+                "The owners whose shares are accepted: 32 hex digits each. Others' shares stay pending.",
+            ),
+            **CLOUD,
+        },
+        "required": ("vault_id", "source_project_ids"),
+        "backup_ids": "The backups that are accepted: UUIDs.",
+    },
+}
+
 
 def schema() -> Spec:
     """Return the whole schema."""
@@ -235,7 +280,10 @@ def schema() -> Spec:
         "config": {"variables": settings},
         "provider": {"description": _text("Provider"), "inputProperties": settings},
         "types": {f"cbr:index:{name}": spec for name, spec in _types().items()},
-        "resources": {f"cbr:index:{name}": _resource(name, spec) for name, spec in RESOURCES.items()},
+        "resources": {
+            **{f"cbr:index:{name}": _resource(name, spec) for name, spec in RESOURCES.items()},
+            **{f"cbr:index:{name}": _component(name, spec) for name, spec in COMPONENTS.items()},
+        },
         "functions": {f"cbr:index:{name}": spec for name, spec in _functions().items()},
     }
 
@@ -349,6 +397,18 @@ def _resource(name: str, spec: Spec) -> Spec:
         "required": [to_camel(entry) for entry in (*spec["required"], *spec["always"])],
         # TypeScript's and Python's `get` have no other outputs than these. The provider reads with `cloud` alone.
         "stateInputs": _object(f"What is known of a {name}.", {**spec["inputs"], **spec["outputs"]}, ()),
+    }
+
+
+def _component(name: str, spec: Spec) -> Spec:
+    backup_ids = {"backup_ids": (LIST, spec["backup_ids"])}
+    return {
+        "isComponent": True,
+        "description": _text(name),
+        "inputProperties": _properties(spec["inputs"]),
+        "requiredInputs": [to_camel(entry) for entry in spec["required"]],
+        "properties": _properties(backup_ids),
+        "required": ["backupIds"],
     }
 
 

@@ -79,9 +79,42 @@ def _to_value(value: Any) -> Value:
     return Value(number_value=value) if isinstance(value, (int, float)) else Value(string_value=value)
 
 
+def has_secrets(value: Value) -> bool:
+    """Return whether a value of the wire is a secret, or has one within."""
+    if value.WhichOneof("kind") == "list_value":
+        return any(has_secrets(entry) for entry in value.list_value.values)
+    fields = value.struct_value.fields
+    signature = _signature(value)
+    if signature == _SECRET or (signature == _OUTPUT and "secret" in fields and fields["secret"].bool_value):
+        return True
+    return any(has_secrets(entry) for entry in fields.values())
+
+
+def keep_secrets(outputs: Struct, inputs: Struct) -> None:
+    """Mark as secrets the outputs that have the names of secret inputs.
+
+    The engine does so for plugins that know no secrets, and those cannot construct components.
+    """
+    for name in set(outputs.fields).intersection(inputs.fields):
+        made, given = outputs.fields[name], inputs.fields[name]
+        if _is_object(made) and _is_object(given):
+            keep_secrets(made.struct_value, given.struct_value)
+        elif has_secrets(given):
+            made.CopyFrom(to_secret(made))
+
+
+def _signature(value: Value) -> str:
+    fields = value.struct_value.fields
+    return str(fields[_SIGNATURE].string_value) if _SIGNATURE in fields else ""
+
+
+def _is_object(value: Value) -> bool:
+    return value.WhichOneof("kind") == "struct_value" and not _signature(value)
+
+
 def to_secret(value: Value) -> Value:
     """Return a value of the wire marked as a secret."""
-    if value.struct_value.fields.get(_SIGNATURE, Value()).string_value == _SECRET:
+    if _signature(value) == _SECRET:
         return value
     marked = {_SIGNATURE: Value(string_value=_SECRET), "value": value}
     return Value(struct_value=Struct(fields=marked))

@@ -35,10 +35,11 @@ from pulumi_cbr.lifecycle.controller import UNKNOWN, Controller, Diff, Propertie
 from pulumi_cbr.lifecycle.ownership import OwnershipLog
 from pulumi_cbr.lifecycle.session import SessionPool
 from pulumi_cbr.lookups import check_order, find_vault
+from pulumi_cbr.native.component_process import ComponentProcesses
 from pulumi_cbr.native.convert import from_struct, from_wire, to_secret, to_wire
 from pulumi_cbr.native.names import find_closest, to_camel
 from pulumi_cbr.native.previews import preview_create, preview_update
-from pulumi_cbr.native.schema import check_arguments, schema, unknown_inputs
+from pulumi_cbr.native.schema import check_arguments, check_component, schema, unknown_inputs
 from pulumi_cbr.native.wording import explicit_provider, to_native_terms
 
 CONTROLLERS: dict[str, type[Controller]] = {
@@ -78,6 +79,10 @@ class CbrProvider:
         self._config: dict[str, Any] = {}
         #: The name of the `Provider` that this process serves; None for a default provider.
         self.name: str | None = None
+        #: The engine's address.
+        self.engine: str | None = None
+        #: What resources name this provider by, if the engine tells.
+        self._reference: str | None = None
         #: Who took over what in the operation that this process serves.
         self.ownership: OwnershipLog = OwnershipLog(current_urn.get)
         self._start(_PARALLEL)
@@ -88,6 +93,7 @@ class CbrProvider:
         self._sessions = SessionPool(lambda name: self._config.get(name), timing, CallLimits(parallel), self.ownership)
         self._controllers = {token: controller(self._sessions) for token, controller in CONTROLLERS.items()}
         self._pool = ThreadPoolExecutor(parallel, thread_name_prefix="controller")
+        self._components = ComponentProcesses()
 
     async def get_plugin_info(self, request: empty_pb2.Empty) -> plugin_pb2.PluginInfo:
         return plugin_pb2.PluginInfo(version=version("pulumi-cbr"))
@@ -123,11 +129,12 @@ class CbrProvider:
     async def configure(self, request: provider_pb2.ConfigureRequest) -> provider_pb2.ConfigureResponse:
         if request.urn:
             self.name = explicit_provider(request.urn)
+        if request.urn and request.id:
+            self._reference = f"{request.urn}::{request.id}"
         given = {name: value for name, value in from_struct(request.args).items() if value != UNKNOWN}
         self._config = {name: _whole(name, value) for name, value in given.items() if name in SETTINGS}
         self._start(_parallel(given.get("parallel") or _PARALLEL))
-        # Secrets are the engine's to keep: it marks again in outputs what was secret among the inputs.
-        return provider_pb2.ConfigureResponse(supportsPreview=True)
+        return provider_pb2.ConfigureResponse(supportsPreview=True, acceptSecrets=True, acceptOutputs=True)
 
     async def check(self, request: provider_pb2.CheckRequest) -> provider_pb2.CheckResponse:
         kind, controller = self._controller(request.urn)
@@ -209,9 +216,17 @@ class CbrProvider:
         getattr(response, "return").CopyFrom(to_wire(result))
         return response
 
+    async def construct(self, request: provider_pb2.ConstructRequest) -> provider_pb2.ConstructResponse:
+        check_component(request.type, from_struct(request.inputs))
+        if self._reference and "cbr" not in request.providers:
+            # Else its resources would get a default provider of their own, which may sign in elsewhere.
+            request.providers["cbr"] = self._reference
+        return await self._components.construct(request, self.engine or "")
+
     async def cancel(self, request: empty_pb2.Empty) -> empty_pb2.Empty:
-        # Requests in flight end and are recorded; waits end at once.
+        # Requests in flight end and are recorded; waits and components end at once.
         self.cancelled.set()
+        self._components.end()
         return empty_pb2.Empty()
 
     def _get_backup(self, backup_id: str, cloud: str | None = None) -> dict[str, Any]:

@@ -6,16 +6,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from pulumi_cbr import messages
 from pulumi_cbr.api.errors import CbrError
+from pulumi_cbr.lifecycle.controller import UNKNOWN
 from pulumi_cbr.native.names import find_closest, to_camel, to_snake
 
-_TYPES: dict[str, type | tuple[type, ...]] = {"string": str, "boolean": bool, "integer": (int, float)}
+_TYPES: dict[str, tuple[type, ...]] = {
+    "string": (str,),
+    "boolean": (bool,),
+    "integer": (int, float),
+    "number": (int, float),
+    "array": (list,),
+}
 
 
 @cache
@@ -70,15 +77,30 @@ def unknown_inputs(token: str, names: Mapping[str, Any]) -> dict[str, str]:
 def check_arguments(function: str, args: Mapping[str, Any]) -> None:
     """Refuse arguments that a function's schema does not have. Raises `CbrError`."""
     inputs = _schema()["functions"][function]["inputs"]
-    known = inputs["properties"]
+    _check(function, inputs["properties"], inputs.get("required", ()), args)
+
+
+def check_component(token: str, inputs: Mapping[str, Any]) -> None:
+    """Refuse a component, or inputs of one, that the schema does not have. Raises `CbrError`."""
+    components = {name: spec for name, spec in _schema()["resources"].items() if spec.get("isComponent")}
+    if token not in components:
+        raise CbrError(messages.unknown_token("component", token, find_closest(token, components)))
+    _check(token, components[token]["inputProperties"], components[token]["requiredInputs"], inputs)
+
+
+def _check(token: str, known: Mapping[str, Any], required: Iterable[str], args: Mapping[str, Any]) -> None:
     given = {to_camel(name): value for name, value in args.items()}
-    name = function.rpartition(":")[2]
+    name = token.rpartition(":")[2]
     for argument, value in given.items():
         if argument not in known:
             raise CbrError(messages.unknown_argument(name, argument, find_closest(argument, known)))
-        kind = known[argument].get("type", "string")
-        if not isinstance(value, _TYPES[kind]) or (kind == "integer" and isinstance(value, bool)):
-            raise CbrError(messages.invalid_argument_type(name, argument, kind, value))
-    for argument in inputs.get("required", ()):
+        kinds = [one.get("type", "string") for one in known[argument].get("oneOf", [known[argument]])]
+        if value != UNKNOWN and not any(_is_of(kind, value) for kind in kinds):
+            raise CbrError(messages.invalid_argument_type(name, argument, " or ".join(dict.fromkeys(kinds)), value))
+    for argument in required:
         if argument not in given:
             raise CbrError(messages.missing_argument(name, argument))
+
+
+def _is_of(kind: str, value: Any) -> bool:
+    return isinstance(value, _TYPES[kind]) and (kind == "boolean" or not isinstance(value, bool))

@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -22,7 +22,7 @@ from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2, prov
 from pulumi_cbr import messages
 from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.lifecycle.failures import IncompleteResourceError, UnverifiedCreateError, is_verbose, save_bug_report
-from pulumi_cbr.native.convert import to_wire
+from pulumi_cbr.native.convert import has_secrets, keep_secrets, to_secret, to_wire
 from pulumi_cbr.native.names import to_snake
 from pulumi_cbr.native.provider import CbrProvider, current_urn, deadline
 from pulumi_cbr.native.wording import to_native_terms
@@ -32,6 +32,14 @@ _HEARTBEAT = 1.0
 
 #: Seconds that requests in flight have left when the engine ends its plugins: it kills them after five.
 _GRACE = 4.0
+
+#: Where each response has values by the names of the request's, which may be secrets.
+_SECRETS: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "Check": (("inputs", "news"),),
+    "Create": (("properties", "properties"),),
+    "Update": (("properties", "news"),),
+    "Read": (("inputs", "inputs"), ("properties", "properties")),
+}
 
 _METHODS = [method.name for method in provider_pb2.DESCRIPTOR.services_by_name["ResourceProvider"].methods]
 
@@ -60,19 +68,21 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             if seconds := getattr(request, "timeout", 0):
                 deadline.set(time.monotonic() + seconds)
             try:
-                return await handler(request)
+                response = await handler(request)
             except Exception as error:
-                await self._abort(error, context)
+                await self._abort(method, request, error, context)
+            _keep_secrets(method, request, response)
+            return response
 
         return serve
 
-    async def _abort(self, error: Exception, context: Any) -> None:
+    async def _abort(self, method: str, request: Any, error: Exception, context: Any) -> None:
         text = str(error) if isinstance(error, CbrError) else save_bug_report(error)
         if isinstance(error, UnverifiedCreateError):
             # The next run verifies the share by itself.
             text = text.replace(messages.if_adopting(), messages.run_again_to_verify())
         line = f"cbr: {to_native_terms(text, self._provider.name)}"
-        details = _init_failed(error, line) if isinstance(error, IncompleteResourceError) else None
+        details = _init_failed(method, request, error, line) if isinstance(error, IncompleteResourceError) else None
         metadata = (("grpc-status-details-bin", details.SerializeToString()),) if details else ()
         await context.abort(grpc.StatusCode.UNKNOWN, line, trailing_metadata=metadata)
 
@@ -87,6 +97,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         # An engine that did not start this process: PULUMI_DEBUG_PROVIDERS.
         if self._log:
             self._log.attach(request.address)
+        self._provider.engine = request.address
         self._provider.ownership.join(request.address)
         return empty_pb2.Empty()
 
@@ -95,14 +106,23 @@ def _handler_name(method: str) -> str:
     return to_snake(method).lstrip("_")
 
 
-def _init_failed(error: IncompleteResourceError, line: str) -> Any:
+def _keep_secrets(method: str, request: Any, response: Any) -> None:
+    """Mark in a response what was secret in its request."""
+    for made, given in _SECRETS.get(method, ()):
+        keep_secrets(getattr(response, made), getattr(request, given))
+    if method == "Invoke" and any(has_secrets(value) for value in request.args.fields.values()):
+        for value in getattr(response, "return").fields.values():
+            value.CopyFrom(to_secret(value))
+
+
+def _init_failed(method: str, request: Any, error: IncompleteResourceError, line: str) -> Any:
     """Return the status that keeps a resource in the state until the next run updates it."""
-    detail = any_pb2.Any()
-    detail.Pack(
-        provider_pb2.ErrorResourceInitFailed(
-            id=error.id, properties=to_wire(error.outputs), inputs=to_wire(error.inputs), reasons=[line]
-        )
+    failed = provider_pb2.ErrorResourceInitFailed(
+        id=error.id, properties=to_wire(error.outputs), inputs=to_wire(error.inputs), reasons=[line]
     )
+    _keep_secrets(method, request, failed)
+    detail = any_pb2.Any()
+    detail.Pack(failed)
     return status_pb2.Status(code=grpc.StatusCode.UNKNOWN.value[0], message=line, details=[detail])
 
 
@@ -187,6 +207,7 @@ def main() -> None:
     logger.setLevel(logging.DEBUG if is_verbose(sys.argv) else logging.INFO)
     logger.propagate = False
     if known.engine:
+        provider.engine = known.engine
         provider.ownership.join(known.engine)
     with suppress(KeyboardInterrupt):
         asyncio.run(_serve(provider, log))

@@ -27,7 +27,9 @@ from pulumi_cbr.native.provider import CONTROLLERS
 from pulumi_cbr.native.schema import check_arguments, schema
 
 SCHEMA = json.loads(schema())
-RESOURCES = {name.rpartition(":")[2]: entry for name, entry in SCHEMA["resources"].items()}
+ALL = {name.rpartition(":")[2]: entry for name, entry in SCHEMA["resources"].items()}
+RESOURCES = {name: entry for name, entry in ALL.items() if not entry.get("isComponent")}
+COMPONENTS = {name: entry for name, entry in ALL.items() if entry.get("isComponent")}
 FUNCTIONS = {name.rpartition(":")[2]: entry for name, entry in SCHEMA["functions"].items()}
 
 
@@ -54,6 +56,19 @@ def test_arguments_of_a_resource_are_the_same_everywhere(name: str) -> None:
         assert [to_snake(entry) for entry in inputs] == list(parameters(constructor)) or flavour is dynamic
         assert {to_snake(entry) for entry in inputs} == set(parameters(constructor))
         assert [to_snake(entry) for entry in needed] == required(constructor)
+
+
+@pytest.mark.parametrize("name", COMPONENTS)
+def test_arguments_of_a_component_are_the_same_everywhere(name: str) -> None:
+    inputs, needed = COMPONENTS[name]["inputProperties"], COMPONENTS[name]["requiredInputs"]
+    for flavour in (native, dynamic):
+        constructor = getattr(flavour, name).__init__
+        # Options of resources are Python's own.
+        own = [entry for entry in parameters(constructor) if entry != "accept_opts"]
+        assert [to_snake(entry) for entry in inputs] == own
+        assert [to_snake(entry) for entry in needed] == required(constructor)
+        annotated = {entry for kind in getattr(flavour, name).__mro__ for entry in inspect.get_annotations(kind)}
+        assert {to_snake(entry) for entry in COMPONENTS[name]["properties"]} <= annotated
 
 
 @pytest.mark.parametrize("name", RESOURCES)
@@ -102,14 +117,14 @@ def test_schema_file_is_what_the_tool_writes(tmp_path: Path) -> None:
 
 
 def test_every_resource_has_examples_and_an_import() -> None:
-    for name, entry in RESOURCES.items():
-        text = entry["description"]
-        assert re.findall(r"```(\w+)\n", text) == ["typescript", "python", "go", "yaml", "sh"], name
-        assert f"pulumi import cbr:index:{name} " in text
+    for name, entry in ALL.items():
+        languages = re.findall(r"```(\w+)\n", entry["description"])
+        assert languages == ["typescript", "python", "go", "yaml", *(["sh"] if name in RESOURCES else [])], name
+        assert (f"pulumi import cbr:index:{name} " in entry["description"]) == (name in RESOURCES)
 
 
 def test_examples_in_python_use_arguments_that_exist() -> None:
-    for name, entry in RESOURCES.items():
+    for name, entry in ALL.items():
         (code,) = re.findall(r"```python\n(.*?)```", entry["description"], re.DOTALL)
         (call,) = (
             node
