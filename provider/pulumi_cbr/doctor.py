@@ -1,4 +1,4 @@
-"""Looking at everything that a share needs, from the engine on PATH to the permission for each call, without changing it."""
+"""Check all that a share needs, from the engine on PATH to the permission for each call. Nothing is changed."""
 
 from __future__ import annotations
 
@@ -73,17 +73,12 @@ def run(*, cloud: str | None, stack: str | None, as_json: bool) -> int:
 
 def _summary(findings: Sequence[Finding]) -> str:
     if failed := sum(finding.state == "failed" for finding in findings):
-        return f"{failed} failed: see above"
+        return messages.doctor_failed(failed)
     if missing := sum((finding.topic, finding.state) == ("permission", "note") for finding in findings):
-        are = "is" if missing == 1 else "are"
-        return f"Nothing failed; {_count(missing, 'permission')} {are} missing: see the notes."
+        return messages.doctor_permissions_missing(missing)
     if any("contradict each other" in finding.what for finding in findings):
-        return "Nothing failed; two places contradict each other: see the notes."
-    return "All is well."
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
+        return messages.doctor_contradictions()
+    return messages.doctor_succeeded()
 
 
 def _line(finding: Finding) -> str:
@@ -132,23 +127,19 @@ def _packages() -> Iterator[Finding]:
     try:
         yield Finding("clouds.yaml", "ok", f"openstacksdk {version('openstacksdk')}")
     except PackageNotFoundError:
-        yield Finding(
-            "clouds.yaml", "note", "openstacksdk is not installed", "To use `cloud`: pip install 'pulumi-cbr[clouds]'"
-        )
+        yield Finding("clouds.yaml", "note", messages.openstacksdk_missing(), messages.install_openstacksdk())
 
 
 def _engine() -> Iterator[Finding]:
     pulumi = shutil.which("pulumi")
     if pulumi is None:
-        yield Finding(
-            "engine", "failed", "`pulumi` is not on PATH", "Install the Pulumi CLI, or run `make engine` in a clone."
-        )
+        yield Finding("engine", "failed", messages.pulumi_not_on_path(), messages.install_pulumi())
     else:
         try:
             told = subprocess.run([pulumi, "version"], capture_output=True, text=True, check=False, timeout=60)
             yield Finding("engine", "ok", f"{told.stdout.strip() or 'of unknown version'} at {pulumi}")
         except (OSError, subprocess.TimeoutExpired) as error:
-            yield Finding("engine", "failed", f"{pulumi} does not run: {error}", "Install the Pulumi CLI anew.")
+            yield Finding("engine", "failed", messages.pulumi_broken(pulumi, str(error)), messages.reinstall_pulumi())
     for name, needed in (
         ("pulumi-language-python", "runs Python programs"),
         ("pulumi-resource-pulumi-python", "runs the dynamic resources"),
@@ -161,15 +152,13 @@ def _engine() -> Iterator[Finding]:
         if path:
             yield Finding("engine", "ok", f"{name} at {path}")
         elif name == "pulumi-resource-cbr":
-            yield Finding(
-                "engine", "note", f"{name}, which {needed}, is not on PATH", "Activate the virtual environment."
-            )
+            yield Finding("engine", "note", messages.plugin_not_on_path(name, needed), messages.activate_environment())
         else:
             yield Finding(
                 "engine",
                 "failed",
-                f"{name}, which {needed}, is not on PATH",
-                "It comes with the Pulumi CLI: put the folder that has `pulumi` on PATH.",
+                messages.plugin_not_on_path(name, needed),
+                messages.add_pulumi_folder(),
             )
 
 
@@ -185,22 +174,22 @@ def _configuration(stack: str | None) -> tuple[_Entries, Finding]:
     try:
         told = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     except FileNotFoundError:
-        return {}, Finding("stack", "note", "its configuration was not read: `pulumi` is not on PATH")
+        return {}, Finding("stack", "note", messages.configuration_not_read(messages.pulumi_not_on_path()))
     except (OSError, subprocess.TimeoutExpired) as error:
-        return {}, Finding("stack", "note", f"its configuration was not read: {error}")
+        return {}, Finding("stack", "note", messages.configuration_not_read(str(error)))
     if told.returncode:
-        reason = (told.stderr.strip().splitlines() or ["pulumi says nothing"])[0].removeprefix("error: ")
+        reason = (told.stderr.strip().splitlines() or [messages.PULUMI_WAS_SILENT])[0].removeprefix("error: ")
         state = "failed" if stack else "note"
         advice = ""
         if "no Pulumi.yaml" in reason:
-            advice = "Run this in the folder of a Pulumi project to have its stack's `cbr:*` settings looked at too."
-        return {}, Finding("stack", state, f"no configuration of a stack was read: {reason}", advice)
+            advice = messages.run_in_project_folder()
+        return {}, Finding("stack", state, messages.no_configuration(reason), advice)
     entries: _Entries = {
         name.removeprefix("cbr:"): entry
         for name, entry in json.loads(told.stdout or "{}").items()
         if name.startswith("cbr:")
     }
-    return entries, Finding("stack", "ok", f"its configuration has {_count(len(entries), 'setting')} cbr:*")
+    return entries, Finding("stack", "ok", messages.configuration_read(len(entries)))
 
 
 def _mistyped(entries: _Entries) -> Iterator[Finding]:
@@ -216,7 +205,7 @@ def _signing_in(entries: _Entries, cloud: str | None) -> Iterator[Finding]:
         return entries.get(name, {}).get("value")
 
     if cloud:
-        yield Finding("setting", "ok", f"cloud = {cloud}, from --cloud: its entry of clouds.yaml stands alone")
+        yield Finding("setting", "ok", messages.cloud_of_option(cloud))
     try:
         resolution = resolve_settings(config, cloud=cloud)
     except CbrError as error:
@@ -244,7 +233,7 @@ def _values(entries: _Entries, usages: Sequence[Usage]) -> Iterator[Finding]:
         if usage.is_used:
             yield Finding("setting", "ok", shown)
         else:
-            yield Finding("setting", "note", f"{shown}, is not used: {usage.reason}")
+            yield Finding("setting", "note", messages.value_not_used(shown, usage.reason))
 
 
 def _found_values(entries: _Entries) -> Iterator[Finding]:
@@ -262,13 +251,13 @@ def _show_value(entries: _Entries, name: str, value: object, origin: str) -> str
     text = "***" if is_secret else str(value)
     if name in ("authUrl", "endpoint") and "//" not in text and "@" in text:
         text = f"//{text}"
-    return f"{name} = {text}, from {origin}"
+    return messages.value_found(name, text, origin)
 
 
 def _contradictions(usages: Sequence[Usage], state: str) -> Iterator[Finding]:
     for name, first, second in contradictions(usages):
-        what = f"{first.origin} and {second.origin} contradict each other on {name}"
-        yield Finding("setting", state, what, f"Unset one of them, or give both the same {name}.")
+        what = messages.contradiction(first.origin, second.origin, name)
+        yield Finding("setting", state, what, messages.unset_one(name))
 
 
 def _account(settings: Settings) -> Iterator[Finding]:
@@ -291,19 +280,26 @@ def _account(settings: Settings) -> Iterator[Finding]:
         if name and actual and name.casefold() != actual.casefold():
             place = settings.where_to_set("projectName")
             yield Finding(
-                "sign-in", "failed", f"project {project} is `{actual}`, not `{name}`", f"Correct or remove {place}."
+                "sign-in",
+                "failed",
+                messages.project_has_other_name(project, actual, name),
+                messages.correct_or_remove(place),
             )
             return
         name = actual or name
-    region = f", region {settings.region}" if settings.region else ""
-    yield Finding("sign-in", "ok", f"with {way}, to project {project}{f' ({name})' if name else ''}{region}")
+    yield Finding("sign-in", "ok", messages.signed_in(way, project, name, settings.region))
+    yield from _permissions(client, project, endpoint)
+
+
+def _permissions(client: CbrClient, project: str, endpoint: str) -> Iterator[Finding]:
+    """Yield whether the endpoint responds, and whether each call is allowed."""
     calls: tuple[tuple[str, str, Callable[[], object]], ...] = (
         ("list backups", "cbr:backups:list", lambda: list(islice(client.list_backups(), 1))),
         ("show a backup", "cbr:backups:get", lambda: client.show_backup(_NO_BACKUP)),
         ("list shares", "cbr:member:list", lambda: client.list_members(_NO_BACKUP)),
         ("show a share", "cbr:member:get", lambda: client.show_member(_NO_BACKUP, project)),
         ("share", "cbr:member:create", lambda: client.add_members(_NO_BACKUP, [_NO_PROJECT])),
-        ("withdraw", "cbr:member:delete", lambda: client.delete_member(_NO_BACKUP, _NO_PROJECT)),
+        ("delete a share", "cbr:member:delete", lambda: client.delete_member(_NO_BACKUP, _NO_PROJECT)),
         ("accept, reject", "cbr:member:update", lambda: client.update_member(_NO_BACKUP, project, "rejected")),
     )
     for what, action, call in calls:
@@ -341,9 +337,11 @@ def _is_services(error: ServiceError) -> bool:
 def _permission(what: str, action: str, error: CbrError | None) -> Finding:
     if isinstance(error, NotAllowed):
         # Who only receives needs no permission to share, and the other way round.
-        return Finding("permission", "note", f"may not {what}: {error}", f"It is needed only to {what}.")
+        return Finding(
+            "permission", "note", messages.not_permitted(what, str(error)), messages.permission_needed_for(what)
+        )
     # Whoever may do it is told that there is no such backup, or what else is wrong with the request.
     refused = isinstance(error, ServiceError) and _is_services(error) and error.status < 500
     if error is None or (refused and not isinstance(error, NotSignedIn)):
-        return Finding("permission", "ok", f"may {what} ({action})")
+        return Finding("permission", "ok", messages.permitted(what, action))
     return Finding("permission", "failed", f"{what}: {error}")

@@ -801,6 +801,149 @@ def not_in_the_state() -> str:
     return "The state does not have it: run once more with `pulumi config set cbr:adoptExisting true`"
 
 
+# Doctor
+
+
+def doctor_failed(count: int) -> str:
+    """Return the last line of a doctor's run in which checks failed."""
+    return f"{count} failed: see above"
+
+
+def doctor_permissions_missing(count: int) -> str:
+    """Return the last line of a doctor's run that found missing permissions."""
+    return f"Nothing failed; {_counted(count, 'permission')} {'is' if count == 1 else 'are'} missing: see the notes."
+
+
+def doctor_contradictions() -> str:
+    """Return the last line of a doctor's run that found two values of one setting."""
+    return "Nothing failed; two places contradict each other: see the notes."
+
+
+def doctor_succeeded() -> str:
+    """Return the last line of a doctor's run in which all checks passed."""
+    return "All is well."
+
+
+def openstacksdk_missing() -> str:
+    """Return the finding about a missing package that `cloud` needs."""
+    return "openstacksdk is not installed"
+
+
+def install_openstacksdk() -> str:
+    """Return the advice for a missing package that `cloud` needs."""
+    return "To use `cloud`: pip install 'pulumi-cbr[clouds]'"
+
+
+def pulumi_not_on_path() -> str:
+    """Return the finding about a machine without the Pulumi CLI."""
+    return "`pulumi` is not on PATH"
+
+
+def install_pulumi() -> str:
+    """Return the advice for a machine without the Pulumi CLI."""
+    return "Install the Pulumi CLI, or run `make engine` in a clone."
+
+
+def pulumi_broken(path: str, error: str) -> str:
+    """Return the finding about a Pulumi CLI that does not start."""
+    return f"{path} does not run: {error}"
+
+
+def reinstall_pulumi() -> str:
+    """Return the advice for a Pulumi CLI that does not start."""
+    return "Install the Pulumi CLI again."
+
+
+def plugin_not_on_path(name: str, purpose: str) -> str:
+    """Return the finding about a program that the engine needs."""
+    return f"{name}, which {purpose}, is not on PATH"
+
+
+def activate_environment() -> str:
+    """Return the advice for a first-class provider that is not on PATH."""
+    return "Activate the virtual environment."
+
+
+def add_pulumi_folder() -> str:
+    """Return the advice for a program of the Pulumi CLI that is not on PATH."""
+    return "It comes with the Pulumi CLI: put the folder that has `pulumi` on PATH."
+
+
+def configuration_not_read(reason: str) -> str:
+    """Return the finding about a stack whose configuration cannot be read."""
+    return f"its configuration was not read: {reason}"
+
+
+def no_configuration(reason: str) -> str:
+    """Return the finding about a folder without a stack, or without the one that is named."""
+    return f"no configuration of a stack was read: {reason}"
+
+
+def run_in_project_folder() -> str:
+    """Return the advice for a folder that is no Pulumi project."""
+    return "Run this in the folder of a Pulumi project to check its stack's `cbr:*` settings too."
+
+
+def configuration_read(count: int) -> str:
+    """Return the finding about a stack whose configuration was read."""
+    return f"its configuration has {_counted(count, 'setting')} cbr:*"
+
+
+def value_found(name: str, value: str, origin: str) -> str:
+    """Return the finding about a value, and where it was found."""
+    return f"{name} = {value}, from {origin}"
+
+
+def value_not_used(found: str, reason: str) -> str:
+    """Return the finding about a value that is not used."""
+    return f"{found}, is not used: {reason}"
+
+
+def cloud_of_option(cloud: str) -> str:
+    """Return the finding about a cloud that the command line names."""
+    return f"cloud = {cloud}, from --cloud: only its entry of clouds.yaml is used"
+
+
+def contradiction(first: str, second: str, name: str) -> str:
+    """Return the finding about two values of one setting."""
+    return f"{first} and {second} contradict each other on {name}"
+
+
+def unset_one(name: str) -> str:
+    """Return the advice for two values of one setting."""
+    return f"Unset one of them, or give both the same {name}."
+
+
+def project_has_other_name(project: str, actual: str, name: str) -> str:
+    """Return the finding about a project whose name is not the one of the settings."""
+    return f"project {project} is `{actual}`, not `{name}`"
+
+
+def correct_or_remove(place: str) -> str:
+    """Return the advice for a wrong value."""
+    return f"Correct or remove {place}."
+
+
+def signed_in(way: str, project: str, name: str | None, region: str | None) -> str:
+    """Return the finding about a sign-in that works."""
+    return f"with {way}, to project {project}{f' ({name})' if name else ''}{f', region {region}' if region else ''}"
+
+
+def permitted(call: str, action: str) -> str:
+    """Return the finding about a call that is allowed."""
+    return f"may {call} ({action})"
+
+
+def not_permitted(call: str, error: str) -> str:
+    """Return the finding about a call that is not allowed."""
+    return f"may not {call}: {error}"
+
+
+def permission_needed_for(call: str) -> str:
+    """Return the advice for a call that is not allowed."""
+    return f"It is needed only to {call}."
+
+
 # Bugs
 
 
