@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 from random import Random
 from typing import Any
 
@@ -68,13 +69,18 @@ class KilledStack:
         wait_until(lambda: len(self._simulator.calls) >= after or run.poll() is not None)
         _kill(run, victim)
         self._simulator.faults.remove(slow)
-        self._recover()
+        self._recover(operation)
+        if operation == "destroy":
+            self._stack.pairs = []
         self._check()
         return f"{operation}: {victim} after {after} calls"
 
-    def _recover(self) -> None:
+    def _recover(self, operation: str) -> None:
         self._stack.mend()
         self._stack.run("cancel", "--yes")
+        if operation != "up":
+            self._stack.run(operation, "--yes", "--skip-preview")
+            return
         self._stack.set("adoptExisting", "true")
         self._stack.up()
         self._stack.run("config", "rm", "cbr:adoptExisting")
@@ -105,7 +111,9 @@ def _kill(run: subprocess.Popen[str], victim: str) -> None:
         except (StopIteration, ProcessLookupError, FileNotFoundError):
             pass  # it has ended, or this run has none
         else:
-            run.communicate(timeout=120)
+            # An engine that waits for what is dead is ended by its user.
+            with suppress(subprocess.TimeoutExpired):
+                run.communicate(timeout=60)
     # The processes that stay are ended, as the documentation says.
     kill_session(run)
 
