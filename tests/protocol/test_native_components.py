@@ -107,18 +107,23 @@ def monitor() -> Iterator[Monitor]:
 
 
 @pytest.fixture
-def plugin_of(monitor: Monitor, plugin_with: Callable[..., Plugin]) -> Callable[[str], Plugin]:
-    """The plugin of a role, as the default provider of the monitor's engine."""
+def attach(monitor: Monitor) -> Callable[[Plugin], Plugin]:
+    """Make a plugin the default provider of the monitor's engine."""
 
-    def attach(role: str) -> Plugin:
-        # A plugin of these tests alone: some cancel it.
-        monitor.plugin = plugin = plugin_with(role, timeout="90")
+    def attach(plugin: Plugin) -> Plugin:
+        monitor.plugin = plugin
         plugin.call("Attach", plugin_pb2.PluginAttach(address=monitor.address))
         urn, _, id_ = OWN.rpartition("::")
         plugin.call("Configure", provider_pb2.ConfigureRequest(urn=urn, id=id_))
         return plugin
 
     return attach
+
+
+@pytest.fixture
+def plugin_of(attach: Callable[[Plugin], Plugin], plugin_with: Callable[..., Plugin]) -> Callable[[str], Plugin]:
+    """The plugin of a role. It serves these tests alone, as it belongs to their engine."""
+    return lambda role: attach(plugin_with(role, timeout="90"))
 
 
 @pytest.fixture
@@ -246,15 +251,17 @@ def test_two_components_are_constructed_at_once(owner: Plugin, monitor: Monitor,
     assert [answer.urn.rpartition("::")[2] for answer in answers] == list(names)
 
 
-def processes_of(plugin: Plugin) -> list[str]:
-    """Return the command lines of the processes that a plugin has started."""
-    listed = subprocess.run(["ps", "-A", "-ww", "-o", "ppid=,args="], capture_output=True, text=True, check=True).stdout
-    rows = [line.split(maxsplit=1) for line in listed.splitlines()]
-    return [row[1] for row in rows if row[0] == str(plugin.process.pid) and "construct" in row[-1]]
+def processes_of(monitor: Monitor) -> list[str]:
+    """Return the command lines of the processes that construct components for an engine."""
+    listed = subprocess.run(["ps", "-A", "-ww", "-o", "args="], capture_output=True, text=True, check=True).stdout
+    return [line for line in listed.splitlines() if line.endswith(f".native.construct {monitor.address}")]
 
 
-@pytest.mark.parametrize("by", ["call", "engine"])
-def test_cancelled_construct_ends_its_process(owner: Plugin, monitor: Monitor, service: Simulator, by: str) -> None:
+@pytest.mark.parametrize("by", ["call", "engine", "kill"])
+def test_cancelled_construct_ends_its_process(
+    attach: Callable[[Plugin], Plugin], new_plugin: Callable[..., Plugin], monitor: Monitor, service: Simulator, by: str
+) -> None:
+    plugin = attach(new_plugin())
     there, go_on = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -265,19 +272,22 @@ def test_cancelled_construct_ends_its_process(owner: Plugin, monitor: Monitor, s
     inputs = {"vaultId": service.backups[-1].vault_id, "count": 1, "destProjectIds": service.projects[:1]}
     config = {"cbr:password": "the-password"}
     request = request_of(monitor, WINDOW, inputs, config=config, configSecretKeys=list(config))
-    constructing = owner.stub.Construct.future(request, timeout=LONG)
+    constructing = plugin.stub.Construct.future(request, timeout=LONG)
     try:
         assert there.wait(LONG)
-        (command,) = processes_of(owner)
+        # The request is not on the command line.
+        (command,) = processes_of(monitor)
         assert command.endswith(f"-m pulumi_cbr.native.construct {monitor.address}")
         if by == "call":
             constructing.cancel()
+        elif by == "kill":
+            plugin.process.kill()
         else:
-            owner.call("Cancel", empty_pb2.Empty())
+            plugin.call("Cancel", empty_pb2.Empty())
             assert constructing.details() == (
                 "cbr: NewestBackupShares 'nightly' failed: the operation ended before it was complete. "
                 "See the other errors, then run again"
             )
-        wait_until(lambda: not processes_of(owner))
+        wait_until(lambda: not processes_of(monitor))
     finally:
         go_on.set()
