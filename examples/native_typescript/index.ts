@@ -1,4 +1,4 @@
-// Shares a backup with a receiver, who accepts it, and another backup with a set of projects.
+// Shares a backup with a receiver, who accepts it, another backup with a set of projects, and the newest of a vault.
 import * as pulumi from "@pulumi/pulumi";
 import * as cbr from "pulumi-cbr";
 
@@ -30,9 +30,17 @@ const set = new cbr.BackupShare("set", {
 });
 const found = cbr.getBackupShareMembersOutput({ backupId: set.backupId });
 
+// The newest backup of a vault, whichever it is when the program runs.
+const newest = new cbr.NewestBackupShares("newest", {
+    vaultId: config.require("backupVaultId"),
+    count: 1,
+    destProjectIds: [config.require("receiverProjectId")],
+});
+
 // A share that is managed elsewhere.
 const other = cbr.BackupShareMember.get("known", config.require("knownShareId"));
 
 export const status = accepted.status;
 export const known = other.status;
+export const rolling = newest.backupIds;
 export const shared = found.members.apply(members => members.length);

@@ -64,18 +64,19 @@ class Example:
             receiverDomain=receiver.domain_name,
             backupId=share,
             setBackupId=set_,
+            backupVaultId=simulator.backups[-1].vault_id,
             vaultId=simulator.vaults[0].id,
             destProjectIds=simulator.projects[1:3],
             knownShareId=f"{shown}/{simulator.projects[1]}",
             **settings,
         )
 
-    def run_both_sides(self, simulator: Simulator) -> None:
+    def run_both_sides(self, simulator: Simulator, **more: Any) -> None:
         """Run such a program from `up` to `destroy`, and check what it does."""
         share, set_, shown = (entry.id for entry in simulator.backups[:3])
         self.run("up", "--yes", "--skip-preview")
         outputs = self.outputs()
-        assert outputs == {"status": "accepted", "known": "pending", "shared": 2}, outputs
+        assert outputs == {"status": "accepted", "known": "pending", "shared": 2, **more}, outputs
         assert simulator.state.account("receiver").password not in json.dumps(self.deployment())
         self.run("destroy", "--yes", "--skip-preview")
         assert simulator.members(share) == simulator.members(set_) == {}

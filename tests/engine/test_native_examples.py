@@ -92,4 +92,4 @@ def test_typescript(tmp_path: Path, cli: Cli, init_stack: InitStack, simulator: 
     )
     assert installed.returncode == 0, installed.stderr
     example.configure_both_sides(simulator)
-    example.run_both_sides(simulator)
+    example.run_both_sides(simulator, rolling=[simulator.backups[-1].id])
