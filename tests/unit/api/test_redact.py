@@ -77,7 +77,8 @@ def test_secret_is_found_in_every_form(form: str, secret: str, before: str, afte
 @given(secret=_SECRETS, before=_AROUND, length=st.integers(6, 60))
 def test_start_of_a_secret_that_is_cut_off_is_hidden(secret: str, before: str, length: int) -> None:
     start = secret[:length].rstrip(" .")
-    if len(start) >= 6:
+    # White space does not count: shorter starts are left.
+    if len(_compact(start)) >= 6:
         assert start not in Redactor([secret]).redact(f"{before}|{start}...")
 
 
