@@ -10,6 +10,7 @@ import certifi
 import pytest
 
 from pulumi_cbr.api.errors import SettingsError
+from pulumi_cbr.api.precedence import Place, Source, Value, resolve
 from pulumi_cbr.api.settings import SETTINGS, Settings, load, option
 from unit.api.kit import OTHER, OWN, configured
 
@@ -404,3 +405,15 @@ def test_settings_are_not_pickled() -> None:
     for dump in (pickle.dumps, copy.copy, copy.deepcopy):
         with pytest.raises(TypeError, match=r"not pickled"):
             dump(configured(**USER))
+
+
+def test_os_cloud_completes_what_the_stack_begins() -> None:
+    sources = {place: Source(place) for place in (Place.STACK, Place.CBR, Place.OS, Place.HW)}
+    sources[Place.STACK] = Source(Place.STACK, (Value("username", "u", "cbr:username"),))
+    sources[Place.OS] = Source(Place.OS, (Value("cloud", "one", "OS_CLOUD"),))
+    entry = Source(Place.ENTRY, (Value("password", "p", "`password` of the entry `one`"),))
+    found = resolve(sources, None, lambda name, region: entry)
+    assert {name: found.origin(name) for name in ("username", "password")} == {
+        "username": "cbr:username",
+        "password": "`password` of the entry `one`",
+    }

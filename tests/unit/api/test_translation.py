@@ -19,6 +19,8 @@ from requests.adapters import HTTPAdapter
 
 from pulumi_cbr.api.client import CbrClient
 from pulumi_cbr.api.errors import CbrError, ServiceUnavailableError, UnknownOutcomeError
+from pulumi_cbr.api.network_errors import RequestNotSent, ResponseLost, classify_network_error
+from pulumi_cbr.api.redact import Redactor
 from unit.api.kit import CALLS, FakeClock, calls, fixed_token, password
 
 
@@ -156,3 +158,19 @@ def test_no_such_host(monkeypatch: pytest.MonkeyPatch) -> None:
         assert "cannot resolve" in str(error.value)
         assert "(Name or service not known)" in str(error.value)
         assert setting in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("cause", "kind"),
+    [
+        (urllib3.exceptions.NewConnectionError(None, "refused"), RequestNotSent),  # type: ignore[arg-type]
+        (ConnectionResetError(104, "reset"), ResponseLost),
+    ],
+)
+def test_proxy_error_after_the_request_is_a_lost_response(cause: Exception, kind: type[Exception]) -> None:
+    """Whether a byte was sent is not known for a sign-in: keystoneauth1 does not tell it."""
+    error = requests.exceptions.ProxyError(urllib3.exceptions.ProxyError("Unable to connect to proxy", cause))
+    found = classify_network_error(
+        error, "https://iam.example.com", Redactor(()), address="OS_AUTH_URL", certificates="OS_CACERT"
+    )
+    assert type(found) is kind

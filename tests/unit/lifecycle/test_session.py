@@ -77,7 +77,7 @@ def test_require_source_project_other_is_refused() -> None:
         account.require_source_project(OWN[::-1])
 
 
-def test_changed_drops_the_lists_of_every_session(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalidate_reaches_every_session(monkeypatch: pytest.MonkeyPatch) -> None:
     """Owner and receiver see the same members."""
     owner = SessionPool(SETTINGS.get, Clock()).get(None)
     receiver = SessionPool({**SETTINGS, "projectId": OWN[::-1]}.get, Clock()).get(None)
