@@ -252,7 +252,10 @@ def message_functions() -> dict[str, list[Callable[..., str]]]:
 
 
 def command(module: str, *words: str) -> str:
-    """Return what a command line says of itself. It is run in this process: another takes a second to start."""
+    """Return what a command line says of itself.
+
+    It is run in this process: another takes a second to start.
+    """
     variables = {"COLUMNS": "90", "NO_COLOR": "1", "PYTHON_COLORS": "0"}
     told = io.StringIO()
     with (
