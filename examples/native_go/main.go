@@ -1,4 +1,4 @@
-// Shares a backup with a receiver, who accepts it, and another backup with a set of projects.
+// Shares a backup with a receiver, who accepts it, another backup with a set of projects, and the newest of a vault.
 package main
 
 import (
@@ -50,6 +50,15 @@ func main() {
 			return err
 		}
 		found := cbr.GetBackupShareMembersOutput(ctx, cbr.GetBackupShareMembersOutputArgs{BackupId: set.BackupId})
+		// The newest backup of a vault, whichever it is when the program runs.
+		newest, err := cbr.NewNewestBackupShares(ctx, "newest", &cbr.NewestBackupSharesArgs{
+			VaultId:        pulumi.String(settings.Require("backupVaultId")),
+			Count:          pulumi.Int(1),
+			DestProjectIds: pulumi.StringArray{pulumi.String(settings.Require("receiverProjectId"))},
+		})
+		if err != nil {
+			return err
+		}
 		// A share that is managed elsewhere.
 		known, err := cbr.GetBackupShareMember(ctx, "known", pulumi.ID(settings.Require("knownShareId")), nil)
 		if err != nil {
@@ -58,6 +67,7 @@ func main() {
 
 		ctx.Export("status", accepted.Status)
 		ctx.Export("known", known.Status)
+		ctx.Export("rolling", newest.BackupIds)
 		ctx.Export("shared", found.Members().ApplyT(func(members []cbr.Member) int { return len(members) }))
 		return nil
 	})

@@ -41,7 +41,7 @@ def test_go(tmp_path: Path, cli: Cli, init_stack: InitStack, simulator: Simulato
     compile_with(example.folder, "go", "build", "-o", "program", ".")
 
     example.configure_both_sides(simulator)
-    example.run_both_sides(simulator)
+    example.run_both_sides(simulator, rolling=[simulator.backups[-1].id])
 
     (example.folder / "main.go").write_text(program_in(import_printed(example, simulator), "package main"))
     example.run("preview", "--expect-no-changes")
@@ -68,7 +68,7 @@ def test_java(tmp_path: Path, cli: Cli, init_stack: InitStack, simulator: Simula
         entry["inputs"] for entry in example.deployment()["resources"] if entry["urn"].endswith("::receiver")
     ]
     assert float(settings["maxRetries"]) == 3
-    example.run_both_sides(simulator)
+    example.run_both_sides(simulator, rolling=[simulator.backups[-1].id])
 
 
 def program_in(output: str, first_line: str) -> str:

@@ -9,6 +9,8 @@ import io.github.pulumicbr.cbr.BackupShareArgs;
 import io.github.pulumicbr.cbr.BackupShareMember;
 import io.github.pulumicbr.cbr.BackupShareMemberArgs;
 import io.github.pulumicbr.cbr.CbrFunctions;
+import io.github.pulumicbr.cbr.NewestBackupShares;
+import io.github.pulumicbr.cbr.NewestBackupSharesArgs;
 import io.github.pulumicbr.cbr.Provider;
 import io.github.pulumicbr.cbr.ProviderArgs;
 import io.github.pulumicbr.cbr.inputs.GetBackupShareMembersArgs;
@@ -16,7 +18,7 @@ import com.pulumi.core.Output;
 import com.pulumi.resources.CustomResourceOptions;
 import java.util.List;
 
-/** Shares a backup with a receiver, who accepts it, and another backup with a set of projects. */
+/** Shares a backup with a receiver, who accepts it, another backup with a set of projects, and the newest of a vault. */
 public final class App {
     public static void main(String[] args) {
         Pulumi.run(App::stack);
@@ -53,11 +55,18 @@ public final class App {
         var found = CbrFunctions.getBackupShareMembers(GetBackupShareMembersArgs.builder()
             .backupId(set.backupId())
             .build());
+        // The newest backup of a vault, whichever it is when the program runs.
+        var newest = new NewestBackupShares("newest", NewestBackupSharesArgs.builder()
+            .vaultId(config.require("backupVaultId"))
+            .count(1)
+            .destProjectIds(config.require("receiverProjectId"))
+            .build());
         // A share that is managed elsewhere.
         var known = BackupShareMember.get("known", Output.of(config.require("knownShareId")), null, null);
 
         ctx.export("status", accepted.status());
         ctx.export("known", known.status());
+        ctx.export("rolling", newest.backupIds());
         ctx.export("shared", found.applyValue(result -> result.members().size()));
     }
 }
