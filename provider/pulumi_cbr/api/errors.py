@@ -163,7 +163,7 @@ BY_CODE: dict[str, tuple[type[ServiceError], str]] = {
     "6105": (VaultRefused, "Check `vault_id`: it must be a vault of the receiver's own project"),
     "6200": (NotFound, "Check the backup's ID, the region, and the project that you are signed in to"),
     "6700": (NotShareable, "Only backups of cloud servers can be shared here: share a server's backup"),
-    "6701": (LimitReached, "A backup can be shared with 10 projects: take one away first"),
+    "6701": (LimitReached, "A backup can be shared with 10 projects: delete a share first"),
     "6702": (NotShareable, "Wait until the backup's status is `available`, then run again"),
     "6703": (AlreadyShared, "Keep that share, or take it away before it is made anew"),
     "6704": (

@@ -465,7 +465,7 @@ def is_foreign(known: Mapping[str, Any], member: Member) -> bool:
 
 
 def is_replaced(backup_id: str, project: str, known: Mapping[str, Any], member: Member) -> bool:
-    """Return whether somebody made the state's share again, by its ID, and warn of it."""
+    """Return whether a share is another one than the state's, and warn of it."""
     if is_unverified(known):
         return is_foreign(known, member)
     share_id = known.get("share_id")

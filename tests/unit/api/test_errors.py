@@ -27,7 +27,7 @@ from unit.api.kit import BACKUP, CALLS, OTHER, OWN, FakeClock, Reply, Server, ca
 #: HTTP status, code, class, words of the next step: every row of reference/cbr-members-api.md.
 TABLE: list[tuple[int, str, type[CbrError], str]] = [
     (400, "6700", NotShareable, "share a server's backup"),
-    (400, "6701", LimitReached, "take one away first"),
+    (400, "6701", LimitReached, "delete a share first"),
     (400, "6702", NotShareable, "Wait until the backup's status is `available`"),
     (400, "6703", AlreadyShared, "Keep that share"),
     (400, "6704", NotShareable, "Check the destination project's ID"),
