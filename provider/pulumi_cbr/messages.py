@@ -528,7 +528,7 @@ def not_all_shared(backup_id: str, projects: Sequence[str]) -> str:
     """Return the error of a create that succeeded, but whose shares do not show up."""
     return (
         f"sharing backup {backup_id} with {_listed(projects)} failed: the service accepted the request, but does not show "
-        f"{'the share' if len(projects) == 1 else 'all shares'}. Run again. {if_adopting()}"
+        f"{'the share' if len(projects) == 1 else 'all shares'}. {if_adopting()}"
     )
 
 
@@ -1241,6 +1241,14 @@ def component_preview_unknown(component: str, arguments: list[str]) -> str:
     return (
         f"{component}: this preview does not know {' and '.join(arguments)} yet. It shows no shares of the component, and "
         "existing ones as deleted. `pulumi up` decides when the values are known"
+    )
+
+
+def component_inputs_unknown(component: str, arguments: list[str]) -> str:
+    """Return the error of a component that needs the output of a resource that was not made."""
+    return (
+        f"{component} failed: {' and '.join(arguments)} is not known, because another resource failed or was left out. Nothing "
+        "was changed. Run `pulumi up` without `--target` again"
     )
 
 

@@ -122,8 +122,7 @@ def find_acceptable(find: FindBackups, vault_id: str, source_project_ids: Sequen
     # A mistyped one would find nothing, and what was accepted from it would be rejected.
     owners = {ids.project_id("source_project_ids", project) for project in source_project_ids}
     vault_id = ids.uuid("vault_id", vault_id)
-    # All acceptances would be rejected if one empty list were wrong.
-    listed = _find_shared(find, owners) or _find_shared(find, owners)
+    listed = _find_shared(find, owners)
     found = {backup_id: entries[-1][1] for backup_id, entries in listed.items() if _can_accept(entries, vault_id)}
     return list(found.values())
 
@@ -132,7 +131,9 @@ def _find_shared(find: FindBackups, owners: Collection[str]) -> dict[str, list[t
     """Return in which lists, of accepted or pending shares, each backup of these owners is."""
     listed: dict[str, list[tuple[str, Backup]]] = {}
     for status in ("accepted", "pending"):
-        for backup in find(own_type="shared", member_status=status):
+        filters = {"own_type": "shared", "member_status": status}
+        # All acceptances would be rejected if one empty list were wrong.
+        for backup in list(find(**filters)) or find(**filters):
             if (backup.project_id or "").lower() in owners:
                 listed.setdefault(backup.id, []).append((status, backup))
     return listed

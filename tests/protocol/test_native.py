@@ -120,6 +120,10 @@ def test_diff_config_other_project_or_region_warns(new_plugin: Callable[..., Plu
     assert diff("owner", {"region": "a", "projectId": "x"}, {"region": "b", "projectId": "y"}) == kinds.DIFF_SOME
     (warning,) = plugin.said().splitlines()
     assert "'owner' changes region from a to b, projectId from x to y" in warning
+    # A URL of an earlier version's state.
+    diff("owner", {"authUrl": "https://u:pw@iam.example.com"}, {"authUrl": "https://iam.example.com"})
+    assert "'owner' changes authUrl:" in plugin.said()
+    assert "pw" not in plugin.said()
 
 
 def test_advice_names_the_explicit_provider(new_plugin: Callable[..., Plugin], service: Simulator, backup: str) -> None:

@@ -208,6 +208,14 @@ def test_construct_of_unknown_servers_warns(owner: Plugin, monitor: Monitor) -> 
     assert warning.startswith("cbr: NewestBackupShares: this preview does not know servers and maxAge yet.")
 
 
+def test_construct_of_unknown_servers_in_an_update_fails(owner: Plugin, monitor: Monitor) -> None:
+    """A component without its children would have the engine delete them."""
+    inputs = {"servers": UNKNOWN, "count": 1, "destProjectIds": ["x"]}
+    with pytest.raises(HookFailed, match="NewestBackupShares failed: servers is not known"):
+        owner.call("Construct", request_of(monitor, WINDOW, inputs))
+    assert monitor.registered == []
+
+
 @pytest.mark.parametrize(
     ("kind", "inputs", "line"),
     [

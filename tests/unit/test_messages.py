@@ -134,6 +134,10 @@ TEXTS |= {
     "window_accepts_for_one_project": (messages.window_accepts_for_one_project(), ["accept_into", "exactly one"]),
     "window_without_backups": (messages.window_without_backups(None, BACKUP), [BACKUP, "Nothing was changed"]),
     "backup_without_time": (messages.backup_without_time(BACKUP), [BACKUP, "Nothing was changed", "count"]),
+    "component_inputs_unknown": (
+        messages.component_inputs_unknown("NewestBackupShares", ["servers", "maxAge"]),
+        ["servers and maxAge is not known", "--target"],
+    ),
     "component_needs_plain_values": (
         messages.component_needs_plain_values("AcceptPendingShares", "vault_id"),
         ["AcceptPendingShares: vault_id", "plain text"],

@@ -74,6 +74,11 @@ def test_window_keeps_a_backup_that_is_busy() -> None:
     assert chosen(service, count=9) == ["restored", "old", "older"]
 
 
+@pytest.mark.parametrize("status", ["creating", "protecting", "waiting_protect", "error", "deleting", "waiting_delete"])
+def test_window_leaves_out_what_is_not_finished(status: str) -> None:
+    assert chosen(Service(make_backup("b", status=status)), count=1) == []
+
+
 def test_window_by_age_refuses_a_backup_without_time() -> None:
     """It would end the window, and the shares of all backups after it would be deleted."""
     service = Service(make_backup("a", 1), make_backup("b", 3))
@@ -146,8 +151,10 @@ def test_find_acceptable_takes_what_the_owners_share() -> None:
 
 def test_find_acceptable_believes_no_single_empty_list() -> None:
     """All that was accepted would be rejected."""
-    lists = iter([[], [], [make_backup("accepted", project_id=OWNER)], []])
-    assert [backup.id for backup in find_acceptable(lambda **filters: next(lists), VAULT, [OWNER])] == ["accepted"]
+    accepted, pending = (make_backup(name, project_id=OWNER) for name in ("accepted", "pending"))
+    lists = iter([[], [accepted], [pending]])
+    found = find_acceptable(lambda **filters: next(lists), VAULT, [OWNER])
+    assert [backup.id for backup in found] == ["accepted", "pending"]
     assert find_acceptable(lambda **filters: [], VAULT, [OWNER]) == []
 
 

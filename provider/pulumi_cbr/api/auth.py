@@ -7,6 +7,7 @@ import re
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
 import requests
@@ -80,6 +81,8 @@ class Authenticator(Protocol):
 
     #: What to do when the service does not accept the credentials.
     advice: str
+    #: How far the identity service's clock is ahead, if a sign-in told it.
+    clock_skew: timedelta | None
 
     def auth(self, deadline: Deadline) -> AuthBase:
         """Return what signs a request. Signs in first if that needs a call."""
@@ -125,6 +128,7 @@ class TokenAuthenticator:
     accounts are locked.
     """
 
+    clock_skew: timedelta | None = None
     #: The credentials are right then: they gave the token.
     advice = "The identity service gave a new token, which is not accepted here: check the endpoint and the region"
 
@@ -313,11 +317,16 @@ class TokenAuthenticator:
         return refused, isinstance(refused, Throttled), wait
 
     def _remember(self, response: requests.Response, *args: object, **kwargs: object) -> None:
-        self._answers.append(ApiResponse.of(response, Redactor(self._settings.secrets())))
+        answer = ApiResponse.of(response, Redactor(self._settings.secrets()))
+        self._answers.append(answer)
+        if date := answer.date():
+            self.clock_skew = date - self._timing.now()
 
 
 class FixedTokenAuthenticator:
     """Use a given token as it is: the project and the endpoint are known, so nothing is asked."""
+
+    clock_skew: timedelta | None = None
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -349,6 +358,8 @@ class AccessKeyAuthenticator:
 
     A project's name is looked up once (``GET /v3/projects``).
     """
+
+    clock_skew: timedelta | None = None
 
     def __init__(self, settings: Settings, fetch: Fetch, timing: Clock) -> None:
         self._settings = settings

@@ -87,6 +87,10 @@ class CbrClient:
         """Return the time in UTC by the service's clock, as its last response told it."""
         return self._transport.service_now()
 
+    def knows_service_time(self) -> bool:
+        """Return whether a response has told the service's time, which `service_now` uses then."""
+        return self._transport.knows_service_time()
+
     def add_members(self, backup_id: str, dest_project_ids: Sequence[str]) -> tuple[Member, ...]:
         """Share a backup with one to ten projects: ``POST /backups/{backup_id}/members``.
 

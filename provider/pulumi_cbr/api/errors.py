@@ -93,6 +93,11 @@ class ServiceError(CbrError):
         text = f"{operation}: {said.rstrip('.') or 'refused without a reason'} ({facts})"
         super().__init__(f"{text}. {advice}" if advice else text)
 
+    @property
+    def is_own(self) -> bool:
+        """Whether the service itself refused, so that requests before this one were refused too."""
+        return self.code.startswith("BackupService.") and self.status in (400, 404)
+
     def __reduce__(self) -> tuple[Any, ...]:
         # By default an exception pickles only its text, which is no argument of the constructor.
         return Exception.__new__, (type(self), *self.args), self.__dict__

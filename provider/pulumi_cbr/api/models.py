@@ -81,7 +81,7 @@ def _text(data: Mapping[str, object], key: str, clean: Clean) -> str:
 
 
 def _cleaned(text: str, clean: Clean) -> str:
-    # Cleaning takes seconds for a megabyte. A secret that the first cut divides is behind the second one.
+    # Cleaning takes seconds for a megabyte. A secret that the first cut divides is most likely behind the second one.
     return clean(text[: 4 * _MAX_TEXT])[:_MAX_TEXT].strip()
 
 

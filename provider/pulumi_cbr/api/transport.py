@@ -66,9 +66,7 @@ class _Failure:
 
         The outcome of the attempts before is known then too.
         """
-        error = self.error
-        is_own = isinstance(error, ServiceError) and error.code.startswith("BackupService.")
-        return is_own and isinstance(error, ServiceError) and error.status in (400, 404)
+        return isinstance(self.error, ServiceError) and self.error.is_own
 
 
 class Transport:
@@ -86,7 +84,7 @@ class Transport:
         self._redactor: tuple[tuple[str, ...], Redactor] | None = None
         self._authenticator: Authenticator | None = None
         self._location: tuple[str, str] | None = None
-        self._clock_skew = timedelta()
+        self._clock_skew: timedelta | None = None
 
     @property
     def settings(self) -> Settings:
@@ -111,7 +109,15 @@ class Transport:
 
     def service_now(self) -> datetime:
         """Return the time by the service's own clock, as its last response told it."""
-        return self._timing.now() + self._clock_skew
+        return self._timing.now() + (self._known_skew() or timedelta())
+
+    def knows_service_time(self) -> bool:
+        """Return whether a response has told the service's time, also one of the identity service."""
+        return self._known_skew() is not None
+
+    def _known_skew(self) -> timedelta | None:
+        signed_in = self._authenticator.clock_skew if self._authenticator else None
+        return signed_in if self._clock_skew is None else self._clock_skew
 
     def new_deadline(self) -> Deadline:
         """Return the deadline of a call that starts now.

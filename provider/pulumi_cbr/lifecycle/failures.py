@@ -30,20 +30,17 @@ class UnverifiedSharesError(UnknownOutcomeError):
     """A create whose result is unknown: neither its response nor a read tells it.
 
     `projects` are those that nothing is known of, and `created` the shares that are known to be made. By the service's
-    time, the request was sent at `sent_at`, and its client stopped waiting for its result at `given_up_at`.
+    time, the request was sent at `sent_at`, and its client stopped waiting for its result at `given_up_at`, which is None if
+    only this machine's time is known.
     """
 
-    def __init__(self, text: str, sent_at: datetime, given_up_at: datetime, projects: Iterable[str]) -> None:
+    def __init__(self, text: str, sent_at: datetime, given_up_at: datetime | None, projects: Iterable[str]) -> None:
         super().__init__(text)
         self.created: dict[str, Member] = {}
         #: The outputs of each share, as far as they are known: without an ID, a share is to be verified.
-        self.unverified: dict[str, dict[str, str]] = {
-            project: {
-                "created_at": sent_at.isoformat(timespec="seconds"),
-                "updated_at": given_up_at.isoformat(timespec="seconds"),
-            }
-            for project in projects
-        }
+        known = {"created_at": sent_at, "updated_at": given_up_at}
+        times = {name: time.isoformat(timespec="seconds") for name, time in known.items() if time}
+        self.unverified: dict[str, dict[str, str]] = {project: dict(times) for project in projects}
 
 
 class IncompleteResourceError(CbrError):

@@ -22,6 +22,7 @@ from pulumi_cbr.api.errors import (
     ImageRegistered,
     NotAllowed,
     NotFound,
+    ServiceError,
     UnknownOutcomeError,
 )
 from pulumi_cbr.api.models import MAX_MEMBERS, known_time
@@ -116,13 +117,16 @@ def _create_shares(
     def unverified(text: str) -> UnverifiedSharesError:
         """Return the error that keeps in the state what may have been made."""
         unknown = [project for project in projects if project not in result]
-        return UnverifiedSharesError(text, _service_time(session, started), client.service_now(), unknown)
+        given_up_at = client.service_now() if client.knows_service_time() else None
+        return UnverifiedSharesError(text, _service_time(session, started), given_up_at, unknown)
 
     waits = _WAITS[: client.settings.max_retries]
+    attempts = 0
     for wait in (*waits, None):
+        attempts += 1
         missing = [project for project in projects if project not in result]
         # The service may not show yet what it accepted, so that is waited for; what a lost request did is not.
-        find, refusal, is_accepted = wait_for_members, None, False
+        find, refusal = wait_for_members, None
         try:
             members = client.add_members(backup_id, missing)
         except UnknownOutcomeError as error:
@@ -142,7 +146,7 @@ def _create_shares(
         else:
             _add_answered(session, members, result, started)
             missing = [project for project in missing if project not in result]
-            refusal, is_accepted = CbrError(messages.not_all_shared(backup_id, missing)), True
+            refusal = CbrError(messages.not_all_shared(backup_id, missing))
         if not missing:
             return
         try:
@@ -157,11 +161,13 @@ def _create_shares(
             raise unverified(text) from error
         if refusal:
             break
-    if refusal and not is_accepted:
+    if refusal and isinstance(refusal, ServiceError) and refusal.is_own:
+        # An earlier request would have been refused too.
         raise refusal
-    text = str(refusal) if refusal else messages.not_shown_after(str(lost), len(waits) + 1)
-    # What is known to be made is rolled back. Without it, the next run finds out what was made.
-    raise CbrError(text) if result.created else unverified(text)
+    if lost is None:
+        # What is known to be made is rolled back. Without it, the next run finds out what was made.
+        raise CbrError(str(refusal)) if result.created else unverified(str(refusal))
+    raise unverified(messages.not_shown_after(str(refusal or lost), attempts)) from lost
 
 
 def _add_answered(session: CloudSession, members: Iterable[Member], result: CreatedShares, started: float) -> None:
@@ -461,7 +467,8 @@ def is_foreign(known: Mapping[str, Any], member: Member) -> bool:
     # The state has whole seconds.
     if sent_at is None or member.created_at < sent_at - _SLACK:
         return True
-    return member.created_at > (given_up_at or sent_at) + _LATE
+    # Without it, only this machine's time was known, which may be behind.
+    return given_up_at is not None and member.created_at > given_up_at + _LATE
 
 
 def is_replaced(backup_id: str, project: str, known: Mapping[str, Any], member: Member) -> bool:

@@ -46,6 +46,9 @@ class ComponentProcesses:
                 stderr=PIPE,
             )
             self._running.add(process)
+            if self._ended:
+                # The request was cancelled while the process was started.
+                process.kill()
             try:
                 answer, printed = await _ask(process, request)
             finally:
@@ -55,6 +58,8 @@ class ComponentProcesses:
                 await process.wait()
         for line in printed.decode(errors="replace").splitlines():
             _log.debug("%s", line)
+        if self._ended:
+            raise CbrError(_not_finished(request))
         return _read(answer, printed, request)
 
     def end(self) -> None:
@@ -83,7 +88,8 @@ def _read(answer: bytes, printed: bytes, request: provider_pb2.ConstructRequest)
         return provider_pb2.ConstructResponse.FromString(rest)
     if kind == b"-":
         raise CbrError(rest.decode())
-    if b"Traceback" in printed:
+    # A process that ends with the engine or the plugin says so, whatever it prints.
+    if kind != b"." and b"Traceback" in printed:
         raise RuntimeError(printed.decode(errors="replace"))
     raise CbrError(_not_finished(request))
 

@@ -30,8 +30,8 @@ from pulumi_cbr.native.convert import from_wire
 from pulumi_cbr.native.names import to_camel
 from pulumi_cbr.native.resources import BackupShareAccepter
 
-#: The first byte of an answer: a response follows, or the text of an error.
-DONE, FAILED = b"+", b"-"
+#: The first byte of an answer: a response follows, the text of an error, or nothing because the engine has ended.
+DONE, FAILED, ENDED = b"+", b"-", b"."
 
 Inputs = Mapping[str, Any]
 
@@ -58,6 +58,7 @@ class ComponentProvider(Provider):
         super().__init__(version("pulumi-cbr"))
         #: What look-ups need is needed in plain; `UNKNOWN` is what a preview does not know.
         self._plain = from_wire(request.inputs)
+        self._is_preview = request.dryRun
 
     def construct(
         self, name: str, resource_type: str, inputs: Inputs, options: pulumi.ResourceOptions | None = None
@@ -65,6 +66,9 @@ class ComponentProvider(Provider):
         needed, make = _COMPONENTS[resource_type]
         unknown = [to_camel(entry) for entry in needed if _is_unknown(self._plain.get(entry))]
         try:
+            if unknown and not self._is_preview:
+                # Without its children, the engine would delete them.
+                raise CbrError(messages.component_inputs_unknown(resource_type.rpartition(":")[2], unknown))
             component = (
                 _Undecided(resource_type, name, unknown, options)
                 if unknown
@@ -128,17 +132,14 @@ def _is_unknown(value: Any) -> bool:
 
 
 def answer(request: provider_pb2.ConstructRequest, engine: str) -> bytes:
-    """Return what this process writes for a request.
-
-    It is nothing if the engine has ended.
-    """
+    """Return what this process writes for a request."""
     servicer = ProviderServicer(ComponentProvider(request), [], engine)
     try:
         response = asyncio.run(servicer.Construct(request, None))
     except pulumi.RunError as error:
         if str(error).startswith("Resource monitor has terminated"):
             # The engine has ended, and said why.
-            return b""
+            return ENDED
         return FAILED + str(error).removeprefix("cbr: ").encode()
     except Exception as error:
         # The SDK adds a traceback to the engine's own line.

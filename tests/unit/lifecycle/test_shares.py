@@ -8,9 +8,11 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from pulumi_cbr.api.errors import AlreadyShared, CbrError, UnknownOutcomeError
+from pulumi_cbr.api.client import CbrClient
+from pulumi_cbr.api.errors import AlreadyShared, CbrError, NotShareable, UnknownOutcomeError
 from pulumi_cbr.api.models import Member
 from pulumi_cbr.api.retry import Clock
+from pulumi_cbr.lifecycle.failures import UnverifiedSharesError
 from pulumi_cbr.lifecycle.session import CloudSession, SessionPool
 from pulumi_cbr.lifecycle.shares import (
     PartialFailure,
@@ -18,6 +20,7 @@ from pulumi_cbr.lifecycle.shares import (
     delete_share,
     delete_shares,
     find_unlisted,
+    is_foreign,
     share_outputs,
 )
 from pulumi_cbr.simulator import Fault, Simulator
@@ -92,6 +95,97 @@ def test_a_half_is_told_as_a_half(account: CloudSession, service: Simulator) -> 
     with pytest.raises(PartialFailure) as raised:
         create_shares(account, backup, [one, two])
     assert set(raised.value.created) == {one}
+
+
+@pytest.mark.parametrize("status", [401, 403, 503])
+def test_lost_create_that_is_refused_afterwards_may_be_made(
+    account: CloudSession, service: Simulator, status: int
+) -> None:
+    """The first request may still be carried out: only a code of the service itself says that it was not."""
+    backup, project = service.backups[0].id, service.projects[0]
+    service.faults.add(Fault("reset_before"))
+    service.faults.add(Fault("status_before", status=status, nth=2, times=None))
+    with pytest.raises(UnverifiedSharesError) as raised:
+        create_shares(account, backup, [project])
+    assert raised.value.unverified.keys() == {project}
+
+
+def test_lost_create_that_the_service_refuses_afterwards_was_not_made(
+    account: CloudSession, service: Simulator
+) -> None:
+    service.faults.add(Fault("reset_before"))
+    service.faults.add(Fault("refuse", code=6702, nth=2))
+    with pytest.raises(NotShareable):
+        create_shares(account, service.backups[0].id, service.projects[:1])
+
+
+def test_half_found_after_lost_creates_keeps_both_halves(account: CloudSession, service: Simulator) -> None:
+    backup, (one, two) = service.backups[0].id, service.projects[:2]
+    service.faults.add(Fault("reset_before", times=None))
+    MEANWHILE.append(lambda: service.share(backup, one))
+    with pytest.raises(UnverifiedSharesError) as raised:
+        create_shares(account, backup, [one, two])
+    assert (set(raised.value.created), set(raised.value.unverified)) == ({one}, {two})
+
+
+def test_wait_that_is_cancelled_after_a_lost_create_keeps_the_share(account: CloudSession, service: Simulator) -> None:
+    def cancel() -> None:
+        raise CbrError("cancelled")
+
+    service.faults.add(Fault("reset_before", times=None))
+    MEANWHILE.append(cancel)
+    with pytest.raises(UnverifiedSharesError, match="cancelled"):
+        create_shares(account, service.backups[0].id, service.projects[:1])
+
+
+@pytest.mark.parametrize("dated", [True, False])
+def test_end_of_a_lost_create_is_told_by_the_services_clock_only(
+    service: Simulator, monkeypatch: pytest.MonkeyPatch, dated: bool
+) -> None:
+    """This machine's clock may be behind: the share would be taken for a later one, and left."""
+    given = {
+        "token": "t",
+        "projectId": service.owner.project_id,
+        "endpoint": service.url,
+        "insecure": True,
+        "maxRetries": 0,
+    }
+    monkeypatch.setattr(CbrClient, "knows_service_time", lambda client: dated)
+    session = SessionPool(given.get, Clock(sleep=wait)).get(None)
+    service.faults.add(Fault("reset_before", "*", "", times=None))
+    with pytest.raises(UnverifiedSharesError) as raised:
+        create_shares(session, service.backups[0].id, service.projects[:1])
+    (known,) = raised.value.unverified.values()
+    assert ("updated_at" in known) is dated
+
+
+def test_sign_in_tells_the_services_time(account: CloudSession) -> None:
+    assert not account.client.knows_service_time()
+    account.client.project_id()
+    assert account.client.endpoint()
+    assert account.client.knows_service_time()
+
+
+SENT = datetime(2026, 1, 31, 12, tzinfo=timezone.utc)
+GIVEN_UP = SENT + timedelta(minutes=2)
+
+
+@pytest.mark.parametrize(
+    ("known", "made", "foreign"),
+    [
+        ((SENT, GIVEN_UP), SENT - timedelta(seconds=6), True),
+        ((SENT, GIVEN_UP), SENT - timedelta(seconds=4), False),
+        ((SENT, GIVEN_UP), GIVEN_UP + timedelta(minutes=4), False),
+        ((SENT, GIVEN_UP), GIVEN_UP + timedelta(minutes=6), True),
+        ((SENT, None), SENT + timedelta(days=9), False),
+        ((None, None), SENT, True),
+    ],
+)
+def test_share_of_another_time_than_an_unverified_create_is_foreign(
+    known: tuple[datetime | None, datetime | None], made: datetime, foreign: bool
+) -> None:
+    state = {name: time.isoformat() for name, time in zip(("created_at", "updated_at"), known, strict=True) if time}
+    assert is_foreign(state, Member("s", "pending", "b", "p", made)) is foreign
 
 
 def test_answered_share_without_a_time_is_new(account: CloudSession, service: Simulator) -> None:
