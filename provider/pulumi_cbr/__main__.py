@@ -39,7 +39,7 @@ def main() -> int:
         return 1
     except CbrError as error:
         print(f"cbr: {error}", file=sys.stderr)
-        return 1
+        return 2 if isinstance(error, shares.WrongArgumentsError) else 1
     except KeyboardInterrupt:
         _end_by_interrupt()
     return code

@@ -216,7 +216,18 @@ def _accept(session: CloudSession, backup_id: str, own: str, vault_id: str) -> M
             if wait >= _LONG_WAIT:
                 _log.warning("%s", messages.not_shared_yet(backup_id, own, wait))
             session.client.timing.sleep(wait)
-    raise CbrError(messages.not_shared(backup_id, own))
+    raise CbrError(
+        messages.own_backup(backup_id, own)
+        if _is_owner(session, backup_id, own)
+        else messages.not_shared(backup_id, own)
+    )
+
+
+def _is_owner(session: CloudSession, backup_id: str, own: str) -> bool:
+    try:
+        return session.client.show_backup(backup_id).project_id == own
+    except CbrError:
+        return False  # it only makes the message clearer
 
 
 def _set_status(

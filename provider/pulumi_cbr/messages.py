@@ -706,6 +706,14 @@ def not_shared(backup_id: str, project: str) -> str:
     )
 
 
+def own_backup(backup_id: str, project: str) -> str:
+    """Return the error of an acceptance by the project that owns the backup."""
+    return (
+        f"accepting failed: backup {backup_id} is of project {project} itself, which this run is signed in to. Sign in to the "
+        "project that it is shared with"
+    )
+
+
 def accepted_into_other_vault(backup_id: str, vault_id: str, wanted: str) -> str:
     """Return the error of an acceptance of a share that is accepted into another vault."""
     return (

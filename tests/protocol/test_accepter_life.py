@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from protocol.conftest import PluginWith
 from protocol.plugin import HookFailed, Plugin
 from pulumi_cbr.lifecycle.controller import UNKNOWN
 from pulumi_cbr.simulator import Fault, Simulator
@@ -183,7 +184,8 @@ def test_a_share_that_does_not_come_is_a_clear_error(
     told = one_line(refused)
     assert f"backup {backup} is not shared with project {service.projects[0]}" in told
     assert "depends_on" in told
-    assert calls(service) == ["PUT member"]
+    # The backup tells whether its owner is signed in.
+    assert calls(service) == ["PUT member", "GET backup"]
 
 
 @pytest.mark.parametrize("kind", ["reset_after", "timeout_after", "status_after", "truncated", "malformed"])
@@ -225,6 +227,14 @@ def test_an_answer_that_cannot_be_looked_for_is_told_and_the_next_run_goes_on(
     assert "setting to `accepted`" in one_line(lost)
     service.faults.clear()
     receiver.create(KIND, {"backup_id": shared, "vault_id": vault})
+
+
+def test_owner_of_the_backup_is_told_to_sign_in_as_the_receiver(
+    plugin_with: PluginWith, service: Simulator, shared: str, vault: str
+) -> None:
+    owner = plugin_with(maxRetries="0")
+    with pytest.raises(HookFailed, match="itself, which this run is signed in to"):
+        owner.create(KIND, {"backup_id": shared, "vault_id": vault})
 
 
 def test_a_receiver_without_permission_is_told_which(

@@ -83,7 +83,8 @@ def list_received(
 ) -> Listing:
     """Return what is shared with a project. Raises `CbrError`.
 
-    `whole` as for `list_own`. With `details`, each share that the list tells no vault of is shown by one more call.
+    `whole` as for `list_own`. With `details`, each share that the list tells no vault of is shown by one more call. So is
+    each share without a time, if `filters` ask for an age.
     """
     client = source.client
     statuses = [status for status in _RECEIVED if whole or not filters.statuses or status in filters.statuses]
@@ -98,7 +99,7 @@ def list_received(
     }
     # A service that ignores `member_status` lists a backup under each: then only the share itself tells.
     unclear = {backup_id for backup_id, entries in listed.items() if len(entries) > 1}
-    to_show = sorted(unclear | _without_vault(shares.values()) if details else unclear)
+    to_show = sorted(unclear | _untold(shares.values(), vaults=details, times=filters.older_than is not None))
     for backup_id, member in _each(to_show, lambda backup_id: _show(client, backup_id, own), pool, progress):
         if member:
             shares[backup_id] = _with_member(shares[backup_id], member)
@@ -108,9 +109,16 @@ def list_received(
     return Listing(source.cloud, own, True, tuple(shares.values()), frozenset(listed) if complete else None)
 
 
-def _without_vault(shares: Iterable[Share]) -> set[str]:
-    """Return the backups of accepted shares whose vault is not known."""
-    return {share.backup_id for share in shares if share.status == "accepted" and not share.dest_vault_id}
+def _untold(shares: Iterable[Share], *, vaults: bool, times: bool) -> set[str]:
+    """Return the backups of accepted shares without a vault, and of shares without a time.
+
+    Lists tell the backup's time only, and not since when it is shared.
+    """
+    return {
+        share.backup_id
+        for share in shares
+        if (vaults and share.status == "accepted" and not share.dest_vault_id) or (times and share.shared_at is None)
+    }
 
 
 def _show(client: CbrClient, backup_id: str, project: str) -> Member | None:

@@ -23,6 +23,11 @@ from pulumi_cbr.shares.select import DEFAULT_SORT, SORT_KEYS, Filters, duration,
 
 SUMMARY = "list who can see the project's backups, or what is shared with it"
 
+
+class WrongArgumentsError(CbrError):
+    """Two arguments do not go together: exit code 2, as for every wrong argument."""
+
+
 #: Exit code if `--fail-on-unmanaged` finds a share that no stack has.
 UNMANAGED = 3
 
@@ -133,9 +138,9 @@ def run(given: argparse.Namespace) -> int:
 
 def _refuse_without_stack(given: argparse.Namespace) -> None:
     if given.fail_on_unmanaged:
-        raise CbrError(messages.option_needs_stack("--fail-on-unmanaged"))
+        raise WrongArgumentsError(messages.option_needs_stack("--fail-on-unmanaged"))
     if "gone" in given.status:
-        raise CbrError(messages.option_needs_stack("--status gone"))
+        raise WrongArgumentsError(messages.option_needs_stack("--status gone"))
 
 
 def _listings(given: argparse.Namespace, filters: Filters, now: datetime) -> tuple[list[Listing], names.Names]:

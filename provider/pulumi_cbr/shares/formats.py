@@ -54,7 +54,7 @@ COLUMNS: dict[str, Column] = {
     "project": Column("PROJECT", lambda share, now: share.other_project_name or "", is_name=True),
     "project_id": Column("PROJECT ID", lambda share, now: share.other_project_id or ""),
     "status": Column("STATUS", lambda share, now: share.status),
-    "age": Column("AGE", lambda share, now: age(share.since, now)),
+    "age": Column("AGE", lambda share, now: age(share.shared_at, now)),
     "dest_vault": Column(
         "IN VAULT", lambda share, now: share.dest_vault_name or share.dest_vault_id or "", is_name=True
     ),

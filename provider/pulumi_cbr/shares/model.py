@@ -78,11 +78,6 @@ class Share:
             return None
         return "gone" if self.status == "gone" else "managed" if self.managed_by else "unmanaged"
 
-    @property
-    def since(self) -> datetime | None:
-        """When it was shared; if the service does not tell, when the backup was made."""
-        return self.shared_at or self.backup_created_at
-
 
 def clean(text: str) -> str:
     """Return a text whose control, format and surrogate characters are escapes."""

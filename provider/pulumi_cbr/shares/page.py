@@ -235,7 +235,7 @@ def _list(shares: Sequence[Share], now: datetime) -> str:
 
 
 def _row(index: int, share: Share, now: datetime) -> str:
-    since = share.since
+    since = share.shared_at
     status = f'<span class="state">{_mark(_classes(share))}{_e(share.status)}</span>'
     values = (
         (share.backup_name or share.backup_id, _named(share.backup_name, share.backup_id)),

@@ -37,7 +37,7 @@ class Filters:
             and (not self.statuses or share.status in self.statuses)
             and _any(self.servers, share.server_id, share.server_name)
             and _any(self.vaults, share.vault_id, share.vault_name, share.dest_vault_id, share.dest_vault_name)
-            and (self.older_than is None or _is_older(share.since, self.older_than, now))
+            and (self.older_than is None or _is_older(share.shared_at, self.older_than, now))
         )
 
     def may_match(self, backup: Backup, now: datetime) -> bool:
@@ -88,7 +88,7 @@ SORT_KEYS: dict[str, Callable[[Share], str | float]] = {
     "vault": lambda share: _text(share.vault_name or share.vault_id),
     "project": lambda share: _text(share.other_project_name or share.other_project_id),
     "status": lambda share: share.status,
-    "age": lambda share: -_seconds(share.since),
+    "age": lambda share: -_seconds(share.shared_at),
     "cloud": lambda share: _text(share.cloud),
     "known": lambda share: _text(share.known),
 }

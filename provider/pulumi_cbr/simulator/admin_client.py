@@ -107,10 +107,11 @@ class AdminClient:
         return AdminError(f"not a simulator's URL: {self.url}")
 
 
-def find_simulator(url: str | None = None) -> AdminClient:
+def find_simulator(url: str | None = None, *, auth_url: str = "") -> AdminClient:
     """Return a client of the simulator at a URL, or of the latest one that is announced.
 
-    An announced simulator must prove its secret, also if its URL was given. Raises `AdminError`.
+    Before the latest comes the one that `auth_url` signs in to. An announced simulator must prove its secret, also if its
+    URL was given. Raises `AdminError`.
     """
     try:
         announced = read_announcements()
@@ -124,7 +125,7 @@ def find_simulator(url: str | None = None) -> AdminClient:
         client = AdminClient(wanted, secret)
         client.read_status()
         return client
-    for found in announced:
+    for found in sorted(announced, key=lambda found: not auth_url.startswith(f"{found.url}/")):
         if (answering := _connect(found)) is not None:
             return answering
     raise AdminError("no simulator runs; start one with 'python -m pulumi_cbr.simulator serve', or name it with --url")

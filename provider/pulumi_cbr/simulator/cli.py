@@ -20,7 +20,7 @@ from dataclasses import Field, fields
 from typing import Any, NoReturn
 
 from pulumi_cbr.simulator.actions import Action, find_actions
-from pulumi_cbr.simulator.admin_client import AdminError, find_simulator
+from pulumi_cbr.simulator.admin_client import AdminClient, AdminError, find_simulator
 from pulumi_cbr.simulator.faults import FORM_HELP
 from pulumi_cbr.simulator.models import DISK, SERVER
 from pulumi_cbr.simulator.options import Options
@@ -119,7 +119,9 @@ def _make_parser() -> argparse.ArgumentParser:
 
     for name, command in commands.choices.items():
         if name != "serve":
-            command.add_argument("--url", help="the simulator's URL (the one that was started last)")
+            command.add_argument(
+                "--url", help="the simulator's URL (the one that OS_AUTH_URL names, or that was started last)"
+            )
         if name not in ("serve", "env"):
             command.add_argument("--json", action="store_true", help="print JSON")
     return parser
@@ -221,6 +223,11 @@ def _env(options: argparse.Namespace) -> int:
     return 0
 
 
+def _simulator_of(options: argparse.Namespace) -> AdminClient:
+    """Return the simulator that the shell is signed in to, or the one that was started last."""
+    return find_simulator(options.url, auth_url=os.environ.get("OS_AUTH_URL", ""))
+
+
 def _bypass_proxies() -> Iterator[tuple[str, str]]:
     """Yield the variables that exclude this machine from the shell's proxy, if it has one."""
     if any(os.environ.get(name) for name in _PROXIES):
@@ -245,7 +252,7 @@ def _add_action(command: argparse.ArgumentParser, action: Action) -> None:
 
 
 def _act(options: argparse.Namespace, action: Action) -> int:
-    simulator = find_simulator(options.url)
+    simulator = _simulator_of(options)
     status = simulator.read_status()
     ids = {name: id for id, name in _names(status).items()}
     wanted = {parameter.name: getattr(options, parameter.name) for parameter in action.parameters}
@@ -257,13 +264,13 @@ def _act(options: argparse.Namespace, action: Action) -> int:
     elif "dest_project_id" in result:
         _print_members([result], _names(status))
     else:
-        lines = [f"{name}: {value}" for name, value in result.items()] or [f"{action.name}: done"]
+        lines = [f"{name}: {value}" for name, value in result.items()] or [f"{action.name}: done at {simulator.url}"]
         print(*map(clean, lines), sep="\n")
     return 0
 
 
 def _list(options: argparse.Namespace) -> int:
-    status = find_simulator(options.url).read_status()
+    status = _simulator_of(options).read_status()
     if wants_json(options.json):
         print_json(status)
         return 0
@@ -280,7 +287,7 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _faults(options: argparse.Namespace) -> int:
-    simulator = find_simulator(options.url)
+    simulator = _simulator_of(options)
     if options.clear:
         simulator.send("DELETE", "/faults")
     for line in options.lines:

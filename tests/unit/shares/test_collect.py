@@ -269,6 +269,18 @@ def test_list_received_asks_only_for_the_statuses_of_the_filter(cbr_simulator: S
     assert listing.backup_ids is None
 
 
+def test_list_received_asks_since_when_it_is_shared_for_an_age(cbr_simulator: Simulator, receiver: CbrClient) -> None:
+    """The list tells only when the backup was made."""
+    backup = cbr_simulator.backups[0].id
+    cbr_simulator.share(backup, cbr_simulator.projects[0])
+    assert [share.shared_at for share in received(receiver).shares] == [None]
+    filters = Filters(older_than=timedelta(hours=1))
+    (share,) = received(receiver, filters).shares
+    assert share.shared_at
+    assert not filters.match(share, share.shared_at + timedelta(minutes=59))
+    assert filters.match(share, share.shared_at + timedelta(minutes=61))
+
+
 def test_list_received_shows_the_vault_if_details_are_asked(cbr_simulator: Simulator, receiver: CbrClient) -> None:
     one, two, _ = cbr_simulator.backups[:3]
     project = cbr_simulator.receiver.project_id

@@ -274,8 +274,8 @@ def test_shares_fails_on_unmanaged_with_code_3(simulator: Simulator, run: Run, e
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (("--fail-on-unmanaged",), 1, "cbr: --fail-on-unmanaged compares with stacks. Name them with --stack\n"),
-        (("--status", "gone"), 1, "cbr: --status gone compares with stacks. Name them with --stack\n"),
+        (("--fail-on-unmanaged",), 2, "cbr: --fail-on-unmanaged compares with stacks. Name them with --stack\n"),
+        (("--status", "gone"), 2, "cbr: --status gone compares with stacks. Name them with --stack\n"),
         (("--stack", "prod", "--cwd", "/nowhere"), 1, "cbr: reading stack prod failed: there is no folder /nowhere"),
         (("--stack", "prod"), 1, "cbr: reading stack prod failed: no such stack. Check its name and the backend"),
         (("--sort", "size"), 2, "argument --sort: not a sort key: 'size'"),

@@ -285,7 +285,7 @@ def test_terminal_shows_tables(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     assert "The receiver's vaults" in out
     assert f" {backup} " in out
     assert "from the 1., all that follow" in out
-    assert "withdraw: done\n" in out
+    assert f"withdraw: done at {simulator.url}\n" in out
 
 
 def test_table_shows_brackets_of_a_path(

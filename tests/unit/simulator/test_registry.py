@@ -123,6 +123,13 @@ def test_find_simulator_accepts_a_proof(cbr_simulator: Simulator) -> None:
         assert find_simulator(cbr_simulator.url).read_status()["url"] == cbr_simulator.url
 
 
+def test_find_simulator_prefers_the_one_that_the_shell_is_signed_in_to(cbr_simulator: Simulator) -> None:
+    with Simulator() as latest, announce(cbr_simulator.url, cbr_simulator.secret), announce(latest.url, latest.secret):
+        assert find_simulator().url == latest.url
+        assert find_simulator(auth_url=f"{cbr_simulator.url}/v3").url == cbr_simulator.url
+        assert find_simulator(auth_url="https://iam.example.com/v3").url == latest.url
+
+
 def test_proof_does_not_contain_the_secret(cbr_simulator: Simulator) -> None:
     request = Request(f"{cbr_simulator.url}/_simulator", headers={NONCE_HEADER: "0"})
     with urlopen(request, timeout=5) as response:
