@@ -191,7 +191,8 @@ def _wait_for_signal(simulator: Simulator) -> NoReturn:
         except BrokenPipeError:
             forget_stdout()
         while True:
-            threading.Event().wait()
+            # A signal that comes just before a wait does not end it: the next one sees it.
+            threading.Event().wait(1.0)
 
 
 def _exit(_number: int, _frame: object) -> NoReturn:
