@@ -72,7 +72,7 @@ class NewestBackupShares(_Component):
         :param dest_project_ids: One to ten projects that the backups are shared with: 32 hex digits each.
         :param servers: The servers or disks whose backups are shared: UUIDs.
         :param vault_id: The vault whose backups are shared: a UUID. With `servers`, of these servers in this vault.
-        :param count: How many backups of each server are shared.
+        :param count: How many backups are shared, of each server or of the vault.
         :param max_age: How old a shared backup may be: seconds, or a text such as ``14d``. With `count`, both hold.
         :param accept_into: The receiver's vault: accept each share there too. Needs exactly one destination project.
         :param accept_opts: Options of the acceptances, such as a provider that signs in as the receiver.
