@@ -229,7 +229,10 @@ COMPONENTS: dict[str, Spec] = {
                 TEXT,
                 "The vault whose backups are shared: a UUID. With `servers`, of these servers in this vault.",
             ),
-            "count": (NUMBER, "How many backups are shared, of each server or of the vault. This, or `maxAge`, or both."),
+            "count": (
+                NUMBER,
+                "How many backups are shared, of each server or of the vault. This, or `maxAge`, or both.",
+            ),
             "max_age": (
                 {"oneOf": [TEXT, {"type": "number"}]},
                 "How old a shared backup may be: seconds, or a text such as `14d`.",
