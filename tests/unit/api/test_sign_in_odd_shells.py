@@ -371,7 +371,7 @@ FILES = [
             refused=f"`{key}` of the entry `one` ({{clouds}}, line 9) is unknown (did you mean {meant}?). Correct the key",
         )
         for wrong, key, meant in (
-            ("intrface: internal, auth: {", "intrface", "interface"),
+            ("intrfce: internal, auth: {", "intrfce", "interface"),
             ("auth: {projct_id: x, ", "projct_id", "project_id"),
         )
     ],
