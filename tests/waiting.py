@@ -43,7 +43,7 @@ class Gate:
         self._faults.take = self._take  # type: ignore[method-assign]
 
     def open(self) -> None:
-        """Let all pass."""
+        """Open the gate for every thread that waits."""
         self._opened.set()
 
     def _hold(self, method: str, path: str) -> Any:

@@ -12,7 +12,7 @@ from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.api.models import Backup, known_time
 from pulumi_cbr.durations import to_seconds
 
-#: The status of a backup that is being made, that failed, or that is on its way out.
+#: The status of a backup that is being made, that failed, or that is being deleted.
 _UNFINISHED = ("creating", "protecting", "waiting_protect", "error", "deleting", "waiting_delete")
 
 #: Return backups that match filters of the API, the newest first.

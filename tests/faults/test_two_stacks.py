@@ -106,7 +106,7 @@ class World:
         return {project: record.id for project, record in self.simulator.members(self.backup).items()}
 
     def step(self) -> None:
-        """Let others act, or run one stack's operation with a fault."""
+        """Change a share as somebody else, or run one stack's operation with a fault."""
         # Half a minute apart: what docs/inferences.md leaves to time is not tried here.
         self.simulator.advance(30)
         if self.random.random() < 0.25:

@@ -96,27 +96,21 @@ def test_read_after_a_lost_create_completes_the_state(
     assert read["share_id"] == service.members(member["backup_id"])[member["dest_project_id"]].id
 
 
-def test_older_share_is_not_taken_for_the_lost_one(plugin: Plugin, service: Simulator, member: Properties) -> None:
-    """It was there before the request: another stack's, which is neither managed nor deleted."""
-    backup, project = member.values()
-    share = service.share(backup, project)
-    outputs = {**member, "created_at": "2999-01-31T00:00:00+00:00"}
-    id_ = f"{backup}/{project}"
-    assert plugin.read(KIND, id_, outputs)[0] == ""
-    plugin.delete(KIND, id_, outputs)
-    with pytest.raises(HookFailed, match=share.id):
-        plugin.update(KIND, id_, outputs, member)
-    assert service.members(backup)[project].id == share.id
-
-
-def test_share_made_after_the_lost_request_was_given_up_is_not_taken_for_its_own(
-    plugin: Plugin, service: Simulator, member: Properties
+@pytest.mark.parametrize(
+    "times",
+    [
+        {"created_at": "2999-01-31T00:00:00+00:00"},
+        {"created_at": "2026-01-31T00:00:00+00:00", "updated_at": "2026-01-31T00:02:00+00:00"},
+    ],
+    ids=["older", "younger"],
+)
+def test_share_of_another_time_is_not_taken_for_the_lost_one(
+    plugin: Plugin, service: Simulator, member: Properties, times: Properties
 ) -> None:
-    """A colleague shared the backup a week later."""
+    """It was there before the request, or a colleague made it a week later: it is neither managed nor deleted."""
     backup, project = member.values()
     share = service.share(backup, project)
-    a_week_ago = {"created_at": "2026-01-31T00:00:00+00:00", "updated_at": "2026-01-31T00:02:00+00:00"}
-    outputs = {**member, **a_week_ago}
+    outputs = {**member, **times}
     id_ = f"{backup}/{project}"
     assert plugin.read(KIND, id_, outputs)[0] == ""
     plugin.delete(KIND, id_, outputs)

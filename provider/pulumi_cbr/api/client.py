@@ -233,7 +233,7 @@ class CbrClient:
     def show_vault(self, vault_id: str) -> Vault:
         """Return a vault: ``GET /vaults/{vault_id}``.
 
-        Raises `VaultRefused` if there is none, and others.
+        Raises `VaultRefused` if the vault does not exist, and others.
         """
         vault = ids.uuid("vault_id", vault_id)
         request = Request(f"showing vault {vault}", "GET", f"/vaults/{vault}", action="cbr:vaults:get")

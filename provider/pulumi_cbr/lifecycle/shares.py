@@ -161,7 +161,7 @@ def _create_shares(
             raise unverified(text) from error
         if refusal:
             break
-    if refusal and isinstance(refusal, ServiceError) and refusal.is_own:
+    if isinstance(refusal, ServiceError) and refusal.is_own:
         # An earlier request would have been refused too.
         raise refusal
     if lost is None:
