@@ -22,8 +22,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "provider")]
 LIMITS = {
     "docstrings": 0,
     "long docstrings": 0,
-    "long functions": 1,
-    "branches": 1,
+    "long functions": 0,
+    "branches": 0,
     "parameters": 0,
     "globals": 0,
     "messages": 0,

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent import futures
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from pulumi_cbr import messages
 from pulumi_cbr.api.errors import (
@@ -90,9 +90,10 @@ def create_shares(
     Raises `AlreadyShared` if the service refuses the first request for a share that exists, `PartialFailure` if some
     shares were made, `UnverifiedSharesError` if looking after a lost response fails too, and what the request itself raises.
     """
-    result = CreatedShares()
+    create = _Create(session, backup_id, tuple(projects), adopt)
+    result = create.result
     try:
-        _create_shares(session, backup_id, projects, result, adopt=adopt)
+        create.run()
         if result.existing and not adopt:
             raise CbrError(already_shared(session, backup_id, result.existing.values()))
     except UnverifiedSharesError as error:
@@ -107,67 +108,93 @@ def create_shares(
     return result
 
 
-def _create_shares(
-    session: CloudSession, backup_id: str, projects: Sequence[str], result: CreatedShares, *, adopt: bool
-) -> None:
-    client = session.client
-    started = client.timing.clock()
-    lost: CbrError | None = None
+class _Create:
+    """One create of shares: a POST, and after a lost response a look and another POST."""
 
-    def unverified(text: str) -> UnverifiedSharesError:
-        """Return the error that keeps in the state what may have been made."""
-        unknown = [project for project in projects if project not in result]
-        given_up_at = client.service_now() if client.knows_service_time() else None
-        return UnverifiedSharesError(text, _service_time(session, started), given_up_at, unknown)
+    def __init__(self, session: CloudSession, backup_id: str, projects: tuple[str, ...], adopt: bool) -> None:
+        self._session, self._client = session, session.client
+        self._backup_id, self._projects, self._adopt = backup_id, projects, adopt
+        self.result = CreatedShares()
+        #: When the first request was sent whose response may have been lost.
+        self._started = session.client.timing.clock()
+        #: The last request that may have been carried out.
+        self._lost: CbrError | None = None
 
-    waits = _WAITS[: client.settings.max_retries]
-    attempts = 0
-    for wait in (*waits, None):
-        attempts += 1
-        missing = [project for project in projects if project not in result]
-        # The service may not show yet what it accepted, so that is waited for; what a lost request did is not.
-        find, refusal = wait_for_members, None
+    def run(self) -> None:
+        """Make the shares; fill `result`, also before an error is raised."""
+        attempts, refusal = 0, None
+        for wait in (*_WAITS[: self._client.settings.max_retries], None):
+            attempts += 1
+            is_lost, refusal = self._post()
+            if not self._missing() or self._look(is_lost, refusal, wait):
+                return
+            if refusal:
+                break
+        self._raise(refusal, attempts)
+
+    def _missing(self) -> list[str]:
+        return [project for project in self._projects if project not in self.result]
+
+    def _post(self) -> tuple[bool, CbrError | None]:
+        """Send one request.
+
+        Return whether its response was lost, and the error after which no other is sent.
+        """
         try:
-            members = client.add_members(backup_id, missing)
+            members = self._client.add_members(self._backup_id, self._missing())
         except UnknownOutcomeError as error:
-            if lost is None and error.sent_at is not None:
+            if self._lost is None and error.sent_at is not None:
                 # Before this attempt nothing was made: a wait for a slot or after a refusal does not count.
-                started = error.sent_at
-            lost, find = error, find_members
-        except AlreadyShared as error:
-            if lost is None:
-                raise
-            lost = error
+                self._started = error.sent_at
+            self._lost = error
+            return True, None
         except CbrError as error:
-            if lost is None:
+            if self._lost is None:
                 raise
             # This request was refused, but an earlier one may have succeeded.
-            refusal = error
-        else:
-            _add_answered(session, members, result, started)
-            missing = [project for project in missing if project not in result]
-            refusal = CbrError(messages.not_all_shared(backup_id, missing))
-        if not missing:
-            return
+            if not isinstance(error, AlreadyShared):
+                return False, error
+            self._lost = error
+            return False, None
+        _add_answered(self._session, members, self.result, self._started)
+        missing = self._missing()
+        return False, CbrError(messages.not_all_shared(self._backup_id, missing)) if missing else None
+
+    def _look(self, is_lost: bool, refusal: CbrError | None, wait: float | None) -> bool:
+        """Look for the missing shares; return whether that ends the create.
+
+        If not, `wait` is the time until the next request.
+        """
+        # The service may not show yet what it accepted, so that is waited for; what a lost request did is not.
+        find = find_members if is_lost else wait_for_members
+        missing = self._missing()
         try:
-            found = find(session, backup_id, missing)
-            _add_found(session, found.values(), result, started)
-            if (result.existing and not adopt) or len(found) == len(missing):
-                return
+            found = find(self._session, self._backup_id, missing)
+            _add_found(self._session, found.values(), self.result, self._started)
+            if (self.result.existing and not self._adopt) or len(found) == len(missing):
+                return True
             if wait is not None and not refusal:
-                client.timing.sleep(wait)
+                self._client.timing.sleep(wait)
         except CbrError as error:
-            text = messages.unknown_result(str(lost or refusal), str(error), messages.if_adopting())
-            raise unverified(text) from error
-        if refusal:
-            break
-    if isinstance(refusal, ServiceError) and refusal.is_own:
-        # An earlier request would have been refused too.
-        raise refusal
-    if lost is None:
-        # What is known to be made is rolled back. Without it, the next run finds out what was made.
-        raise CbrError(str(refusal)) if result.created else unverified(str(refusal))
-    raise unverified(messages.not_shown_after(str(refusal or lost), attempts)) from lost
+            text = messages.unknown_result(str(self._lost or refusal), str(error), messages.if_adopting())
+            raise self._unverified(text) from error
+        return False
+
+    def _raise(self, refusal: CbrError | None, attempts: int) -> NoReturn:
+        """Raise what says best why shares are missing."""
+        if isinstance(refusal, ServiceError) and refusal.is_own:
+            # An earlier request would have been refused too.
+            raise refusal
+        if self._lost is None:
+            # What is known to be made is rolled back. Without it, the next run finds out what was made.
+            raise CbrError(str(refusal)) if self.result.created else self._unverified(str(refusal))
+        raise self._unverified(messages.not_shown_after(str(refusal or self._lost), attempts)) from self._lost
+
+    def _unverified(self, text: str) -> UnverifiedSharesError:
+        """Return the error that keeps in the state what may have been made."""
+        given_up_at = self._client.service_now() if self._client.knows_service_time() else None
+        started = _service_time(self._session, self._started)
+        return UnverifiedSharesError(text, started, given_up_at, self._missing())
 
 
 def _add_answered(session: CloudSession, members: Iterable[Member], result: CreatedShares, started: float) -> None:
