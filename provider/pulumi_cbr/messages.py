@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 
 def no_credentials() -> str:
+    """Return the error of a run for which nothing says how to sign in."""
     return (
         "no credentials configured. Set OS_CLOUD, OS_USERNAME and OS_PASSWORD, or OS_ACCESS_KEY and OS_SECRET_KEY, "
         "then run `python -m pulumi_cbr doctor`"
@@ -19,11 +20,13 @@ def no_credentials() -> str:
 
 
 def missing_settings(way: str, names: Sequence[str], places: Sequence[str]) -> str:
+    """Return the error of a way to sign in of which a part is given."""
     are = "is" if len(names) == 1 else "are"
     return f"signing in with {way} failed: {_join_with_and(names)} {are} missing. Set {_join_with_and(places)}"
 
 
 def wrong_value(where: str, kind: type, value: object) -> str:
+    """Return the error of a setting whose value has another type."""
     expected = {
         str: "a text",
         bool: "true or false",
@@ -35,102 +38,127 @@ def wrong_value(where: str, kind: type, value: object) -> str:
 
 
 def not_one_line(where: str) -> str:
+    """Return the error of a value with a line break or a control character."""
     return f"{where} must be one line of plain characters"
 
 
 def not_among(where: str, given: str, choices: Sequence[str]) -> str:
+    """Return the error of a setting that takes a few values, and has another."""
     return f"{where} must be one of {', '.join(choices)}, not {given!r}"
 
 
 def unknown_auth_type(where: str, given: str) -> str:
+    """Return the error of an `OS_AUTH_TYPE` that variables alone cannot serve."""
     return f"{where} is `{given[:40]}`, which only an entry of clouds.yaml can have. Set OS_CLOUD or cbr:cloud"
 
 
 def not_a_url(where: str) -> str:
+    """Return the error of an address that is no URL, or has parts that it must not have."""
     return f"{where} must be a URL such as https://host/path. Leave out the user, the query and the fragment"
 
 
 def plain_http(where: str, host: str) -> str:
+    """Return the error of an address without encryption that is not on this machine."""
     return f"{where} is plain http, which shows the credentials on the way to {host}. Use https, or set cbr:insecure"
 
 
 def not_a_region(where: str, given: str) -> str:
+    """Return the error of a region with characters that no region has."""
     return f"{where} must be the name of a region such as eu-de, not {given[:60]!r}"
 
 
 def not_a_domain(where: str, given: str) -> str:
+    """Return the error of a cloud domain with characters that no domain has."""
     return f"{where} must be a domain such as myhuaweicloud.com, not {given[:60]!r}"
 
 
 def no_certificates(where: str, given: str, why: str) -> str:
+    """Return the error of certificates that cannot be read."""
     return f"{where} must be a file of certificates, and {given} is none ({why}). Correct it"
 
 
 def pem_text() -> str:
+    """Return the words for certificates that are given as text and not as a file."""
     return "the given PEM text"
 
 
 def two_identities(first: str, second: str) -> str:
+    """Return the error of two places that name different users or access keys."""
     return f"{first} and {second} name two users or keys. Set all credentials in one place"
 
 
 def two_values(first: str, second: str, name: str) -> str:
+    """Return the error of two places that give one setting different values."""
     return f"{first} and {second} contradict each other on {name}. Remove one of them"
 
 
 def not_supported(where: str) -> str:
+    """Return the error of a setting of OpenStack that the package cannot honor."""
     return f"{where} is not supported. Remove it"
 
 
 def two_clouds(first: str, first_cloud: str, second: str, second_cloud: str) -> str:
+    """Return the error of two addresses or regions of different clouds."""
     return f"{first} is at {first_cloud}, but {second} is at {second_cloud}. Set both for one cloud: nothing was sent"
 
 
 def two_regions(first: str, first_region: str, second: str, second_region: str) -> str:
+    """Return the error of two places that name different regions."""
     return f"{first} is in the region {first_region}, but {second} is {second_region}. Set both for one region"
 
 
 def needs_agency(where: str, place: str) -> str:
+    """Return the error of delegated access that lacks the agency."""
     return f"{where} needs the name of an agency. Set {place}"
 
 
 def endpoint_of_other_project(where: str, found: str, project: str) -> str:
+    """Return the error of a CBR address that contains the ID of another project."""
     return f"{where} is for project {found}, but you are signed in to project {project}. Remove the ID from it"
 
 
 def unknown_region(region: str, place: str) -> str:
+    """Return the error of a region that is in no table, or in those of two clouds."""
     return f"no public cloud is known that alone has the region `{region}`. Set {place} to your cloud's domain"
 
 
 def unknown_cbr_host(where: str, auth_url: str, place: str) -> str:
+    """Return the error of an identity address that belongs to no known cloud."""
     return f"{where} ({auth_url}) does not tell where CBR is. Set {place}"
 
 
 def unknown_identity_host(place: str) -> str:
+    """Return the error of access keys with a project name, on a cloud that is not known."""
     return f"the project's ID must be given, because the identity address is not known. Set {place}"
 
 
 def other_project(found: str, wanted: str, place: str) -> str:
+    """Return the error of credentials for another project than the settings name."""
     return f"the credentials are for project {found}, not for `{wanted}`. Correct or remove {place}"
 
 
 def other_project_id(found: str, wanted: str, place: str) -> str:
+    """Return the error of a token for another project ID than the settings have."""
     return f"the credentials are for project {found}, but projectId is {wanted}. Correct or remove {place}"
 
 
 def token_for_no_project(place: str) -> str:
+    """Return the error of a token that is for a domain, or for nothing."""
     return f"the token is for no project. Set {place}"
 
 
 def no_project_of_key(name: str, place: str) -> str:
+    """Return the error of a project name that the access key has no project for."""
     return f"the access key has no project `{name}`. Set {place}"
 
 
 def catalog_without_cbr(interface: str, services: str, place: str) -> str:
+    """Return the error of a cloud whose catalog has no address of CBR for the interface."""
     return f"the service catalog has no {interface} address of `cbr` (it has: {services}). Set {place}"
 
 
 def catalog_without_region(region: str | None, offered: Sequence[str], place: str) -> str:
+    """Return the error of a region that the catalog lacks, or that must be chosen."""
     cause = (
         f"no `cbr` in the region `{region}`{did_you_mean(region, offered)}" if region else "several regions of `cbr`"
     )
@@ -138,42 +166,52 @@ def catalog_without_region(region: str | None, offered: Sequence[str], place: st
 
 
 def no_agency_with_keys(where: str) -> str:
+    """Return the error of delegated access that is asked for with access keys."""
     return f"{where} needs a user or a token, not access keys. Set OS_USERNAME and OS_PASSWORD"
 
 
 def no_interface_with_keys(where: str) -> str:
+    """Return the error of an interface that is asked for with access keys."""
     return f"{where} needs the service catalog, which access keys have not. Set CBR_ENDPOINT or cbr:endpoint"
 
 
 def socks_package_missing(host: str) -> str:
+    """Return the error of a SOCKS proxy without the package that speaks it."""
     return f"the proxy on the way to {host} is a SOCKS proxy, which needs PySocks. Run pip install 'requests[socks]'"
 
 
 def both_families(used: str, other: str) -> str:
+    """Return the warning about two places that have credentials each."""
     return f"{used} and {other} both have credentials. {used} is used"
 
 
 def place_not_used(place: str, signs_in: str) -> str:
+    """Return the reason why nothing of a place is used."""
     return f"{signs_in} sign in without it" if signs_in.startswith("credentials") else f"{signs_in} signs in without it"
 
 
 def way_needs_no(way: str) -> str:
+    """Return the reason why a value is not used by the way to sign in."""
     return f"{way} sign{'' if way.endswith('keys') else 's'} in without it"
 
 
 def comes_before(origin: str) -> str:
+    """Return the reason why a value is not used: a stronger place has the same setting."""
     return f"{origin} comes before it"
 
 
 def belongs_to_other_key() -> str:
+    """Return the reason why a security token is not used."""
     return "it belongs to another access key"
 
 
 def no_openstacksdk(cloud: str) -> str:
+    """Return the error of a cloud in clouds.yaml without the package that reads it."""
     return f"the cloud `{cloud}` needs openstacksdk. Run pip install 'pulumi-cbr[clouds]'"
 
 
 def no_clouds_file(cloud: str) -> str:
+    """Return the error of a cloud that is named when there is no clouds.yaml."""
     return (
         f"the cloud `{cloud}` needs a clouds.yaml, which is not in this folder, ~/.config/openstack or /etc/openstack. "
         "Set OS_CLIENT_CONFIG_FILE"
@@ -181,61 +219,75 @@ def no_clouds_file(cloud: str) -> str:
 
 
 def no_yaml(path: str, line: int) -> str:
+    """Return the error of a file that YAML cannot read."""
     return f"{path}, line {line}, is not YAML. Correct the line"
 
 
 def no_such_file(where: str, path: str) -> str:
+    """Return the error of a variable that names a missing file."""
     return f"{where} names {path}, which does not exist. Correct or unset it"
 
 
 def repeated_key(path: str, line: int, key: str) -> str:
+    """Return the error of a file in which a key appears twice: YAML drops the first."""
     return f"{path}, line {line}, gives `{key}` a second time. Remove one of the two"
 
 
 def name_is_no_text(entry: str) -> str:
+    """Return the error of an entry whose name YAML takes for a number, a date or a boolean."""
     return f"YAML does not read the name of {entry} as text. Put the name in quotes"
 
 
 def wrong_form(key_origin: str, form: str) -> str:
+    """Return the error of a key in clouds.yaml whose value has another form."""
     return f"{key_origin} must be {form}. Correct the key"
 
 
 def unknown_profile(key_origin: str, name: str) -> str:
+    """Return the error of a `profile` that names no vendor."""
     return f"{key_origin} is `{name}`, which neither openstacksdk nor clouds-public.yaml has. Correct the key"
 
 
 def entry_unreadable(path: str, why: str) -> str:
+    """Return the error of a file that cannot be opened or decoded."""
     return f"{path} cannot be read ({why}). Correct the file"
 
 
 def no_clouds_key(path: str, names: Sequence[str]) -> str:
+    """Return the error of a clouds.yaml without its top key."""
     similar = next((name for name in names if did_you_mean(name, ["clouds"])), None)
     cause = f"`{similar}` for `clouds`" if similar else "no key `clouds`"
     return f"{path} has {cause}. Put the entries below `clouds:`"
 
 
 def no_such_entry(cloud: str, path: str, entries: Sequence[str]) -> str:
+    """Return the error of a cloud that clouds.yaml does not have."""
     known = ", ".join(entries[:10]) or "none"
     return f"{path} has no entry `{cloud}`{did_you_mean(cloud, entries)}. Use one of its entries: {known}"
 
 
 def empty_entry(entry: str) -> str:
+    """Return the error of an entry of clouds.yaml without content."""
     return f"{entry} is empty. Add `auth` to it"
 
 
 def entry_cannot_sign_in(entry: str, why: str) -> str:
+    """Return the error of an entry of clouds.yaml that openstacksdk refuses."""
     return f"{entry} does not say how to sign in: {why}. Correct the entry"
 
 
 def entry_gives_no_token(entry: str) -> str:
+    """Return the error of an entry of clouds.yaml whose way to sign in is not for CBR."""
     return f"the `auth_type` of {entry} gives no token. Use another `auth_type`, such as password"
 
 
 def entry_has_no_region(entry: str, region: str, offered: Sequence[str]) -> str:
+    """Return the error of a region that the entry of clouds.yaml does not list."""
     return f"{entry} has no region `{region}`{did_you_mean(region, offered)}. Use one of {', '.join(offered)}"
 
 
 def unknown_key(key_origin: str, key: str, known: Iterable[str]) -> str:
+    """Return the error of a setting or key that nothing reads."""
     return f"{key_origin} is unknown{did_you_mean(key, known)}. Correct the key"
 
 

@@ -134,6 +134,7 @@ def test_messages_page_has_every_message() -> None:
     page = filled("docs/reference/error-messages.md")
     for functions in reference.message_functions().values():
         assert [function.__name__ for function in functions if reference.sample_message(function) not in page] == []
+        assert [function.__name__ for function in functions if not inspect.getdoc(function)] == []
 
 
 def test_troubleshooting_names_every_refusal_of_a_share() -> None:

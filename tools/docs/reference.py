@@ -230,8 +230,9 @@ def _meaning(function: Callable[..., str]) -> str:
     """Return what a message means: its docstring, less the words for programmers."""
     text = _text((inspect.getdoc(function) or "").partition("\n\n")[0])
     text = re.sub(
-        r"^(?:Return|Report|Write|Show) (?:the|an?) "
-        r"(?:error|warning|problem|log line|advice|reason|line|message|text) (?:of|for|about|that) ",
+        r"^(?:Return|Report|Write|Show) (?:(?:the|an?) (?:last )?"
+        r"(?:error|warning|problem|log line|advice|reason|cause|finding|words|description|line|message|text) "
+        r"(?:of|for|about|that|why) )?",
         "",
         text,
     )
