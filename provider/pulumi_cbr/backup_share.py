@@ -1,42 +1,18 @@
-"""`BackupShare`: a set of one to ten projects that a backup is shared with, from the owner's side.
-
-Calls: one ``POST /backups/{backup_id}/members`` for all that are missing, ``DELETE .../members/{project}`` side by side for
-those that leave, ``GET .../members`` to read, before deletes, after a refusal, and before each change of an exclusive set.
-"""
+"""`BackupShare`: a set of one to ten projects that a backup is shared with, from the owner's side."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import pulumi
 
-from pulumi_cbr import messages
-from pulumi_cbr.api import ids
-from pulumi_cbr.api.errors import CbrError, ContradictoryResponseError, NotFound
 from pulumi_cbr.dynamic import DynamicProvider, DynamicResource, omit_false
-from pulumi_cbr.lifecycle.acceptance import NotAcceptedError, wait_for_acceptance
-from pulumi_cbr.lifecycle.controller import UNKNOWN, CheckedInputs, Controller, Diff, Properties, ResourceState
-from pulumi_cbr.lifecycle.failures import IncompleteResourceError, UnverifiedCreateError, UnverifiedSharesError
-from pulumi_cbr.lifecycle.inputs import Inputs
-from pulumi_cbr.lifecycle.preflight import PlannedChange
-from pulumi_cbr.lifecycle.reconcile import SetInputs, apply_changes, managed_elsewhere, verify_shares
-from pulumi_cbr.lifecycle.shares import (
-    delete_shares,
-    find_missing,
-    is_replaced,
-    is_unverified,
-    log_drift,
-    share_outputs,
-)
+from pulumi_cbr.lifecycle.outputs import SET_OUTPUTS
 
 if TYPE_CHECKING:
-    from pulumi_cbr.api.models import Member
-    from pulumi_cbr.lifecycle.session import CloudSession
-
-_log = logging.getLogger("pulumi_cbr")
+    from pulumi_cbr.lifecycle.controller import Controller
+    from pulumi_cbr.lifecycle.session import SessionPool
 
 
 class BackupShareProperties:
@@ -106,239 +82,10 @@ class BackupShare(BackupShareProperties, DynamicResource, module="cbr", name="Ba
                 "reshare_if_rejected": omit_false(reshare_if_rejected),
                 "wait_for_acceptance": wait_for_acceptance,
                 "cloud": cloud,
-                **dict.fromkeys(_OUTPUTS),
+                **dict.fromkeys(SET_OUTPUTS),
             },
             opts,
         )
-
-
-_FLAGS = ("exclusive", "adopt_existing", "reshare_if_rejected")
-_OPTIONS = (*_FLAGS, "wait_for_acceptance", "cloud")
-_OUTPUTS = ("members", "source_project_id")
-
-
-class BackupShareController(Controller):
-    """Decides what the engine's hooks do with a set of shares."""
-
-    outputs: ClassVar[tuple[str, ...]] = _OUTPUTS
-
-    def check(self, olds: Properties, news: Properties) -> CheckedInputs:
-        inputs = Inputs(news)
-        inputs.text("cloud")
-        inputs.backup_id()
-        inputs.dest_project_ids(self.sessions.configured_project_id(inputs.value("cloud")))
-        for name in _FLAGS:
-            inputs.flag(name)
-        inputs.duration("wait_for_acceptance")
-        if not inputs.checked().problems and self.sessions.flag("preflight"):
-            for problem in self._preflight(olds, inputs.checked().inputs):
-                inputs.add_problem("dest_project_ids", problem)
-        return inputs.checked()
-
-    def _preflight(self, olds: Properties, inputs: Properties) -> list[str]:
-        backup_id, projects, cloud = inputs["backup_id"], inputs["dest_project_ids"], inputs.get("cloud")
-        if UNKNOWN in (backup_id, projects, cloud):
-            return []
-        before = set(olds.get("dest_project_ids", ())) if olds.get("backup_id") == backup_id else set()
-        for project in before.intersection(projects):
-            self.sessions.mark_managed(backup_id, project)
-        joining, leaving = set(projects) - before - {UNKNOWN}, before - set(projects)
-        exclusive = inputs.get("exclusive") is True
-        becomes_exclusive = exclusive and olds.get("exclusive") is not True
-        if not (joining or leaving or becomes_exclusive):
-            return []
-        try:
-            preflight = self.sessions.get(cloud).preflight
-        except CbrError as error:
-            return [str(error)]
-        change = PlannedChange(
-            backup_id,
-            joining,
-            leaving,
-            # What is not known yet may still allow it.
-            adopt=self._adopts(inputs) or inputs.get("adopt_existing") == UNKNOWN,
-            exclusive=exclusive,
-            is_change=bool(olds),
-        )
-        problems = preflight.find_problems(change)
-        if exclusive and not problems and UNKNOWN not in projects:
-            with suppress(CbrError):  # an up says what is wrong, if it matters
-                _warn_exclusive(backup_id, set(preflight.members(backup_id)) - before - set(projects))
-        return problems
-
-    def diff(self, id_: str, olds: Properties, news: Properties) -> Diff:
-        same_backup = olds.get("backup_id") == news.get("backup_id")
-        updates = [name for name in _OPTIONS if olds.get(name) != news.get(name)]
-        projects = news.get("dest_project_ids", ())
-        if projects != olds.get("dest_project_ids"):
-            updates.append("dest_project_ids")
-        elif set(projects) ^ set(olds.get("members", projects)) or _unverified(olds):
-            # A refresh of an exclusive set lists others' shares too: one that is declared now is still to be adopted. And
-            # a failed change may have left shares that are to be deleted, or to be verified.
-            updates.append("members")
-        members: Mapping[str, Mapping[str, Any]] = olds.get("members", {})
-        reshares = news.get("reshare_if_rejected") is True and _rejected(olds, projects)
-        if self.has_drifted(members.values()) or reshares:
-            updates.append("members")
-        for project in members:
-            self.sessions.mark_managed(str(olds.get("backup_id")), project)
-        return Diff(updates=tuple(updates), replaces=() if same_backup else ("backup_id",), delete_first=same_backup)
-
-    def warn_before_change(self, id_: str, olds: Properties, news: Properties) -> None:
-        backup_id, projects = news.get("backup_id"), news.get("dest_project_ids", ())
-        if olds.get("backup_id") != backup_id or UNKNOWN in projects:
-            return
-        members: Mapping[str, Mapping[str, Any]] = olds.get("members", {})
-        reshared = _rejected(olds, projects) if news.get("reshare_if_rejected") else []
-        for project in members.keys() & set(projects) - set(reshared):
-            self.sessions.ownership.keep(str(backup_id), project, members[project].get("share_id"))
-        if news.get("exclusive") is True:
-            # Others' shares are in the old list once a refresh has seen them.
-            foreign = set(olds.get("dest_project_ids", ())) - set(olds.get("members", ()))
-            _warn_exclusive(str(backup_id), foreign - set(projects))
-        if not news.get("reshare_if_rejected"):
-            for project in _rejected(olds, projects):
-                _log.warning(messages.rejected(str(backup_id), project))
-
-    def create(self, inputs: Properties) -> tuple[str, dict[str, Any]]:
-        return str(inputs["backup_id"]), self._apply(inputs, {})
-
-    def read(self, id_: str, properties: Properties) -> ResourceState | None:
-        backup_id = ids.uuid("the ID", id_)
-        session = self.sessions.get(properties.get("cloud"))
-        session.require_source_project(properties.get("source_project_id"))
-        before: Mapping[str, Mapping[str, Any]] = properties.get("members", {})
-        there = _read_members(session, backup_id, before)
-        if there is None or ("members" not in properties and not there):
-            return None
-        if "members" not in properties:
-            # An import adopts all that there is.
-            before = {project: {} for project in there}
-            for project in there:
-                self.sessions.ownership.expect_import(backup_id, project)
-        own = {
-            project: there[project]
-            for project in sorted(before.keys() & there.keys())
-            if not is_replaced(backup_id, project, before[project], there[project])
-        }
-        options = {name: properties[name] for name in _OPTIONS if properties.get(name)}
-        # All that would be touched is among the inputs, so that a preview shows what an up deletes.
-        listed = there.keys() if options.get("exclusive") else own
-        inputs = {"backup_id": backup_id, "dest_project_ids": sorted(listed), **options}
-        outputs = {
-            **inputs,
-            "members": {project: share_outputs(member, before[project]) for project, member in own.items()},
-            "source_project_id": session.client.project_id(),
-        }
-        for project in own:
-            if log_drift(backup_id, project, before[project], outputs["members"][project]):
-                self.report_drift(outputs["members"][project])
-        return ResourceState(backup_id, outputs, inputs)
-
-    def update(self, id_: str, olds: Properties, news: Properties) -> dict[str, Any]:
-        # Without a call, but a cloud that cannot be used is refused now, and not by the destroy that needs it.
-        session = self.sessions.get(news.get("cloud"))
-        changed = self.diff(id_, olds, news).updates
-        if {"dest_project_ids", "members"} & {*changed} or ("exclusive" in changed and news.get("exclusive")):
-            return self._apply(news, olds)
-        return _wait(session, news, {**{name: olds[name] for name in _OUTPUTS if name in olds}, **news})
-
-    def delete(self, id_: str, outputs: Properties) -> None:
-        backup_id = ids.uuid("the ID", id_)
-        session = self.sessions.get(outputs.get("cloud"))
-        session.require_source_project(outputs.get("source_project_id"))
-        members: Mapping[str, Mapping[str, Any]] = outputs.get("members", {})
-        elsewhere = managed_elsewhere(session, backup_id, members, outputs)
-        own = {project: members[project] for project in members if project not in elsewhere}
-        own = verify_shares(session, backup_id, own)
-        delete_shares(session, backup_id, own, adopt=self._adopts(outputs))
-
-    def _apply(self, inputs: Properties, olds: Properties) -> dict[str, Any]:
-        """Make the service agree with the inputs, and return all outputs.
-
-        `olds` has the shares of the state.
-        """
-        session = self.sessions.get(inputs.get("cloud"))
-        session.require_source_project(olds.get("source_project_id"))
-        source = session.client.project_id()
-        projects = inputs["dest_project_ids"]
-        if source in projects:
-            raise CbrError(messages.own_project(source))
-        wanted = SetInputs(
-            inputs["backup_id"],
-            tuple(projects),
-            exclusive=inputs.get("exclusive") is True,
-            adopt=self._adopts(inputs),
-            reshare=inputs.get("reshare_if_rejected") is True,
-            form=inputs,
-        )
-        own = verify_shares(session, wanted.backup_id, olds.get("members", {}))
-        try:
-            known = apply_changes(session, wanted, own)
-        except UnverifiedSharesError as error:
-            made = {project: share_outputs(member) for project, member in error.created.items()}
-            # What was to be deleted stays in the state: nobody knows whether it is gone.
-            outputs = {"members": {**own, **made, **error.unverified}, "source_project_id": source}
-            raise UnverifiedCreateError(str(error), wanted.backup_id, inputs, {**inputs, **outputs}) from error
-        members = {
-            project: share_outputs(known[project], own.get(project)) if project in known else dict(own[project])
-            for project in sorted(set(projects))
-        }
-        return _wait(session, inputs, {**inputs, "members": members, "source_project_id": source})
-
-    def _adopts(self, inputs: Properties) -> bool:
-        return inputs.get("adopt_existing") is True or self.sessions.flag("adoptExisting")
-
-
-def _read_members(
-    session: CloudSession, backup_id: str, before: Mapping[str, Mapping[str, Any]]
-) -> dict[str, Member] | None:
-    """Return all members, or None if the backup is gone.
-
-    A share of the state counts as gone if its own GET says so too.
-    """
-    try:
-        there, failed = dict(session.member_cache.get(backup_id)), None
-    except (NotFound, ContradictoryResponseError) as error:
-        there, failed = {}, error
-    missing = {project: before[project].get("created_at") for project in before if project not in there}
-    there.update(find_missing(session, backup_id, missing, failed))
-    return None if failed and not there else there
-
-
-def _unverified(olds: Properties) -> bool:
-    members: Mapping[str, Mapping[str, Any]] = olds.get("members", {})
-    return any(is_unverified(share) for share in members.values())
-
-
-def _rejected(olds: Properties, projects: Collection[str]) -> list[str]:
-    """Return those of the projects that have rejected their share, as the state knows."""
-    members: Mapping[str, Mapping[str, Any]] = olds.get("members", {})
-    return [project for project in projects if members.get(project, {}).get("status") == "rejected"]
-
-
-def _warn_exclusive(backup_id: str, leaving: Collection[str]) -> None:
-    if leaving:
-        _log.warning(messages.exclusive_deletes(backup_id, list(leaving)))
-
-
-def _wait(session: CloudSession, inputs: Properties, outputs: dict[str, Any]) -> dict[str, Any]:
-    """Wait for the receivers if the inputs ask for it. Raises `IncompleteResourceError`."""
-    duration = inputs.get("wait_for_acceptance")
-    before: Mapping[str, Mapping[str, Any]] = outputs.get("members", {})
-    pending = [project for project in before if before[project].get("status") != "accepted"]
-    if not duration or not pending:
-        return outputs
-    backup_id = str(inputs["backup_id"])
-
-    def updated(seen: Mapping[str, Member]) -> dict[str, Any]:
-        decided = {project: share_outputs(member, before[project]) for project, member in seen.items()}
-        return {**outputs, "members": {**before, **decided}}
-
-    try:
-        return updated(wait_for_acceptance(session, backup_id, pending, duration))
-    except NotAcceptedError as error:
-        raise IncompleteResourceError(str(error), backup_id, inputs, updated(error.members)) from error
 
 
 class BackupShareProvider(DynamicProvider):
@@ -347,4 +94,8 @@ class BackupShareProvider(DynamicProvider):
     Its name is pickled into the state of every stack: it never moves and holds nothing.
     """
 
-    controller: ClassVar[type[Controller]] = BackupShareController
+    @staticmethod
+    def controller(sessions: SessionPool) -> Controller:
+        from pulumi_cbr.lifecycle.backup_share import BackupShareController
+
+        return BackupShareController(sessions)

@@ -1,50 +1,17 @@
-"""`BackupShareMember`: one project that a backup is shared with, from the owner's side.
-
-Calls: ``POST /backups/{backup_id}/members`` (create), ``GET .../members`` and ``GET .../members/{project}`` (read),
-``DELETE .../members/{project}`` (delete). An update makes no call.
-"""
+"""`BackupShareMember`: one project that a backup is shared with, from the owner's side."""
 
 from __future__ import annotations
 
-import logging
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import pulumi
 
-from pulumi_cbr import messages
-from pulumi_cbr.api.errors import AlreadyShared, CbrError, ContradictoryResponseError, NotAllowed, NotFound
 from pulumi_cbr.dynamic import DynamicProvider, DynamicResource, omit_false
-from pulumi_cbr.lifecycle.acceptance import NotAcceptedError, wait_for_acceptance
-from pulumi_cbr.lifecycle.controller import (
-    UNKNOWN,
-    CheckedInputs,
-    Controller,
-    Diff,
-    Properties,
-    ResourceState,
-    split_share_id,
-)
-from pulumi_cbr.lifecycle.failures import IncompleteResourceError, UnverifiedCreateError, UnverifiedSharesError
-from pulumi_cbr.lifecycle.inputs import Inputs
-from pulumi_cbr.lifecycle.preflight import PlannedChange
-from pulumi_cbr.lifecycle.reconcile import verify_shares
-from pulumi_cbr.lifecycle.shares import (
-    already_shared,
-    create_shares,
-    delete_share,
-    find_missing,
-    is_replaced,
-    is_unverified,
-    log_drift,
-    share_outputs,
-    wait_for_members,
-)
+from pulumi_cbr.lifecycle.outputs import MEMBER_OUTPUTS
 
 if TYPE_CHECKING:
-    from pulumi_cbr.api.models import Member
-    from pulumi_cbr.lifecycle.session import CloudSession
-
-_log = logging.getLogger("pulumi_cbr")
+    from pulumi_cbr.lifecycle.controller import Controller
+    from pulumi_cbr.lifecycle.session import SessionPool
 
 
 class BackupShareMemberProperties:
@@ -118,7 +85,7 @@ class BackupShareMember(BackupShareMemberProperties, DynamicResource, module="cb
                 "adopt_existing": omit_false(adopt_existing),
                 "reshare_if_rejected": omit_false(reshare_if_rejected),
                 "wait_for_acceptance": wait_for_acceptance,
-                **dict.fromkeys(_OUTPUTS),
+                **dict.fromkeys(MEMBER_OUTPUTS),
             },
             opts,
         )
@@ -142,181 +109,14 @@ class BackupShareMember(BackupShareMemberProperties, DynamicResource, module="cb
         return cls(resource_name, nothing, nothing, cloud=cloud, opts=opts)
 
 
-_INPUTS = ("backup_id", "dest_project_id", "cloud", "adopt_existing", "reshare_if_rejected", "wait_for_acceptance")
-_OUTPUTS = ("share_id", "status", "created_at", "updated_at", "vault_id", "image_id", "source_project_id")
-
-
-class BackupShareMemberController(Controller):
-    """Decides what the engine's hooks do with a share."""
-
-    outputs: ClassVar[tuple[str, ...]] = _OUTPUTS
-
-    def check(self, olds: Properties, news: Properties) -> CheckedInputs:
-        inputs = Inputs(news)
-        inputs.text("cloud")
-        inputs.backup_id()
-        inputs.dest_project_id(self.sessions.configured_project_id(inputs.value("cloud")))
-        inputs.flag("adopt_existing")
-        inputs.flag("reshare_if_rejected")
-        inputs.duration("wait_for_acceptance")
-        if not inputs.checked().problems and self.sessions.flag("preflight"):
-            for problem in self._preflight(olds, inputs.checked().inputs):
-                inputs.add_problem("backup_id", problem)
-        return inputs.checked()
-
-    def _preflight(self, olds: Properties, inputs: Properties) -> list[str]:
-        backup_id, project, cloud = inputs["backup_id"], inputs["dest_project_id"], inputs.get("cloud")
-        if UNKNOWN in (backup_id, project, cloud):
-            return []
-        if (olds.get("backup_id"), olds.get("dest_project_id")) == (backup_id, project):
-            self.sessions.mark_managed(backup_id, project)
-            return []
-        try:
-            preflight = self.sessions.get(cloud).preflight
-        except CbrError as error:
-            return [str(error)]
-        # What is not known yet may still allow it.
-        adopt = self._adopts(inputs) or inputs.get("adopt_existing") == UNKNOWN
-        return preflight.find_problems(PlannedChange(backup_id, [project], adopt=adopt, is_change=bool(olds)))
-
-    def diff(self, id_: str, olds: Properties, news: Properties) -> Diff:
-        replaces = [name for name in ("backup_id", "dest_project_id") if olds.get(name) != news.get(name)]
-        same_pair = not replaces
-        if olds.get("status") == "rejected" and news.get("reshare_if_rejected") is True:
-            replaces.append("status")
-        updates = [name for name in _INPUTS[2:] if olds.get(name) != news.get(name)]
-        if self.has_drifted([olds]) and "status" not in replaces:
-            updates.append("status")
-        # The engine may check a replacement as if it were new: its own share counts as free then.
-        self.sessions.mark_managed(str(olds.get("backup_id")), str(olds.get("dest_project_id")))
-        # There can be only one share of a pair: the old one goes first. Other replacements are made before, so that a
-        # refused one leaves the old share alone.
-        return Diff(updates=tuple(updates), replaces=tuple(replaces), delete_first=same_pair)
-
-    def warn_before_change(self, id_: str, olds: Properties, news: Properties) -> None:
-        is_same = all(olds.get(name) == news.get(name) for name in ("backup_id", "dest_project_id"))
-        if is_same and not (olds.get("status") == "rejected" and news.get("reshare_if_rejected")):
-            self.sessions.ownership.keep(olds["backup_id"], olds["dest_project_id"], olds.get("share_id"))
-        if is_same and olds.get("status") == "rejected" and not news.get("reshare_if_rejected"):
-            _log.warning(messages.rejected(str(news["backup_id"]), str(news["dest_project_id"])))
-
-    def create(self, inputs: Properties) -> tuple[str, dict[str, Any]]:
-        session = self.sessions.get(inputs.get("cloud"))
-        backup_id, project = inputs["backup_id"], inputs["dest_project_id"]
-        source = session.client.project_id()
-        if project == source:
-            raise CbrError(messages.own_project(project))
-        adopt, id_ = self._adopts(inputs), f"{backup_id}/{project}"
-        try:
-            result = create_shares(session, backup_id, [project], adopt=adopt)
-            is_new = project in result.created
-            member = (result.created if is_new else result.existing)[project]
-        except UnverifiedSharesError as error:
-            outputs = {**inputs, **error.unverified[project], "source_project_id": source}
-            raise UnverifiedCreateError(str(error), id_, inputs, outputs) from error
-        except AlreadyShared as error:
-            member, is_new = _read_existing(session, backup_id, project, error), False
-            if not adopt:
-                raise CbrError(already_shared(session, backup_id, [member])) from error
-        self.sessions.ownership.record(backup_id, project, member.id, adopted=not is_new, form=inputs)
-        outputs = {**inputs, **share_outputs(member), "source_project_id": source}
-        return id_, _wait(session, inputs, outputs)
-
-    def read(self, id_: str, properties: Properties) -> ResourceState | None:
-        backup_id, project = split_share_id(id_, "dest_project_id")
-        session = self.sessions.get(properties.get("cloud"))
-        session.require_source_project(properties.get("source_project_id"))
-        member = _find(session, backup_id, project, properties.get("created_at"))
-        if member is None or is_replaced(backup_id, project, properties, member):
-            return None
-        if "share_id" not in properties:
-            self.sessions.ownership.expect_import(backup_id, project)
-        kept = {name: properties[name] for name in _INPUTS[2:] if properties.get(name)}
-        inputs = {"backup_id": backup_id, "dest_project_id": project, **kept}
-        outputs = {**inputs, **share_outputs(member, dict(properties))}
-        if log_drift(backup_id, project, properties, outputs):
-            self.report_drift(outputs)
-        # A receiver may see its own share, and is not where the backup comes from.
-        if (source := session.client.project_id()) != project:
-            outputs["source_project_id"] = source
-        return ResourceState(f"{backup_id}/{project}", outputs, inputs)
-
-    def update(self, id_: str, olds: Properties, news: Properties) -> dict[str, Any]:
-        # Without a call, but a cloud that cannot be used is refused now, and not by the destroy that needs it.
-        session = self.sessions.get(news.get("cloud"))
-        if is_unverified(olds):
-            session.require_source_project(olds.get("source_project_id"))
-            backup_id, project = split_share_id(id_, "dest_project_id")
-            verified = verify_shares(session, backup_id, {project: olds}).get(project)
-            if verified is None:
-                return self.create(news)[1]
-            outputs = {**news, **verified, "source_project_id": session.client.project_id()}
-        else:
-            outputs = {**{name: olds[name] for name in _OUTPUTS if name in olds}, **news}
-        return _wait(session, news, outputs)
-
-    def delete(self, id_: str, outputs: Properties) -> None:
-        backup_id, project = split_share_id(id_, "dest_project_id")
-        session = self.sessions.get(outputs.get("cloud"))
-        session.require_source_project(outputs.get("source_project_id"))
-        if self.sessions.ownership.managed_elsewhere(backup_id, project, outputs.get("share_id"), outputs):
-            _log.warning(messages.managed_elsewhere(backup_id, [project]))
-            return
-        known = verify_shares(session, backup_id, {project: outputs}).get(project)
-        if known is None:
-            return
-        error = delete_share(session, backup_id, project, known, adopt=self._adopts(outputs))
-        if error:
-            raise error
-
-    def _adopts(self, inputs: Properties) -> bool:
-        return inputs.get("adopt_existing") is True or self.sessions.flag("adoptExisting")
-
-
-def _read_existing(session: CloudSession, backup_id: str, project: str, error: AlreadyShared) -> Member:
-    """Return the share that the service has just named."""
-    try:
-        return wait_for_members(session, backup_id, [project])[project]
-    except KeyError:
-        raise CbrError(messages.existing_share_hidden(str(error))) from error
-    except CbrError as failed:
-        raise CbrError(messages.existing_share_unreadable(str(error), str(failed))) from failed
-
-
-def _find(session: CloudSession, backup_id: str, project: str, created_at: object) -> Member | None:
-    """Return a share, or None if it is gone.
-
-    One list serves all members of a backup that are read together. If the list is forbidden, the share's own GET is used.
-    """
-    failed: NotFound | ContradictoryResponseError | None = None
-    try:
-        if listed := session.member_cache.get(backup_id).get(project):
-            return listed
-    except (NotFound, ContradictoryResponseError) as error:
-        failed = error
-    except NotAllowed:
-        pass
-    return find_missing(session, backup_id, {project: created_at}, failed).get(project)
-
-
-def _wait(session: CloudSession, inputs: Properties, outputs: dict[str, Any]) -> dict[str, Any]:
-    """Wait for the receiver if the inputs ask for it. Raises `IncompleteResourceError`."""
-    duration = inputs.get("wait_for_acceptance")
-    if not duration or outputs.get("status") == "accepted":
-        return outputs
-    backup_id, project = str(inputs["backup_id"]), str(inputs["dest_project_id"])
-    try:
-        members = wait_for_acceptance(session, backup_id, [project], duration)
-    except NotAcceptedError as error:
-        seen = share_outputs(error.members[project], outputs) if project in error.members else {}
-        raise IncompleteResourceError(str(error), f"{backup_id}/{project}", inputs, {**outputs, **seen}) from error
-    return {**outputs, **share_outputs(members[project], outputs)}
-
-
 class BackupShareMemberProvider(DynamicProvider):
     """The provider that the engine calls.
 
     Its name is pickled into the state of every stack: it never moves and holds nothing.
     """
 
-    controller: ClassVar[type[Controller]] = BackupShareMemberController
+    @staticmethod
+    def controller(sessions: SessionPool) -> Controller:
+        from pulumi_cbr.lifecycle.backup_share_member import BackupShareMemberController
+
+        return BackupShareMemberController(sessions)

@@ -2,6 +2,9 @@
 
 One plugin process serves one operation, with up to four calls at a time on one provider object. The plugin reports an error
 of a hook as a traceback. The engine shows the plugin's standard error among the stack's messages.
+
+A program imports this module too, but only to pickle a provider's class. So the controllers are imported in `configure`, which
+only the plugin calls.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ import traceback
 import types
 from collections.abc import Callable
 from functools import cache
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pulumi import CustomResource, Input, ResourceOptions
 from pulumi.dynamic import (
@@ -34,8 +37,7 @@ from pulumi.output import Unknown
 
 from pulumi_cbr import messages
 from pulumi_cbr.api.errors import CbrError
-from pulumi_cbr.api.settings import check_names
-from pulumi_cbr.lifecycle.controller import UNKNOWN, Controller, ResourceState
+from pulumi_cbr.lifecycle.controller import UNKNOWN
 from pulumi_cbr.lifecycle.failures import (
     HookError,
     IncompleteResourceError,
@@ -43,8 +45,11 @@ from pulumi_cbr.lifecycle.failures import (
     is_verbose,
     save_bug_report,
 )
-from pulumi_cbr.lifecycle.ownership import OwnershipLog
-from pulumi_cbr.lifecycle.session import SessionPool
+
+if TYPE_CHECKING:
+    from pulumi_cbr.lifecycle.controller import Controller, ResourceState
+    from pulumi_cbr.lifecycle.ownership import OwnershipLog
+    from pulumi_cbr.lifecycle.session import SessionPool
 
 T = TypeVar("T")
 
@@ -89,18 +94,18 @@ class DynamicProvider(ResourceProvider):
     # Nothing secret is pickled: encrypting the text for each resource would only cost time.
     serialize_as_secret_always = False
 
-    controller: ClassVar[type[Controller]]
-
     hooks: Controller
+
+    @staticmethod
+    def controller(sessions: SessionPool) -> Controller:
+        """Import and return the controller of the resource."""
+        raise NotImplementedError
 
     def configure(self, req: ConfigureRequest) -> None:
         _configure_logging()
-        _patch_plugin_process()
-        _translate_errors(lambda: check_names(_setting_names(req.config)))
-        engine = _engine_address()
-        log = _process_log(engine) if engine else OwnershipLog(_urn.get)
-        sessions = SessionPool(lambda name: req.config.get(f"cbr:{name}"), ownership=log)
-        self.hooks = _translate_errors(lambda: self.controller(sessions))
+        _shorten_errors()
+        self.hooks = _translate_errors(lambda: self.controller(_open_sessions(req.config)))
+        _freeze_modules()
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         _urn.set(_caller_urn())
@@ -117,7 +122,7 @@ class DynamicProvider(ResourceProvider):
         diff = _translate_errors(lambda: self.hooks.diff(_id, olds, news))
         _translate_errors(lambda: self.hooks.warn_before_change(_id, olds, news))
         # If only inputs differ, the engine compares them itself. Otherwise it would ignore `replace_on_changes`.
-        inputs_differ = diff.updates and not diff.replaces and not set(diff.updates) & set(self.controller.outputs)
+        inputs_differ = diff.updates and not diff.replaces and not set(diff.updates) & set(self.hooks.outputs)
         return DiffResult(
             changes=None if inputs_differ else bool(diff.updates or diff.replaces),
             replaces=list(diff.replaces),
@@ -137,7 +142,7 @@ class DynamicProvider(ResourceProvider):
 
     def _read(self, id_: str, properties: dict[str, Any]) -> ResourceState | None:
         state = self.hooks.read(id_, properties)
-        if state is None and not properties.keys() & set(self.controller.outputs):
+        if state is None and not properties.keys() & set(self.hooks.outputs):
             # This is a `get`, which has no outputs. Only for a refresh can the plugin report that nothing exists.
             raise CbrError(messages.resource_missing(id_))
         return state
@@ -155,12 +160,31 @@ class DynamicProvider(ResourceProvider):
         _translate_errors(lambda: self.hooks.delete(_id, _strip_engine_properties(_props)))
 
 
+def _open_sessions(config: Any) -> SessionPool:
+    """Return the sessions of a stack.
+
+    Raises `SettingsError` for an unknown name in its configuration.
+    """
+    from pulumi_cbr.api.settings import check_names
+    from pulumi_cbr.lifecycle.session import SessionPool
+
+    check_names(_setting_names(config))
+    engine = _engine_address()
+    return SessionPool(lambda name: config.get(f"cbr:{name}"), ownership=_process_log(engine) if engine else _new_log())
+
+
 @cache
 def _process_log(engine: str) -> OwnershipLog:
     """Return the log of the plugin's process, which its providers share."""
-    log = OwnershipLog(_urn.get)
+    log = _new_log()
     log.join(engine)
     return log
+
+
+def _new_log() -> OwnershipLog:
+    from pulumi_cbr.lifecycle.ownership import OwnershipLog
+
+    return OwnershipLog(_urn.get)
 
 
 def _setting_names(config: Any) -> list[str]:
@@ -228,13 +252,18 @@ def _caller_urn() -> str:
     return urn if isinstance(urn, str) else ""
 
 
-def _patch_plugin_process() -> None:
-    """Shorten the errors of failed hooks, and keep loaded modules out of garbage collection."""
+def _freeze_modules() -> None:
+    """Keep the modules of the plugin's process out of garbage collection."""
+    # The imports of the first call would start a full collection, which takes 20 ms. What providers leave later is not kept.
+    if _is_plugin() and not gc.get_freeze_count():
+        gc.freeze()
+
+
+def _shorten_errors() -> None:
+    """Let the plugin report the errors of failed hooks as one line."""
     plugin = sys.modules["__main__"]
     # Only the first provider of the process does this.
     if _is_plugin() and getattr(plugin, "traceback", None) is traceback:
-        # The imports of the first call would start a full garbage collection, which takes 20 ms.
-        gc.freeze()
         # The plugin sends `traceback.format_exc()` to the engine. Only errors of this package are shortened: other providers
         # in the process keep their tracebacks.
         shortened = types.ModuleType("traceback")

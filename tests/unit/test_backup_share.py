@@ -12,7 +12,7 @@ import pytest
 
 import pulumi_cbr as cbr
 from pulumi_cbr.api.retry import Clock
-from pulumi_cbr.backup_share import BackupShareController
+from pulumi_cbr.lifecycle.backup_share import BackupShareController
 from pulumi_cbr.lifecycle.session import SessionPool
 from pulumi_cbr.simulator import Simulator
 from unit.signing_in import sign_in

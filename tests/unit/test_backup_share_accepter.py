@@ -9,7 +9,7 @@ import pytest
 
 from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.api.retry import Clock
-from pulumi_cbr.backup_share_accepter import BackupShareAccepterController
+from pulumi_cbr.lifecycle.backup_share_accepter import BackupShareAccepterController
 from pulumi_cbr.lifecycle.session import SessionPool
 from pulumi_cbr.simulator import Simulator
 from unit.signing_in import sign_in

@@ -24,7 +24,7 @@ from hypothesis.stateful import (
 
 from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.api.retry import Clock
-from pulumi_cbr.backup_share_member import BackupShareMemberController
+from pulumi_cbr.lifecycle.backup_share_member import BackupShareMemberController
 from pulumi_cbr.lifecycle.session import SessionPool, SessionRegistry
 from pulumi_cbr.simulator import Fault, Refused, Simulator
 

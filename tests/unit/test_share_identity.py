@@ -11,8 +11,8 @@ import pytest
 
 from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.api.retry import Clock
-from pulumi_cbr.backup_share import BackupShareController
-from pulumi_cbr.backup_share_member import BackupShareMemberController
+from pulumi_cbr.lifecycle.backup_share import BackupShareController
+from pulumi_cbr.lifecycle.backup_share_member import BackupShareMemberController
 from pulumi_cbr.lifecycle.controller import Controller
 from pulumi_cbr.lifecycle.session import SessionPool
 from pulumi_cbr.simulator import Fault, Simulator

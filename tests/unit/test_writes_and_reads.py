@@ -22,10 +22,10 @@ from pulumi_cbr.api.errors import (
     UnknownOutcomeError,
 )
 from pulumi_cbr.api.retry import Clock
-from pulumi_cbr.backup_share import BackupShareController
-from pulumi_cbr.backup_share_accepter import BackupShareAccepterController
-from pulumi_cbr.backup_share_member import BackupShareMemberController
 from pulumi_cbr.lifecycle import shares
+from pulumi_cbr.lifecycle.backup_share import BackupShareController
+from pulumi_cbr.lifecycle.backup_share_accepter import BackupShareAccepterController
+from pulumi_cbr.lifecycle.backup_share_member import BackupShareMemberController
 from pulumi_cbr.lifecycle.controller import UNKNOWN, Controller, ResourceState
 from pulumi_cbr.lifecycle.failures import UnverifiedCreateError
 from pulumi_cbr.lifecycle.session import SessionPool, SessionRegistry

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from pulumi_cbr import messages
 from pulumi_cbr.api import ids
 from pulumi_cbr.api.errors import InvalidId
-from pulumi_cbr.lifecycle.session import SessionPool
+
+if TYPE_CHECKING:
+    from pulumi_cbr.lifecycle.session import SessionPool
 
 #: The placeholder for a value that a preview does not know yet, in both flavours.
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
@@ -23,24 +24,21 @@ UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 Properties = Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class InputProblem:
+class InputProblem(NamedTuple):
     """A problem of one input, as a message for the user."""
 
     property: str
     reason: str
 
 
-@dataclass(frozen=True)
-class CheckedInputs:
+class CheckedInputs(NamedTuple):
     """Normalized inputs, and all problems that were found."""
 
     inputs: dict[str, Any]
     problems: list[InputProblem]
 
 
-@dataclass(frozen=True)
-class Diff:
+class Diff(NamedTuple):
     """The changes that new inputs need: properties to update in place, or to replace for.
 
     `delete_first` says whether a replacement deletes the old resource before it creates the new one.
@@ -51,8 +49,7 @@ class Diff:
     delete_first: bool = False
 
 
-@dataclass(frozen=True)
-class ResourceState:
+class ResourceState(NamedTuple):
     """The state of a resource: its ID, its outputs, and the inputs that produce it."""
 
     id: str

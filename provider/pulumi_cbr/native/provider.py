@@ -28,9 +28,9 @@ from pulumi_cbr.api.errors import CbrError, SettingsError
 from pulumi_cbr.api.models import known_time
 from pulumi_cbr.api.retry import CallLimits, Clock
 from pulumi_cbr.api.settings import SETTINGS, check_url, parse_value
-from pulumi_cbr.backup_share import BackupShareController
-from pulumi_cbr.backup_share_accepter import BackupShareAccepterController
-from pulumi_cbr.backup_share_member import BackupShareMemberController
+from pulumi_cbr.lifecycle.backup_share import BackupShareController
+from pulumi_cbr.lifecycle.backup_share_accepter import BackupShareAccepterController
+from pulumi_cbr.lifecycle.backup_share_member import BackupShareMemberController
 from pulumi_cbr.lifecycle.controller import UNKNOWN, Controller, Diff, Properties
 from pulumi_cbr.lifecycle.ownership import OwnershipLog
 from pulumi_cbr.lifecycle.session import SessionPool

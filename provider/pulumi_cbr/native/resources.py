@@ -8,10 +8,11 @@ from typing import Any
 
 import pulumi
 
-from pulumi_cbr.api.settings import SETTINGS
-from pulumi_cbr.backup_share import BackupShareController, BackupShareProperties
-from pulumi_cbr.backup_share_accepter import BackupShareAccepterController, BackupShareAccepterProperties
-from pulumi_cbr.backup_share_member import BackupShareMemberController, BackupShareMemberProperties
+from pulumi_cbr.api.definitions import SETTINGS
+from pulumi_cbr.backup_share import BackupShareProperties
+from pulumi_cbr.backup_share_accepter import BackupShareAccepterProperties
+from pulumi_cbr.backup_share_member import BackupShareMemberProperties
+from pulumi_cbr.lifecycle.outputs import ACCEPTER_OUTPUTS, MEMBER_OUTPUTS, SET_OUTPUTS
 from pulumi_cbr.native.names import to_camel, to_snake
 from pulumi_cbr.native.schema import plugin_options
 
@@ -58,7 +59,7 @@ class BackupShareMember(BackupShareMemberProperties, _CbrResource):
                 "adopt_existing": adopt_existing,
                 "reshare_if_rejected": reshare_if_rejected,
                 "wait_for_acceptance": wait_for_acceptance,
-                **dict.fromkeys(BackupShareMemberController.outputs),
+                **dict.fromkeys(MEMBER_OUTPUTS),
             },
             _with_plugin(opts),
         )
@@ -112,7 +113,7 @@ class BackupShare(BackupShareProperties, _CbrResource):
                 "reshare_if_rejected": reshare_if_rejected,
                 "wait_for_acceptance": wait_for_acceptance,
                 "cloud": cloud,
-                **dict.fromkeys(BackupShareController.outputs),
+                **dict.fromkeys(SET_OUTPUTS),
             },
             _with_plugin(opts),
         )
@@ -141,7 +142,7 @@ class BackupShareAccepter(BackupShareAccepterProperties, _CbrResource):
                 "backup_id": backup_id,
                 "vault_id": vault_id,
                 "cloud": cloud,
-                **dict.fromkeys(BackupShareAccepterController.outputs),
+                **dict.fromkeys(ACCEPTER_OUTPUTS),
             },
             _with_plugin(opts),
         )

@@ -10,8 +10,8 @@ import pytest
 
 from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.api.retry import Clock
-from pulumi_cbr.backup_share import BackupShareController
-from pulumi_cbr.backup_share_member import BackupShareMemberController
+from pulumi_cbr.lifecycle.backup_share import BackupShareController
+from pulumi_cbr.lifecycle.backup_share_member import BackupShareMemberController
 from pulumi_cbr.lifecycle.failures import IncompleteResourceError
 from pulumi_cbr.lifecycle.session import SessionPool
 from pulumi_cbr.simulator import Simulator
