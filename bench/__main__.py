@@ -16,35 +16,45 @@ import platform
 import signal
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from bench.measures import PARTS, Figure, Figures
+from bench.measures import BESIDE_TERRAFORM, PARTS, Figure, Figures
 from bench.picture import picture
+from bench.terraform import find_missing
 
 RESULTS = Path(__file__).with_name("results.json")
 PICTURE = Path(__file__).with_name("results.svg")
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and report; the exit code says nothing of aims, which a busy machine can miss."""
     parser = argparse.ArgumentParser(
         prog="python -m bench", description="What pulumi-cbr costs above the engine's floor."
     )
     parser.add_argument("--only", action="append", choices=PARTS, metavar="PART", help=f"one of {', '.join(PARTS)}")
     parser.add_argument("--rounds", type=int, default=5, help="how often each thing is measured (5)")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
+    wanted = list(options.only or PARTS)
+    if missing := find_missing(os.environ):
+        if refused := [name for name in wanted if name in BESIDE_TERRAFORM and options.only]:
+            print(f"bench: cannot measure {refused[0]}: {missing}", file=sys.stderr)
+            return 2
+        wanted = [name for name in wanted if name not in BESIDE_TERRAFORM]
     console = Console(width=None if sys.stdout.isatty() else 150)
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     if os.getloadavg()[0] > 1:
         console.print(
             f"This machine has other things to do (load {os.getloadavg()[0]:.1f}): its seconds will say little."
         )
+    if missing and not options.only:
+        console.print(f"Not measured: {', '.join(BESIDE_TERRAFORM)} ({missing}).")
     parts = _read()
-    for name in options.only or PARTS:
+    for name in wanted:
         console.print(f"{name}: {(PARTS[name].__doc__ or '').splitlines()[0]}")
         with tempfile.TemporaryDirectory(prefix="pulumi-cbr-bench-") as folder:
             parts[name] = PARTS[name](Path(folder), options.rounds)

@@ -15,6 +15,7 @@ from typing import Any
 from bench.floor import LATENCY
 from bench.listing import listings
 from bench.stacks import NO_CHECKPOINTS, ROOT, Run, Shares, Simulator, Stack, environment, simulator, without_ours
+from bench.terraform import TerraformStack
 
 #: Seconds of a call to the simulated service, in parts with latency.
 CALL_SECONDS = 0.1
@@ -271,13 +272,16 @@ class _Runner:
         return self.stack.run(operation, self._kind, shares, env)
 
 
-def _stacks(folder: Path, service: Simulator, kinds: Sequence[str]) -> dict[str, _Runner]:
+def _stacks(
+    folder: Path, service: Simulator, kinds: Sequence[str], sign_in: Mapping[str, str] | None = None
+) -> dict[str, _Runner]:
     env = {**environment(folder), LATENCY: str(CALL_SECONDS)}
     taken = len(list(folder.glob("stack-*")))
     # Names are in the state: all are of one length.
     return {
         kind: _Runner(
-            Stack(folder / f"stack-{taken + number:03}", env, service), "nothing" if kind == "unchecked" else kind
+            Stack(folder / f"stack-{taken + number:03}", env, service, sign_in),
+            "nothing" if kind == "unchecked" else kind.partition(",")[0],
         )
         for number, kind in enumerate(kinds)
     }
@@ -293,6 +297,74 @@ def shares_command(folder: Path, rounds: int) -> Figures:
     return figures
 
 
+@dataclass(frozen=True)
+class _Case:
+    """Shares that both programs manage, and what is aimed at."""
+
+    backups: int
+    projects: int
+    latency: float
+    sign_in: str
+    #: Of each kind, the most times Terraform's seconds for an operation.
+    aims: Mapping[str, Mapping[str, float]]
+
+    def __str__(self) -> str:
+        return f"{self.backups} x {self.projects}, {self.latency * 1000:g} ms, {self.sign_in}"
+
+
+def terraform(folder: Path, rounds: int) -> Figures:
+    """Measure 12 backups with 5 projects beside Terraform, by latency and sign-in."""
+    sets = {"up": 1.0, "refresh": 1.0, "destroy": 1.0}
+    parallel = {"up": 0.9, "refresh": 0.9, "destroy": 0.9}
+    # The aims are for 100 ms a call.
+    aims = {"members": {}, "sets": sets, "native members": {}, "native sets": sets, _PARALLEL: parallel}
+    none: dict[str, Mapping[str, float]] = {kind: {} for kind in aims}
+    figures = Figures()
+    for latency in 0, 0.02, CALL_SECONDS:
+        for sign_in in "access keys", "password":
+            case = _Case(12, 5, latency, sign_in, aims if latency == CALL_SECONDS else none)
+            _measure_beside_terraform(figures, folder / f"{latency:g} {sign_in}", case, rounds)
+    return figures
+
+
+def terraform_500(folder: Path, rounds: int) -> Figures:
+    """Measure 500 backups with one project each beside Terraform."""
+    aims = {
+        "members": {"up": 1.0, "refresh": 1.05, "destroy": 1.0},
+        "native members": {"up": 0.75, "refresh": 0.75, "destroy": 0.75},
+    }
+    figures = Figures()
+    _measure_beside_terraform(figures, folder / "500", _Case(500, 1, CALL_SECONDS, "access keys", aims), rounds)
+    return figures
+
+
+#: More resources at a time than the engine's own default.
+_PARALLEL = "native sets, --parallel 32"
+
+
+def _measure_beside_terraform(figures: Figures, folder: Path, case: _Case, rounds: int) -> None:
+    folder.mkdir()
+    with simulator(case.latency, case.backups * (1 + len(case.aims))) as service:
+        sign_in = service.env if case.sign_in == "password" else service.access_key_env
+        # Each shares backups of its own.
+        shares = [
+            service.shares(case.backups, case.projects, first=case.backups * number)
+            for number in range(1 + len(case.aims))
+        ]
+        peer = TerraformStack(folder / "terraform", service, sign_in)
+        stacks = _stacks(folder, service, tuple(case.aims), sign_in)
+        for _ in range(rounds):
+            for operation in "up", "preview", "refresh", "destroy":
+                theirs = peer.run(operation, shares[0])
+                for number, (kind, run) in enumerate(stacks.items(), 1):
+                    ours = run(operation, shares[number], {"PULUMI_PARALLEL": "32"} if kind == _PARALLEL else {})
+                    what, aim = f"{case}: {operation}, {kind}", case.aims[kind].get(operation)
+                    figures.add(what, "s", ours.seconds, theirs.seconds, by="ratio", aim=aim)
+                    if case.latency == CALL_SECONDS:
+                        calls = sum(ours.calls.values()), sum(theirs.calls.values())
+                        figures.add(f"{what}: calls", "calls", *calls, by="difference")
+
+
 PARTS: dict[str, Callable[[Path, int], Figures]] = {
     "import": import_cost,
     "start-up": start_up,
@@ -301,4 +373,8 @@ PARTS: dict[str, Callable[[Path, int], Figures]] = {
     "where-it-goes": where_it_goes,
     "growth": growth,
     "shares-command": shares_command,
+    "terraform": terraform,
+    "terraform-500": terraform_500,
 }
+#: Parts that need binaries of the caller.
+BESIDE_TERRAFORM = ("terraform", "terraform-500")

@@ -19,11 +19,13 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+import pulumi_cbr.simulator as simulation
+
 ROOT = Path(__file__).resolve().parents[1]
 PROGRAM = Path(__file__).with_name("program")
 
-#: What the caller's shell says about clouds, proxies, Pulumi and bytecode is about something else.
-_NOT_OURS = re.compile(r"(OS|HW|CBR|PULUMI|BENCH)_.*|.*_proxy|PYTHONDONTWRITEBYTECODE", re.IGNORECASE)
+#: What the caller's shell says about clouds, proxies, Pulumi, Terraform and bytecode is about something else.
+_NOT_OURS = re.compile(r"(OS|HW|CBR|PULUMI|BENCH|TF)_.*|.*_proxy|PYTHONDONTWRITEBYTECODE", re.IGNORECASE)
 
 #: Seconds between two looks at the processes.
 _SAMPLING = 0.1
@@ -81,10 +83,19 @@ class Simulator:
     """The simulated service in a process of its own."""
 
     def __init__(self, url: str) -> None:
-        self._url = url
+        self.url = url
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         self.env: dict[str, str] = self._ask("GET", "/env/owner")
         there = self._ask("GET", "")
+        owner = simulation.Simulator(seed=there["seed"]).owner
+        #: The same user's access keys, in place of the password in `env`.
+        self.access_key_env = {
+            "HW_ACCESS_KEY": owner.access_key,
+            "HW_SECRET_KEY": owner.secret_key,
+            "HW_REGION_NAME": self.env["OS_REGION_NAME"],
+            "HW_PROJECT_ID": owner.project_id,
+            "CBR_ENDPOINT": url,
+        }
         self._backups = [backup["id"] for backup in there["backups"]]
         self._projects = there["projects"]
 
@@ -116,7 +127,7 @@ class Simulator:
     def _ask(self, method: str, path: str, body: object = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
         headers = {} if data is None else {"Content-Type": "application/json"}
-        request = urllib.request.Request(f"{self._url}/_simulator{path}", data, headers, method=method)  # noqa: S310
+        request = urllib.request.Request(f"{self.url}/_simulator{path}", data, headers, method=method)  # noqa: S310
         with self._opener.open(request, timeout=60) as answer:
             return json.loads(answer.read() or b"null")
 
@@ -139,9 +150,11 @@ def simulator(latency: float, backups: int) -> Iterator[Simulator]:
 class Stack:
     """One stack of the measured program."""
 
-    def __init__(self, folder: Path, env: Mapping[str, str], service: Simulator) -> None:
+    def __init__(
+        self, folder: Path, env: Mapping[str, str], service: Simulator, sign_in: Mapping[str, str] | None = None
+    ) -> None:
         self._folder = folder
-        self._env = {**env, **service.env}
+        self._env = {**env, **(service.env if sign_in is None else sign_in)}
         self._service = service
         self._name = folder.name
         shutil.copytree(PROGRAM, folder)
@@ -167,7 +180,7 @@ class Stack:
             start_seconds=first - began,
             program_seconds=last - first,
             calling_seconds=_covered([(call["started"], call["finished"]) for call in calls]),
-            calls=Counter(_kind(call) for call in calls),
+            calls=Counter(kind_of(call) for call in calls),
         )
 
     def state(self) -> list[dict[str, Any]]:
@@ -178,28 +191,34 @@ class Stack:
         return [entry for entry in entries if entry.get("custom") and "backup_id" in entry.get("inputs", {})]
 
     def _cli(self, *words: str, env: Mapping[str, str] | None = None) -> Watch:
-        with (self._folder / "output").open("w+") as output:
-            process = subprocess.Popen(
-                ["pulumi", *words, "--non-interactive", "--color", "never"],
-                cwd=self._folder,
-                env={**self._env, **(env or {})},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-            try:
-                with Watch(process.pid) as watch:
-                    code = process.wait()
-            except BaseException:
-                # Ours to end: it is in a session of its own. It ends its plugins in turn.
-                process.send_signal(signal.SIGINT)
-                process.wait()
-                raise
-            if code:
-                output.seek(0)
-                raise RuntimeError(f"pulumi {words[0]} ended with {code}:\n{output.read()[-2000:]}")
-        return watch
+        command = ["pulumi", *words, "--non-interactive", "--color", "never"]
+        return execute(command, self._folder, {**self._env, **(env or {})})
+
+
+def execute(command: Sequence[str], folder: Path, env: Mapping[str, str]) -> Watch:
+    """Run a command in a folder; raise `RuntimeError` with its output if it fails."""
+    with (folder / "output").open("w+") as output:
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            with Watch(process.pid) as watch:
+                code = process.wait()
+        except BaseException:
+            # Ours to end: it is in a session of its own. It ends its plugins in turn.
+            process.send_signal(signal.SIGINT)
+            process.wait()
+            raise
+        if code:
+            output.seek(0)
+            raise RuntimeError(f"{' '.join(command[:2])} ended with {code}:\n{output.read()[-2000:]}")
+    return watch
 
 
 class Watch:
@@ -247,6 +266,8 @@ class Watch:
 def _role(command: str) -> str:
     """Return whether a command line is of the plugin, which a shell may start, or the program."""
     words = command.split("\0")
+    if words[0].endswith("/terraform-provider-huaweicloud"):
+        return "plugin"
     if "python" not in words[0]:
         return ""
     if "pulumi.dynamic" in words or any(word.endswith("pulumi-resource-cbr") for word in words):
@@ -263,7 +284,8 @@ def _covered(spans: list[tuple[float, float]]) -> float:
     return total
 
 
-def _kind(call: Mapping[str, Any]) -> str:
+def kind_of(call: Mapping[str, Any]) -> str:
+    """Return the kind of a call: `POST`, `list`, `sign-in` and so on."""
     match = re.fullmatch(r"/v3/[^/]+/backups/[^/]+/members(/.+)?", call["path"])
     if not match:
         return "sign-in" if call["path"] == "/v3/auth/tokens" else "other"
