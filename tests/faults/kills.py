@@ -21,7 +21,7 @@ from waiting import wait_until
 
 from .conftest import Pair, Terminal, below, there
 
-KILLS_OF_A_STACK = 25
+KILLS_OF_A_STACK = 10
 
 #: Half of the shares are of each flavor.
 PROGRAM = """
@@ -118,7 +118,7 @@ def _kill(run: subprocess.Popen[str], victim: str) -> None:
     kill_session(run)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(10))
 def test_kills(seed: int, simulator: Simulator, terminal: Callable[[str], Terminal]) -> None:
     killed: list[str] = []
     stack = KilledStack(terminal("test"), simulator, Random(seed))

@@ -29,41 +29,49 @@ from .model import Declared, Entry, Killed, Stack
 PAIRS = ("M>M", "M>S", "S>M", "S>S", "M>X", "X>M", "X>X", "A>A")
 
 EXPECTED = """
-                                                  M>M M>S S>M S>S M>X X>M X>X A>A
-rename                                            a   a   a   a   a   a   a   k
-rename, with adopt_existing                       k   k   k   k   k   k   k   -
-rename, with adopt_existing, up --refresh         k   k   k   k   k   k   k   k
-rename, with adopt_existing, killed               k   k   k   k   k   k   k   k
-rename, with an alias                             k   -   -   k   -   -   k   k
-move into a component                             a   a   a   a   a   a   a   k
-move into a component, with adopt_existing        k   k   k   k   k   k   k   -
-change of flavour                                 a   a   a   a   a   a   a   k
-change of flavour, with adopt_existing            k   k   k   k   k   k   k   -
-change of provider and name                       a   a   a   a   a   a   a   k
-change of provider and name, with adopt_existing  k   k   k   k   k   k   k   -
-second resource, then the first one is removed    a   a   a   a   a   a   a   k
-second resource, then the second one is removed   a   a   a   a   a   a   a   k
---replace                                         a   -   -   a   -   -   a   k
---replace, with adopt_existing                    k   -   -   k   -   -   k   -
---replace, with adopt_existing, killed            k   -   -   k   -   -   k   k
---replace, with delete_before_replace             n   -   -   n   -   -   n   n
-state taint                                       a   -   -   a   -   -   a   k
-state taint, with adopt_existing                  k   -   -   k   -   -   k   -
-state taint, with delete_before_replace           n   -   -   n   -   -   n   n
-replacement_trigger                               a   -   -   a   -   -   a   k
-replacement_trigger, with adopt_existing          k   -   -   k   -   -   k   -
-replacement_trigger, with delete_before_replace   n   -   -   n   -   -   n   n
-replace_on_changes                                n   -   -   n   -   -   n   -
-change of provider                                k   -   -   k   -   -   k   k
-replacement of what it depends on                 n   -   -   n   -   -   n   n
-state rename                                      k   -   -   k   -   -   k   k
-state move to another stack                       k   -   -   k   -   -   k   k
-state delete, then up                             a   a   -   a   a   -   a   k
-state delete, then up with adopt_existing         k   k   -   k   k   -   k   -
-another stack adopts, state delete here           k   k   -   k   k   -   k   k
-another stack adopts, destroy here                n   n   n   n   n   n   n   n
-removal                                           g   -   -   g   -   -   g   g
-removal, up --refresh                             g   -   -   g   -   -   g   g
+                                                             M>M M>S S>M S>S M>X X>M X>X A>A
+rename                                                       a   a   a   a   a   a   a   k
+rename, with adopt_existing                                  k   k   k   k   k   k   k   -
+rename, with adopt_existing, up --refresh                    k   k   k   k   k   k   k   k
+rename, with adopt_existing, killed                          k   k   k   k   k   k   k   k
+rename, with an alias                                        k   -   -   k   -   -   k   k
+move into a component                                        a   a   a   a   a   a   a   k
+move into a component, with adopt_existing                   k   k   k   k   k   k   k   -
+change of flavour                                            a   a   a   a   a   a   a   k
+change of flavour, with adopt_existing                       k   k   k   k   k   k   k   -
+change of flavour, adopt_existing, killed                    k   k   k   -   -   -   k   k
+change of provider and name                                  a   a   a   a   a   a   a   k
+change of provider and name, with adopt_existing             k   k   k   k   k   k   k   -
+change of provider and name, adopt_existing, killed          k   -   k   -   -   -   k   k
+second resource, then the first one is removed               a   a   a   a   a   a   a   k
+second resource, then the second one is removed              a   a   a   a   a   a   a   k
+second of the other flavour, then the first one is removed   a   a   a   -   -   -   a   k
+second of the other flavour, then the second one is removed  a   a   a   -   -   -   a   k
+second of another provider, then the first one is removed    a   -   a   -   -   -   -   k
+second of another provider, then the second one is removed   a   -   a   -   -   -   -   k
+--replace                                                    a   -   -   a   -   -   a   k
+--replace, with adopt_existing                               k   -   -   k   -   -   k   -
+--replace, with adopt_existing, killed                       k   -   -   k   -   -   k   k
+--replace, with delete_before_replace                        n   -   -   n   -   -   n   n
+state taint                                                  a   -   -   a   -   -   a   k
+state taint, with adopt_existing                             k   -   -   k   -   -   k   -
+state taint, with delete_before_replace                      n   -   -   n   -   -   n   n
+replacement_trigger                                          a   -   -   a   -   -   a   k
+replacement_trigger, with adopt_existing                     k   -   -   k   -   -   k   -
+replacement_trigger, with delete_before_replace              n   -   -   n   -   -   n   n
+replace_on_changes                                           n   -   -   n   -   -   n   -
+change of provider                                           k   -   -   k   -   -   k   k
+replacement of what it depends on                            n   -   -   n   -   -   n   n
+state rename                                                 k   -   -   k   -   -   k   k
+state move to another stack                                  k   -   -   k   -   -   k   k
+state delete, then up                                        a   a   -   a   a   -   a   k
+state delete, then up with adopt_existing                    k   k   -   k   k   -   k   -
+another stack adopts, state delete here                      k   k   -   k   k   -   k   k
+another stack adopts, destroy here                           n   n   n   n   n   n   n   n
+two of both flavours, then both are removed                  g   -   -   -   -   -   -   g
+two of both flavours, then both are removed, up --refresh    g   -   -   -   -   -   -   g
+removal                                                      g   -   -   g   -   -   g   g
+removal, up --refresh                                        g   -   -   g   -   -   g   g
 """
 
 _KINDS = {"M": "BackupShareMember", "S": "BackupShare", "X": "BackupShare", "A": "BackupShareAccepter"}
@@ -118,6 +126,13 @@ class Place:
         flavour = options.pop("flavour", self.cell.flavour)
         return Declared(name, _KINDS[kind], inputs, flavour, "receiver" if kind == "A" else "owner", **options)
 
+    def other_flavour(self) -> str:
+        return "dynamic" if self.cell.flavour == "native" else "native"
+
+    def own_cloud(self) -> str:
+        """Return the entry of clouds.yaml that signs in as the new resource does."""
+        return "receiver" if self.new == "A" else "owner"
+
     def up(self, *program: Declared, stack: Stack | None = None, **options: Any) -> None:
         """Run `up`; do as an error says, once. A kill is followed by another `up`."""
         stack = stack or self.stack
@@ -170,10 +185,10 @@ def rename(**options: Any) -> Run:
     def run(place: Place) -> None:
         changed = dict(new)
         if new.get("cloud"):
-            changed["cloud"] = "receiver" if place.new == "A" else "owner"
+            changed["cloud"] = place.own_cloud()
         if new.get("flavour"):
-            changed["flavour"] = "dynamic" if place.cell.flavour == "native" else "native"
-        inputs = {"adopt_existing": True} if "with adopt_existing" in place.cell.operation and place.new != "A" else {}
+            changed["flavour"] = place.other_flavour()
+        inputs = {"adopt_existing": True} if "adopt_existing" in place.cell.operation and place.new != "A" else {}
         name = "r" if {"parent", "flavour"} & {*new} else "renamed"
         place.up(place.declare(place.new, name, inputs=inputs, **changed), **options)
 
@@ -195,7 +210,7 @@ def replaced(how: str) -> Run:
         if how == "trigger":
             more["replacement_trigger"] = "changed"
         if how == "cloud":
-            more["cloud"] = "receiver" if place.new == "A" else "owner"
+            more["cloud"] = place.own_cloud()
         if how == "option":
             more |= {"inputs": {"adopt_existing": True}, "replace_on_changes": ["adopt_existing"]}
         options: dict[str, Any] = {"replace": ["r"]} if how == "replace" else {}
@@ -221,13 +236,25 @@ def dependent(place: Place) -> None:
     place.up(first("changed"), second)
 
 
-def second(removed: str) -> Run:
+def second(removed: str, **more: bool) -> Run:
     def run(place: Place) -> None:
-        first, other = place.declare(place.old), place.declare(place.new, "second")
+        options: dict[str, Any] = {}
+        if more.get("flavour"):
+            options["flavour"] = place.other_flavour()
+        if more.get("cloud"):
+            options["cloud"] = place.own_cloud()
+        first, other = place.declare(place.old), place.declare(place.new, "second", **options)
         place.up(first, other)
         place.up(other if removed == "first" else first)
 
     return run
+
+
+def both(place: Place) -> None:
+    inputs = {} if place.new == "A" else {"adopt_existing": True}
+    second = place.declare(place.new, "second", flavour=place.other_flavour(), inputs=inputs)
+    place.up(place.declare(place.old), second)
+    removal(place)
 
 
 def state_rename(place: Place) -> None:
@@ -278,10 +305,16 @@ OPERATIONS: dict[str, Run] = {
     "move into a component, with adopt_existing": rename(parent="test:index:Site$"),
     "change of flavour": rename(flavour=True),
     "change of flavour, with adopt_existing": rename(flavour=True),
+    "change of flavour, adopt_existing, killed": rename(flavour=True, is_killed=True),
     "change of provider and name": rename(cloud=True),
     "change of provider and name, with adopt_existing": rename(cloud=True),
+    "change of provider and name, adopt_existing, killed": rename(cloud=True, is_killed=True),
     "second resource, then the first one is removed": second("first"),
     "second resource, then the second one is removed": second("second"),
+    "second of the other flavour, then the first one is removed": second("first", flavour=True),
+    "second of the other flavour, then the second one is removed": second("second", flavour=True),
+    "second of another provider, then the first one is removed": second("first", cloud=True),
+    "second of another provider, then the second one is removed": second("second", cloud=True),
     "--replace": replaced("replace"),
     "--replace, with adopt_existing": replaced("replace"),
     "--replace, with adopt_existing, killed": replaced("replace"),
@@ -301,6 +334,8 @@ OPERATIONS: dict[str, Run] = {
     "state delete, then up with adopt_existing": state_delete,
     "another stack adopts, state delete here": other_stack(destroys=False),
     "another stack adopts, destroy here": other_stack(destroys=True),
+    "two of both flavours, then both are removed": both,
+    "two of both flavours, then both are removed, up --refresh": both,
     "removal": removal,
     "removal, up --refresh": removal,
 }

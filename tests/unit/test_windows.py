@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pulumi_cbr
+from pulumi_cbr.private_folder import lock_by_library
 
 PACKAGE = Path(pulumi_cbr.__file__).parent
 
@@ -70,8 +71,10 @@ def test_unguarded_name_is_found() -> None:
     ]
 
 
-def test_record_of_owners_locks_with_a_library() -> None:
-    """A lock of `filelock` works on each platform."""
-    text = (PACKAGE / "lifecycle" / "ownership.py").read_text(encoding="utf-8")
-    assert not list(uses(ast.parse(text)))
-    assert "from filelock import FileLock" in text
+def test_lock_of_the_library_is_held_by_one(tmp_path: Path) -> None:
+    """Windows has no `flock`."""
+    lock = lock_by_library(tmp_path / "a.lock")
+    assert lock
+    assert lock_by_library(tmp_path / "a.lock") is None
+    lock.release()
+    assert lock_by_library(tmp_path / "a.lock")

@@ -13,19 +13,16 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from pulumi_cbr import messages
 from pulumi_cbr.api.errors import CbrError
 
 if TYPE_CHECKING:
-    from filelock import BaseFileLock
-
-    from pulumi_cbr.private_folder import PrivateFolder
+    from pulumi_cbr.private_folder import Lock, PrivateFolder
 
 _log = logging.getLogger("pulumi_cbr")
 
@@ -52,14 +49,14 @@ Key = tuple[str, str, bool]
 class Claim:
     """One line of the record.
 
-    A resource created, adopted or kept a share, or is about to delete it.
+    A resource created, adopted or keeps a share, or has released it: it is deleted or replaced.
     """
 
     backup_id: str
     project: str
     share_id: str
     urn: str
-    kind: Literal["created", "adopted", "kept", "deleted"]
+    kind: Literal["created", "adopted", "kept", "released"]
     form: dict[str, Any] | None
     time: float
 
@@ -68,10 +65,10 @@ class Claim:
         """The share or the acceptance that the claim is about."""
         return self.backup_id, self.project, self.share_id == _ACCEPTED
 
-    @cached_property
-    def line(self) -> str:
-        """The claim as JSON. Each record is written again with every claim that follows."""
-        return json.dumps(asdict(self))
+    @property
+    def line(self) -> bytes:
+        """The claim as a line of JSON."""
+        return f"{json.dumps(asdict(self))}\n".encode()
 
 
 class OwnershipLog:
@@ -121,8 +118,7 @@ class OwnershipLog:
             before = _last_own(_current(self._claims.get(key, [])), urn)
             if before and before.kind == "adopted" and before.share_id == share_id and before.form is None:
                 adopted, kept = True, None
-            self._append(Claim(*key[:2], share_id, urn, "adopted" if adopted else "created", kept, time.time()))
-            self._write()
+            self._add(Claim(*key[:2], share_id, urn, "adopted" if adopted else "created", kept, time.time()))
 
     def record_acceptance(self, backup_id: str, project: str, *, adopted: bool, form: Form) -> None:
         """Record that the current resource has accepted a share, or found it accepted.
@@ -136,12 +132,14 @@ class OwnershipLog:
 
         Called for each check: the engine checks a resource that it replaces as a new one.
         """
+        urn = self._urn()
         with self._lock:
-            if is_new:
-                self._registered.discard(self._urn())
-                self._kept.pop(self._urn(), None)
-            else:
-                self._registered.add(self._urn())
+            if not is_new:
+                self._registered.add(urn)
+                return
+            self._registered.discard(urn)
+            for key, share_id in self._kept.pop(urn, ()):
+                self._release(key, share_id, urn)
 
     def expect_import(self, backup_id: str, project: str, *, acceptance: bool = False) -> None:
         """Note that the current resource was read by its ID alone.
@@ -152,23 +150,22 @@ class OwnershipLog:
             self._imports.add(((backup_id, project, acceptance), self._urn()))
 
     def keep(self, backup_id: str, project: str, share_id: object) -> None:
-        """Record that the current resource keeps a share in this operation.
+        """Record that the current resource keeps a share, if the program has it or it is imported.
 
-        Writes a file only for an import.
+        What only a refresh keeps may be deleted in the same operation. A failure is a warning.
         """
         key, urn = (backup_id, project, share_id == _ACCEPTED), self._urn()
         if not (urn and isinstance(share_id, str)):
             return
         with self._lock:
+            is_import = (key, urn) in self._imports
             if urn in self._registered:
                 self._kept.setdefault(urn, set()).add((key, share_id))
-            known = _current(self._claims.get(key, []))
-            if any(claim.urn == urn and claim.share_id == share_id for claim in known):
+            elif not is_import:
                 return
-            imported = (key, urn) in self._imports
-            self._append(Claim(*key[:2], share_id, urn, "adopted" if imported else "kept", None, time.time()))
-            if imported:
-                self._write()
+            known = _current(self._claims.get(key, []))
+            if not any(claim.urn == urn and claim.share_id == share_id for claim in known):
+                self._add(Claim(*key[:2], share_id, urn, "adopted" if is_import else "kept", None, time.time()))
 
     def keep_acceptance(self, backup_id: str, project: str) -> None:
         """Record that the current resource keeps an acceptance in this operation."""
@@ -185,19 +182,21 @@ class OwnershipLog:
             claims = [*self._claims.get(key, ())]
             if self._engine is not None:
                 self._file = self._file or _SharedFile(self._engine)
-                claims += [claim for claim in self._file.read_others() if claim.key == key]
+                claims += self._file.read_others(key)
             claims = _current(claims)
             if share_id == _ACCEPTED:
                 # The state has found since that the acceptance is in another vault than this resource's own.
                 claims = [claim for claim in claims if claim.urn != urn or _is_same_vault(claim.form, form)]
-            if (key, deleted) in self._kept.get(urn, ()) and self._engine is not None and self._in_operation():
+            if is_kept(claims, deleted, urn) and self._engine is not None and self._in_operation():
                 # An interrupted replacement has left what is deleted now.
                 return True
             is_renewed = is_new_form(claims, deleted, urn, to_form(form), in_operation=self._in_operation)
-            if any(claim.urn == urn for claim in claims) and not (is_renewed and self._in_operation()):
+            own = [
+                claim for claim in claims if claim.urn == urn and (claim.kind != "kept" or claim.share_id == deleted)
+            ]
+            if own and not (is_renewed and self._in_operation()):
                 # The resource is gone, or its old form is: the next delete is of what is left.
-                self._append(Claim(backup_id, project, deleted, urn, "deleted", None, time.time()))
-                self._write()
+                self._release(key, deleted, urn)
             return is_renewed or is_anothers(claims, deleted, urn)
 
     def acceptance_managed_elsewhere(self, backup_id: str, project: str, form: Form | None = None) -> bool:
@@ -211,14 +210,14 @@ class OwnershipLog:
         self._kept.clear()
         self._is_operation = None
 
-    def _append(self, claim: Claim) -> None:
-        self._claims.setdefault(claim.key, []).append(claim)
+    def _release(self, key: Key, share_id: str, urn: str) -> None:
+        self._add(Claim(*key[:2], share_id, urn, "released", None, time.time()))
 
-    def _write(self) -> None:
-        if self._engine is None:
-            return
-        self._file = self._file or _SharedFile(self._engine)
-        self._file.write([claim for of_key in self._claims.values() for claim in of_key])
+    def _add(self, claim: Claim) -> None:
+        self._claims.setdefault(claim.key, []).append(claim)
+        if self._engine is not None:
+            self._file = self._file or _SharedFile(self._engine)
+            self._file.add(claim, (each for of_key in self._claims.values() for each in of_key))
 
     def _in_operation(self) -> bool:
         """Return whether an engine runs this process for one operation.
@@ -248,6 +247,11 @@ def is_anothers(claims: list[Claim], share_id: str, urn: str) -> bool:
     return any(claim.kind != "kept" or claim.share_id == share_id for claim in others)
 
 
+def is_kept(claims: list[Claim], share_id: str, urn: str) -> bool:
+    """Return whether the program has the resource, and it keeps the share."""
+    return any(claim.urn == urn and claim.kind == "kept" and claim.share_id == share_id for claim in claims)
+
+
 def is_new_form(
     claims: list[Claim], share_id: str, urn: str, form: dict[str, Any] | None, *, in_operation: Callable[[], bool]
 ) -> bool:
@@ -274,7 +278,7 @@ def is_new_form(
 def _current(claims: list[Claim]) -> list[Claim]:
     """Return the claims that still count, oldest first.
 
-    Those of deleted resources, and of shares that are gone, do not.
+    Those of released shares, and of shares that are gone, do not.
     """
     # A project has one share at a time: when a new one is made, the one before is gone, whoever had it.
     made = max((claim for claim in claims if claim.kind == "created"), key=lambda claim: claim.time, default=None)
@@ -282,7 +286,7 @@ def _current(claims: list[Claim]) -> list[Claim]:
         claims = [claim for claim in claims if claim.share_id == made.share_id or claim.time > made.time]
     current: dict[str, list[Claim]] = {}
     for claim in sorted(claims, key=lambda claim: claim.time):
-        if claim.kind == "deleted":
+        if claim.kind == "released":
             current.pop(claim.urn, None)
         else:
             current.setdefault(claim.urn, []).append(claim)
@@ -308,6 +312,27 @@ def _answers(engine: str) -> bool:
         return False
 
 
+class _Record:
+    """The claims of another process, which writes a line for each."""
+
+    def __init__(self) -> None:
+        self._content = b""
+        self.claims: dict[Key, list[Claim]] = {}
+
+    def continues_in(self, content: bytes) -> bool:
+        """Return whether the content of a file is what was read before, and more."""
+        return content.startswith(self._content)
+
+    def read(self, content: bytes) -> None:
+        """Add the lines that are new. Raises ValueError or TypeError."""
+        # A line without an end is of a request that the engine still waits for.
+        lines, _, _ = content.rpartition(b"\n")
+        for line in lines[len(self._content) :].splitlines():
+            claim = Claim(**json.loads(line))
+            self.claims.setdefault(claim.key, []).append(claim)
+        self._content = lines + b"\n"
+
+
 class _SharedFile:
     """The claims of one process in a private folder.
 
@@ -318,14 +343,21 @@ class _SharedFile:
         self._prefix = re.sub(r"[^0-9A-Za-z.]", "_", engine)
         self._name = f"{self._prefix}-{os.getpid()}-{os.urandom(8).hex()}"
         self._folder: PrivateFolder | None = None
-        self._held: BaseFileLock | None = None
+        self._held: Lock | None = None
+        #: The file, open for more lines.
+        self._lines: int | None = None
+        self._others: dict[str, _Record] = {}
         self._has_written = False
         self._has_warned = False
 
-    def write(self, claims: list[Claim]) -> None:
-        """Write the claims for others; warn if that fails."""
-        content = f"[{','.join(claim.line for claim in claims if claim.kind != 'kept')}]".encode()
-        reason = self._try_write(content)
+    def add(self, claim: Claim, claims: Iterable[Claim]) -> None:
+        """Write a claim for others; warn if that fails.
+
+        `claims` are all, in case that the file must be made again.
+        """
+        if self._try_append(claim.line):
+            return
+        reason = self._try_write(b"".join(each.line for each in claims))
         if reason is None:
             self._has_written = True
             return
@@ -337,8 +369,8 @@ class _SharedFile:
             self._has_warned = True
             _log.warning("%s", messages.takeover_not_recorded(reason))
 
-    def read_others(self) -> list[Claim]:
-        """Return the claims of the other processes of this engine.
+    def read_others(self, key: Key) -> list[Claim]:
+        """Return the claims on a share by the other processes of this engine.
 
         Raises `CbrError` if they cannot be read.
         """
@@ -347,9 +379,8 @@ class _SharedFile:
             names = folder.names()
             if self._has_written and f"{self._name}.json" not in names:
                 raise OSError(f"{folder.path} was deleted while it was used")
-            _remove_stale_locks(folder, names)
-            records = [name for name in names if name.endswith(".json") and name != f"{self._name}.json"]
-            return [claim for name in records for claim in self._read(folder, name)]
+            others = [name for name in names if name.endswith(".json") and name != f"{self._name}.json"]
+            return [claim for name in others for claim in self._read(folder, name).claims.get(key, ())]
         except (OSError, ValueError, TypeError, ImportError) as error:
             raise CbrError(messages.takeovers_unreadable(str(error))) from error
 
@@ -358,14 +389,24 @@ class _SharedFile:
         if self._folder:
             with suppress(OSError):
                 self._folder.remove(f"{self._name}.json")
-            self._release()
-            self._folder.close()
-            self._folder = None
+            self._forget_folder()
+
+    def _try_append(self, line: bytes) -> bool:
+        if self._lines is None:
+            return False
+        try:
+            # A file without a name was deleted: nobody reads it.
+            return os.fstat(self._lines).st_nlink > 0 and os.write(self._lines, line) == len(line)
+        except OSError:
+            return False
 
     def _try_write(self, content: bytes) -> str | None:
         for is_last in (False, True):
             try:
-                self._open().write(f"{self._name}.json", content)
+                self._close_lines()
+                folder = self._open()
+                folder.write(f"{self._name}.json", content)
+                self._lines = folder.open_for_appending(f"{self._name}.json")
             except (OSError, ImportError) as error:
                 # The folder may have been deleted: it is made again, with all that was written.
                 if is_last:
@@ -379,7 +420,8 @@ class _SharedFile:
         if self._folder is None:
             folder = _open_folder()
             try:
-                self._held = _try_lock(folder, self._name)
+                self._held = folder.lock(f"{self._name}.lock")
+                _remove_leftovers(folder)
             except BaseException:
                 folder.close()
                 raise
@@ -387,42 +429,59 @@ class _SharedFile:
         return self._folder
 
     def _forget_folder(self) -> None:
-        self._release()
+        self._close_lines()
+        if self._held:
+            self._held.release()
+            self._held = None
         if self._folder:
+            with suppress(OSError):
+                self._folder.remove(f"{self._name}.lock")
             self._folder.close()
             self._folder = None
 
-    def _release(self) -> None:
-        if self._held and self._folder:
-            self._held.release()
-            with suppress(OSError):
-                self._folder.remove(f"{self._name}.lock")
-        self._held = None
+    def _close_lines(self) -> None:
+        lines, self._lines = self._lines, None
+        if lines is not None:
+            os.close(lines)
 
-    def _read(self, folder: PrivateFolder, name: str) -> Iterator[Claim]:
-        """Return the claims of another process; remove them if it has ended."""
-        stem = name.removesuffix(".json")
-        if lock := _try_lock(folder, stem):
-            lock.release()
-            folder.remove(name)
-            folder.remove(f"{stem}.lock")
-            return
-        if name.startswith(f"{self._prefix}-"):
-            try:
-                content = folder.read(name, limit=1 << 24)
-            except FileNotFoundError:
-                return  # the process has left since the folder was listed
-            if not content:
-                raise OSError(f"{folder.path / name} is incomplete")
-            yield from (Claim(**entry) for entry in json.loads(content))
+    def _read(self, folder: PrivateFolder, name: str) -> _Record:
+        """Return the claims of another process, none if it has ended or has another engine."""
+        if not name.startswith(f"{self._prefix}-") or _remove_if_ended(folder, name):
+            return _Record()
+        try:
+            content = folder.read(name, limit=1 << 24)
+        except FileNotFoundError:
+            return _Record()  # the process has left since the folder was listed
+        if b"\n" not in content:
+            raise OSError(f"{folder.path / name} is incomplete")
+        if not self._others.setdefault(name, _Record()).continues_in(content):
+            self._others[name] = _Record()
+        self._others[name].read(content)
+        return self._others[name]
 
 
-def _remove_stale_locks(folder: PrivateFolder, names: list[str]) -> None:
+def _remove_leftovers(folder: PrivateFolder) -> None:
+    """Remove what processes that were killed have left."""
+    names = folder.names()
     for name in names:
-        if name.endswith(".lock") and f"{name.removesuffix('.lock')}.json" not in names:
+        if name.endswith(".json"):
+            _remove_if_ended(folder, name)
+        elif name.endswith(".lock") and f"{name.removesuffix('.lock')}.json" not in names:
             with suppress(OSError):
                 if time.time() - (folder.path / name).lstat().st_mtime > _STALE_LOCK_AGE:
                     folder.remove(name)
+
+
+def _remove_if_ended(folder: PrivateFolder, name: str) -> bool:
+    """Remove the record of a process that has ended; return whether it has."""
+    lock_name = f"{name.removesuffix('.json')}.lock"
+    lock = folder.lock(lock_name)
+    if lock is None:
+        return False
+    lock.release()
+    folder.remove(name)
+    folder.remove(lock_name)
+    return True
 
 
 def _open_folder() -> PrivateFolder:
@@ -438,15 +497,3 @@ def _open_folder() -> PrivateFolder:
         return PrivateFolder.in_runtime_folder("takeovers")
     except OSError:
         return PrivateFolder(platformdirs.user_cache_path("pulumi-cbr"), "takeovers")
-
-
-def _try_lock(folder: PrivateFolder, name: str) -> BaseFileLock | None:
-    """Take the lock of a record; return None if a living process holds it. Raises OSError."""
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(str(folder.path / f"{name}.lock"), mode=0o600)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        return None
-    return lock

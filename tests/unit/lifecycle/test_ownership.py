@@ -45,8 +45,19 @@ class Process:
         self.log.record(BACKUP, PROJECT, share_id, adopted=adopted, form=form)
 
     def keep(self, urn: str, share_id: str) -> None:
+        """Keep a share for a resource that the program has."""
+        self.urn = urn
+        self.log.register(is_new=False)
+        self.log.keep(BACKUP, PROJECT, share_id)
+
+    def read(self, urn: str, share_id: str) -> None:
+        """Keep a share as a refresh does."""
         self.urn = urn
         self.log.keep(BACKUP, PROJECT, share_id)
+
+    def replace(self, urn: str) -> None:
+        self.urn = urn
+        self.log.register(is_new=True)
 
     def stays(self, urn: str, share_id: str, **form: object) -> bool:
         self.urn = urn
@@ -133,32 +144,36 @@ def test_share_found_after_a_lost_response_stays() -> None:
     assert process.stays("", "S")
 
 
-@pytest.mark.parametrize(
-    ("checks", "stays"),
-    [
-        # The program has the resource: what is deleted is left of a replacement that was interrupted.
-        ([False], True),
-        # The resource is replaced.
-        ([False, True], False),
-        # A refresh keeps it, and the program does not have it.
-        ([], False),
-    ],
-)
-def test_share_kept_by_its_own_resource(engine: str, checks: list[bool], stays: bool) -> None:
-    process = Process(engine)
-    for is_new in checks:
-        process.urn = "a"
-        process.log.register(is_new=is_new)
-    process.keep("a", "S")
-    assert process.stays("a", "S") == stays
+@pytest.mark.parametrize("of_another_process", [False, True])
+def test_share_kept_by_its_own_resource_stays(engine: str, of_another_process: bool) -> None:
+    """The program has the resource: what is deleted is left of a replacement that was interrupted."""
+    process, keeper = Process(engine), Process(engine)
+    (keeper if of_another_process else process).keep("a", "S")
+    assert process.stays("a", "S")
     assert not process.stays("a", "another")
 
 
-def test_share_that_only_a_refresh_kept_is_deleted(engine: str) -> None:
+@pytest.mark.parametrize("of_another_process", [False, True])
+def test_share_of_a_replaced_resource_is_deleted(engine: str, of_another_process: bool) -> None:
+    process, keeper = Process(engine), Process(engine)
+    keeper = keeper if of_another_process else process
+    keeper.keep("a", "S")
+    keeper.replace("a")
+    assert not process.stays("a", "S")
+    assert not process.stays("b", "S")
+
+
+@pytest.mark.parametrize("urn", ["a", "b"])
+def test_share_that_only_a_refresh_kept_is_deleted(engine: str, urn: str) -> None:
+    process = Process(engine)
+    process.read(urn, "S")
+    assert not process.stays("a", "S")
+
+
+def test_share_that_a_refresh_kept_in_another_form_is_deleted(engine: str) -> None:
     """A refresh reads what an interrupted replacement left, and has the same URN as the new form."""
     process = Process(engine)
-    process.keep("a", "old")
-    process.log.register(is_new=False)
+    process.read("a", "old")
     process.keep("a", "new")
     assert not process.stays("a", "old")
     assert process.stays("a", "new")
@@ -169,8 +184,6 @@ def test_share_that_only_a_refresh_kept_is_deleted(engine: str) -> None:
 
 def test_long_lived_process_deletes_what_it_kept() -> None:
     process = Process("127.0.0.1:1")
-    process.urn = "a"
-    process.log.register(is_new=False)
     process.keep("a", "S")
     assert not process.stays("a", "S")
 
@@ -225,12 +238,55 @@ def test_takeover_by_another_process_stays_while_it_lives(engine: str, runtime: 
     assert files(runtime) == []
 
 
+def test_share_kept_by_another_process_stays(engine: str, runtime: Path) -> None:
+    """Two resources of the stack have the share, each by a provider of its own."""
+    keeper, process = Process(engine), Process(engine)
+    keeper.keep("another", "T")
+    assert not process.stays("old", "S")
+    keeper.keep("new", "S")
+    keeper.keep("new", "S")
+    assert process.stays("old", "S")
+    assert not process.stays("old", "U")
+    assert files(runtime)[0].read_bytes().count(b"\n") == 2
+
+
+def test_acceptance_kept_by_another_process_stays(engine: str) -> None:
+    keeper, process = Process(engine), Process(engine)
+    keeper.urn, process.urn = "new", "old"
+    keeper.log.register(is_new=False)
+    keeper.log.keep_acceptance(BACKUP, PROJECT)
+    assert process.log.acceptance_managed_elsewhere(BACKUP, PROJECT, {})
+    assert not process.stays("old", "S")
+
+
+def test_first_claim_removes_what_killed_processes_left(engine: str, runtime: Path) -> None:
+    with start_other("127.0.0.1:1") as other:
+        other.kill()
+    assert len(files(runtime)) == 1
+    Process(engine).keep("a", "S")
+    assert len(files(runtime)) == 1
+    assert len(list((runtime / "pulumi-cbr" / "takeovers").glob("*.lock"))) == 1
+
+
+def test_line_that_is_being_written_is_read_later(engine: str, runtime: Path) -> None:
+    keeper, process = Process(engine), Process(engine)
+    keeper.keep("new", "S")
+    keeper.keep("new", "T")
+    (file,) = files(runtime)
+    content = file.read_bytes()
+    file.write_bytes(content[:-20])
+    assert process.stays("old", "S")
+    assert not process.stays("old", "T")
+    file.write_bytes(content)
+    assert process.stays("old", "T")
+
+
 def test_import_is_known_to_other_processes(engine: str) -> None:
     """A resource that is moved to the other flavor by an import, without the step that takes the old one out of the state."""
     native, dynamic = Process(engine), Process(engine)
     native.urn = "native"
     native.log.expect_import(BACKUP, PROJECT)
-    native.keep("native", "S")
+    native.read("native", "S")
     assert dynamic.stays("dynamic", "S")
 
 
@@ -272,6 +328,7 @@ def test_link_in_place_of_the_folder_is_not_followed(engine: str, runtime: Path,
 def test_deleted_folder_fails_no_create(engine: str, runtime: Path) -> None:
     process = Process(engine)
     process.create("a", "S")
+    process.keep("a", "S")
     for file in (runtime / "pulumi-cbr" / "takeovers").iterdir():
         file.unlink()
     (runtime / "pulumi-cbr" / "takeovers").rmdir()
