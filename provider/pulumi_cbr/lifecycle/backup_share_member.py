@@ -131,7 +131,7 @@ class BackupShareMemberController(Controller):
         member = _find(session, backup_id, project, properties.get("created_at"))
         if member is None or is_replaced(backup_id, project, properties, member):
             return None
-        if "share_id" not in properties:
+        if not properties.keys() & set(MEMBER_OUTPUTS):
             self.sessions.ownership.expect_import(backup_id, project)
         kept = {name: properties[name] for name in _INPUTS[2:] if properties.get(name)}
         inputs = {"backup_id": backup_id, "dest_project_id": project, **kept}
