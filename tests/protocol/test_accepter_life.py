@@ -216,17 +216,33 @@ def test_a_call_that_never_arrived_is_sent_again(
     assert status(service, shared) == ("accepted", vault)
 
 
-def test_an_answer_that_cannot_be_looked_for_is_told_and_the_next_run_goes_on(
-    receiver: Plugin, service: Simulator, shared: str, vault: str, fails: Any
+@pytest.mark.parametrize("kind", ["reset_after", "reset_before"])
+@pytest.mark.parametrize("then", ["update", "delete"])
+def test_lost_acceptance_stays_in_the_state(
+    receiver: Plugin, service: Simulator, shared: str, vault: str, fails: Any, kind: str, then: str
 ) -> None:
-    fails("reset_after", "PUT")
+    """Nobody could see what the request did. The next `up` accepts again, and a destroy rejects."""
+    inputs = {"backup_id": shared, "vault_id": vault}
+    fails(kind, "PUT")
     fails("html", "GET", times=None, status=500)
     with pytest.raises(HookFailed) as lost:
-        receiver.create(KIND, {"backup_id": shared, "vault_id": vault})
+        receiver.create(KIND, inputs)
     assert "because reading failed too" in one_line(lost)
     assert "setting to `accepted`" in one_line(lost)
+    assert lost.value.kept
+    id_, outputs, _ = lost.value.kept
+    assert (id_, outputs.pop("__provider", None) is None) == (
+        f"{shared}/{service.projects[0]}",
+        receiver.flavour == "native",
+    )
+    assert outputs == {**inputs, "status": "pending"}
     service.faults.clear()
-    receiver.create(KIND, {"backup_id": shared, "vault_id": vault})
+    if then == "update":
+        assert receiver.update(KIND, id_, outputs, inputs)["status"] == "accepted"
+        assert status(service, shared) == ("accepted", vault)
+    else:
+        receiver.delete(KIND, id_, outputs)
+        assert status(service, shared)[0] == ("rejected" if kind == "reset_after" else "pending")
 
 
 def test_owner_of_the_backup_is_told_to_sign_in_as_the_receiver(
@@ -385,15 +401,20 @@ def test_change_of_flavor_keeps_acceptance(
         assert status(service, shared) == ("accepted", vault)
 
 
+@pytest.mark.parametrize("flavours", [("dynamic", "native"), ("native", "dynamic"), ("native", "native")])
 def test_delete_of_accepter_keeps_what_another_one_keeps(
-    flavour: str, service: Simulator, shared: str, vault: str, accepted: dict[str, Any]
+    service: Simulator, shared: str, vault: str, accepted: dict[str, Any], flavours: tuple[str, str]
 ) -> None:
-    """The run that accepted under the new name was killed before it deleted the old one."""
-    id_ = f"{shared}/{service.projects[0]}"
-    with Plugin(flavour, service.env("receiver"), resource="new") as plugin:
-        plugin.diff(KIND, id_, accepted, {"backup_id": shared, "vault_id": vault})
-        plugin.resource = "old"
-        plugin.delete(KIND, id_, accepted)
+    """The run that accepted under another provider was killed before it deleted the old one."""
+    id_, inputs, env = (
+        f"{shared}/{service.projects[0]}",
+        {"backup_id": shared, "vault_id": vault},
+        service.env("receiver"),
+    )
+    with Plugin(flavours[1], env) as keeper, Plugin(flavours[0], env, beside=keeper, resource="old") as deleter:
+        keeper.check(KIND, inputs, inputs)
+        keeper.diff(KIND, id_, accepted, inputs)
+        deleter.delete(KIND, id_, accepted)
         assert status(service, shared) == ("accepted", vault)
 
 

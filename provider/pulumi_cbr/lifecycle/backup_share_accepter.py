@@ -20,6 +20,7 @@ from pulumi_cbr.api.errors import (
     UnknownOutcomeError,
 )
 from pulumi_cbr.lifecycle.controller import CheckedInputs, Controller, Diff, Properties, ResourceState, split_share_id
+from pulumi_cbr.lifecycle.failures import IncompleteResourceError
 from pulumi_cbr.lifecycle.inputs import Inputs
 from pulumi_cbr.lifecycle.outputs import ACCEPTER_OUTPUTS
 from pulumi_cbr.lifecycle.session import CloudSession
@@ -70,7 +71,12 @@ class BackupShareAccepterController(Controller):
         own = session.client.project_id()
         backup_id, vault_id = inputs["backup_id"], inputs["vault_id"]
         started = session.client.timing.clock()
-        member = _accept(session, backup_id, own, vault_id)
+        try:
+            member = _accept(session, backup_id, own, vault_id)
+        except UnknownOutcomeError as error:
+            # The next run accepts it, whatever became of this request; and a destroy rejects what it did.
+            undecided = {**inputs, "status": "pending"}
+            raise IncompleteResourceError(str(error), f"{backup_id}/{own}", inputs, undecided) from error
         sent = session.client.service_now() - timedelta(seconds=session.client.timing.clock() - started)
         outputs = {**inputs, **_outputs(session, member)}
         # What was accepted before may be of a resource that is deleted next.
@@ -204,7 +210,7 @@ def _set_status(
                 except CbrError as failed:
                     lost = isinstance(error, UnknownOutcomeError)
                     text = messages.unknown_result(str(error), str(failed))
-                    raise (CbrError(text) if lost else error) from error
+                    raise (UnknownOutcomeError(text) if lost else error) from error
                 if member and member.status == status and (vault_id is None or member.vault_id == vault_id):
                     return member
                 if member and member.status == status == "accepted":
