@@ -1,9 +1,10 @@
-"""Measure everything, or the parts that are named; print a table, and write results.json and results.svg beside this file.
+"""Measure everything, or the parts that are named; print a table, and write results.json and results.svg here.
 
     python -m bench
     python -m bench --only import --only growth --rounds 3
 
-Results of parts that are not measured this time stay as they are. Needs Linux: memory and processor time are read from
+Results of parts that are not measured this time stay as they are. The samples are in samples.json, which is not
+committed. Needs Linux: memory and processor time are read from
 /proc.
 """
 
@@ -23,11 +24,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench.measures import BESIDE_TERRAFORM, PARTS, Figure, Figures
+from bench.measures import BESIDE_TERRAFORM, PARTS, Figures, Summary
 from bench.picture import picture
 from bench.terraform import find_missing
 
 RESULTS = Path(__file__).with_name("results.json")
+SAMPLES = Path(__file__).with_name("samples.json")
 PICTURE = Path(__file__).with_name("results.svg")
 
 
@@ -57,48 +59,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in wanted:
         console.print(f"{name}: {(PARTS[name].__doc__ or '').splitlines()[0]}")
         with tempfile.TemporaryDirectory(prefix="pulumi-cbr-bench-") as folder:
-            parts[name] = PARTS[name](Path(folder), options.rounds)
+            figures = PARTS[name](Path(folder), options.rounds)
+        parts[name] = [figure.summarize() for figure in figures.values()]
         console.print(_table(name, parts[name]))
         _write(parts)
+        _write_samples(name, figures)
     return 0
 
 
-def _table(name: str, figures: Figures) -> Table:
+def _table(name: str, summaries: Sequence[Summary]) -> Table:
     table = Table(title=name, title_justify="left")
     for column in "what", "rounds", "ours", "floor", "result", "aim":
         table.add_column(column, justify="left" if column == "what" else "right")
-    for figure in figures.values():
-        table.add_row(figure.what, str(len(figure.ours)), *_cells(figure))
+    for summary in summaries:
+        table.add_row(summary.what, str(summary.rounds), *_cells(summary))
     return table
 
 
-def _cells(figure: Figure) -> list[str]:
-    result = figure.result()
+def _cells(summary: Summary) -> list[str]:
     told = {
-        "value": f"{result:.3g} {figure.unit}",
-        "difference": f"{result:+.3g} {figure.unit}",
-        "ratio": f"x {result:.2f}",
+        "value": f"{summary.result:.3g} {summary.unit}",
+        "difference": f"{summary.result:+.3g} {summary.unit}",
+        "ratio": f"x {summary.result:.2f}",
     }
-    medians = [sorted(samples)[len(samples) // 2] for samples in (figure.ours, figure.floor) if samples]
-    shown = [f"{number:.4g} {figure.unit}" for number in medians]
-    met = figure.met()
-    aim = "" if met is None else f"{figure.aim:g} {'ok' if met else 'MISSED'}"
-    return [*shown, *[""] * (2 - len(shown)), told[figure.by], aim]
+    shown = ["" if number is None else f"{number:.4g} {summary.unit}" for number in (summary.ours, summary.floor)]
+    aim = "" if summary.met is None else f"{summary.aim:g} {'ok' if summary.met else 'MISSED'}"
+    return [*shown, told[summary.by], aim]
 
 
-def _read() -> dict[str, Figures]:
+def _read() -> dict[str, list[Summary]]:
     if not RESULTS.exists():
         return {}
     stored = json.loads(RESULTS.read_text())["parts"]
-    kept = {name: stored[name] for name in PARTS if name in stored}
-    fields = Figure.__dataclass_fields__
-    return {
-        name: Figures({entry["what"]: Figure(**{key: entry[key] for key in fields}) for entry in entries})
-        for name, entries in kept.items()
-    }
+    return {name: [Summary(**entry) for entry in stored[name]] for name in PARTS if name in stored}
 
 
-def _write(parts: dict[str, Figures]) -> None:
+def _write(parts: dict[str, list[Summary]]) -> None:
     ordered = {name: parts[name] for name in PARTS if name in parts}
     document = {
         "machine": {
@@ -108,13 +104,16 @@ def _write(parts: dict[str, Figures]) -> None:
             "system": platform.system(),
             "python": platform.python_version(),
         },
-        "parts": {
-            name: [{**asdict(figure), "result": figure.result(), "met": figure.met()} for figure in figures.values()]
-            for name, figures in ordered.items()
-        },
+        "parts": {name: [asdict(summary) for summary in summaries] for name, summaries in ordered.items()},
     }
     RESULTS.write_text(json.dumps(_rounded(document), indent=1) + "\n")
     PICTURE.write_text(picture(ordered))
+
+
+def _write_samples(name: str, figures: Figures) -> None:
+    samples = json.loads(SAMPLES.read_text()) if SAMPLES.exists() else {}
+    samples[name] = {figure.what: {"ours": figure.ours, "floor": figure.floor} for figure in figures.values()}
+    SAMPLES.write_text(json.dumps(_rounded(samples), indent=1) + "\n")
 
 
 def _rounded(value: object) -> object:

@@ -24,6 +24,21 @@ _OPERATIONS = ("up", "refresh", "destroy")
 _SIZES = (1, 10, 100, 500, 1000)
 
 
+@dataclass(frozen=True)
+class Summary:
+    """A figure as it is kept: medians, and the result over the rounds."""
+
+    what: str
+    unit: str
+    by: str
+    aim: float | None
+    rounds: int
+    ours: float
+    floor: float | None
+    result: float
+    met: bool | None
+
+
 @dataclass
 class Figure:
     """A line of the table.
@@ -46,9 +61,12 @@ class Figure:
         pairs = zip(self.ours, self.floor, strict=True)
         return median(ours - floor if self.by == "difference" else ours / floor for ours, floor in pairs)
 
-    def met(self) -> bool | None:
-        """Return whether the aim is reached."""
-        return None if self.aim is None else self.result() <= self.aim
+    def summarize(self) -> Summary:
+        """Return the medians, the result, and whether the aim is reached."""
+        result = self.result()
+        met = None if self.aim is None else result <= self.aim
+        floor = median(self.floor) if self.floor else None
+        return Summary(self.what, self.unit, self.by, self.aim, len(self.ours), median(self.ours), floor, result, met)
 
 
 class Figures(dict[str, Figure]):
@@ -352,6 +370,7 @@ def _measure_beside_terraform(figures: Figures, folder: Path, case: _Case, round
             for number in range(1 + len(case.aims))
         ]
         peer = TerraformStack(folder / "terraform", service, sign_in)
+        figures.add("the provider's file", "MB", peer.provider_mb)
         stacks = _stacks(folder, service, tuple(case.aims), sign_in)
         for _ in range(rounds):
             for operation in "up", "preview", "refresh", "destroy":

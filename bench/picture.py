@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 
-from bench.measures import Figures
+from bench.measures import Summary
 
 _WIDTH, _LEFT, _RIGHT, _ROW = 760, 200, 70, 26
 
@@ -32,27 +32,27 @@ _PIECES = {
 }
 
 
-def picture(parts: Mapping[str, Figures]) -> str:
+def picture(parts: Mapping[str, Sequence[Summary]]) -> str:
     """Draw what there is of the parts without latency and with 500 members."""
     drawing = _Drawing()
     if "no-latency" in parts:
         drawing.title("150 members, a service that answers at once: seconds, against a resource that does nothing")
-        pairs = [figure for figure in parts["no-latency"].values() if figure.what.count(",") == 1]
-        longest = max(max(_middle(figure.ours), _middle(figure.floor)) for figure in pairs)
-        for figure in pairs:
-            label = figure.what.rpartition(" ")[2]
-            ours, floor = _middle(figure.ours), _middle(figure.floor)
+        pairs = [summary for summary in parts["no-latency"] if summary.what.count(",") == 1]
+        longest = max(max(summary.ours, summary.floor or 0) for summary in pairs)
+        for summary in pairs:
+            label = summary.what.rpartition(" ")[2]
+            ours, floor = summary.ours, summary.floor or 0
             drawing.bar(f"{label}, does nothing", [("floor", floor)], longest, f"{floor:.1f} s")
-            drawing.bar(f"{label}, ours", [("ours", ours)], longest, f"{ours:.1f} s, x {figure.result():.2f}")
+            drawing.bar(f"{label}, ours", [("ours", ours)], longest, f"{ours:.1f} s, x {summary.result:.2f}")
     if "where-it-goes" in parts:
         drawing.title("500 members, 100 ms a call: where the seconds go")
-        figures = parts["where-it-goes"]
-        operations = [what.partition(", ")[2] for what in figures if what.count(",") == 1 and ":" not in what]
-        longest = max(figures[f"500 members, {name}"].result() for name in operations)
+        results = {summary.what: summary.result for summary in parts["where-it-goes"]}
+        operations = [what.partition(", ")[2] for what in results if what.count(",") == 1 and ":" not in what]
+        longest = max(results[f"500 members, {name}"] for name in operations)
         for name in operations:
             what = f"500 members, {name}"
-            total = figures[what].result()
-            pieces = {piece: max(0.0, figures[f"{what}: {words}"].result()) for piece, words in _PIECES.items()}
+            total = results[what]
+            pieces = {piece: max(0.0, results[f"{what}: {words}"]) for piece, words in _PIECES.items()}
             rest = max(0.0, total - sum(pieces.values()))
             order = [
                 (piece, pieces.get(piece, rest))
@@ -70,10 +70,6 @@ def picture(parts: Mapping[str, Figures]) -> str:
             }
         )
     return drawing.svg()
-
-
-def _middle(samples: list[float]) -> float:
-    return sorted(samples)[len(samples) // 2]
 
 
 class _Drawing:

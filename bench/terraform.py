@@ -72,6 +72,8 @@ class TerraformStack:
         plugins.mkdir(parents=True)
         (plugins / _PLUGIN).symlink_to(os.path.realpath(os.environ[PROVIDER]))
         (folder / "terraform.tfrc").write_text(to_settings(plugins))
+        #: The real provider has more than 150 MB.
+        self.provider_mb = os.path.getsize(os.environ[PROVIDER]) / 1e6
         self._terraform = os.path.realpath(os.environ[TERRAFORM])
         self._folder = folder
         self._service = service

@@ -1,18 +1,21 @@
-"""The part of the benchmark that measures beside Terraform; nothing is measured here."""
+"""The results of the benchmark, and its part beside Terraform; nothing is measured here."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+import bench.__main__
 from bench import terraform
 from bench.__main__ import RESULTS, main
+from bench.measures import PARTS, Figures
 
 
 @pytest.fixture
 def program(tmp_path: Path) -> Path:
-    """A file that can be run."""
+    """Return a file that can be run."""
     path = tmp_path / "program"
     path.touch(mode=0o755)
     return path
@@ -70,3 +73,24 @@ def test_configuration_has_one_resource_a_backup() -> None:
 
 def test_settings_find_the_provider_without_a_registry() -> None:
     assert '"huaweicloud/huaweicloud" = "/plugins"' in terraform.to_settings(Path("/plugins"))
+
+
+def test_results_have_medians_and_no_samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    figures = Figures()
+    for ours, floor in (1.0, 2.0), (4.0, 2.0), (3.0, 6.0):
+        figures.add("what", "s", ours, floor, by="ratio", aim=0.4)
+
+    def part(folder: Path, rounds: int) -> Figures:
+        """Return figures that are known."""
+        return figures
+
+    monkeypatch.setitem(PARTS, "import", part)
+    for name in "RESULTS", "SAMPLES", "PICTURE":
+        monkeypatch.setattr(bench.__main__, name, tmp_path / name)
+    assert main(["--only", "import"]) == 0
+    # The result is the median of the pairs' ratios, not the ratio of the medians.
+    expected = {"ours": 3.0, "floor": 2.0, "result": 0.5, "met": False, "rounds": 3}
+    (written,) = json.loads((tmp_path / "RESULTS").read_text())["parts"]["import"]
+    assert written == {"what": "what", "unit": "s", "by": "ratio", "aim": 0.4, **expected}
+    samples = json.loads((tmp_path / "SAMPLES").read_text())
+    assert samples == {"import": {"what": {"ours": [1.0, 4.0, 3.0], "floor": [2.0, 2.0, 6.0]}}}
