@@ -7,6 +7,7 @@ import logging
 import sys
 from asyncio.subprocess import PIPE, Process
 from base64 import b64encode
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from pulumi.runtime.proto import provider_pb2
 
 from pulumi_cbr import messages
 from pulumi_cbr.api.errors import CbrError
+from pulumi_cbr.api.redact import clean
 
 #: Each process takes some 60 MB, and half a second to start.
 _AT_ONCE = 4
@@ -26,9 +28,13 @@ _log = logging.getLogger("pulumi_cbr")
 
 
 class ComponentProcesses:
-    """Starts a process for each component, and ends all of them on request."""
+    """Starts a process for each component, and ends all of them on request.
 
-    def __init__(self) -> None:
+    `command` starts a process; the engine's address follows.
+    """
+
+    def __init__(self, command: Sequence[str] = (sys.executable, "-m", "pulumi_cbr.native.construct")) -> None:
+        self._command = command
         self._running: set[Process] = set()
         self._free = asyncio.Semaphore(_AT_ONCE)
         self._ended = False
@@ -39,7 +45,7 @@ class ComponentProcesses:
             if self._ended:
                 raise CbrError(_not_finished(request))
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "pulumi_cbr.native.construct", engine),
+                *(*self._command, engine),
                 cwd=_PACKAGES,
                 stdin=PIPE,
                 stdout=PIPE,
@@ -57,7 +63,7 @@ class ComponentProcesses:
                     process.kill()
                 await process.wait()
         for line in printed.decode(errors="replace").splitlines():
-            _log.debug("%s", line)
+            _log.debug("%s", clean(line))
         if self._ended:
             raise CbrError(_not_finished(request))
         return _read(answer, printed, request)
@@ -87,7 +93,7 @@ def _read(answer: bytes, printed: bytes, request: provider_pb2.ConstructRequest)
     if kind == b"+":
         return provider_pb2.ConstructResponse.FromString(rest)
     if kind == b"-":
-        raise CbrError(rest.decode())
+        raise CbrError(clean(rest.decode(errors="replace")))
     # A process that ends with the engine or the plugin says so, whatever it prints.
     if kind != b"." and b"Traceback" in printed:
         raise RuntimeError(printed.decode(errors="replace"))
