@@ -20,7 +20,7 @@ from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.api.retry import Clock
 from pulumi_cbr.lifecycle.controller import UNKNOWN
 from pulumi_cbr.lifecycle.ownership import OwnershipLog
-from pulumi_cbr.lifecycle.session import SessionPool
+from pulumi_cbr.lifecycle.session import SessionPool, SessionRegistry
 from pulumi_cbr.native.convert import from_wire, to_wire
 from pulumi_cbr.native.provider import CbrProvider, current_urn
 
@@ -34,7 +34,8 @@ class DynamicProcess:
         self._urn, self._hooks = "", hooks
         self.ownership = OwnershipLog(lambda: self._urn)
         self.ownership.join(engine)
-        sessions = SessionPool(config.get, Clock(sleep=lambda seconds: None), ownership=self.ownership)
+        clock = Clock(sleep=lambda seconds: None)
+        sessions = SessionPool(config.get, clock, ownership=self.ownership, registry=_registry(config))
         self._of = {kind: provider.controller(sessions) for kind, provider in PROVIDERS.items()}
 
     def check(self, urn: str, news: Properties, olds: Properties) -> Properties:
@@ -77,7 +78,7 @@ class NativeProcess:
     """The process of one first-class provider: its own requests, without gRPC."""
 
     def __init__(self, engine: str, config: Mapping[str, str], hooks: list[str]) -> None:
-        self._provider, self._hooks = CbrProvider(), hooks
+        self._provider, self._hooks = CbrProvider(_registry(config)), hooks
         self.ownership = self._provider.ownership
         self.ownership.join(engine)
         args = Struct()
@@ -117,6 +118,11 @@ class NativeProcess:
         self._hooks.append(f"{request.urn} {method}{of_state}")
         current_urn.set(request.urn)
         return _run(getattr(self._provider, method)(request))
+
+
+def _registry(config: Mapping[str, str]) -> SessionRegistry | None:
+    """Return sessions of their own for what must not know the calls of other processes."""
+    return SessionRegistry() if "preflight" in config else None
 
 
 def _run(call: Coroutine[Any, Any, Any]) -> Any:

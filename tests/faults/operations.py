@@ -341,9 +341,11 @@ OPERATIONS: dict[str, Run] = {
 }
 
 
-def run(simulator: Simulator, backup_id: str, cell: Cell) -> End:
+def run(simulator: Simulator, backup_id: str, cell: Cell, config: Mapping[str, str] | None = None) -> End:
     """Run a cell. Raises `Disagreement` and whatever else is not as it should be."""
     place = Place(simulator, backup_id, cell)
+    for stack in place.stack, place.other:
+        stack.config.update(config or {})
     place.stack.up(place.declare(place.old))
     simulator.advance(3600)
     before, had = place.identity(), len(simulator.calls)

@@ -96,7 +96,7 @@ _PROCESS = SessionRegistry()
 
 
 class SessionPool:
-    """The sessions of one stack by cloud name. Equal settings share one in the process."""
+    """The sessions of one stack by cloud name. Equal settings share one in the process, or in `registry`."""
 
     def __init__(
         self,
@@ -104,8 +104,9 @@ class SessionPool:
         timing: Clock | None = None,
         limits: CallLimits | None = None,
         ownership: OwnershipLog | None = None,
-        registry: SessionRegistry = _PROCESS,
+        registry: SessionRegistry | None = None,
     ) -> None:
+        registry = registry or _PROCESS
         self._config = config
         #: Who took over what in this operation.
         self.ownership: OwnershipLog = ownership or OwnershipLog()

@@ -33,7 +33,7 @@ from pulumi_cbr.lifecycle.backup_share_accepter import BackupShareAccepterContro
 from pulumi_cbr.lifecycle.backup_share_member import BackupShareMemberController
 from pulumi_cbr.lifecycle.controller import UNKNOWN, Controller, Diff, Properties
 from pulumi_cbr.lifecycle.ownership import OwnershipLog
-from pulumi_cbr.lifecycle.session import SessionPool
+from pulumi_cbr.lifecycle.session import SessionPool, SessionRegistry
 from pulumi_cbr.lookups import check_order, find_vault
 from pulumi_cbr.native.component_process import ComponentProcesses
 from pulumi_cbr.native.convert import from_struct, from_wire, to_secret, to_wire
@@ -74,7 +74,8 @@ _log = logging.getLogger("pulumi_cbr")
 class CbrProvider:
     """Serve the requests of the engine; each method has the name of its RPC."""
 
-    def __init__(self) -> None:
+    def __init__(self, registry: SessionRegistry | None = None) -> None:
+        self._registry = registry
         self.cancelled: threading.Event = threading.Event()
         self._config: dict[str, Any] = {}
         #: The name of the `Provider` that this process serves; None for a default provider.
@@ -90,10 +91,14 @@ class CbrProvider:
     def _start(self, parallel: int) -> None:
         self.cancelled.clear()
         timing = Clock(sleep=self.wait, time_left=_time_left)
-        self._sessions = SessionPool(lambda name: self._config.get(name), timing, CallLimits(parallel), self.ownership)
+        limits = CallLimits(parallel)
+        self._sessions = SessionPool(self._get_setting, timing, limits, self.ownership, self._registry)
         self._controllers = {token: controller(self._sessions) for token, controller in CONTROLLERS.items()}
         self._pool = ThreadPoolExecutor(parallel, thread_name_prefix="controller")
         self._components = ComponentProcesses()
+
+    def _get_setting(self, name: str) -> Any:
+        return self._config.get(name)
 
     async def get_plugin_info(self, request: empty_pb2.Empty) -> plugin_pb2.PluginInfo:
         return plugin_pb2.PluginInfo(version=version("pulumi-cbr"))

@@ -1,4 +1,4 @@
-"""What becomes of a component whose process fails, or is ended."""
+"""The processes of components: their answers, crashes and ends."""
 
 from __future__ import annotations
 
