@@ -16,6 +16,7 @@ from documents import PAGES, blocks, commands, programs, read
 from processes import kill_session, started
 from pulumi_cbr.api import load
 from pulumi_cbr.simulator import Fault, Simulator
+from pulumi_cbr.simulator.registry import announce
 from unit.signing_in import sign_in
 from waiting import wait_until
 
@@ -36,7 +37,7 @@ _, NATIVE_ACCEPTER = programs("docs/reference/backup-share-accepter.md")
 
 PASSWORD, ACCESS_KEYS, CLOUD, DOCTOR = commands("docs/how-to/sign-in.md")
 INSTALL, SERVE, PREVIEW, UP, WITHDRAW, DESTROY, _, _ = commands("docs/get-started.md")
-(NIGHTLY,) = commands("docs/how-to/newest-backups.md")
+NIGHTLY, NEXT_DAY = commands("docs/how-to/newest-backups.md")
 ADOPT, IMPORT = commands("docs/how-to/adopt-existing-shares.md")
 (CONFIGURATION,) = commands("docs/how-to/several-accounts.md")
 _, CI_PREVIEW, CI_UP, CI_GATE = commands("docs/how-to/ci.md")
@@ -49,7 +50,22 @@ MAKE, _, _ = commands("README.md")
 RUN = {
     *(MEMBER, SHARE, ACCEPTER, BOTH_SIDES, WINDOW, INBOX, LOOK_UP, PROVIDERS, FIXTURES, CLIENT),
     *(NATIVE_MEMBER, NATIVE_SHARE, NATIVE_ACCEPTER),
-    *(PASSWORD, ACCESS_KEYS, CLOUD, DOCTOR, INSTALL, SERVE, PREVIEW, UP, WITHDRAW, DESTROY, NIGHTLY, ADOPT, IMPORT),
+    *(
+        PASSWORD,
+        ACCESS_KEYS,
+        CLOUD,
+        DOCTOR,
+        INSTALL,
+        SERVE,
+        PREVIEW,
+        UP,
+        WITHDRAW,
+        DESTROY,
+        NIGHTLY,
+        NEXT_DAY,
+        ADOPT,
+        IMPORT,
+    ),
     *(CONFIGURATION, CI_PREVIEW, CI_UP, CI_GATE, AFTER_A_KILL, MAKE, ADD_PACKAGE),
     *(LIST, RECEIVED, MAP, MARK, EXPORT, PROGRAM),
 }
@@ -146,6 +162,9 @@ def test_programs_dynamic(stack: Programs, simulator: Simulator) -> None:
     assert sorted(stack.up(BOTH_SIDES + WINDOW)) == ["accepted", *["pending"] * 3]
     stack.shell(NIGHTLY)
     assert len(members(simulator)) == 4
+    with announce(simulator.url, simulator.secret):
+        stack.shell(NEXT_DAY)
+    assert {"backup-010", "backup-011", "backup-012"} <= {b.name for b in simulator.backups if simulator.members(b.id)}
     told = stack.shell("\n".join([LIST, RECEIVED, MAP, MARK, EXPORT, PROGRAM]))
     assert "nightly" in told
     assert (stack.folder / "shares.html").exists()

@@ -14,6 +14,7 @@ import shlex
 import signal
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import Field, fields
@@ -36,6 +37,7 @@ _RESOURCES = {
     "backup_id": ("backup", "the backup's UUID or name, such as backup-000"),
     "project_id": ("project", "ID of the project that it is shared with (receiver)"),
     "vault_id": ("vault", "the vault's UUID or name, such as servers"),
+    "server": ("server", "the server's UUID or name, such as server-000; another name makes a new server"),
 }
 
 #: Variables of a shell that are used before a user's password or beside it.
@@ -281,6 +283,10 @@ def _list(options: argparse.Namespace) -> int:
     names = _names(status)
     _print_members([member for backup in backups for member in backup["members"]], names)
     projects = [[project, names.get(project, "")] for project in status["projects"]]
+    servers = Counter((b["resource_id"], b["resource_name"]) for b in backups)
+    print_table("Servers and disks", ["ID", "Name", "Backups"], [[*one, str(count)] for one, count in servers.items()])
+    owned = Counter(b["vault_id"] for b in backups)
+    print_table("The owner's vaults", ["ID", "Backups"], [[vault, str(count)] for vault, count in owned.items()])
     print_table("Projects to share with", ["ID", "Name"], projects)
     vaults = [[vault["id"], vault["name"], vault["object_type"], vault["status"]] for vault in status["vaults"]]
     print_table("The receiver's vaults", ["ID", "Name", "For", "Status"], vaults)

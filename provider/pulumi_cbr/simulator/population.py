@@ -6,7 +6,7 @@ from pulumi_cbr.simulator.models import MEMBER_LIMIT, Account, Backup, Identifie
 from pulumi_cbr.simulator.options import Switches
 from pulumi_cbr.simulator.state_file import Contents
 
-__all__ = ["populate"]
+__all__ = ["make_backup", "populate"]
 
 _PROJECTS = 16
 _STATUSES = ("pending", "accepted", "rejected")
@@ -31,7 +31,7 @@ def populate(seed: int, switches: Switches, region: str, now: float) -> Contents
     receiver = contents.accounts["receiver"].project_id
     contents.projects = [receiver, *(ids.hexadecimal(f"project {number}") for number in range(1, _PROJECTS))]
     for number in range(switches.backups):
-        backup = _make_backup(
+        backup = make_backup(
             ids, number, contents.accounts["owner"].project_id, now - 3600.0 * (switches.backups - number)
         )
         contents.backups[backup.id] = backup
@@ -62,7 +62,8 @@ def _make_account(ids: Identifiers, role: str, region: str) -> Account:
     )
 
 
-def _make_backup(ids: Identifiers, number: int, owner: str, created_at: float) -> Backup:
+def make_backup(ids: Identifiers, number: int, owner: str, created_at: float) -> Backup:
+    """Return a backup of a server that has no other backup."""
     return Backup(
         id=ids.uuid(f"backup {number}"),
         name=f"backup-{number:03}",

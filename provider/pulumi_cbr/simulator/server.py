@@ -272,6 +272,14 @@ class Simulator:
         return self.state.set_backup(backup_id, status=status, encrypted=encrypted, resource_type=resource_type)
 
     @action()
+    def add_backup(self, server: str) -> Backup:
+        """Make a backup of a server.
+
+        ``server`` is the UUID or name of one that has backups. Another text is the name of a new server.
+        """
+        return self.state.add_backup(server)
+
+    @action()
     def delete_backup(self, backup_id: str) -> None:
         """Delete a backup with its shares.
 

@@ -7,6 +7,7 @@ actions and the advance of the clock are not kept.
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import threading
@@ -29,7 +30,7 @@ from pulumi_cbr.simulator.models import (
     Vault,
 )
 from pulumi_cbr.simulator.options import Switches
-from pulumi_cbr.simulator.population import populate
+from pulumi_cbr.simulator.population import make_backup, populate
 from pulumi_cbr.simulator.state_file import Contents, read_state_file, write_state_file
 
 __all__ = ["State"]
@@ -344,6 +345,32 @@ class State:
             changed = replace(self._contents.vaults[vault_id], status=status)
             self._contents.vaults[vault_id] = changed
             return changed
+
+    def add_backup(self, server: str) -> Backup:
+        """Make a backup of a server and return it.
+
+        ``server`` is the UUID or name of one that has backups. Another name makes a new server. Raises ValueError if it is
+        empty, or the UUID of no server.
+        """
+        with self._change():
+            backups = self.backups
+            names = {backup.name for backup in backups}
+            number = next(n for n in itertools.count(len(backups)) if f"backup-{n:03}" not in names)
+            new = make_backup(Identifiers(self.seed), number, self.account("owner").project_id, self.now())
+            known = next((backup for backup in backups if server in (backup.resource_id, backup.resource_name)), None)
+            if known is None and (not server or _UUID.fullmatch(server)):
+                raise ValueError(f"no server {server!r}: give one that has backups, or the name of a new one")
+            of_server = known or replace(new, resource_id=self._issue_id("added server"), resource_name=server)
+            # The ID of a deleted backup is not issued again.
+            made = replace(
+                of_server,
+                id=self._issue_id("added backup"),
+                name=new.name,
+                created_at=new.created_at,
+                status="available",
+            )
+            self._contents.backups[made.id] = made
+            return made
 
     def delete_backup(self, backup_id: str) -> None:
         """Delete a backup with its shares. Raises `Refused` with 6200."""

@@ -134,6 +134,8 @@ def test_command_runs_its_action(cbr_simulator: Simulator, capsys: pytest.Captur
     assert image == {"image_id": cbr_simulator.members(cbr_simulator.backups[0].id)[cbr_simulator.projects[0]].image_id}
     run("delete-backup", "backup-002")
     assert len(cbr_simulator.backups) == 11
+    assert run("add-backup", "server-004") == asdict(cbr_simulator.backups[-1])
+    assert cbr_simulator.backups[-1].resource_id == cbr_simulator.backups[3].resource_id
 
 
 def test_serve_closed_output_goes_on(env: dict[str, str]) -> None:
@@ -283,6 +285,8 @@ def test_terminal_shows_tables(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     out = capsys.readouterr().out
 
     assert "The receiver's vaults" in out
+    for id_ in (simulator.backups[0].resource_id, simulator.backups[0].vault_id):
+        assert f" {id_} " in out
     assert f" {backup} " in out
     assert "from the 1., all that follow" in out
     assert f"withdraw: done at {simulator.url}\n" in out

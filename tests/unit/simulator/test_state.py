@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -288,6 +289,35 @@ def test_delete_backup_deletes_its_shares(state: State) -> None:
 
     assert state.members(backup) == {}
     assert backup not in {backup.id for backup in state.backups}
+
+
+@pytest.mark.parametrize("by", ["resource_id", "resource_name"])
+def test_add_backup_is_the_newest_of_its_server(state: State, by: str) -> None:
+    before = state.backups[3]
+    state.set_backup(before.id, status="error", encrypted=True)
+    made = state.add_backup(getattr(before, by))
+
+    name = f"backup-{len(state.backups) - 1:03}"
+    expected = replace(before, id=made.id, name=name, created_at=made.created_at, encrypted=True)
+    assert made == expected == state.backups[-1]
+    assert made.created_at > max(backup.created_at for backup in state.backups[:-1])
+    assert made.id not in {backup.id for backup in state.backups[:-1]}
+
+
+def test_add_backup_of_a_new_server_is_in_the_same_vault(state: State) -> None:
+    before = state.backups
+    one, two = state.add_backup("web"), state.add_backup("web")
+
+    assert (one.resource_name, one.resource_id, one.vault_id) == ("web", two.resource_id, before[0].vault_id)
+    assert one.resource_id not in {backup.resource_id for backup in before}
+    for unknown in ("", before[0].id):
+        with pytest.raises(ValueError, match="no server"):
+            state.add_backup(unknown)
+    # A name is free again when its backup is deleted; an ID never is.
+    state.delete_backup(two.id)
+    again = state.add_backup("web")
+    assert again.name == two.name
+    assert again.id != two.id
 
 
 def test_delete_image_allows_delete_of_the_share(state: State) -> None:
