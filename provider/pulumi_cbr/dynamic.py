@@ -218,7 +218,7 @@ def _translate_errors(hook: Callable[[], T]) -> T:
 
 
 def _configure_logging() -> None:
-    """Show warnings as one line on standard error.
+    """Show warnings and adoptions as one line on standard error.
 
     With the engine's own ``--logflow -v=9``, every call is shown too.
     """
@@ -228,7 +228,7 @@ def _configure_logging() -> None:
         handler.setFormatter(logging.Formatter("cbr: %(message)s"))
         logger.addHandler(handler)
         logger.propagate = False
-        logger.setLevel(logging.DEBUG if is_verbose(sys.argv) else logging.WARNING)
+        logger.setLevel(logging.DEBUG if is_verbose(sys.argv) else logging.INFO)
 
 
 def _is_plugin() -> bool:

@@ -670,6 +670,23 @@ def share_not_deleted(backup_id: str, project: str, share_id: str, new_id: str) 
     )
 
 
+def adopted(backup_id: str, shares: Sequence[str]) -> str:
+    """Return the line about shares that existed before a resource managed them."""
+    return f"adopted, nothing was changed: backup {backup_id} was already shared with {_first(shares)}"
+
+
+def adopted_acceptance(backup_id: str, project: str, vault_id: str) -> str:
+    """Return the line about an acceptance that existed before a resource managed it."""
+    return (
+        f"adopted, nothing was changed: project {project} had already accepted backup {backup_id} into vault {vault_id}"
+    )
+
+
+def more_adopted(count: int) -> str:
+    """Return the line in place of all lines about adoptions after the first `count`."""
+    return f"more than {count} resources adopted what existed already: no line is shown for the others"
+
+
 def managed_elsewhere(backup_id: str, projects: Sequence[str]) -> str:
     """Return the warning of a delete about shares that another resource of the stack has."""
     return f"backup {backup_id} stays shared with {_listed(projects)}: another resource of this stack has it now"
@@ -1130,6 +1147,16 @@ def import_of_several_clouds() -> str:
 def file_unwritable(file: str, reason: str) -> str:
     """Return the error for a file that cannot be written."""
     return f"writing {file} failed: {reason}. Choose another file"
+
+
+def next_step_of_import() -> str:
+    """Return the line after a file for `pulumi import`."""
+    return "Next: save this as FILE, run `pulumi import --file FILE`, and add the program that it prints to yours"
+
+
+def next_step_of_program() -> str:
+    """Return the line after a program that adopts shares."""
+    return "Next: add this to the stack's program, run `pulumi up`, then remove adopt_existing"
 
 
 def adoption_summary(count: int, left_out: Mapping[str, int]) -> str:

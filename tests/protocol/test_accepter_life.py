@@ -74,6 +74,19 @@ def one_line(error: pytest.ExceptionInfo[HookFailed]) -> str:
     return text
 
 
+def test_older_acceptance_is_told_apart_from_a_new_one(
+    new_plugin: New, service: Simulator, shared: str, other_backup: str, vault: str
+) -> None:
+    plugin, own = new_plugin("receiver"), service.projects[0]
+    service.accept(shared, own, vault)
+    service.advance(60)
+    service.share(other_backup, own)
+    for backup in (other_backup, shared):
+        plugin.create(KIND, {"backup_id": backup, "vault_id": vault})
+    line = f"cbr: adopted, nothing was changed: project {own} had already accepted backup {shared} into vault {vault}"
+    assert plugin.said().splitlines() == [line]
+
+
 def test_check_reports_all_problems_together(receiver: Plugin) -> None:
     _, failures = receiver.check(KIND, {"backup_id": "nightly", "cloud": 7})
     assert set(failures) == {"backup_id", "vault_id", "cloud"}

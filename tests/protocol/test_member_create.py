@@ -210,6 +210,28 @@ def test_what_was_there_before_is_adopted_on_request(
     assert service.members(backup) == {project: member}
 
 
+def test_adoption_is_told_apart_from_a_creation(
+    new_plugin: Callable[..., Plugin], service: Simulator, backups: Backups
+) -> None:
+    """One line for each resource; after ten, one line for all others."""
+    there, mine = service.projects[:2]
+    plugin = new_plugin(adoptExisting="true")
+    one, of_set, *many = backups(13)
+    shares = [service.share(backup, there) for backup in (one, of_set, *many)]
+    plugin.create(KIND, {"backup_id": one, "dest_project_id": mine})
+    plugin.create(KIND, {"backup_id": one, "dest_project_id": there})
+    plugin.create("BackupShare", {"backup_id": of_set, "dest_project_ids": [there, mine]})
+    for backup in many:
+        plugin.create("BackupShare", {"backup_id": backup, "dest_project_ids": [there]})
+    told = plugin.said().splitlines()
+    starts = [
+        f"cbr: adopted, nothing was changed: backup {share.backup_id} was already shared with project {there} (share {share.id},"
+        for share in shares[:10]
+    ]
+    assert [line[: len(start)] for line, start in zip(told, starts, strict=False)] == starts
+    assert told[10:] == ["cbr: more than 10 resources adopted what existed already: no line is shown for the others"]
+
+
 def test_adopting_makes_what_is_not_there(plugin: Plugin, service: Simulator, backup: str, project: str) -> None:
     plugin.create(KIND, {"backup_id": backup, "dest_project_id": project, "adopt_existing": True})
     assert list(service.members(backup)) == [project]

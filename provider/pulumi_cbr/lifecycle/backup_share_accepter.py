@@ -82,6 +82,8 @@ class BackupShareAccepterController(Controller):
         # What was accepted before may be of a resource that is deleted next.
         is_older = member.updated_at is None or member.updated_at < sent - _SLACK
         self.sessions.ownership.record_acceptance(backup_id, own, adopted=is_older, form=outputs)
+        if is_older and member.updated_at is not None:
+            self.sessions.ownership.show_adoption(messages.adopted_acceptance(backup_id, own, vault_id))
         return f"{backup_id}/{own}", outputs
 
     def read(self, id_: str, properties: Properties) -> ResourceState | None:

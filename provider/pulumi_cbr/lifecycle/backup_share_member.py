@@ -35,6 +35,7 @@ from pulumi_cbr.lifecycle.shares import (
     is_unverified,
     log_drift,
     share_outputs,
+    show_adopted,
     wait_for_members,
 )
 
@@ -121,6 +122,8 @@ class BackupShareMemberController(Controller):
             if not adopt:
                 raise CbrError(already_shared(session, backup_id, [member])) from error
         self.sessions.ownership.record(backup_id, project, member.id, adopted=not is_new, form=inputs)
+        if not is_new:
+            show_adopted(session, backup_id, [member])
         outputs = {**inputs, **share_outputs(member), "source_project_id": source}
         return id_, _wait(session, inputs, outputs)
 

@@ -41,6 +41,9 @@ _CONNECT_TIMEOUT = 2.0
 _STALE_LOCK_AGE = 3600.0
 
 
+#: How many adoptions of one operation are shown with a line of their own.
+_SHOWN_ADOPTIONS = 10
+
 #: A backup's ID, a project's, and whether it is about the acceptance.
 Key = tuple[str, str, bool]
 
@@ -83,6 +86,7 @@ class OwnershipLog:
         self._lock = threading.Lock()
         self._claims: dict[Key, list[Claim]] = {}
         self._imports: set[tuple[Key, str]] = set()
+        self._adoptions = 0
         self._registered: set[str] = set()
         # By URN: the keys and share IDs of what resources keep that the program has.
         self._kept: dict[str, set[tuple[Key, str]]] = {}
@@ -126,6 +130,16 @@ class OwnershipLog:
         A failure is a warning.
         """
         self.record(backup_id, project, _ACCEPTED, adopted=adopted, form=form)
+
+    def show_adoption(self, line: str) -> None:
+        """Show what the current resource has adopted, for the first few of an operation."""
+        with self._lock:
+            self._adoptions += 1
+            number = self._adoptions
+        if number <= _SHOWN_ADOPTIONS:
+            _log.info("%s", line)
+        elif number == _SHOWN_ADOPTIONS + 1:
+            _log.info("%s", messages.more_adopted(_SHOWN_ADOPTIONS))
 
     def register(self, *, is_new: bool) -> None:
         """Note that the program has the current resource, new or known to the state.
@@ -206,6 +220,7 @@ class OwnershipLog:
     def _forget(self) -> None:
         self._claims.clear()
         self._imports.clear()
+        self._adoptions = 0
         self._registered.clear()
         self._kept.clear()
         self._is_operation = None

@@ -23,6 +23,7 @@ from pulumi_cbr.lifecycle.shares import (
     is_foreign,
     is_unverified,
     share_outputs,
+    show_adopted,
     wait_for_members,
 )
 
@@ -191,10 +192,26 @@ def _execute_plan(
             delete_shares(session, backup_id, deleting, adopt=inputs.adopt)
         except CbrError as error:
             raise roll_back(session, backup_id, created, error) from error
+    _record(session, inputs, own, created, existing)
+    return {**current, **existing, **created}
+
+
+def _record(
+    session: CloudSession,
+    inputs: SetInputs,
+    own: KnownShares,
+    created: Mapping[str, Member],
+    existing: Mapping[str, Member],
+) -> None:
+    """Record what is the set's from now on, and show what it has adopted."""
+    adopted = []
     for project, member in (*created.items(), *existing.items()):
         if own.get(project, {}).get("share_id") != member.id:
-            session.ownership.record(backup_id, project, member.id, adopted=project in existing, form=inputs.form)
-    return {**current, **existing, **created}
+            session.ownership.record(
+                inputs.backup_id, project, member.id, adopted=project in existing, form=inputs.form
+            )
+            adopted += [member] if project in existing else []
+    show_adopted(session, inputs.backup_id, adopted)
 
 
 def _create(session: CloudSession, inputs: SetInputs, plan: Plan, deleted: list[str]) -> CreatedShares:

@@ -468,6 +468,13 @@ def already_shared(session: CloudSession, backup_id: str, members: Iterable[Memb
     return messages.already_shared(backup_id, describe_shares(members, session.client.service_now()))
 
 
+def show_adopted(session: CloudSession, backup_id: str, members: Sequence[Member]) -> None:
+    """Show the user which shares existed before the current resource managed them."""
+    if members:
+        described = describe_shares(members, session.client.service_now())
+        session.ownership.show_adoption(messages.adopted(backup_id, described))
+
+
 def describe_shares(members: Iterable[Member], now: datetime) -> list[str]:
     """Return a description of each share, with its age."""
     return [

@@ -238,8 +238,11 @@ def _print_adoption(given: argparse.Namespace, shares: list[Share], everything: 
     else:
         print(adopt.program(found.shares, flavor=given.flavor, as_sets=as_sets), end="")
     print(messages.adoption_summary(len(found.shares), found.left_out), file=sys.stderr)
-    if found.shares and not given.stack:
-        print(messages.adopts_without_stack(), file=sys.stderr)
+    if found.shares:
+        if not given.stack:
+            print(messages.adopts_without_stack(), file=sys.stderr)
+        next_step = messages.next_step_of_import if given.adopt == "import" else messages.next_step_of_program
+        print(next_step(), file=sys.stderr)
 
 
 def _columns(text: str) -> tuple[str, ...]:

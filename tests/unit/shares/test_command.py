@@ -314,12 +314,13 @@ def test_shares_adopts_what_is_unmanaged(simulator: Simulator, run: Run, engine:
     code, out, err = run("--stack", "prod", "--adopt", "import")
     assert code == 0
     assert len(json.loads(out)["resources"]) == 3
-    assert err == "3 shares to adopt; left out: 1 managed\n"
-    _, out, _ = run("--stack", "prod", "--adopt", "python", "--adopt-as", "sets", "--flavor", "native")
+    assert err.startswith("3 shares to adopt; left out: 1 managed\nNext: save this as FILE, run `pulumi import")
+    _, out, err = run("--stack", "prod", "--adopt", "python", "--adopt-as", "sets", "--flavor", "native")
+    assert err.startswith("3 shares to adopt; left out: 1 managed\nNext: add this to the stack's program")
     assert "import pulumi_cbr.native as cbr" in out
     assert out.count("BackupShare(") == 1
     # Without a stack, nobody knows which are managed already.
-    assert run("--adopt", "import")[2].splitlines() == [
+    assert run("--adopt", "import")[2].splitlines()[:2] == [
         "4 shares to adopt",
         "No --stack was compared: shares that a stack manages already are included",
     ]
