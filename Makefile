@@ -38,9 +38,9 @@ lint: $(READY) ## ruff, mypy, spelling, the rules of writing, and pyright on the
 	@# It looks for `pulumi` beside the first `python` on PATH.
 	PATH="$(CURDIR)/.venv/bin:$$PATH" PYTHONPATH=provider pyright --verifytypes pulumi_cbr --ignoreexternal
 
-soak: $(READY) ## the slow round: more generated responses, and thousands of operations with faults, and a hundred kills
+soak: $(READY) ## the slow round: more generated responses, and thousands of operations with faults, a hundred kills, a month of backups
 	@engine=$$($(PYTHON) tools/engine/engine.py) && PATH="$$engine:$(CURDIR)/.venv/bin:$$PATH" SOAK=1 RESPONSE_FUZZER_CASES=3000 \
-		$(PYTHON) -m pytest -n 4 tests/unit/api/test_response_fuzzer.py $(addprefix tests/faults/,test_two_stacks.py test_soak.py test_at_once.py kills.py)
+		$(PYTHON) -m pytest -n 4 tests/unit/api/test_response_fuzzer.py tests/engine/test_window.py $(addprefix tests/faults/,test_two_stacks.py test_soak.py test_at_once.py kills.py)
 
 docs: $(READY) ## the documentation site, into build/docs
 	$(PYTHON) -m sphinx --fail-on-warning --keep-going --quiet --jobs auto docs build/docs
@@ -54,12 +54,13 @@ bench: $(READY) ## what the package costs above the engine's own floor; wants a 
 	@$(PYTHON) -m bench
 
 # To standard error, so that standard output is the target's own.
-$(READY): pyproject.toml requirements/dev.txt
+$(READY): pyproject.toml requirements/dev.txt requirements/otcextensions.txt
 	@echo "Setting up .venv: once, half a minute..." >&2
 	@python3 -m venv .venv >&2
 	@# uv installs in seconds what takes pip a minute. It is to trust the certificates that the system trusts, as pip does.
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check $$(grep '^uv==' requirements/dev.txt) >&2
 	@$(UV) -r requirements/dev.txt -e '.[clouds,simulator]' >&2
+	@$(UV) --target .venv/otcextensions --no-deps -r requirements/otcextensions.txt >&2
 	@# Where the language host looks for what an installed package says of its plugin; an editable one has it elsewhere, and
 	@# is taken for one that needs the plugin `cbr`.
 	@site=$$($(PYTHON) -c 'import sysconfig; print(sysconfig.get_path("purelib"))') && mkdir -p "$$site/pulumi_cbr" && \

@@ -1,9 +1,13 @@
-"""Shares that Huawei Cloud's own SDK made: the command lists them as they are, and they are adopted as they are."""
+"""Shares that other clients made: the command lists them as they are, and they are adopted as they are."""
 
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from huaweicloudsdkcbr.v1 import (
@@ -38,20 +42,43 @@ def shares(cbr_simulator: Simulator, monkeypatch: pytest.MonkeyPatch, capsys: py
     return run
 
 
-@pytest.fixture
-def made(cbr_simulator: Simulator) -> list[tuple[str, str, str]]:
-    """Share with the SDK, as owner and receiver: backup, project and status of each."""
-    owner, receiver = (connected(cbr_simulator.access_key_env(role)) for role in ("owner", "receiver"))
-    one, two, three = (backup.id for backup in cbr_simulator.backups[:3])
-    own, other = cbr_simulator.receiver.project_id, cbr_simulator.projects[3]
+def share_with_huawei(simulator: Simulator, one: str, two: str, three: str) -> None:
+    """Share three backups with two projects, then accept, reject and withdraw one each."""
+    owner, receiver = (connected(simulator.access_key_env(role)) for role in ("owner", "receiver"))
+    own, other, vault = simulator.receiver.project_id, simulator.projects[3], simulator.vaults[0].id
     for backup_id in (one, two, three):
         owner.add_member(AddMemberRequest(backup_id, AddMembersReq([own, other])))
     for backup_id, decision in (
-        (one, UpdateMember("accepted", cbr_simulator.vaults[0].id)),
+        (one, UpdateMember("accepted", vault)),
         (two, UpdateMember("rejected")),
     ):
         receiver.update_member_status(UpdateMemberStatusRequest(member_id=own, backup_id=backup_id, body=decision))
     owner.delete_member(DeleteMemberRequest(member_id=other, backup_id=three))
+
+
+def share_with_otcextensions(simulator: Simulator, one: str, two: str, three: str) -> None:
+    """Make the same calls with the client of Open Telekom Cloud."""
+    packages = Path(sys.prefix) / "otcextensions"
+    assert packages.is_dir(), "otcextensions is missing: run `make .venv/ready`"
+    owner, receiver = simulator.env("owner"), simulator.env("receiver")
+    own, other, vault = simulator.receiver.project_id, simulator.projects[3], simulator.vaults[0].id
+    calls = [
+        *((owner, "add_members", backup_id, [own, other]) for backup_id in (one, two, three)),
+        (receiver, "update_member", one, own, "accepted", vault),
+        (receiver, "update_member", two, own, "rejected"),
+        (owner, "delete_member", three, other),
+    ]
+    script = Path(__file__).with_name("otcextensions_client.py")
+    env = {**os.environ, "PYTHONPATH": str(packages), "PYTHONWARNINGS": "ignore"}
+    subprocess.run([sys.executable, script], input=json.dumps(calls), env=env, text=True, check=True, timeout=120)
+
+
+@pytest.fixture(params=[share_with_huawei, share_with_otcextensions])
+def made(cbr_simulator: Simulator, request: pytest.FixtureRequest) -> list[tuple[str, str, str]]:
+    """Share as owner and receiver: backup, project and status of each."""
+    one, two, three = (backup.id for backup in cbr_simulator.backups[:3])
+    own, other = cbr_simulator.receiver.project_id, cbr_simulator.projects[3]
+    request.param(cbr_simulator, one, two, three)
     return sorted(
         [
             (one, own, "accepted"),
@@ -63,7 +90,7 @@ def made(cbr_simulator: Simulator) -> list[tuple[str, str, str]]:
     )
 
 
-def test_shares_lists_what_the_sdk_made(
+def test_shares_lists_what_others_made(
     cbr_simulator: Simulator, shares: Shares, made: list[tuple[str, str, str]]
 ) -> None:
     records = json.loads(shares("--json"))["shares"]
@@ -77,7 +104,7 @@ def test_shares_lists_what_the_sdk_made(
     assert sorted(record["status"] for record in received) == ["accepted", "pending"]
 
 
-def test_shares_of_the_sdk_are_adopted_untouched(
+def test_shares_of_others_are_adopted_untouched(
     cbr_simulator: Simulator, shares: Shares, made: list[tuple[str, str, str]]
 ) -> None:
     ids = [entry["id"] for entry in json.loads(shares("--adopt", "import"))["resources"]]
