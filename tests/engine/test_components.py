@@ -93,6 +93,30 @@ def test_receiver_accepts_what_the_owners_share(
     assert shared(simulator) == {two: "accepted", three: "accepted"}
 
 
+def test_preview_of_unknown_receivers_shows_all_shares(
+    new_stack: NewStack, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both flavors: nobody knows yet with whom is shared, and into which vault, but for how many shares."""
+    sign_in(monkeypatch, simulator.env("owner"))
+    vault, project = simulator.backups[0].vault_id, simulator.receiver.project_id
+
+    def program() -> None:
+        known_later = dynamic.BackupShareMember("first", simulator.backups[0].id, project)
+        for name, flavor, projects in (
+            ("dynamic", dynamic, [known_later.share_id]),
+            ("native", native, [known_later.share_id]),
+            ("list", native, known_later.status.apply(lambda status: [status])),
+        ):
+            window: Any = flavor.NewestBackupShares
+            window(name, vault_id=vault, count=2, dest_project_ids=projects, accept_into=known_later.share_id)
+
+    stack = new_stack(program, simulator.env("owner"))
+    changes = stack.preview().change_summary
+    # The stack, the first share, and of each window the component, two shares and two acceptances.
+    assert changes == {"create": 2 + 3 * 5}
+    assert {call.method for call in simulator.calls if "auth/tokens" not in call.path} == {"GET"}
+
+
 def test_components_of_a_yaml_program(tmp_path: Path, cli: Cli, simulator: Simulator) -> None:
     """The plugin constructs both: a window with a provider of its own, and an inbox with the default one."""
     *older, last = simulator.backups

@@ -197,6 +197,21 @@ def test_construct_uses_the_providers_of_the_program(
     assert {MessageToDict(accepter.object)["vaultId"]["value"] for accepter in accepters} == {service.vaults[0].id}
 
 
+def test_construct_of_unknown_receivers_registers_all_shares(
+    owner: Plugin, monitor: Monitor, service: Simulator
+) -> None:
+    """A preview knows what is shared, though not yet with whom, nor into which vault."""
+    newest = [backup.id for backup in reversed(service.backups[-2:])]
+    inputs = {"vaultId": service.backups[-1].vault_id, "count": 2, "destProjectIds": [UNKNOWN], "acceptInto": UNKNOWN}
+    answer = owner.call("Construct", request_of(monitor, WINDOW, inputs, dryRun=True))
+
+    assert MessageToDict(answer.state) == {"backupIds": newest}
+    for kind, given in ("BackupShare", {"destProjectIds": [UNKNOWN]}), ("BackupShareAccepter", {"vaultId": UNKNOWN}):
+        registered = {request.name: MessageToDict(request.object) for request in monitor.of_kind(kind)}
+        assert registered == {f"nightly-{backup}": {"backupId": backup, **given} for backup in newest}
+    assert monitor.warnings.empty()
+
+
 def test_construct_of_unknown_servers_warns(owner: Plugin, monitor: Monitor) -> None:
     servers = ["5f7b0d2c-6d0e-4f43-9a59-6a3f5d7a1c11", UNKNOWN]
     inputs = {"servers": servers, "maxAge": UNKNOWN, "count": 1, "destProjectIds": UNKNOWN}
