@@ -16,13 +16,13 @@ from pulumi_cbr.simulator import Simulator
 
 from .conftest import Cli, InitStack
 
-#: Backups with one project and with several. All is the same with 300, which takes longer than it tells more.
-COUNT = 15
+#: Backups with one project and with several; the slow round adopts hundreds.
+BACKUPS, COUNT = (40, 300) if "SOAK" in os.environ else (10, 15)
 
 
 @pytest.fixture
 def simulator() -> Iterator[Simulator]:
-    with Simulator(backups=10) as running:
+    with Simulator(backups=BACKUPS) as running:
         yield running
 
 
