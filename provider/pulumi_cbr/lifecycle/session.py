@@ -96,7 +96,10 @@ _PROCESS = SessionRegistry()
 
 
 class SessionPool:
-    """The sessions of one stack by cloud name. Equal settings share one in the process, or in `registry`."""
+    """The sessions of one stack by cloud name.
+
+    Equal settings share one in the process, or in `registry`.
+    """
 
     def __init__(
         self,
