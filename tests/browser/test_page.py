@@ -257,6 +257,10 @@ def test_page_without_shares_says_so(show: Show) -> None:
 
 
 def test_page_of_received_shares_names_the_owners(show: Show) -> None:
-    shown = show([make_share(received=True, source_project_name="production")])
+    named = make_share(received=True, source_project_name="production")
+    unnamed = make_share(received=True, source_project_id="f" * 32, source_project_name=None)
+    shown = show([named, unnamed])
     assert shown.one("h1").text == "What is shared with us?"
-    assert [head.text for head in shown.all(".map thead th")] == ["Server", "production"]
+    assert [head.text for head in shown.all(".map thead th")] == ["Server", "f" * 32, "production"]
+    # An ID in place of a name takes less room.
+    assert [head.text for head in shown.all(".map thead .id")] == ["f" * 32]

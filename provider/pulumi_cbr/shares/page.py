@@ -203,8 +203,9 @@ def _map(shares: Sequence[Share]) -> str:
 
 
 def _pick(name: str, value: str, label: str) -> str:
+    kind = "pick id" if label == value else "pick"
     return (
-        f'<button type="button" class="pick" data-name="{name}" data-value="{_e(value)}">{_e(_short(label))}</button>'
+        f'<button type="button" class="{kind}" data-name="{name}" data-value="{_e(value)}">{_e(_short(label))}</button>'
     )
 
 
