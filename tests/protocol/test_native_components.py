@@ -212,15 +212,25 @@ def test_construct_of_unknown_receivers_registers_all_shares(
     assert monitor.warnings.empty()
 
 
-def test_construct_of_unknown_servers_warns(owner: Plugin, monitor: Monitor) -> None:
-    servers = ["5f7b0d2c-6d0e-4f43-9a59-6a3f5d7a1c11", UNKNOWN]
-    inputs = {"servers": servers, "maxAge": UNKNOWN, "count": 1, "destProjectIds": UNKNOWN}
-    answer = owner.call("Construct", request_of(monitor, WINDOW, inputs, dryRun=True))
+SERVERS = ["5f7b0d2c-6d0e-4f43-9a59-6a3f5d7a1c11", UNKNOWN]
+
+
+@pytest.mark.parametrize(
+    ("kind", "inputs", "unknown"),
+    [
+        (WINDOW, {"servers": SERVERS, "maxAge": UNKNOWN, "count": 1, "destProjectIds": UNKNOWN}, "servers and maxAge"),
+        (INBOX, {"vaultId": UNKNOWN, "sourceProjectIds": ["a" * 32, UNKNOWN]}, "vaultId and sourceProjectIds"),
+    ],
+)
+def test_construct_of_unknown_look_up_warns(
+    owner: Plugin, monitor: Monitor, kind: str, inputs: dict[str, Any], unknown: str
+) -> None:
+    answer = owner.call("Construct", request_of(monitor, kind, inputs, dryRun=True))
     assert MessageToDict(answer.state) == {"backupIds": UNKNOWN}
-    assert [request.type for request in monitor.registered] == [WINDOW]
+    assert [request.type for request in monitor.registered] == [kind]
     urn, warning = monitor.warnings.get(timeout=LONG)
     assert urn == answer.urn
-    assert warning.startswith("cbr: NewestBackupShares: this preview does not know servers and maxAge yet.")
+    assert warning.startswith(f"cbr: {kind.rpartition(':')[2]}: this preview does not know {unknown} yet.")
 
 
 def test_construct_of_unknown_servers_in_an_update_fails(owner: Plugin, monitor: Monitor) -> None:
