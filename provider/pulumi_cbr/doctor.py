@@ -27,7 +27,7 @@ from pulumi_cbr.api import (
     Settings,
     UnexpectedResponseError,
 )
-from pulumi_cbr.api.precedence import Usage, contradictions
+from pulumi_cbr.api.precedence import Usage, find_contradictions
 from pulumi_cbr.api.redact import Redactor
 from pulumi_cbr.api.settings import SETTINGS, check_names, resolve_settings, settings_from
 
@@ -215,15 +215,15 @@ def _signing_in(entries: _Entries, cloud: str | None) -> Iterator[Finding]:
         return
     try:
         yield from _values(entries, resolution.usages)
-        yield from _contradictions(resolution.usages, state="note" if cloud else "failed")
+        yield from _contradiction_findings(resolution.usages, state="note" if cloud else "failed")
         if resolution.also_complete:
-            others = ", ".join(place.value for place in resolution.also_complete)
-            yield Finding("setting", "note", messages.both_families(resolution.rule.place.value, others))
+            others = [place.value for place in resolution.also_complete]
+            yield Finding("setting", "note", messages.both_environments(resolution.rule.credentials_from.value, others))
         settings = settings_from(resolution)
     except CbrError as error:
         yield Finding("sign-in", "failed", str(error))
         return
-    yield from _account(settings)
+    yield from _check_account(settings, resolution.method.description)
 
 
 def _values(entries: _Entries, usages: Sequence[Usage]) -> Iterator[Finding]:
@@ -254,20 +254,14 @@ def _show_value(entries: _Entries, name: str, value: object, origin: str) -> str
     return messages.value_found(name, text, origin)
 
 
-def _contradictions(usages: Sequence[Usage], state: str) -> Iterator[Finding]:
-    for name, first, second in contradictions(usages):
+def _contradiction_findings(usages: Sequence[Usage], state: str) -> Iterator[Finding]:
+    for name, first, second in find_contradictions(usages):
         what = messages.contradiction(first.origin, second.origin, name)
         yield Finding("setting", state, what, messages.unset_one(name))
 
 
-def _account(settings: Settings) -> Iterator[Finding]:
+def _check_account(settings: Settings, method: str) -> Iterator[Finding]:
     client = CbrClient(settings)
-    how_to_set = {
-        "accessKey": "access keys",
-        "applicationCredential": "an application credential",
-        "cloud": "clouds.yaml",
-    }
-    way = how_to_set["cloud"] if settings.cloud else how_to_set.get(settings.method, f"a {settings.method}")
     try:
         project = client.project_id()
         endpoint = client.endpoint()
@@ -278,7 +272,7 @@ def _account(settings: Settings) -> Iterator[Finding]:
     if not name or (settings.project_id and settings.method == "accessKey"):
         actual = _project_name(client, project)
         if name and actual and name.casefold() != actual.casefold():
-            place = settings.where_to_set("projectName")
+            place = settings.place_to_set("projectName")
             yield Finding(
                 "sign-in",
                 "failed",
@@ -287,7 +281,7 @@ def _account(settings: Settings) -> Iterator[Finding]:
             )
             return
         name = actual or name
-    yield Finding("sign-in", "ok", messages.signed_in(way, project, name, settings.region))
+    yield Finding("sign-in", "ok", messages.signed_in(method, project, name, settings.region))
     yield from _permissions(client, project, endpoint)
 
 
@@ -305,7 +299,7 @@ def _permissions(client: CbrClient, project: str, endpoint: str) -> Iterator[Fin
     for what, action, call in calls:
         refusal = _error_of(call)
         if what == calls[0][0]:
-            wrong = isinstance(refusal, UnexpectedResponseError) and not _is_services(refusal)
+            wrong = isinstance(refusal, UnexpectedResponseError) and not refusal.has_service_code
             if wrong or isinstance(refusal, ServiceUnavailableError):
                 # All the others would say the same, after as long a wait.
                 yield Finding("endpoint", "failed", f"{endpoint}: {refusal}")
@@ -330,10 +324,6 @@ def _error_of(call: Callable[[], object]) -> CbrError | None:
     return None
 
 
-def _is_services(error: ServiceError) -> bool:
-    return error.code.startswith("BackupService.")
-
-
 def _permission(what: str, action: str, error: CbrError | None) -> Finding:
     if isinstance(error, NotAllowed):
         # Who only receives needs no permission to share, and the other way round.
@@ -341,7 +331,7 @@ def _permission(what: str, action: str, error: CbrError | None) -> Finding:
             "permission", "note", messages.not_permitted(what, str(error)), messages.permission_needed_for(what)
         )
     # Whoever may do it is told that there is no such backup, or what else is wrong with the request.
-    refused = isinstance(error, ServiceError) and _is_services(error) and error.status < 500
+    refused = isinstance(error, ServiceError) and error.has_service_code and error.status < 500
     if error is None or (refused and not isinstance(error, NotSignedIn)):
         return Finding("permission", "ok", messages.permitted(what, action))
     return Finding("permission", "failed", f"{what}: {error}")

@@ -19,10 +19,10 @@ def no_credentials() -> str:
     )
 
 
-def missing_settings(way: str, names: Sequence[str], places: Sequence[str]) -> str:
-    """Return the error of a way to sign in of which a part is given."""
+def missing_settings(method: str, names: Sequence[str], places: Sequence[str]) -> str:
+    """Return the error of a sign-in that lacks settings."""
     are = "is" if len(names) == 1 else "are"
-    return f"signing in with {way} failed: {_join_with_and(names)} {are} missing. Set {_join_with_and(places)}"
+    return f"signing in with {method} failed: {_join_with_and(names)} {are} missing. Set {_join_with_and(places)}"
 
 
 def wrong_value(where: str, kind: type, value: object) -> str:
@@ -74,7 +74,7 @@ def not_a_domain(where: str, given: str) -> str:
 
 def no_certificates(where: str, given: str, why: str) -> str:
     """Return the error of certificates that cannot be read."""
-    return f"{where} must be a file of certificates, and {given} is none ({why}). Correct it"
+    return f"{where} must be a file of certificates, not {given} ({why}). Correct it"
 
 
 def pem_text() -> str:
@@ -99,7 +99,7 @@ def not_supported(where: str) -> str:
 
 def two_clouds(first: str, first_cloud: str, second: str, second_cloud: str) -> str:
     """Return the error of two addresses or regions of different clouds."""
-    return f"{first} is at {first_cloud}, but {second} is at {second_cloud}. Set both for one cloud: nothing was sent"
+    return f"{first} is at {first_cloud}, but {second} is at {second_cloud}. Nothing was sent. Set both for one cloud"
 
 
 def two_regions(first: str, first_region: str, second: str, second_region: str) -> str:
@@ -119,17 +119,37 @@ def endpoint_of_other_project(where: str, found: str, project: str) -> str:
 
 def unknown_region(region: str, place: str) -> str:
     """Return the error of a region that is in no table, or in those of two clouds."""
-    return f"no public cloud is known that alone has the region `{region}`. Set {place} to your cloud's domain"
+    return f"the region `{region}` is unknown, or several clouds have it. Set {place} to your cloud's domain"
 
 
 def unknown_cbr_host(where: str, auth_url: str, place: str) -> str:
     """Return the error of an identity address that belongs to no known cloud."""
-    return f"{where} ({auth_url}) does not tell where CBR is. Set {place}"
+    return f"the address of CBR does not follow from {where} ({auth_url}). Set {place}"
 
 
 def unknown_identity_host(place: str) -> str:
     """Return the error of access keys with a project name, on a cloud that is not known."""
-    return f"the project's ID must be given, because the identity address is not known. Set {place}"
+    return f"the project's ID is missing, and without an identity address it cannot be looked up. Set {place}"
+
+
+def no_identity_address(places: str) -> str:
+    """Return the error of a sign-in without an identity address."""
+    return f"the identity service's address is missing. Set {places}"
+
+
+def renew_token(place: str) -> str:
+    """Return the advice for a token that the service does not accept."""
+    return f"The token is invalid or has expired: set a new one by {place}"
+
+
+def check_access_key() -> str:
+    """Return the advice for an access key that the service does not accept."""
+    return "Check the access key, the secret key, the project's ID, and this machine's clock"
+
+
+def check(what: str) -> str:
+    """Return the advice to check something."""
+    return f"Check {what}"
 
 
 def other_project(found: str, wanted: str, place: str) -> str:
@@ -144,7 +164,7 @@ def other_project_id(found: str, wanted: str, place: str) -> str:
 
 def token_for_no_project(place: str) -> str:
     """Return the error of a token that is for a domain, or for nothing."""
-    return f"the token is for no project. Set {place}"
+    return f"the token has no project scope. Set {place}"
 
 
 def no_project_of_key(name: str, place: str) -> str:
@@ -172,7 +192,7 @@ def no_agency_with_keys(where: str) -> str:
 
 def no_interface_with_keys(where: str) -> str:
     """Return the error of an interface that is asked for with access keys."""
-    return f"{where} needs the service catalog, which access keys have not. Set CBR_ENDPOINT or cbr:endpoint"
+    return f"{where} needs the service catalog, which access keys do not have. Set CBR_ENDPOINT or cbr:endpoint"
 
 
 def socks_package_missing(host: str) -> str:
@@ -180,24 +200,24 @@ def socks_package_missing(host: str) -> str:
     return f"the proxy on the way to {host} is a SOCKS proxy, which needs PySocks. Run pip install 'requests[socks]'"
 
 
-def both_families(used: str, other: str) -> str:
-    """Return the warning about two places that have credentials each."""
-    return f"{used} and {other} both have credentials. {used} is used"
+def both_environments(used: str, others: Sequence[str]) -> str:
+    """Return the warning about two places that both have credentials."""
+    return f"{used} and {', '.join(others)} both have credentials. {used} is used"
 
 
-def place_not_used(place: str, signs_in: str) -> str:
-    """Return the reason why nothing of a place is used."""
-    return f"{signs_in} sign in without it" if signs_in.startswith("credentials") else f"{signs_in} signs in without it"
+def place_not_used(condition: str) -> str:
+    """Return the reason why no value of a place is used."""
+    return f"it has no effect with {condition}"
 
 
-def way_needs_no(way: str) -> str:
-    """Return the reason why a value is not used by the way to sign in."""
-    return f"{way} sign{'' if way.endswith('keys') else 's'} in without it"
+def method_needs_no(method: str) -> str:
+    """Return the reason why the method of signing in does not use a value."""
+    return f"it has no effect with {method}"
 
 
 def comes_before(origin: str) -> str:
-    """Return the reason why a value is not used: a stronger place has the same setting."""
-    return f"{origin} comes before it"
+    """Return the reason why a value is not used: another place has precedence."""
+    return f"{origin} has precedence"
 
 
 def belongs_to_other_key() -> str:
@@ -298,7 +318,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
     by_lower = {entry.lower(): entry for entry in known}
     close = difflib.get_close_matches(name.lower(), sorted(by_lower), n=1, cutoff=0.6)
-    return f" (did you mean {by_lower[close[0]]}?)" if close else ""
+    return _suggestion(by_lower[close[0]] if close else None)
 
 
 def _join_with_and(places: Sequence[str]) -> str:
@@ -306,6 +326,43 @@ def _join_with_and(places: Sequence[str]) -> str:
 
 
 # Requests and responses
+
+#: What to do about each of CBR's error codes.
+ADVICE_BY_CODE: Mapping[str, str] = {
+    "6105": "Check `vault_id`: it must be a vault of the receiver's own project",
+    "6200": "Check the backup's ID, the region, and the project that you are signed in to",
+    "6700": "Only backups of cloud servers can be shared here: share a server's backup",
+    "6701": "The backup has as many members as it can have: delete a share first",
+    "6702": "Wait until the backup's status is `available`, then run again",
+    "6703": "Keep that share, or delete it before you share again",
+    "6704": "Check the destination project's ID: it must be a project of the same region, and not your own",
+    "6705": "Check both IDs. The share may have been deleted, or the owner may not have created it yet",
+    "6706": "The service did not accept the status or the vault's ID: check `vault_id`",
+    "6707": "Sharing is not allowed for this backup or account: ask the cloud's support to enable it",
+    "6708": "Check the share's status, and whether the vault has room for the backup, then run again",
+    "6709": "Backups of servers with encrypted disks cannot be shared here: share one of an unencrypted server",
+    "6710": "The receiver made an image of it: have that image deleted, then run again",
+    "6711": "The share was not deleted: run again, and ask the cloud's support if it stays",
+    "6712": "Wait until the vault's status is `available`, or choose another vault",
+    "6713": "Choose a vault whose type fits the backup (a server vault for a server's backup)",
+    "6714": "Keep that share, or delete it before you share again",
+    "8600": "The account lacks its real-name authentication: complete it in the cloud's console",
+    "9900": "The service did not accept a value of the request: check the IDs",
+    "9910": "Run again later, and give the request's ID to the cloud's support if it stays",
+    "9998": "The service could not check the credentials: run again later, then check them",
+}
+
+
+def failed(operation: str, cause: str) -> str:
+    """Return the error of an operation, with its cause and an action."""
+    return f"{operation} failed: {cause}"
+
+
+def refused(operation: str, said: str, *, code: str, status: int, request_id: str) -> str:
+    """Return the error of an operation that the service refused, in the service's own words."""
+    facts = [code, f"HTTP {status}", f"request {request_id}" if request_id else ""]
+    cause = f"{said.rstrip('.') or 'refused without a reason'} ({', '.join(filter(None, facts))})"
+    return failed(operation, cause)
 
 
 def list_contradicts_count(entries: int, count: int) -> str:
@@ -321,6 +378,16 @@ def page_repeated() -> str:
 def not_a_cbr_response(why: str) -> str:
     """Return the cause of a refused response that CBR does not give."""
     return f"not a response of the CBR service ({why})"
+
+
+def not_an_identity_response(why: str) -> str:
+    """Return the cause of a refused response that no identity service gives."""
+    return f"not a response of an identity service ({why})"
+
+
+def not_a_service_catalog() -> str:
+    """Return the cause of a refused sign-in whose service catalog cannot be read."""
+    return "the service catalog is malformed"
 
 
 def backup_exists(error: str, backup_id: str) -> str:
@@ -455,12 +522,12 @@ def connection_broke(host: str, cause: str) -> str:
 
 def unknown_result(error: str, read_error: str, advice: str = "Run again") -> str:
     """Return the error of a request whose result could not be read either."""
-    return f"{_cause(error)} The result is unknown, because reading failed too: {_cause(read_error)} {advice}"
+    return f"{_cause(error)} The result is unknown, and reading it failed: {_cause(read_error)} {advice}"
 
 
 def unknown_after_error(operation: str, error: str) -> str:
     """Return the error of a request without a response, if its next attempt is not sent."""
-    return f"{operation}: no response, and then {error}"
+    return f"{operation} failed: no response; the next attempt failed too: {error}"
 
 
 def _cause(error: str) -> str:
@@ -617,7 +684,7 @@ def not_rolled_back(error: str, projects: Sequence[str], rollback: str) -> str:
 
 def deleted_to_make_room(error: str, projects: Sequence[str]) -> str:
     """Return the error of a failed change that had deleted shares first."""
-    return f"{_sentence(error)} Deleted before, to make room: {_listed(projects)}"
+    return f"{_sentence(error)} Deleted before, to make room: {_listed(projects)}. Fix the cause, then run again"
 
 
 def also_not_deleted(error: str, projects: Sequence[str]) -> str:
@@ -697,8 +764,8 @@ def drift(backup_id: str, project: str, changes: Sequence[tuple[str, object, obj
 
     Each change has a name, the value before and the value now.
     """
-    told = "; ".join(f"{name} is {now}, not {before}" for name, before, now in changes)
-    return f"the share of backup {backup_id} with project {project} has changed: {told}"
+    listed = "; ".join(f"{name} is {now}, not {before}" for name, before, now in changes)
+    return f"the share of backup {backup_id} with project {project} has changed: {listed}"
 
 
 def rejected(backup_id: str, project: str) -> str:
@@ -714,19 +781,19 @@ def exclusive_deletes(backup_id: str, projects: Sequence[str]) -> str:
     return f"backup {backup_id}: exclusive=True deletes the shares with {_listed(projects)}"
 
 
-def other_source_project(source: str, own: str) -> str:
+def other_source_project(source: str, signed_in: str) -> str:
     """Return the error of a run that is signed in to another project than the owner's."""
-    return _signed_in_elsewhere(f"the share is of project {source}", own)
+    return _signed_in_elsewhere(f"the share belongs to project {source}", signed_in)
 
 
-def other_receiver(receiver: str, own: str) -> str:
+def other_receiver(receiver: str, signed_in: str) -> str:
     """Return the error of a run that is signed in to another project than the receiver's."""
-    return _signed_in_elsewhere(f"the ID names project {receiver}", own)
+    return _signed_in_elsewhere(f"the ID names project {receiver}", signed_in)
 
 
-def _signed_in_elsewhere(what: str, own: str) -> str:
+def _signed_in_elsewhere(what: str, signed_in: str) -> str:
     return (
-        f"{what}, but this run is signed in to {own}. Nothing was changed. Set cbr:projectId or cbr:cloud, "
+        f"{what}, but this run is signed in to {signed_in}. Nothing was changed. Set cbr:projectId or cbr:cloud, "
         f"{use_of_changed_settings()}"
     )
 
@@ -778,8 +845,8 @@ def not_shared(backup_id: str, project: str) -> str:
 def own_backup(backup_id: str, project: str) -> str:
     """Return the error of an acceptance by the project that owns the backup."""
     return (
-        f"accepting failed: backup {backup_id} is of project {project} itself, which this run is signed in to. Sign in to the "
-        "project that it is shared with"
+        f"accepting failed: backup {backup_id} belongs to project {project}, and this run is signed in to that project. "
+        "Sign in to the receiving project"
     )
 
 
@@ -883,7 +950,7 @@ def not_in_the_state() -> str:
 
 def doctor_failed(count: int) -> str:
     """Return the last line of a doctor's run in which checks failed."""
-    return f"{count} failed: see above"
+    return f"{_counted(count, 'check')} failed: see above"
 
 
 def doctor_permissions_missing(count: int) -> str:
@@ -898,7 +965,7 @@ def doctor_contradictions() -> str:
 
 def doctor_succeeded() -> str:
     """Return the last line of a doctor's run in which all checks passed."""
-    return "All is well."
+    return "All checks passed."
 
 
 def openstacksdk_missing() -> str:
@@ -1001,9 +1068,9 @@ def correct_or_remove(place: str) -> str:
     return f"Correct or remove {place}."
 
 
-def signed_in(way: str, project: str, name: str | None, region: str | None) -> str:
+def signed_in(method: str, project: str, name: str | None, region: str | None) -> str:
     """Return the finding about a sign-in that works."""
-    return f"with {way}, to project {project}{f' ({name})' if name else ''}{f', region {region}' if region else ''}"
+    return f"with {method}, to project {project}{f' ({name})' if name else ''}{f', region {region}' if region else ''}"
 
 
 def permitted(call: str, action: str) -> str:
@@ -1254,7 +1321,7 @@ def accepter_needs_owners() -> str:
 
 def unknown_setting(name: str, closest: str | None) -> str:
     """Refuse a setting that does not exist."""
-    return f"unknown setting cbr:{name}{_did_you_mean(closest and f'cbr:{closest}')}"
+    return f"unknown setting cbr:{name}{_suggestion(closest and f'cbr:{closest}')}"
 
 
 def invalid_parallel(value: object) -> str:
@@ -1264,12 +1331,12 @@ def invalid_parallel(value: object) -> str:
 
 def unknown_property(name: str, closest: str | None) -> str:
     """Refuse an input that the resource does not have."""
-    return f"unknown property {name}{_did_you_mean(closest)}"
+    return f"unknown property {name}{_suggestion(closest)}"
 
 
 def unknown_argument(function: str, name: str, closest: str | None) -> str:
     """Refuse an argument that the function does not have."""
-    return f"{function} failed: unknown argument {name}{_did_you_mean(closest)}"
+    return f"{function} failed: unknown argument {name}{_suggestion(closest)}"
 
 
 def missing_argument(function: str, name: str) -> str:
@@ -1284,7 +1351,7 @@ def invalid_argument_type(function: str, name: str, kind: str, value: object) ->
 
 def unknown_token(kind: str, token: str, closest: str | None) -> str:
     """Refuse a resource or a function that the package does not have."""
-    return f"unknown {kind} {token}{_did_you_mean(closest)}. Check that program and provider have the same version"
+    return f"unknown {kind} {token}{_suggestion(closest)}. Check that program and provider have the same version"
 
 
 def method_not_supported(method: str) -> str:
@@ -1327,7 +1394,7 @@ def component_preview_unknown(component: str, arguments: list[str]) -> str:
     """Warn that a preview cannot look up the backups of a component."""
     return (
         f"{component}: this preview does not know {' and '.join(arguments)} yet. It shows no shares of the component, and "
-        "existing ones as deleted. `pulumi up` decides when the values are known"
+        "existing ones as deleted. `pulumi up` creates the right shares"
     )
 
 
@@ -1346,7 +1413,7 @@ def component_not_finished(component: str, name: str) -> str:
     )
 
 
-def _did_you_mean(closest: str | None) -> str:
+def _suggestion(closest: str | None) -> str:
     return f" (did you mean {closest}?)" if closest else ""
 
 

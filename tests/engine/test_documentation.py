@@ -316,7 +316,7 @@ def test_get_started(tmp_path: Path, engine_env: dict[str, str]) -> None:
 
 
 def test_doctor_command(project: Path, engine_env: dict[str, str], simulator: Simulator) -> None:
-    assert "All is well." in shell(project, DOCTOR, {**engine_env, **simulator.env("owner")})
+    assert "All checks passed." in shell(project, DOCTOR, {**engine_env, **simulator.env("owner")})
 
 
 def test_make_targets_exist() -> None:

@@ -21,10 +21,10 @@ from google.protobuf.struct_pb2 import Struct
 from pulumi.dynamic.dynamic import serialize_provider
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc, status_pb2
 
+from pulumi_cbr.api.names import to_camel, to_snake
 from pulumi_cbr.backup_share import BackupShareProvider
 from pulumi_cbr.backup_share_accepter import BackupShareAccepterProvider
 from pulumi_cbr.backup_share_member import BackupShareMemberProvider
-from pulumi_cbr.native.names import to_camel, to_snake
 from pulumi_cbr.native.schema import python_names
 
 PROVIDERS = {

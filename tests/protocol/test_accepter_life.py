@@ -240,7 +240,7 @@ def test_lost_acceptance_stays_in_the_state(
     fails("html", "GET", times=None, status=500)
     with pytest.raises(HookFailed) as lost:
         receiver.create(KIND, inputs)
-    assert "because reading failed too" in one_line(lost)
+    assert "and reading it failed" in one_line(lost)
     assert "setting to `accepted`" in one_line(lost)
     assert lost.value.kept
     id_, outputs, _ = lost.value.kept

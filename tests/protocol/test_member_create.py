@@ -144,7 +144,7 @@ def test_where_looking_fails_too_the_user_is_told_what_to_do(
         plugin_with(maxRetries="1").create(KIND, inputs)
     said = str(failed.value)
     assert "the connection to 127.0.0.1" in said
-    assert "The result is unknown, because reading failed too: showing the share" in said
+    assert "The result is unknown, and reading it failed: showing the share" in said
     assert "no right" in said
     assert UNKNOWN_OUTCOME_ADVICE[plugin_with().flavour] in said
     assert len(said.splitlines()) == 1

@@ -230,7 +230,7 @@ def test_signed_in_to_another_project_nothing_is_believed(
             with pytest.raises(HookFailed) as failed:
                 hook()
             said = str(failed.value)
-            assert f"the share is of project {service.owner.project_id}" in said
+            assert f"the share belongs to project {service.owner.project_id}" in said
             assert f"this run is signed in to {service.receiver.project_id}" in said
             assert "Nothing was changed" in said
     assert service.members(backup).keys() == {project, other}

@@ -216,7 +216,7 @@ def test_an_answer_that_cannot_be_looked_for_names_adoption_and_that_works(
     fails("status_before", "GET", times=None, status=403, body={"code": "403", "message": "no"})
     with pytest.raises(HookFailed) as lost:
         plugin.create(KIND, inputs_of(backup, [a, b]))
-    assert "because reading failed too" in one_line(lost)
+    assert "and reading it failed" in one_line(lost)
     assert UNKNOWN_OUTCOME_ADVICE[plugin.flavour] in one_line(lost)
     service.faults.clear()
     _, outputs = plugin_with(adoptExisting="true").create(KIND, inputs_of(backup, [a, b]))
@@ -405,7 +405,7 @@ def test_signed_in_to_another_project_nothing_is_read_changed_or_deleted(
             operation()
         told = one_line(refused)
         assert (
-            f"the share is of project {service.owner.project_id}, but this run is signed in to {service.projects[0]}"
+            f"the share belongs to project {service.owner.project_id}, but this run is signed in to {service.projects[0]}"
             in told
         )
         assert len(told) < 400

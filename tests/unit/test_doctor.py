@@ -50,7 +50,7 @@ def test_doctor_finds_no_failure(
     sign_in(monkeypatch, sim.env("owner"))
     code, told = doctor(monkeypatch, capsys)
     assert code == 0
-    assert told.endswith("All is well.\n")
+    assert told.endswith("All checks passed.\n")
     assert "password = ***, from OS_PASSWORD" in told
     assert f"to project {sim.owner.project_id}" in told
     assert f"{sim.url}/v3/{sim.owner.project_id}" in told
@@ -86,7 +86,7 @@ def test_doctor_stack_comes_before_the_environment(
     assert code == 0
     assert "its configuration has 1 setting cbr:*" in told
     assert "password = ***, from cbr:password" in told
-    assert "password = ***, from OS_PASSWORD, is not used: cbr:password comes before it" in told
+    assert "password = ***, from OS_PASSWORD, is not used: cbr:password has precedence" in told
     assert sim.owner.password not in told
 
 
@@ -115,7 +115,7 @@ def test_doctor_failed_sign_in_says_what_to_do(
     assert code == 1
     assert re.search(r"^FAILED sign-in ", told, re.MULTILINE)
     assert advice in " ".join(told.split())
-    assert told.endswith("1 failed: see above\n")
+    assert told.endswith("1 check failed: see above\n")
 
 
 def test_doctor_without_an_engine_fails(
@@ -176,8 +176,8 @@ def test_doctor_reads_settings_of_the_stack(
     words = " ".join(told.split())
     assert "region = ***, from cbr:region" in told
     assert "projectName = theirs, from cbr:projectName" in told
-    assert "projectName = ours, from OS_PROJECT_NAME, is not used: cbr:projectName comes before it" in words
-    assert "projectName = x, from HW_PROJECT_NAME, is not used: credentials in `OS_*` sign in without it" in words
+    assert "projectName = ours, from OS_PROJECT_NAME, is not used: cbr:projectName has precedence" in words
+    assert "projectName = x, from HW_PROJECT_NAME, is not used: it has no effect with credentials in `OS_*`" in words
     assert "cbr:region and OS_REGION_NAME contradict each other on region" in told
     assert "secret-region" not in told
     assert "hush-hush" not in told
@@ -294,8 +294,8 @@ def test_doctor_cloud_uses_its_entry_alone(
     code, told = doctor(monkeypatch, capsys, "--cloud", "theirs")
     assert code == 0
     assert "cloud = theirs, from --cloud" in told
-    assert f"with clouds.yaml, to project {sim.receiver.project_id}" in told
-    assert "All is well" not in told
+    assert f"with an entry of clouds.yaml, to project {sim.receiver.project_id}" in told
+    assert "All checks passed" not in told
 
 
 @pytest.mark.parametrize(
@@ -406,7 +406,7 @@ def test_contradicting_regions_fail(
     code, told = doctor(monkeypatch, capsys)
     assert code == 1
     assert "OS_REGION_NAME and HW_REGION_NAME contradict each other on region" in " ".join(told.split())
-    assert "All is well" not in told
+    assert "All checks passed" not in told
 
 
 def test_key_with_the_name_of_another_project_fails(

@@ -16,8 +16,8 @@ import pytest
 import pulumi_cbr
 import pulumi_cbr.native
 from documents import PAGES, ROOT, read
-from pulumi_cbr.api.errors import BY_CODE
 from pulumi_cbr.api.settings import SETTINGS
+from pulumi_cbr.messages import ADVICE_BY_CODE
 from pulumi_cbr.shares.formats import to_record
 from pulumi_cbr.shares.model import Share
 from tools.docs import reference
@@ -140,7 +140,7 @@ def test_messages_page_has_every_message() -> None:
 def test_troubleshooting_names_every_refusal_of_a_share() -> None:
     text = read("docs/how-to/find-out-why.md")
     told_by_their_text = {"6705", "6706", "6708", "6711", "6200", "8600", "9900", "9910", "9998"}
-    assert [code for code in BY_CODE if code not in text and code not in told_by_their_text] == []
+    assert [code for code in ADVICE_BY_CODE if code not in text and code not in told_by_their_text] == []
 
 
 def test_commands_page_has_every_field_of_a_share() -> None:

@@ -13,7 +13,7 @@ from pulumi_cbr.shares.select import SORT_KEYS
 
 BACKUP, SHARE, NEW = (f"2f8a1a44-7b1f-4a80-b7d5-{number:012}" for number in range(3))
 A, B, C, D = (letter * 32 for letter in "abcd")
-REFUSED = f"sharing backup {BACKUP} with project {A}: no (BackupService.6704, HTTP 400)"
+REFUSED = f"sharing backup {BACKUP} with project {A} failed: no (BackupService.6704, HTTP 400)"
 SHARES = [messages.share(project, SHARE, "pending", "3 days") for project in (A, B, C, D)]
 
 #: Each message of a section, with what it must have.

@@ -12,8 +12,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from pulumi_cbr.api.names import to_camel
 from pulumi_cbr.api.settings import SETTINGS
-from pulumi_cbr.native.names import to_camel
 
 HERE = Path(__file__).resolve().parent
 TARGET = HERE.parents[1] / "provider" / "pulumi_cbr" / "native" / "schema.json"

@@ -43,7 +43,7 @@ def check_one_cloud(resolution: Resolution, sources: Mapping[Place, Source]) -> 
         if _contradict(first, second):
             raise SettingsError(messages.two_clouds(first.value.origin, first.shown, second.value.origin, second.shown))
     _check_one_region(values)
-    secret = resolution.way.secret
+    secret = resolution.method.secret
     home = resolution.places[secret] if secret else Place.ENTRY
     own = next(_facts(sources[home].values), None)
     for fact in used:

@@ -151,7 +151,9 @@ class TokenAuthenticator:
         self._attempted = f"signing in at {settings.auth_url or f'the cloud `{settings.cloud}`'}"
         self._refusal: tuple[float, CbrError] | None = None
         agency = ", the agency" if settings.agency_name else ""
-        self._check = settings.advise(f"Check {_CREDENTIALS[settings.method]}{agency}, and the project")
+        self._check = settings.with_rerun_advice(
+            messages.check(f"{_CREDENTIALS[settings.method]}{agency}, and the project")
+        )
         self._flight = SingleFlight[_Token]()
         self._token: _Token | None = None
 
@@ -169,14 +171,14 @@ class TokenAuthenticator:
         token = self._signed_in(deadline)
         found, wanted = token.project_id, self._settings.project_id
         if not found:
-            raise SettingsError(messages.token_for_no_project(self._settings.where_to_set("projectId")))
+            raise SettingsError(messages.token_for_no_project(self._settings.place_to_set("projectId")))
         if wanted and wanted != found:
-            raise SettingsError(messages.other_project_id(found, wanted, self._settings.where_to_set("projectId")))
+            raise SettingsError(messages.other_project_id(found, wanted, self._settings.place_to_set("projectId")))
         name = self._settings.project_name
         # The name had no effect: an ID comes before it, and these credentials are of one project.
         decided_otherwise = wanted or self._settings.method in ("applicationCredential", "cloud")
         if name and decided_otherwise and (token.access.project_name or "").casefold() != name.casefold():
-            raise SettingsError(messages.other_project(found, name, self._settings.where_to_set("projectName")))
+            raise SettingsError(messages.other_project(found, name, self._settings.place_to_set("projectName")))
         return found
 
     def endpoint(self, deadline: Deadline) -> str:
@@ -191,22 +193,22 @@ class TokenAuthenticator:
             there = ", ".join(sorted(services)) or "nothing"
         except CbrError:
             raise
-        except Exception as error:  # keystoneauth1 takes the catalogue's shape for granted
+        except Exception as error:  # keystoneauth1 does not check the catalog's shape
             raise UnexpectedResponseError(
                 self._attempted,
                 status=201,
-                said="the catalogue is not one of an identity service",
+                said=messages.not_a_service_catalog(),
                 advice=_check_identity(self._settings),
             ) from error
         region = self._settings.region
         if not by_region:
             raise SettingsError(
-                messages.catalog_without_cbr(self._settings.interface, there, self._settings.where_to_set("endpoint"))
+                messages.catalog_without_cbr(self._settings.interface, there, self._settings.place_to_set("endpoint"))
             )
         if region is None and len(by_region) == 1:
             return next(iter(by_region.values()))
         if region not in by_region:
-            place = self._settings.where_to_set("region")
+            place = self._settings.place_to_set("region")
             raise SettingsError(messages.catalog_without_region(region, sorted(by_region), place))
         return by_region[region]
 
@@ -283,19 +285,19 @@ class TokenAuthenticator:
         if isinstance(error, CbrError):
             return error, False, None
         redactor = Redactor(self._settings.secrets())
-        # A cloud's entry may make several requests: an answer of an earlier one says nothing of the one that broke.
+        # A cloud's entry may make several requests: a response to an earlier one says nothing of the one that broke.
         if not self._answers or _is_broken(error):
             if not is_network_error(error):
                 text = one_line(redactor.redact(str(error)), 200).rstrip(".")
-                return SettingsError(f"{self._attempted}: {text or type(error).__name__}"), False, None
+                return SettingsError(messages.failed(self._attempted, text or type(error).__name__)), False, None
             failed = classify_network_error(
                 error,
                 self._settings.auth_url or "",
                 redactor,
-                address=self._settings.where_to_set("authUrl"),
-                certificates=self._settings.where_to_set("caCert"),
+                address=self._settings.place_to_set("authUrl"),
+                certificates=self._settings.place_to_set("caCert"),
             )
-            return ServiceUnavailableError(f"{self._attempted}: {failed}"), failed.again, None
+            return ServiceUnavailableError(messages.failed(self._attempted, str(failed))), failed.again, None
         answer = self._answers[-1]
         if answer.ok:
             said = str(error) if isinstance(error, MalformedResponse) else f"HTTP {answer.status}, but no token"
@@ -303,14 +305,14 @@ class TokenAuthenticator:
                 UnexpectedResponseError(
                     self._attempted,
                     status=answer.status,
-                    said=f"no answer of an identity service ({said})",
+                    said=messages.not_an_identity_response(said),
                     request_id=answer.request_id,
                     advice=_check_identity(self._settings),
                 ),
                 True,
                 None,
             )
-        refused = answer.error(self._attempted, sign_in=self._check, address=self._settings.where_to_set("authUrl"))
+        refused = answer.error(self._attempted, sign_in=self._check, address=self._settings.place_to_set("authUrl"))
         wait = answer.retry_after(answer.date() or self._timing.now())
         if answer.status >= 500:
             return ServiceUnavailableError(f"{refused}. {_check_identity(self._settings)}"), True, wait
@@ -330,9 +332,7 @@ class FixedTokenAuthenticator:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self.advice: str = settings.advise(
-            f"The token is not valid (any more): give a new one by {settings.where_to_set('token')}"
-        )
+        self.advice: str = settings.with_rerun_advice(messages.renew_token(settings.place_to_set("token")))
 
     def auth(self, deadline: Deadline) -> AuthBase:
         return TokenAuth(self._settings.token or "")
@@ -363,9 +363,7 @@ class AccessKeyAuthenticator:
 
     def __init__(self, settings: Settings, fetch: Fetch, timing: Clock) -> None:
         self._settings = settings
-        self.advice: str = settings.advise(
-            "Check the access key, the secret key, the project's ID, and this machine's clock"
-        )
+        self.advice: str = settings.with_rerun_advice(messages.check_access_key())
         self._fetch = fetch
         self._timing = timing
         # Each region has a project of its own name, which is what is meant where none is named.
@@ -409,7 +407,7 @@ class AccessKeyAuthenticator:
             return self._project_id
         name, identity = self._name, self._settings.auth_url
         if not identity:
-            raise SettingsError(messages.unknown_identity_host(self._settings.where_to_set("projectId")))
+            raise SettingsError(messages.unknown_identity_host(self._settings.place_to_set("projectId")))
         operation = f"looking up the project `{name}` at {identity}"
         url = f"{self.identity_url()}/projects"
         answer = self._fetch(operation, url, params={"name": name}, authenticator=self)
@@ -423,11 +421,11 @@ class AccessKeyAuthenticator:
             raise UnexpectedResponseError(
                 operation,
                 status=answer.status,
-                said=f"no answer of an identity service ({error})",
+                said=messages.not_an_identity_response(str(error)),
                 request_id=answer.request_id,
                 advice=_check_identity(self._settings),
             ) from error
-        raise SettingsError(messages.no_project_of_key(name, self._settings.where_to_set("projectId")))
+        raise SettingsError(messages.no_project_of_key(name, self._settings.place_to_set("projectId")))
 
 
 def _is_broken(error: Exception) -> bool:
@@ -449,7 +447,7 @@ def _project(name: str, value: object) -> str:
 
 
 def _check_identity(settings: Settings) -> str:
-    return f"Check {settings.where_to_set('authUrl')}"
+    return messages.check(settings.place_to_set("authUrl"))
 
 
 #: What to check first when a sign-in is refused, by its method.
@@ -463,7 +461,7 @@ _CREDENTIALS = {
 
 def _identity_url(url: object) -> str:
     if not url:
-        raise SettingsError(f"no setting tells the identity service's address: set {SETTINGS['authUrl'].how_to_set()}")
+        raise SettingsError(messages.no_identity_address(SETTINGS["authUrl"].all_places()))
     return with_version(str(url))
 
 
@@ -486,5 +484,5 @@ def service_root(endpoint: str, project_id: str, settings: Settings) -> str:
     ending = re.search(r"/v3(?:/([0-9a-f]{32}))?$", endpoint.rstrip("/"))
     host, found = (endpoint[: ending.start()], ending[1]) if ending else (endpoint.rstrip("/"), None)
     if settings.endpoint and found and found != project_id:
-        raise SettingsError(messages.endpoint_of_other_project(settings.where_to_set("endpoint"), found, project_id))
+        raise SettingsError(messages.endpoint_of_other_project(settings.place_to_set("endpoint"), found, project_id))
     return f"{host}/v3/{project_id}"

@@ -1,4 +1,4 @@
-"""The members API of CBR, one method a call. Knows nothing of Pulumi."""
+"""The members API of CBR, one method for each call. Nothing here depends on Pulumi."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TypeVar
 from pulumi_cbr import messages
 from pulumi_cbr.api import ids
 from pulumi_cbr.api.errors import (
+    SERVICE_PREFIX,
     CbrError,
     ContradictoryResponseError,
     InvalidId,
@@ -94,9 +95,8 @@ class CbrClient:
     def add_members(self, backup_id: str, dest_project_ids: Sequence[str]) -> tuple[Member, ...]:
         """Share a backup with one to ten projects: ``POST /backups/{backup_id}/members``.
 
-        Returns what the response tells of these projects, which may be fewer than were asked for. Raises
-        `UnknownOutcomeError` if the call may have been carried out, `AlreadyShared`, `LimitReached`, `NotShareable`,
-        `NotFound` and others.
+        Returns the shares of these projects that the response has, which may be fewer. Raises `UnknownOutcomeError` if the
+        call may have been carried out, `AlreadyShared`, `LimitReached`, `NotShareable`, `NotFound` and others.
         """
         backup = ids.uuid("backup_id", backup_id)
         listed = isinstance(dest_project_ids, Collection) and not isinstance(dest_project_ids, str)
@@ -182,7 +182,7 @@ class CbrClient:
         def read(data: Mapping[str, object], response: ApiResponse) -> Member:
             member = _read_member(data, response, backup, project)
             if member.status != status:
-                # It may be what the share was before.
+                # The response may show the status before the change.
                 raise MalformedResponse(f"it says that the share is {one_line(member.status, 40)}")
             return member
 
@@ -210,7 +210,7 @@ class CbrClient:
             raise _not_found(f"showing backup {backup}", error) from error
 
     def list_backups(self, page_size: int = _PAGE_SIZE, /, **filters: str | None) -> Iterator[Backup]:
-        """Return backups, page by page as they are asked for: ``GET /backups``.
+        """Yield backups, page by page as they are asked for: ``GET /backups``.
 
         A page has 1000 backups at most. `filters` are the API's own, such as ``name, resource_id, resource_type, status,
         vault_id, member_status, own_type, sort``; None is no filter.
@@ -314,26 +314,27 @@ class CbrClient:
     def _confirm(
         self, call: Callable[[Deadline], T], request: Request, backup: str, deadline: Deadline | None = None
     ) -> T:
-        """Return the result of `call`, with a `NotFound` only if the backup's GET agrees.
+        """Return the result of `call`.
 
-        One 404 for the backup, or for a list, or a "Malformed request url" may be a fault of a gateway.
+        A `NotFound` of the backup is raised only if the backup's own GET says so too: one 404 for the backup or a list, or
+        one "Malformed request url", may be a fault of a gateway.
         """
         deadline = deadline or self._transport.new_deadline()
         is_list = request.action == "cbr:member:list"
         try:
             return call(deadline)
         except NotFound as error:
-            if is_list or error.code.endswith("6200"):
-                error.is_backup_gone = self._is_backup_gone(request, backup, error, deadline)
+            if is_list or not error.is_about_member:
+                error.is_backup_gone = self._confirm_backup_gone(request, backup, error, deadline)
             raise
         except RejectedUrlError as error:
-            self._is_backup_gone(request, backup, error, deadline)
+            self._confirm_backup_gone(request, backup, error, deadline)
             raise _not_found(request.operation, error) from error
 
-    def _is_backup_gone(self, request: Request, backup: str, error: ServiceError, deadline: Deadline) -> bool:
-        """Return whether the backup's own GET says that it is gone.
+    def _confirm_backup_gone(self, request: Request, backup: str, error: ServiceError, deadline: Deadline) -> bool:
+        """Return whether the backup's own GET says that it is gone; False without the permission to read it.
 
-        False without the permission to ask. Raises an error if the backup exists.
+        Raises an error if the backup exists.
         """
         try:
             found = self._show_backup(backup, deadline)
@@ -361,13 +362,14 @@ class CbrClient:
         raise contradiction from error
 
     def _check_backups_listable(self, error: ServiceError, deadline: Deadline) -> None:
-        """Raise `error` unless the service lists backups.
-
-        If it does, its address and the own project are right.
-        """
+        """Raise `error` unless the service lists backups: then its address and the own project are right."""
         request = Request("listing the backups", "GET", "/backups", action="cbr:backups:list", params={"limit": "1"})
         try:
-            _read(request, self._transport.call(request, deadline), lambda data, _: part(data, "backups", list, "it"))
+            _read(
+                request,
+                self._transport.call(request, deadline),
+                lambda data, _: part(data, "backups", list, "the response"),
+            )
         except CbrError:
             raise error from None
 
@@ -384,23 +386,23 @@ class CbrClient:
         Each page has the time of a call, unless there is a deadline.
         """
         seen: set[str] = set()
-        place: dict[str, str] = {}
+        position: dict[str, str] = {}
         while True:
-            params = {**(request.params or {}), "limit": str(page_size), **place}
+            params = {**(request.params or {}), "limit": str(page_size), **position}
             response = self._transport.call(replace(request, params=params), deadline)
             entries, count = _read(request, response, lambda data, response: _page(data, key, response, read))
             new = {id_: entry for id_, entry in entries if id_ not in seen}
             seen.update(new)
             yield from new.values()
-            # Some services return shorter pages than asked for, and some count only the page: neither ends the list alone.
+            # Some services return shorter pages than asked for, and some count only the page: so neither alone ends the list.
             if not entries or (len(entries) < min(page_size, _PAGE_SIZE) and (count is None or len(seen) >= count)):
                 if not request.params or not seen:
                     _check_count(request, response, len(entries), len(seen), count)
                 return
-            if not new and "marker" in place:
+            if not new and "marker" in position:
                 raise _unexpected(request, response, messages.page_repeated(), "Run again")
-            # Services that pass over `offset` know `marker`.
-            place = {"offset": str(len(seen))} if new and "marker" not in place else {"marker": entries[-1][0]}
+            # Services that ignore `offset` support `marker`.
+            position = {"offset": str(len(seen))} if new and "marker" not in position else {"marker": entries[-1][0]}
 
 
 def _page(
@@ -422,7 +424,7 @@ def _page(
 def _check_count(request: Request, response: ApiResponse, on_page: int, seen: int, count: int | None) -> None:
     """Raise `UnexpectedResponseError` if a list and its count contradict each other.
 
-    A count above ten cannot be one of members: the references' own example has 50 with one member.
+    A count above ten is not trusted: the references' own example has a count of 50 and one member.
     """
     if count is None:
         return
@@ -482,7 +484,7 @@ def _unexpected(request: Request, response: ApiResponse, said: str, advice: str 
 
 def _not_found(operation: str, error: ServiceError) -> NotFound:
     gone = NotFound(
-        operation, status=404, code="BackupService.6200", said=messages.backup_gone(), request_id=error.request_id
+        operation, status=404, code=f"{SERVICE_PREFIX}6200", said=messages.backup_gone(), request_id=error.request_id
     )
     gone.is_backup_gone = True
     return gone

@@ -10,6 +10,7 @@ from enum import Enum
 
 from pulumi_cbr import messages
 from pulumi_cbr.api.errors import SettingsError
+from pulumi_cbr.api.names import to_snake
 
 #: Looks a name such as ``authUrl`` up in the stack's configuration; None if it is not set.
 ConfigLookup = Callable[[str], object]
@@ -42,10 +43,10 @@ class Setting:
     @property
     def attribute(self) -> str:
         """The name of the field of `Settings`."""
-        return re.sub("[A-Z]", lambda letter: f"_{letter[0].lower()}", self.name)
+        return to_snake(self.name)
 
-    def how_to_set(self) -> str:
-        """Name every way to give the setting."""
+    def all_places(self) -> str:
+        """Return every place to set the setting."""
         flag = " --secret" if self.secret else ""
         return " or ".join([f"`pulumi config set{flag} cbr:{self.name}`", *self.variables])
 
@@ -64,7 +65,7 @@ AUTH_TYPES: Mapping[str, str] = {
     "v3aksk": "accessKey",
 }
 
-#: Every setting, in the order of the README's table. The variables are in order of precedence.
+#: Every setting, in the order of the table in docs/reference/settings.md. The variables are in order of precedence.
 SETTINGS: dict[str, Setting] = {
     setting.name: setting
     for setting in (

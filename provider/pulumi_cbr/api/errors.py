@@ -2,34 +2,40 @@
 
 ::
 
-    CbrError                    everything below
-    ├── SettingsError           a setting is missing or wrong: nothing was sent
-    ├── InvalidId               an ID has not its form: nothing was sent
-    ├── Unreachable             no answer, or 502, 503, 504, for as long as a call may take; nothing was changed
-    ├── LostAnswer              the call may or may not have been carried out: look before you send it again
-    └── ServiceError            the service, its gateway or the identity service refused
-        ├── NotSignedIn         401: the credentials are not accepted
-        ├── NotAllowed          403: the user lacks the permission
-        ├── NotFound            404 with the service's own code: the member or the backup does not exist
-        ├── AlreadyShared       the project is a member already
-        ├── LimitReached        ten projects are members already
-        ├── NotShareable        the backup is not of a kind, or not in a state, that can be shared
-        ├── VaultRefused        the receiver's vault is missing or does not fit
-        ├── ImageRegistered     an image was made of the share: it cannot be taken away now
-        ├── Throttled           429, for longer than a call may take
-        └── UnexpectedAnswer    anything else, above all what does not look like an answer of the service
+    CbrError                             everything below
+    ├── SettingsError                    a setting is missing or wrong: nothing was sent
+    ├── InvalidId                        an ID is malformed: nothing was sent
+    ├── ServiceUnavailableError          no response, or only 502, 503 or 504, until the deadline: nothing was changed
+    ├── UnknownOutcomeError              the request may have been carried out: read before you send it again
+    └── ServiceError                     the service, its gateway or the identity service refused
+        ├── NotSignedIn                  401: the credentials are not accepted
+        ├── NotAllowed                   403: the user lacks the permission
+        ├── NotFound                     404 with the service's own code: the member or the backup does not exist
+        ├── AlreadyShared                the project is a member already
+        ├── LimitReached                 the backup has ten members already
+        ├── NotShareable                 the backup's kind or status does not allow sharing
+        ├── VaultRefused                 the receiver's vault is missing or does not fit
+        ├── ImageRegistered              an image uses the share: it cannot be deleted now
+        ├── Throttled                    429, until after the deadline
+        └── UnexpectedResponseError      any other response
+            ├── ContradictoryResponseError   "not found" for a backup that the service also returns
+            └── RejectedUrlError             a gateway rejects an ID in the path
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pulumi_cbr import messages
 from pulumi_cbr.api.redact import one_line
 
 if TYPE_CHECKING:
     from pulumi_cbr.api.models import Backup
 
 _MAX_MESSAGE = 4000
+
+#: The beginning of CBR's own error codes. Gateways and the identity service have others.
+SERVICE_PREFIX = "BackupService."
 
 
 class CbrError(Exception):
@@ -50,11 +56,11 @@ class SettingsError(CbrError):
 
 
 class InvalidId(CbrError, ValueError):
-    """An ID has not the form that the service asks for. Raised before anything is sent."""
+    """An ID is malformed. Raised before anything is sent."""
 
 
 class ServiceUnavailableError(CbrError):
-    """The service or the identity service cannot be reached, or answers 502, 503 or 504.
+    """The service or the identity service cannot be reached, or responds with 502, 503 or 504.
 
     Nothing was changed.
     """
@@ -89,14 +95,18 @@ class ServiceError(CbrError):
         self.code = code
         self.said = said
         self.request_id = request_id
-        facts = ", ".join(filter(None, (code, f"HTTP {status}", f"request {request_id}" if request_id else "")))
-        text = f"{operation}: {said.rstrip('.') or 'refused without a reason'} ({facts})"
+        text = messages.refused(operation, said, code=code, status=status, request_id=request_id)
         super().__init__(f"{text}. {advice}" if advice else text)
 
     @property
-    def is_own(self) -> bool:
-        """Whether the service itself refused, so that requests before this one were refused too."""
-        return self.code.startswith("BackupService.") and self.status in (400, 404)
+    def has_service_code(self) -> bool:
+        """Whether the code is CBR's own, not a gateway's or the identity service's."""
+        return self.code.startswith(SERVICE_PREFIX)
+
+    @property
+    def is_from_service(self) -> bool:
+        """Whether CBR itself refused. It would have refused earlier attempts of the request too."""
+        return self.has_service_code and self.status in (400, 404)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # By default an exception pickles only its text, which is no argument of the constructor.
@@ -116,6 +126,11 @@ class NotFound(ServiceError):
 
     #: Whether the backup's own GET has said that the backup is gone.
     is_backup_gone: bool = False
+
+    @property
+    def is_about_member(self) -> bool:
+        """Whether the member does not exist (6705), rather than the backup (6200)."""
+        return self.code.endswith("6705")
 
 
 class AlreadyShared(ServiceError):
@@ -163,41 +178,29 @@ class RejectedUrlError(UnexpectedResponseError):
     """A gateway rejects an ID in the path as malformed. Some do so for a backup that is gone."""
 
 
-#: Which error the service's codes mean, and what to do about them.
-BY_CODE: dict[str, tuple[type[ServiceError], str]] = {
-    "6105": (VaultRefused, "Check `vault_id`: it must be a vault of the receiver's own project"),
-    "6200": (NotFound, "Check the backup's ID, the region, and the project that you are signed in to"),
-    "6700": (NotShareable, "Only backups of cloud servers can be shared here: share a server's backup"),
-    "6701": (LimitReached, "A backup can be shared with 10 projects: delete a share first"),
-    "6702": (NotShareable, "Wait until the backup's status is `available`, then run again"),
-    "6703": (AlreadyShared, "Keep that share, or take it away before it is made anew"),
-    "6704": (
-        NotShareable,
-        "Check the destination project's ID: it must be a project of the same region, and not your own",
-    ),
-    "6705": (NotFound, "Check both IDs; the share may have been taken away, or the owner may not have made it yet"),
-    "6706": (UnexpectedResponseError, "The status or the vault's ID was not accepted: check `vault_id`"),
-    "6707": (NotShareable, "Sharing is not allowed for this backup or account: ask the cloud's support to enable it"),
-    "6708": (
-        UnexpectedResponseError,
-        "Look at the share's status, and whether the vault has room for the backup, then run again",
-    ),
-    "6709": (
-        NotShareable,
-        "Backups of servers with encrypted disks cannot be shared here: share one of an unencrypted server",
-    ),
-    "6710": (ImageRegistered, "The receiver made an image of it: have that image deleted, then run again"),
-    "6711": (
-        UnexpectedResponseError,
-        "The share was not taken away: run again, and ask the cloud's support if it stays",
-    ),
-    "6712": (VaultRefused, "Wait until the vault's status is `available`, or choose another vault"),
-    "6713": (VaultRefused, "Choose a vault whose type fits the backup (a server vault for a server's backup)"),
-    "6714": (AlreadyShared, "Keep that share, or take it away before it is made anew"),
-    "8600": (NotAllowed, "The account lacks its real-name authentication: complete it in the cloud's console"),
-    "9900": (UnexpectedResponseError, "The service did not accept a value of the request: check the IDs"),
-    "9910": (UnexpectedResponseError, "Run again later, and give the request's ID to the cloud's support if it stays"),
-    "9998": (NotSignedIn, "The service could not check the credentials: run again later, then check them"),
+#: Which error each of CBR's codes means. `messages.ADVICE_BY_CODE` has what to do about it.
+CLASS_BY_CODE: dict[str, type[ServiceError]] = {
+    "6105": VaultRefused,
+    "6200": NotFound,
+    "6700": NotShareable,
+    "6701": LimitReached,
+    "6702": NotShareable,
+    "6703": AlreadyShared,
+    "6704": NotShareable,
+    "6705": NotFound,
+    "6706": UnexpectedResponseError,
+    "6707": NotShareable,
+    "6708": UnexpectedResponseError,
+    "6709": NotShareable,
+    "6710": ImageRegistered,
+    "6711": UnexpectedResponseError,
+    "6712": VaultRefused,
+    "6713": VaultRefused,
+    "6714": AlreadyShared,
+    "8600": NotAllowed,
+    "9900": UnexpectedResponseError,
+    "9910": UnexpectedResponseError,
+    "9998": NotSignedIn,
 }
 
 

@@ -25,7 +25,7 @@ from pulumi_cbr import messages
 from pulumi_cbr.api.errors import SettingsError
 from pulumi_cbr.api.redact import Redactor, one_line
 from pulumi_cbr.api.retry import Clock
-from pulumi_cbr.api.settings import is_loopback, plain_http
+from pulumi_cbr.api.settings import is_loopback
 
 _CONNECT_SECONDS = 10.0
 #: Bytes of a whole response as it comes, and of its body without compression. A page of 100 backups has less than 1 MiB.
@@ -294,7 +294,7 @@ class _DeadlineAdapter(HTTPAdapter):
         # The settings' own URLs have been checked, but an entry of clouds.yaml may have others.
         host = parts.hostname or ""
         if parts.scheme == "http" and not self._insecure and not is_loopback(host):
-            raise SettingsError(plain_http(f"http://{host}{parts.path}", host))
+            raise SettingsError(messages.plain_http(f"http://{host}{parts.path}", host))
         started = self._timing.clock()
         call = f"{request.method} {parts.path}"
         try:

@@ -1,4 +1,4 @@
-"""Rules of which place signs in, and which other places add values. The README and `doctor` show the same table."""
+"""Which place's credentials are used, and which other places add values: docs/reference/settings.md shows the table."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ class Layer:
 
 @dataclass(frozen=True)
 class Rule:
-    """A place that signs in, and the places used with it, in order of precedence."""
+    """When a place's credentials are used, and the places that add values, in order of precedence."""
 
-    signs_in: str
-    #: The place whose credentials are used, unless one before it gives some.
-    place: Place
+    condition: str
+    #: The place whose credentials are used if no earlier layer has any.
+    credentials_from: Place
     layers: tuple[Layer, ...]
 
 
@@ -83,57 +83,55 @@ _HW = Rule(
     (_layer(Place.STACK), _layer(Place.CBR), _layer(Place.HW), _layer(Place.OS, Group.TRUST)),
 )
 
-#: The first rule that fits is used.
+#: In order: the first rule whose condition holds is used. See `_choose_rule`.
 PRECEDENCE = (_CLOUD_ARGUMENT, _STACK_CLOUD, _STACK, _OS_CLOUD, _OS, _HW)
 
 
 @dataclass(frozen=True)
-class Way:
-    """A way to sign in, with the credentials that it needs.
+class AuthMethod:
+    """A method of signing in, with the credentials that it needs."""
 
-    A credential with several names needs a value for one of them.
-    """
-
-    method: str
+    name: str
     description: str
     secret: str
+    #: Each inner tuple has alternatives, of which one is required.
     credentials: tuple[tuple[str, ...], ...]
     #: Other settings of the identity that are used with them.
     optional: tuple[str, ...] = ()
 
     def uses(self, name: str) -> bool:
-        """Return whether this way uses a setting."""
+        """Return whether this method uses a setting."""
         identity = SETTINGS[name].group is Group.IDENTITY
         kept = any(name in names for names in (*self.credentials, self.optional, ("cloud", "authType")))
         return not identity or kept or not self.credentials
 
 
 #: In order of precedence, if one place gives several.
-WAYS = (
-    Way("token", "a token", "token", (("token",),), ("userDomainName", "userDomainId")),
-    Way(
+AUTH_METHODS = (
+    AuthMethod("token", "a token", "token", (("token",),), ("userDomainName", "userDomainId")),
+    AuthMethod(
         "applicationCredential",
         "an application credential",
         "applicationCredentialSecret",
         (("applicationCredentialId",), ("applicationCredentialSecret",)),
     ),
-    Way(
+    AuthMethod(
         "password",
         "a user",
         "password",
         (("userId", "username"), ("password",)),
         ("passcode", "userDomainName", "userDomainId"),
     ),
-    Way("accessKey", "access keys", "secretKey", (("accessKey",), ("secretKey",)), ("securityToken",)),
+    AuthMethod("accessKey", "access keys", "secretKey", (("accessKey",), ("secretKey",)), ("securityToken",)),
 )
-_PLUGIN = Way("cloud", "an entry of clouds.yaml", "", ())
+_PLUGIN = AuthMethod("cloud", "an entry of clouds.yaml", "", ())
 
-_CREDENTIALS = {name for way in WAYS for names in way.credentials for name in names}
+_CREDENTIALS = {name for method in AUTH_METHODS for names in method.credentials for name in names}
 
 
 @dataclass(frozen=True)
 class Value:
-    """A value, and in `origin` the variable, the setting or the key that gives it."""
+    """A value; `origin` names the variable, setting or key that it comes from."""
 
     name: str
     value: object = field(repr=False)
@@ -142,7 +140,7 @@ class Value:
 
 @dataclass(frozen=True)
 class Source:
-    """The values that one place gives. The first of a setting counts."""
+    """The values that one place gives. If it has several values of one setting, the first one is used."""
 
     place: Place
     found: tuple[Value, ...] = ()
@@ -155,7 +153,7 @@ class Source:
 
     @property
     def values(self) -> dict[str, Value]:
-        """The values that count, by the names of the settings."""
+        """The first value of each setting, by its name."""
         return {value.name: value for value in reversed(self.found)}
 
     @property
@@ -180,22 +178,22 @@ class Resolution:
     """The values to sign in with, and the usage of all values that were found."""
 
     rule: Rule
-    way: Way
+    method: AuthMethod
     values: Mapping[str, Value]
     places: Mapping[str, Place]
     usages: tuple[Usage, ...]
-    #: The places that would sign in too.
+    #: Other places with complete credentials.
     also_complete: tuple[Place, ...] = ()
     #: The secrets among values that are not used.
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
     def origin(self, name: str) -> str:
-        """Return the variable, the setting or the key that gives a value."""
+        """Return the variable, setting or key that a value comes from."""
         return self.values[name].origin
 
 
 Sources = Mapping[Place, Source]
-#: Reads the entry of clouds.yaml of a name, in a region.
+#: Reads the entry of this name in clouds.yaml, for a region.
 ReadEntry = Callable[[str, "str | None"], Source]
 
 
@@ -205,40 +203,40 @@ def resolve(sources: Sources, cloud: str | None, read_entry: ReadEntry) -> Resol
     Raises `SettingsError` if there are no credentials, or if two places contradict each other.
     """
     rule, also_complete = _choose_rule(sources, cloud)
-    if rule.place is Place.ENTRY:
+    if rule.credentials_from is Place.ENTRY:
         name = cloud or _cloud_name(sources)
         region = _region_before_entry(rule, sources)
         sources = {**sources, Place.ENTRY: read_entry(name, region)}
     layers = [layer for layer in rule.layers if _applies(layer, sources)]
-    way = _choose_way(layers, sources)
+    method = _choose_method(layers, sources)
     values, places = _merge(layers, sources)
-    if way is None:
+    if method is None:
         raise SettingsError(_missing_credentials(rule, layers, sources))
     for layer in layers:
         if layer.groups == _ALL and sources[layer.place].unsupported:
             raise SettingsError(messages.not_supported(sources[layer.place].unsupported[0]))
     if "accessKey" in values and places.get("securityToken", places["accessKey"]) is not places["accessKey"]:
-        del values["securityToken"], places["securityToken"]  # it belongs to another key
-    values = {name: value for name, value in values.items() if way.uses(name)}
-    usages = _usages(rule, way, layers, sources, values)
+        del values["securityToken"], places["securityToken"]  # temporary keys come with their own token
+    values = {name: value for name, value in values.items() if method.uses(name)}
+    usages = _usages(rule, method, layers, sources, values)
     secrets = sources[Place.ENTRY].secrets if Place.ENTRY in sources else ()
     secrets += tuple(
         str(usage.value.value) for usage in usages if not usage.is_used and SETTINGS[usage.value.name].secret
     )
-    resolution = Resolution(rule, way, values, places, usages, also_complete, secrets)
+    resolution = Resolution(rule, method, values, places, usages, also_complete, secrets)
     _check_one_identity(resolution, sources)
     _check_one_value(resolution, sources)
     return resolution
 
 
-def how_to_set(rule: Rule, name: str) -> str:
+def place_to_set(rule: Rule, name: str) -> str:
     """Return the name of the place where a setting has an effect under a rule."""
     if rule is _CLOUD_ARGUMENT:
         return f"`{entry_key(name)}` of the entry in clouds.yaml"
     setting = SETTINGS[name]
     if rule is _OS_CLOUD:
         rule = _OS
-    prefixes = {Place.OS: ("CBR_", "OS_"), Place.HW: ("CBR_", "HW_")}.get(rule.place, ())
+    prefixes = {Place.OS: ("CBR_", "OS_"), Place.HW: ("CBR_", "HW_")}.get(rule.credentials_from, ())
     variables = [variable for variable in setting.variables if variable.startswith(prefixes)]
     return variables[0] if variables else f"cbr:{name}"
 
@@ -250,9 +248,9 @@ def entry_key(name: str) -> str:
 
 
 def precedence_table() -> str:
-    """Return the table of the README: what signs in, and what is used with it, in order."""
+    """Return the table of docs/reference/settings.md: what signs in, and what is used with it, in order."""
     rows = ["| what signs in | what is used, in this order |", "| --- | --- |"]
-    rows += [f"| {rule.signs_in} | {'; '.join(_describe(layer) for layer in rule.layers)} |" for rule in PRECEDENCE]
+    rows += [f"| {rule.condition} | {'; '.join(_describe(layer) for layer in rule.layers)} |" for rule in PRECEDENCE]
     return "\n".join(rows)
 
 
@@ -267,25 +265,30 @@ def _group_names(groups: frozenset[Group]) -> list[str]:
 
 
 def _choose_rule(sources: Sources, cloud: str | None) -> tuple[Rule, tuple[Place, ...]]:
-    """Return the rule to use, and the other places that have complete credentials too."""
+    """Return the rule to use, and the other places that have complete credentials too.
+
+    1. A resource's `cloud`.
+    2. `cbr:cloud`.
+    3. Complete credentials of the stack.
+    4. If the stack has no credential: the first of OS_* and HW_* that is complete.
+    5. Else the first of them that completes what the stack begins.
+    6. Else the first place with any credential: what it lacks becomes the error.
+    """
     stack, os, hw = (sources[place] for place in (Place.STACK, Place.OS, Place.HW))
-    families = tuple(
-        source.place for source in (os, hw) if "cloud" in source.values or _complete_way([source]) is not None
-    )
     if cloud:
         return _CLOUD_ARGUMENT, ()
     if "cloud" in stack.values:
         return _STACK_CLOUD, ()
-    if _complete_way([stack]):
+    if _find_complete([stack]):
         return _STACK, ()
-    os_rule = _OS_CLOUD if "cloud" in os.values else _OS
-    rules = {Place.OS: os_rule, Place.HW: _HW}
-    if families and not stack.has_credentials:
-        return rules[families[0]], families[1:]
+    rules = {Place.STACK: _STACK, Place.OS: _OS_CLOUD if "cloud" in os.values else _OS, Place.HW: _HW}
+    complete = tuple(source.place for source in (os, hw) if "cloud" in source.values or _find_complete([source]))
+    if complete and not stack.has_credentials:
+        return rules[complete[0]], complete[1:]
     for source in (os, hw):
-        if (source.place in families or _complete_way([stack, source])) and _completes(stack, source, os_rule):
+        if (source.place in complete or _find_complete([stack, source])) and _completes_stack(stack, source):
             return rules[source.place], ()
-    return {Place.STACK: _STACK, **rules}[_first_with_credentials((stack, os, hw))], ()
+    return rules[_first_with_credentials((stack, os, hw))], ()
 
 
 def _first_with_credentials(sources: Iterable[Source]) -> Place:
@@ -296,21 +299,23 @@ def _first_with_credentials(sources: Iterable[Source]) -> Place:
     return place
 
 
-def _completes(stack: Source, family: Source, os_rule: Rule) -> bool:
-    """Return whether a family of variables completes what the stack begins."""
-    if family.place is Place.OS and os_rule is _OS_CLOUD:
+def _completes_stack(stack: Source, variables: Source) -> bool:
+    """Return whether variables complete what the stack begins."""
+    if "cloud" in variables.values:
         return True
-    begun = [way for way in WAYS if any(name in stack.values for names in way.credentials for name in names)]
-    return any(_is_complete(way, [stack, family]) for way in begun)
+    begun = (
+        method for method in AUTH_METHODS if any(name in stack.values for names in method.credentials for name in names)
+    )
+    return any(_is_complete(method, [stack, variables]) for method in begun)
 
 
-def _is_complete(way: Way, sources: Iterable[Source]) -> bool:
+def _is_complete(method: AuthMethod, sources: Iterable[Source]) -> bool:
     given = {name for source in sources for name in source.values}
-    return all(given.intersection(names) for names in way.credentials)
+    return all(given.intersection(names) for names in method.credentials)
 
 
-def _complete_way(sources: Sequence[Source]) -> Way | None:
-    return next((way for way in WAYS if _is_complete(way, sources)), None)
+def _find_complete(sources: Sequence[Source]) -> AuthMethod | None:
+    return next((method for method in AUTH_METHODS if _is_complete(method, sources)), None)
 
 
 def _cloud_name(sources: Sources) -> str:
@@ -337,7 +342,7 @@ def _applies(layer: Layer, sources: Sources) -> bool:
     source = sources.get(layer.place)
     if source is None or (layer.if_no_credentials and source.has_credentials):
         return False
-    # Only one family of variables may add a project and a region.
+    # Only one of OS_* and HW_* may add a project and a region.
     return not (layer.if_no_credentials and layer.place is Place.HW and _adds_values(sources[Place.OS], layer.groups))
 
 
@@ -345,8 +350,8 @@ def _adds_values(source: Source, groups: frozenset[Group]) -> bool:
     return not source.has_credentials and any(SETTINGS[value.name].group in groups for value in source.found)
 
 
-def _choose_way(layers: Sequence[Layer], sources: Sources) -> Way | None:
-    """Return the way of the first layer that gives a secret of a complete way."""
+def _choose_method(layers: Sequence[Layer], sources: Sources) -> AuthMethod | None:
+    """Return the method of the first layer that has its secret, if the layers complete it."""
     identities = [sources[layer.place] for layer in layers if Group.IDENTITY in layer.groups]
     wanted: str | None = None
     for source in identities:
@@ -354,9 +359,9 @@ def _choose_way(layers: Sequence[Layer], sources: Sources) -> Way | None:
             wanted = _wanted_method(source)
         if source.needs_plugin:
             return _PLUGIN
-        for way in WAYS:
-            if way.secret in source.values and wanted in (None, way.method) and _is_complete(way, identities):
-                return way
+        for method in AUTH_METHODS:
+            if method.secret in source.values and wanted in (None, method.name) and _is_complete(method, identities):
+                return method
     return None
 
 
@@ -373,9 +378,9 @@ def _merge(layers: Sequence[Layer], sources: Sources) -> tuple[dict[str, Value],
     values: dict[str, Value] = {}
     places: dict[str, Place] = {}
     for layer in layers:
-        decided = {name for pair in ALTERNATIVES if any(name in values for name in pair) for name in pair}
+        taken = {name for pair in ALTERNATIVES if any(name in values for name in pair) for name in pair}
         for name, value in sources[layer.place].values.items():
-            if SETTINGS[name].group in layer.groups and name not in values and name not in decided:
+            if SETTINGS[name].group in layer.groups and name not in values and name not in taken:
                 values[name] = value
                 places[name] = layer.place
     for by_id, by_name in ALTERNATIVES:
@@ -387,30 +392,30 @@ def _merge(layers: Sequence[Layer], sources: Sources) -> tuple[dict[str, Value],
 
 
 def _missing_credentials(rule: Rule, layers: Sequence[Layer], sources: Sources) -> str:
-    """Return the message about the first incomplete way."""
+    """Return the message about the first incomplete method."""
     identities = [sources[layer.place] for layer in layers if Group.IDENTITY in layer.groups]
     given = {name for source in identities for name in source.values}
     wanted = next((_wanted_method(source) for source in identities if "authType" in source.values), None)
-    for way in WAYS:
-        missing = [names for names in way.credentials if not given.intersection(names)]
-        is_begun = 0 < len(missing) < len(way.credentials)
-        if way.method == wanted or (wanted is None and is_begun):
+    for method in AUTH_METHODS:
+        missing = [names for names in method.credentials if not given.intersection(names)]
+        is_begun = 0 < len(missing) < len(method.credentials)
+        if method.name == wanted or (wanted is None and is_begun):
             names = [names[-1] for names in missing]
-            return messages.missing_settings(way.description, names, [how_to_set(rule, name) for name in names])
+            return messages.missing_settings(method.description, names, [place_to_set(rule, name) for name in names])
     return messages.no_credentials()
 
 
 def _usages(
-    rule: Rule, way: Way, layers: Sequence[Layer], sources: Sources, values: Mapping[str, Value]
+    rule: Rule, method: AuthMethod, layers: Sequence[Layer], sources: Sources, values: Mapping[str, Value]
 ) -> tuple[Usage, ...]:
     """Return every value that was found, and why it is used or not."""
 
     def reason(place: Place, value: Value) -> str:
         group = SETTINGS[value.name].group
         if not any(layer.place is place and group in layer.groups for layer in layers):
-            return messages.place_not_used(place.value, rule.signs_in)
-        if not way.uses(value.name):
-            return messages.way_needs_no(way.description)
+            return messages.place_not_used(rule.condition)
+        if not method.uses(value.name):
+            return messages.method_needs_no(method.description)
         names = next((pair for pair in ALTERNATIVES if value.name in pair), (value.name,))
         before = next((values[name] for name in names if name in values), None)
         return messages.comes_before(before.origin) if before else messages.belongs_to_other_key()
@@ -425,35 +430,30 @@ def _usages(
 
 
 def _check_one_identity(resolution: Resolution, sources: Sources) -> None:
-    """Refuse credentials of one place with a user or a key of another.
-
-    Raises `SettingsError`.
-    """
-    family = resolution.rule.place
-    if family not in (Place.OS, Place.HW):
+    """Raise `SettingsError` if the stack and the variables name two users or keys."""
+    place = resolution.rule.credentials_from
+    if place not in (Place.OS, Place.HW):
         return
-    stack, other = sources[Place.STACK].values, sources[family].values
-    named = [names for names in resolution.way.credentials if names != (resolution.way.secret,)]
-    for names in (*named, ("userDomainId", "userDomainName")):
-        ours, theirs = [{name for name in names if name in source} for source in (stack, other)]
-        shared = ours & theirs
-        if ours and theirs and not (shared and all(stack[name].value == other[name].value for name in shared)):
-            first, second = stack[min(ours)], other[min(theirs)]
+    stack, variables = sources[Place.STACK].values, sources[place].values
+    identifiers = [names for names in resolution.method.credentials if names != (resolution.method.secret,)]
+    for names in (*identifiers, ("userDomainId", "userDomainName")):
+        in_stack, in_variables = [{name for name in names if name in values} for values in (stack, variables)]
+        shared = in_stack & in_variables
+        is_same = shared and all(stack[name].value == variables[name].value for name in shared)
+        if in_stack and in_variables and not is_same:
+            first, second = stack[min(in_stack)], variables[min(in_variables)]
             raise SettingsError(messages.two_identities(first.origin, second.origin))
 
 
 def _check_one_value(resolution: Resolution, sources: Sources) -> None:
-    """Refuse two values of one setting in one place.
-
-    Raises `SettingsError`.
-    """
+    """Raise `SettingsError` for two values of one setting in one place."""
     for name, value in resolution.values.items():
         for other in sources[resolution.places[name]].found:
             if other.name == name and other.value != value.value:
                 raise SettingsError(messages.two_values(value.origin, other.origin, name))
 
 
-def contradictions(usages: Iterable[Usage]) -> Iterator[tuple[str, Value, Value]]:
+def find_contradictions(usages: Iterable[Usage]) -> Iterator[tuple[str, Value, Value]]:
     """Yield each setting of cloud, region, project and user with two different values."""
     watched = ("cloud", "region", "projectId", "projectName", "userId", "username", "userDomainId", "userDomainName")
     for name in (*watched, "authUrl", "cloudDomain"):

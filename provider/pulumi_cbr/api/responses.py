@@ -13,7 +13,8 @@ import requests
 
 from pulumi_cbr import messages
 from pulumi_cbr.api.errors import (
-    BY_CODE,
+    CLASS_BY_CODE,
+    SERVICE_PREFIX,
     CbrError,
     NotAllowed,
     NotFound,
@@ -80,7 +81,7 @@ class ApiResponse:
 
     def has_service_code(self) -> bool:
         """Return whether the body has an error code of the service's own."""
-        return self._code_and_message()[0].startswith("BackupService.")
+        return self._code_and_message()[0].startswith(SERVICE_PREFIX)
 
     @property
     def request_id(self) -> str:
@@ -118,9 +119,10 @@ class ApiResponse:
         the user gives the address, `action` the permission (IAM action) that the call needs.
         """
         if self.status == 407:
-            return ServiceUnavailableError(f"{operation}: {messages.proxy_denied('this host')}")
+            return ServiceUnavailableError(messages.failed(operation, messages.proxy_denied("this host")))
         code, said = self._code_and_message()
-        kind, advice = BY_CODE.get(code.removeprefix("BackupService."), (None, ""))
+        number = code.removeprefix(SERVICE_PREFIX)
+        kind, advice = CLASS_BY_CODE.get(number), messages.ADVICE_BY_CODE.get(number, "")
         if kind is None or (kind is NotFound and self.status != 404):
             kind, advice = self._by_status(sign_in, address, action)
         return kind(

@@ -1,4 +1,4 @@
-"""Where to sign in and how: read from a cloud's entry, the stack's configuration (`cbr:*`) and the environment."""
+"""Read the settings of a client from a cloud's entry, the stack's configuration (`cbr:*`) and the environment."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ from pulumi_cbr.api.certificates import certificate_path
 from pulumi_cbr.api.definitions import NATIVE_SETTINGS, SETTINGS, ConfigLookup, parse_value
 from pulumi_cbr.api.endpoints import cloud_of_region, is_domain
 from pulumi_cbr.api.errors import InvalidId, SettingsError
-from pulumi_cbr.api.precedence import Place, Resolution, Source, how_to_set, resolve
+from pulumi_cbr.api.names import find_closest, to_snake
+from pulumi_cbr.api.precedence import Place, Resolution, Source, place_to_set, resolve
 from pulumi_cbr.api.sources import read_sources
 
 __all__ = [
@@ -31,13 +32,12 @@ __all__ = [
     "Settings",
     "check_names",
     "check_url",
+    "find_project_id",
     "is_loopback",
-    "known_project_id",
     "load",
-    "nothing_configured",
-    "option",
     "parse_value",
-    "plain_http",
+    "read_nothing",
+    "read_option",
     "resolve_settings",
 ]
 
@@ -93,11 +93,11 @@ class Settings:
     preflight: bool = False
     timeout: float = 120.0
     max_retries: int = 4
-    #: What comes before the values of a cloud's entry, if a plugin of keystoneauth1 reads that.
+    #: Values that override the cloud's entry, if a plugin of keystoneauth1 reads it.
     cloud_overrides: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     #: Where the values come from.
     resolution: Resolution | None = field(default=None, repr=False, compare=False)
-    #: What is secret and not in the fields above: a plugin's credentials, and those that are not used.
+    #: Secrets that no field has: a plugin's, and unused ones.
     other_secrets: tuple[str, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
@@ -108,7 +108,7 @@ class Settings:
             try:
                 object.__setattr__(self, "project_id", ids.project_id("projectId", self.project_id))
             except InvalidId as error:
-                raise SettingsError(f"{error} (set by {SETTINGS['projectId'].how_to_set()})") from None
+                raise SettingsError(f"{error} (set by {SETTINGS['projectId'].all_places()})") from None
         if not self.insecure:
             certificate_path(self.ca_cert)
 
@@ -117,18 +117,18 @@ class Settings:
         """The value of `verify` for `requests`: a file or folder, or whether to check."""
         return False if self.insecure else certificate_path(self.ca_cert) or True
 
-    def where_to_set(self, name: str) -> str:
-        """Name the place where a setting has an effect."""
+    def place_to_set(self, name: str) -> str:
+        """Return the place that a message names to set a setting."""
         if self.resolution is None:
-            return SETTINGS[name].how_to_set()
+            return SETTINGS[name].all_places()
         given = name in self.resolution.values
-        return self.resolution.origin(name) if given else how_to_set(self.resolution.rule, name)
+        return self.resolution.origin(name) if given else place_to_set(self.resolution.rule, name)
 
-    def advise(self, check: str) -> str:
-        """Add what to run after a change of the stack's configuration, if it has credentials."""
+    def with_rerun_advice(self, advice: str) -> str:
+        """Return the advice with the command that applies changed settings, if credentials are in the stack."""
         places = self.resolution.places if self.resolution else {}
         is_stored = any(places.get(name) is Place.STACK for name in SETTINGS if SETTINGS[name].secret)
-        return f"{check}, {messages.use_of_changed_settings()}" if is_stored else check
+        return f"{advice}, {messages.use_of_changed_settings()}" if is_stored else advice
 
     def __reduce__(self) -> str | tuple[object, ...]:
         raise TypeError("settings hold credentials and are not pickled")
@@ -142,24 +142,24 @@ class Settings:
         yield from self.other_secrets
 
 
-def nothing_configured(name: str) -> object:
+def read_nothing(name: str) -> object:
     """Return None: a configuration that sets nothing."""
     return None
 
 
-def load(config: ConfigLookup = nothing_configured, *, cloud: str | None = None) -> Settings:
+def load(config: ConfigLookup = read_nothing, *, cloud: str | None = None) -> Settings:
     """Read the settings: a resource's `cloud`, then `config`, then the environment.
 
     Raises `SettingsError`, which names the setting and how to give it.
     """
     resolution = resolve_settings(config, cloud=cloud)
     if resolution.also_complete:
-        others = ", ".join(place.value for place in resolution.also_complete)
-        _log.warning("%s", messages.both_families(resolution.rule.place.value, others))
+        others = [place.value for place in resolution.also_complete]
+        _log.warning("%s", messages.both_environments(resolution.rule.credentials_from.value, others))
     return settings_from(resolution)
 
 
-def resolve_settings(config: ConfigLookup = nothing_configured, *, cloud: str | None = None) -> Resolution:
+def resolve_settings(config: ConfigLookup = read_nothing, *, cloud: str | None = None) -> Resolution:
     """Return the values to sign in with, their origins, and why others are not used."""
     sources = read_sources(config)
     seen = dict(sources)
@@ -171,30 +171,28 @@ def resolve_settings(config: ConfigLookup = nothing_configured, *, cloud: str | 
         return seen[Place.ENTRY]
 
     resolution = resolve(sources, cloud.strip() if cloud and cloud.strip() else None, read_entry)
-    _check_forms(resolution)
+    _check_values(resolution)
     check_one_cloud(resolution, seen)
     return resolution
 
 
-def option(name: str, config: ConfigLookup = nothing_configured) -> object:
+def read_option(name: str, config: ConfigLookup = read_nothing) -> object:
     """Return one setting of the configuration or the environment, or None.
 
-    It does not depend on how to sign in.
-
-    Raises `SettingsError` if it has the wrong type.
+    Use it only for options that do not depend on the credentials. Raises `SettingsError` if it has the wrong type.
     """
     sources = read_sources(config)
     found = (sources[place].values.get(name) for place in (Place.STACK, Place.CBR, Place.OS, Place.HW))
     return next((value.value for value in found if value), None)
 
 
-def known_project_id(config: ConfigLookup) -> str | None:
+def find_project_id(config: ConfigLookup) -> str | None:
     """Return the own project's ID if neither a call nor clouds.yaml is needed for it."""
     try:
         found: object = load(config).project_id
     except SettingsError:
         # Without credentials, what is configured still tells the project.
-        found = option("projectId", config)
+        found = read_option("projectId", config)
     return str(found).lower() if found else None
 
 
@@ -203,11 +201,7 @@ def check_names(names: Iterable[str]) -> None:
     known = (*SETTINGS, *NATIVE_SETTINGS)
     for name in names:
         if name not in known:
-            import difflib
-
-            by_lower = {entry.lower(): entry for entry in known}
-            close = difflib.get_close_matches(name.lower().replace("_", ""), by_lower, n=1, cutoff=0.75)
-            raise SettingsError(messages.unknown_setting(name, by_lower[close[0]] if close else None))
+            raise SettingsError(messages.unknown_setting(name, find_closest(name, known)))
 
 
 def settings_from(resolution: Resolution) -> Settings:
@@ -216,21 +210,25 @@ def settings_from(resolution: Resolution) -> Settings:
     Raises `SettingsError`.
     """
     values = {name: value.value for name, value in resolution.values.items() if name != "authType"}
-    method = resolution.way.method
+    method = resolution.method.name
     if method == "accessKey" and not values.get("region"):
         region = region_from(_text(values, "authUrl"), _text(values, "projectName"))
         values |= {"region": region} if region else {}
-    project = _default_project(resolution, values)
+    agency_project = None
+    if values.get("agencyName"):
+        agency_project = _pop_agency_project(resolution, values)
+    else:
+        values |= _region_project(method, values)
     _check_complete(resolution, values)
-    _add_addresses(method, values)
+    values |= _default_addresses(method, values)
     if values.get("agencyName"):
         values |= {
             "sourceProjectId": values.pop("projectId", None),
             "sourceProjectName": values.pop("projectName", None),
-            **_project(str(values.pop("delegatedProject", None) or project)),
+            **_project(str(values.pop("delegatedProject", None) or agency_project)),
         }
     values.pop("delegatedProject", None)
-    attributes = {_attribute(name): value for name, value in values.items()}
+    attributes = {to_snake(name): value for name, value in values.items()}
     return Settings(
         method=method,
         cloud_overrides=_overrides(resolution) if method == "cloud" else (),
@@ -238,10 +236,6 @@ def settings_from(resolution: Resolution) -> Settings:
         resolution=resolution,
         **attributes,  # type: ignore[arg-type]
     )
-
-
-def _attribute(name: str) -> str:
-    return re.sub("[A-Z]", lambda letter: f"_{letter[0].lower()}", name)
 
 
 def _text(values: Mapping[str, object], name: str) -> str | None:
@@ -252,13 +246,13 @@ def _project(given: str) -> dict[str, object]:
     return {"projectId": given} if re.fullmatch("[0-9a-fA-F]{32}", given) else {"projectName": given}
 
 
-def _check_forms(resolution: Resolution) -> None:
-    """Refuse values that have not their form, by what gives them. Raises `SettingsError`."""
+def _check_values(resolution: Resolution) -> None:
+    """Raise `SettingsError` for a malformed value, naming its origin."""
     values = resolution.values
     insecure = "insecure" in values and bool(values["insecure"].value)
     for name in ("authUrl", "endpoint"):
         if name in values:
-            _check_url_of(values[name].origin, str(values[name].value), insecure=insecure)
+            check_url(values[name].origin, str(values[name].value), insecure=insecure)
     if "region" in values and not re.fullmatch(r"[\w.-]+", str(values["region"].value)):
         raise SettingsError(messages.not_a_region(resolution.origin("region"), str(values["region"].value)))
     if "caCert" in values and values["caCert"].value and not insecure:
@@ -272,42 +266,46 @@ def _check_forms(resolution: Resolution) -> None:
             raise SettingsError(str(error)) from None
 
 
-def _default_project(resolution: Resolution, values: dict[str, object]) -> str | None:
-    """Choose the region's own project if none is named. Return an agency's project."""
+def _pop_agency_project(resolution: Resolution, values: dict[str, object]) -> str | None:
+    """Return the agency's project if no setting names it, and remove it from the values if they have it."""
     region = _text(values, "region")
-    if values.get("agencyName"):
-        if resolution.rule.place is Place.HW and not values.get("delegatedProject"):
-            # These variables name only one project: the one to work in.
-            own = values.pop("projectId", None) or values.pop("projectName", None)
-            return str(own) if own else region
-        return region
+    if resolution.rule.credentials_from is Place.HW and not values.get("delegatedProject"):
+        # These variables name only one project: the one to work in.
+        project = values.pop("projectId", None) or values.pop("projectName", None)
+        return str(project) if project else region
+    return region
+
+
+def _region_project(method: str, values: Mapping[str, object]) -> dict[str, object]:
+    """Return the region's own project if none is named, in a cloud that has such projects."""
+    region = _text(values, "region")
     named = values.get("projectId") or values.get("projectName")
     has_regional_projects = bool(cloud_of_region(region) or domain_from(values))
-    if resolution.way.method in ("token", "password") and not named and region and has_regional_projects:
-        values["projectName"] = region
-    return None
+    if method in ("token", "password") and not named and region and has_regional_projects:
+        return {"projectName": region}
+    return {}
 
 
 def _check_complete(resolution: Resolution, values: Mapping[str, object]) -> None:
-    """Refuse to sign in if a setting is missing.
+    """Raise `SettingsError` if a setting is missing, naming the place to set it.
 
-    Raises `SettingsError`, which names the place to set it.
+    Missing credentials are found before, by `precedence.resolve`.
     """
-    method = resolution.way.method
+    method = resolution.method.name
     region = _text(values, "region")
     for name in ("delegatedProject", "agencyDomainName", "agencyDomainId"):
         if values.get(name) and not values.get("agencyName"):
             raise SettingsError(
-                messages.needs_agency(resolution.origin(name), how_to_set(resolution.rule, "agencyName"))
+                messages.needs_agency(resolution.origin(name), place_to_set(resolution.rule, "agencyName"))
             )
     is_unknown = region and not values.get("authUrl") and not values.get("endpoint") and domain_from(values) is None
     needs_domain = not values.get("endpoint") if method == "accessKey" else _signs_in_at_identity(method, values)
     if is_unknown and needs_domain:
-        raise SettingsError(messages.unknown_region(str(region), how_to_set(resolution.rule, "cloudDomain")))
+        raise SettingsError(messages.unknown_region(str(region), place_to_set(resolution.rule, "cloudDomain")))
     missing = [name for name, is_missing in _requirements(method, values) if is_missing]
     if missing:
-        places = [how_to_set(resolution.rule, name) for name in missing]
-        raise SettingsError(messages.missing_settings(resolution.way.description, missing, places))
+        places = [place_to_set(resolution.rule, name) for name in missing]
+        raise SettingsError(messages.missing_settings(resolution.method.description, missing, places))
     if method == "accessKey":
         _check_access_keys(resolution, values)
 
@@ -350,18 +348,18 @@ def _check_access_keys(resolution: Resolution, values: Mapping[str, object]) -> 
     if values.get("interface", "public") != "public":
         raise SettingsError(messages.no_interface_with_keys(resolution.origin("interface")))
     if default_endpoint(values) is None:
-        endpoint = how_to_set(resolution.rule, "endpoint")
+        endpoint = place_to_set(resolution.rule, "endpoint")
         raise SettingsError(messages.unknown_cbr_host(resolution.origin("authUrl"), str(values["authUrl"]), endpoint))
 
 
-def _add_addresses(method: str, values: dict[str, object]) -> None:
-    """Add the addresses that follow from the region and the domain."""
-    if method == "cloud":
-        return
+def _default_addresses(method: str, values: Mapping[str, object]) -> dict[str, object]:
+    """Return the missing addresses, which follow from the region and the domain."""
+    addresses: dict[str, object] = {}
     if method == "accessKey" and not values.get("endpoint"):
-        values["endpoint"] = default_endpoint(values)
-    if not values.get("authUrl"):
-        values["authUrl"] = default_auth_url(values)
+        addresses["endpoint"] = default_endpoint(values)
+    if method != "cloud" and not values.get("authUrl"):
+        addresses["authUrl"] = default_auth_url(values)
+    return addresses
 
 
 def _overrides(resolution: Resolution) -> tuple[tuple[str, str], ...]:
@@ -371,15 +369,8 @@ def _overrides(resolution: Resolution) -> tuple[tuple[str, str], ...]:
     )
 
 
-def check_url(name: str, url: str, *, insecure: bool) -> None:
-    """Refuse a malformed URL, and one that would show credentials on the way.
-
-    Raises `SettingsError`.
-    """
-    _check_url_of(name, url, insecure=insecure)
-
-
-def _check_url_of(origin: str, url: str, *, insecure: bool) -> None:
+def check_url(origin: str, url: str, *, insecure: bool) -> None:
+    """Raise `SettingsError` for a malformed URL, and for one that would send credentials in plain text."""
     plain = PROJECT_TEMPLATE.sub("", url)
     try:
         parts = urlsplit(plain)
@@ -395,12 +386,7 @@ def _check_url_of(origin: str, url: str, *, insecure: bool) -> None:
     ):
         raise SettingsError(messages.not_a_url(origin))
     if parts.scheme == "http" and not insecure and not is_loopback(host):
-        raise SettingsError(plain_http(origin, host))
-
-
-def plain_http(name: str, host: str) -> str:
-    """Return the message that refuses plain http."""
-    return messages.plain_http(name, host)
+        raise SettingsError(messages.plain_http(origin, host))
 
 
 def is_loopback(host: str) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 
 from pulumi_cbr.api.definitions import SETTINGS, UNSUPPORTED_VARIABLES, ConfigLookup, parse_value
 from pulumi_cbr.api.precedence import Place, Source, Value
@@ -14,7 +13,7 @@ _PREFIXES = {Place.OS: "OS_", Place.CBR: "CBR_", Place.HW: "HW_"}
 def read_sources(config: ConfigLookup) -> dict[Place, Source]:
     """Return what the stack and the environment give.
 
-    Raises `SettingsError` if a value has not its type.
+    Raises `SettingsError` if a value has the wrong type.
     """
     return {Place.STACK: _read_stack(config), **{place: _read_environment(place) for place in _PREFIXES}}
 
@@ -25,12 +24,14 @@ def _read_stack(config: ConfigLookup) -> Source:
     return Source(Place.STACK, tuple(found))
 
 
-def _read_environment(place: Place, environment: Mapping[str, str] = os.environ) -> Source:
+def _read_environment(place: Place) -> Source:
     found = [
         Value(name, parse_value(name, text, variable), variable)
         for name, setting in SETTINGS.items()
         for variable in setting.variables
-        if variable.startswith(_PREFIXES[place]) and (text := environment.get(variable, "").strip())
+        if variable.startswith(_PREFIXES[place]) and (text := os.environ.get(variable, "").strip())
     ]
-    unsupported = [name for name in UNSUPPORTED_VARIABLES if environment.get(name, "").strip()]
-    return Source(place, tuple(found), unsupported=tuple(unsupported) if place is Place.OS else ())
+    unsupported = UNSUPPORTED_VARIABLES if place is Place.OS else ()
+    return Source(
+        place, tuple(found), unsupported=tuple(name for name in unsupported if os.environ.get(name, "").strip())
+    )

@@ -61,12 +61,9 @@ class _Failure:
     retry_after: float | None = None
 
     @property
-    def tells_outcome(self) -> bool:
-        """Whether the service itself refused.
-
-        The outcome of the attempts before is known then too.
-        """
-        return isinstance(self.error, ServiceError) and self.error.is_own
+    def is_from_service(self) -> bool:
+        """Whether CBR itself refused: see `ServiceError.is_from_service`."""
+        return isinstance(self.error, ServiceError) and self.error.is_from_service
 
 
 class Transport:
@@ -203,7 +200,7 @@ class Transport:
                 str(result.error), result.retry_after, throttled=throttled
             ):
                 continue
-            if unknown and not result.tells_outcome:
+            if unknown and not result.is_from_service:
                 raise _unknown_outcome(str(result.error), sent_at) from result.error.__cause__ or result.error
             raise result.error
 
@@ -211,7 +208,7 @@ class Transport:
         self, request: Request, auth: AuthBase, authenticator: Authenticator, deadline: Deadline
     ) -> ApiResponse | _Failure:
         """Send a call once. Raises `ServiceUnavailableError` if there is no free slot in time."""
-        address = self._settings.where_to_set(request.setting)
+        address = self._settings.place_to_set(request.setting)
         redactor = self._redactor_of((*self._settings.secrets(), *authenticator.secrets()))
         error: CbrError
         with self._session(request.operation, deadline) as session:
@@ -226,10 +223,10 @@ class Transport:
                     request.url,
                     redactor,
                     address=address,
-                    certificates=self._settings.where_to_set("caCert"),
+                    certificates=self._settings.place_to_set("caCert"),
                     was_sent=session.was_sent,
                 )
-                error = ServiceUnavailableError(f"{request.operation}: {problem}")
+                error = ServiceUnavailableError(messages.failed(request.operation, str(problem)))
                 error.__cause__ = cause
                 return _Failure(_outcome_without_response(problem), error)
         if date := response.date():

@@ -236,7 +236,7 @@ def _find_share(session: CloudSession, backup_id: str, own: str) -> Member | Non
     except (NotAllowed, NotFound, ContradictoryResponseError) as error:
         if isinstance(error, NotFound) and error.is_backup_gone:
             raise
-        says_gone = error.code.endswith("6705")
+        says_gone = isinstance(error, NotFound) and error.is_about_member
         try:
             # The backup that contradicts a 404 was just read.
             backup = error.backup if isinstance(error, ContradictoryResponseError) else None

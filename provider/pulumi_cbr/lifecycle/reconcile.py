@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pulumi_cbr import messages
-from pulumi_cbr.api.errors import AlreadyShared, CbrError, ServiceError
+from pulumi_cbr.api.errors import AlreadyShared, CbrError, LimitReached, ServiceError
 from pulumi_cbr.api.models import MAX_MEMBERS
 from pulumi_cbr.lifecycle.failures import UnverifiedSharesError
 from pulumi_cbr.lifecycle.shares import (
@@ -265,7 +265,7 @@ def _needs_new_plan(inputs: SetInputs, error: ServiceError, before: Plan, after:
     """Return whether the members listed after a refusal explain it or ask for a new plan."""
     if isinstance(error, AlreadyShared):
         return bool(after.refuse) or (bool(after.adopt) and len(after.create) < len(before.create))
-    if error.code.endswith("6701"):
+    if isinstance(error, LimitReached):
         return after.exceeds_limit or (after.delete_first and not before.delete_first)
     return False
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pulumi_cbr import messages
 from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.api.retry import CallLimits, Clock
-from pulumi_cbr.api.settings import ConfigLookup, Settings, known_project_id, load, option
+from pulumi_cbr.api.settings import ConfigLookup, Settings, find_project_id, load, read_option
 from pulumi_cbr.lifecycle.member_cache import MemberCache
 from pulumi_cbr.lifecycle.ownership import OwnershipLog
 from pulumi_cbr.lifecycle.preflight import Preflight, PreflightState
@@ -141,12 +141,12 @@ class SessionPool:
         if cloud or self._option("cloud"):
             return None
         if "known" not in self._options:
-            self._options["known"] = known_project_id(self._config)
+            self._options["known"] = find_project_id(self._config)
         found = self._options["known"]
         return str(found) if found else None
 
     def _option(self, name: str) -> object:
         # Asked for every resource, and the same for them all.
         if name not in self._options:
-            self._options[name] = option(name, self._config)
+            self._options[name] = read_option(name, self._config)
         return self._options[name]

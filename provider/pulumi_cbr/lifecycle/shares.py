@@ -182,7 +182,7 @@ class _Create:
 
     def _raise(self, refusal: CbrError | None, attempts: int) -> NoReturn:
         """Raise what says best why shares are missing."""
-        if isinstance(refusal, ServiceError) and refusal.is_own:
+        if isinstance(refusal, ServiceError) and refusal.is_from_service:
             # An earlier request would have been refused too.
             raise refusal
         if self._lost is None:
@@ -288,7 +288,7 @@ def find_unlisted(session: CloudSession, backup_id: str, created: Mapping[str, o
         list(created), lambda project: _show_member(session, backup_id, project)
     ).items():
         if isinstance(result, NotFound):
-            is_gone = is_gone or not result.code.endswith("6705")
+            is_gone = is_gone or not result.is_about_member
         elif isinstance(result, CbrError):
             raise result
         else:

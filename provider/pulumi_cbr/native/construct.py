@@ -23,11 +23,11 @@ from pulumi.runtime.proto import provider_pb2
 
 from pulumi_cbr import messages
 from pulumi_cbr.api.errors import CbrError
+from pulumi_cbr.api.names import to_camel
 from pulumi_cbr.lifecycle.controller import UNKNOWN
 from pulumi_cbr.lifecycle.failures import save_bug_report
 from pulumi_cbr.native.components import AcceptPendingShares, NewestBackupShares
 from pulumi_cbr.native.convert import from_wire
-from pulumi_cbr.native.names import to_camel
 from pulumi_cbr.native.resources import BackupShareAccepter
 
 #: The first byte of an answer: a response follows, the text of an error, or nothing because the engine has ended.

@@ -11,8 +11,8 @@ from typing import Any
 
 from google.protobuf.struct_pb2 import ListValue, Struct, Value
 
+from pulumi_cbr.api.names import to_camel, to_snake
 from pulumi_cbr.lifecycle.controller import UNKNOWN
-from pulumi_cbr.native.names import to_camel, to_snake
 
 #: The key and the values that mark special objects on the wire (`sdk/go/common/resource/plugin/rpc.go`).
 _SIGNATURE = "4dabf18193072939515e22adb298388d"

@@ -11,7 +11,7 @@ import pulumi
 
 from pulumi_cbr import messages
 from pulumi_cbr.api.models import Backup, Member, Project, Vault
-from pulumi_cbr.native.names import to_camel, to_snake
+from pulumi_cbr.api.names import to_camel, to_snake
 from pulumi_cbr.native.schema import plugin_options
 
 T = TypeVar("T")

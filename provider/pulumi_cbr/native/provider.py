@@ -26,6 +26,7 @@ from pulumi.runtime.proto import plugin_pb2, provider_pb2
 from pulumi_cbr import messages
 from pulumi_cbr.api.errors import CbrError, SettingsError
 from pulumi_cbr.api.models import known_time
+from pulumi_cbr.api.names import find_closest, to_camel
 from pulumi_cbr.api.retry import CallLimits, Clock
 from pulumi_cbr.api.settings import SETTINGS, check_url, parse_value
 from pulumi_cbr.lifecycle.backup_share import BackupShareController
@@ -37,7 +38,6 @@ from pulumi_cbr.lifecycle.session import SessionPool, SessionRegistry
 from pulumi_cbr.lookups import check_order, find_vault
 from pulumi_cbr.native.component_process import ComponentProcesses
 from pulumi_cbr.native.convert import from_struct, from_wire, to_secret, to_wire
-from pulumi_cbr.native.names import find_closest, to_camel
 from pulumi_cbr.native.previews import preview_create, preview_update
 from pulumi_cbr.native.schema import check_arguments, check_component, schema, unknown_inputs
 from pulumi_cbr.native.wording import explicit_provider, to_native_terms

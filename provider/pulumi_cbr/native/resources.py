@@ -9,11 +9,11 @@ from typing import Any
 import pulumi
 
 from pulumi_cbr.api.definitions import SETTINGS
+from pulumi_cbr.api.names import to_camel, to_snake
 from pulumi_cbr.backup_share import BackupShareProperties
 from pulumi_cbr.backup_share_accepter import BackupShareAccepterProperties
 from pulumi_cbr.backup_share_member import BackupShareMemberProperties
 from pulumi_cbr.lifecycle.outputs import ACCEPTER_OUTPUTS, MEMBER_OUTPUTS, SET_OUTPUTS
-from pulumi_cbr.native.names import to_camel, to_snake
 from pulumi_cbr.native.schema import plugin_options
 
 

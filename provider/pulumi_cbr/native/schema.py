@@ -13,8 +13,8 @@ from typing import Any
 
 from pulumi_cbr import messages
 from pulumi_cbr.api.errors import CbrError
+from pulumi_cbr.api.names import find_closest, to_camel, to_snake
 from pulumi_cbr.lifecycle.controller import UNKNOWN
-from pulumi_cbr.native.names import find_closest, to_camel, to_snake
 
 _TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,),

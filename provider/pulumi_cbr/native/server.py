@@ -21,9 +21,9 @@ from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2, prov
 
 from pulumi_cbr import messages
 from pulumi_cbr.api.errors import CbrError
+from pulumi_cbr.api.names import to_snake
 from pulumi_cbr.lifecycle.failures import IncompleteResourceError, UnverifiedCreateError, is_verbose, save_bug_report
 from pulumi_cbr.native.convert import has_secrets, keep_secrets, to_secret, to_wire
-from pulumi_cbr.native.names import to_snake
 from pulumi_cbr.native.provider import CbrProvider, current_urn, deadline
 from pulumi_cbr.native.wording import to_native_terms
 

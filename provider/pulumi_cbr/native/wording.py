@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from pulumi_cbr.native.names import to_camel
+from pulumi_cbr.api.names import to_camel
 from pulumi_cbr.native.schema import python_names
 
 #: A default provider's name, which the engine makes up.

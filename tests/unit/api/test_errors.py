@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import pickle
+import re
 
 import pytest
 
+from pulumi_cbr import messages
+from pulumi_cbr.api import errors
 from pulumi_cbr.api.client import CbrClient
 from pulumi_cbr.api.errors import (
     AlreadyShared,
@@ -34,7 +37,7 @@ TABLE: list[tuple[int, str, type[CbrError], str]] = [
     (404, "6705", NotFound, "Check both IDs"),
     (400, "6706", UnexpectedResponseError, "check `vault_id`"),
     (400, "6707", NotShareable, "ask the cloud's support to enable it"),
-    (400, "6708", UnexpectedResponseError, "Look at the share's status"),
+    (400, "6708", UnexpectedResponseError, "Check the share's status"),
     (400, "6709", NotShareable, "share one of an unencrypted server"),
     (400, "6710", ImageRegistered, "have that image deleted"),
     (400, "6711", UnexpectedResponseError, "run again"),
@@ -79,7 +82,7 @@ def test_every_code(status: int, number: str, kind: type[CbrError], step: str) -
     text = str(error)
     assert (error.status, error.code, error.said) == (status, f"BackupService.{number}", "The service's own words.")
     assert error.request_id == "req-17"
-    assert text.startswith(f"showing the share of backup {BACKUP} with project {OTHER} (own project {OWN}): ")
+    assert text.startswith(f"showing the share of backup {BACKUP} with project {OTHER} (own project {OWN}) failed: ")
     assert f": The service's own words (BackupService.{number}, HTTP {status}, request req-17). " in text
     assert step in text
     assert "\n" not in text
@@ -92,7 +95,7 @@ def test_every_code_when_sharing(status: int, number: str, kind: type[CbrError],
 
     # A server error after a POST may have come after the change.
     assert type(error) is (UnknownOutcomeError if status == 500 else kind)
-    assert str(error).startswith(f"sharing backup {BACKUP} with project {OTHER} (own project {OWN}): no (")
+    assert str(error).startswith(f"sharing backup {BACKUP} with project {OTHER} (own project {OWN}) failed: no (")
     assert step in str(error)
 
 
@@ -209,3 +212,14 @@ def test_errors_can_be_pickled() -> None:
     again = pickle.loads(pickle.dumps(error))
 
     assert (type(again), str(again), again.status, again.code) == (type(error), str(error), 400, "X")
+
+
+def test_docstring_names_every_error_once() -> None:
+    named = re.findall(r"^[ │├└─]+(\w+) {2,}", errors.__doc__ or "", re.MULTILINE)
+    kinds = {name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, CbrError)}
+
+    assert sorted(named) == sorted(name for name in kinds if vars(errors)[name].__name__ == name)
+
+
+def test_every_code_with_a_class_has_advice() -> None:
+    assert set(errors.CLASS_BY_CODE) == set(messages.ADVICE_BY_CODE)

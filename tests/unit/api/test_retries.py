@@ -249,7 +249,9 @@ def test_delete_that_was_lost_once_and_then_cannot_sign_in() -> None:
 
     with (
         Server(respond) as server,
-        pytest.raises(UnknownOutcomeError, match=r"^deleting .*: no response, and then signing in"),
+        pytest.raises(
+            UnknownOutcomeError, match=r"^deleting .* failed: no response; the next attempt failed too: signing in"
+        ),
     ):
         calls(CbrClient(password(server.url, endpoint=server.url), timing=clock.timing))["delete_member"]()
     assert [seen.method for seen in server.seen] == ["POST", "DELETE", "POST"]

@@ -11,7 +11,7 @@ import pytest
 
 from pulumi_cbr.api.errors import SettingsError
 from pulumi_cbr.api.precedence import Place, Source, Value, resolve
-from pulumi_cbr.api.settings import SETTINGS, Settings, load, option
+from pulumi_cbr.api.settings import SETTINGS, Settings, load, read_option
 from unit.api.kit import OTHER, OWN, configured
 
 # openstacksdk warns of an option of its own, which nobody set.
@@ -75,7 +75,7 @@ def test_variables_in_their_order(name: str, monkeypatch: pytest.MonkeyPatch) ->
     first, other = ("true", "false") if setting.kind is bool else setting.choices[:2] or ("v0", "v1")
     for number, variable in reversed(list(enumerate(setting.variables))):
         monkeypatch.setenv(variable, other if number else first)
-    assert option(name) == (True if setting.kind is bool else first)
+    assert read_option(name) == (True if setting.kind is bool else first)
 
 
 def test_project_by_name_in_the_stack_is_over_an_id_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

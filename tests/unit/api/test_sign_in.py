@@ -201,7 +201,7 @@ def test_project_id_that_is_known_needs_no_call() -> None:
 def test_token_without_a_project() -> None:
     with (
         cloud(lambda seen: grant(server.url, project=None)) as server,
-        pytest.raises(SettingsError, match=r"the token is for no project\. Set cbr:projectId"),
+        pytest.raises(SettingsError, match=r"the token has no project scope\. Set cbr:projectId"),
     ):
         shown(password(server.url))
 
@@ -275,21 +275,21 @@ def test_refused_at_once(reply: Reply, kind: type[CbrError], words: str) -> None
         (
             Reply(200, b"<html>hello"),
             UnexpectedResponseError,
-            "no answer of an identity service (HTTP 200, but no token)",
+            "not a response of an identity service (HTTP 200, but no token)",
         ),
-        (Reply(201, b""), UnexpectedResponseError, "no answer of an identity service"),
-        (Reply(201, [1]), UnexpectedResponseError, "no answer of an identity service"),
-        (Reply(201, 17), UnexpectedResponseError, "no answer of an identity service"),
-        (Reply(201, {"token": {}}), UnexpectedResponseError, "no answer of an identity service"),
+        (Reply(201, b""), UnexpectedResponseError, "not a response of an identity service"),
+        (Reply(201, [1]), UnexpectedResponseError, "not a response of an identity service"),
+        (Reply(201, 17), UnexpectedResponseError, "not a response of an identity service"),
+        (Reply(201, {"token": {}}), UnexpectedResponseError, "not a response of an identity service"),
         (
             Reply(201, {"token": 1}, {"X-Subject-Token": "t"}),
             UnexpectedResponseError,
-            "no answer of an identity service",
+            "not a response of an identity service",
         ),
         (
             Reply(201, {"token": {"project": 1}}, {"X-Subject-Token": "t"}),
             UnexpectedResponseError,
-            "no answer of an identity",
+            "not a response of an identity",
         ),
         (grant(project="mine"), UnexpectedResponseError, "the token's project must be a project ID"),
         (grant(token="two words"), UnexpectedResponseError, "no token in the header X-Subject-Token"),
@@ -627,7 +627,9 @@ def test_access_keys_look_the_project_up_next_to_the_endpoint(
 
 
 def test_access_keys_at_an_unknown_cloud() -> None:
-    with pytest.raises(SettingsError, match=r"cbr:authUrl \(https://keystone.x\) does not tell where CBR is"):
+    with pytest.raises(
+        SettingsError, match=r"the address of CBR does not follow from cbr:authUrl \(https://keystone.x\)"
+    ):
         shown(configured(**KEYS, projectId=OWN, authUrl="https://keystone.x"))
     with pytest.raises(SettingsError, match=r"the identity address is not known. Set .*cbr:projectId"):
         shown(configured(**{**KEYS, "region": "zz-1"}, endpoint="https://backup.x"))
@@ -653,9 +655,17 @@ def test_access_keys_look_the_project_up_once(named: dict[str, str]) -> None:
     [
         (Reply(200, {"projects": []}), SettingsError, "the access key has no project `eu-de`. Set cbr:projectId"),
         (Reply(200, {}), SettingsError, "the access key has no project `eu-de`"),
-        (Reply(200, b"<html>"), UnexpectedResponseError, "no answer of an identity service (the body is not JSON)"),
-        (Reply(200, {"projects": [1]}), UnexpectedResponseError, "no answer of an identity service"),
-        (Reply(200, {"projects": [{"name": "eu-de"}]}), UnexpectedResponseError, "no answer of an identity service"),
+        (
+            Reply(200, b"<html>"),
+            UnexpectedResponseError,
+            "not a response of an identity service (the body is not JSON)",
+        ),
+        (Reply(200, {"projects": [1]}), UnexpectedResponseError, "not a response of an identity service"),
+        (
+            Reply(200, {"projects": [{"name": "eu-de"}]}),
+            UnexpectedResponseError,
+            "not a response of an identity service",
+        ),
         (Reply(200, {"projects": [{"name": "eu-de", "id": "../x"}]}), UnexpectedResponseError, "must be a project ID"),
         (Reply(401, {"error_msg": "bad signature"}), NotSignedIn, "bad signature (HTTP 401). Check the access key"),
         (Reply(404, b""), UnexpectedResponseError, "cbr:authUrl"),

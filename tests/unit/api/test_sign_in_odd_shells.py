@@ -174,14 +174,14 @@ VARIABLES = [
     Row(
         "OS_CACERT of no file",
         shell(USER, OS_CACERT="{folder}/none.pem"),
-        refused="OS_CACERT must be a file of certificates, and {folder}/none.pem is none (No such file or directory). Correct it",
+        refused="OS_CACERT must be a file of certificates, not {folder}/none.pem (No such file or directory). Correct it",
     ),
     Row(
         "HW_CLOUD of one public cloud and a region of another",
         shell(HW_KEYS, HW_CLOUD=OTC),
         refused=(
             "HW_CLOUD is at otc.t-systems.com, but HW_REGION_NAME is at myhuaweicloud.com. "
-            "Set both for one cloud: nothing was sent"
+            "Nothing was sent. Set both for one cloud"
         ),
     ),
     Row(

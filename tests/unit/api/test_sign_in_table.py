@@ -172,24 +172,26 @@ ROWS = [
     Row(
         "a region that nobody knows",
         shell(HW_KEYS, HW_REGION_NAME="zz-north-7"),
-        refused="no public cloud is known that alone has the region `zz-north-7`. Set HW_CLOUD to your cloud's domain",
+        refused="the region `zz-north-7` is unknown, or several clouds have it. Set HW_CLOUD to your cloud's domain",
     ),
     Row(
         "a region that two companies have",
         shell(HW_KEYS, HW_REGION_NAME="eu-west-0"),
-        refused="no public cloud is known that alone has the region `eu-west-0`. Set HW_CLOUD to your cloud's domain",
+        refused="the region `eu-west-0` is unknown, or several clouds have it. Set HW_CLOUD to your cloud's domain",
     ),
     Row(
         "user in a region that nobody knows",
         shell(HW_USER, HW_REGION_NAME="zz-north-7"),
-        refused="no public cloud is known that alone has the region `zz-north-7`. Set HW_CLOUD to your cloud's domain",
+        refused="the region `zz-north-7` is unknown, or several clouds have it. Set HW_CLOUD to your cloud's domain",
     ),
     Row(
         "keys and an identity address that tells no domain",
         shell(
             OS_KEYS, OS_AUTH_URL="https://keystone.private.example.org/v3", OS_REGION_NAME="eu-de", OS_PROJECT_ID=OWN
         ),
-        refused=("OS_AUTH_URL (https://keystone.private.example.org/v3) does not tell where CBR is. Set CBR_ENDPOINT"),
+        refused=(
+            "the address of CBR does not follow from OS_AUTH_URL (https://keystone.private.example.org/v3). Set CBR_ENDPOINT"
+        ),
     ),
     Row(
         "keys, an identity address that tells no domain, and an endpoint",
@@ -211,7 +213,7 @@ ROWS = [
         shell(OS_KEYS, OS_AUTH_URL="https://iam.myhuaweicloud.com/v3", OS_REGION_NAME="eu-de", OS_PROJECT_ID=OWN),
         refused=(
             "OS_AUTH_URL is at myhuaweicloud.com, but OS_REGION_NAME is at otc.t-systems.com. "
-            "Set both for one cloud: nothing was sent"
+            "Nothing was sent. Set both for one cloud"
         ),
     ),
     Row(
@@ -219,7 +221,7 @@ ROWS = [
         shell(USER, CBR_ENDPOINT=f"https://{CBR_AP}"),
         refused=(
             "OS_AUTH_URL is at otc.t-systems.com, but CBR_ENDPOINT is at myhuaweicloud.com. "
-            "Set both for one cloud: nothing was sent"
+            "Nothing was sent. Set both for one cloud"
         ),
     ),
     # Rule 2: a setting that is given is honored or refused
@@ -361,7 +363,7 @@ ROWS = [
     Row(
         "OS_INTERFACE with access keys",
         shell(OS_KEYS, OS_REGION_NAME="eu-de", OS_PROJECT_ID=OWN, OS_INTERFACE="internal"),
-        refused="OS_INTERFACE needs the service catalog, which access keys have not. Set CBR_ENDPOINT or cbr:endpoint",
+        refused="OS_INTERFACE needs the service catalog, which access keys do not have. Set CBR_ENDPOINT or cbr:endpoint",
     ),
     Row(
         "stack's project before the environment's",
@@ -458,7 +460,7 @@ ROWS = [
         config={"authUrl": "https://iam.myhuaweicloud.com/v3"},
         refused=(
             "cbr:authUrl is at myhuaweicloud.com, but OS_REGION_NAME is at otc.t-systems.com. "
-            "Set both for one cloud: nothing was sent"
+            "Nothing was sent. Set both for one cloud"
         ),
     ),
     Row(
@@ -467,7 +469,7 @@ ROWS = [
         config={"region": "eu-de"},
         refused=(
             "cbr:region is at otc.t-systems.com, but HW_REGION_NAME is at myhuaweicloud.com. "
-            "Set both for one cloud: nothing was sent"
+            "Nothing was sent. Set both for one cloud"
         ),
     ),
     Row(
@@ -476,7 +478,7 @@ ROWS = [
         clouds=entry(ENTRY_USER, beside="{}").replace("    {}\n", ""),
         refused=(
             "OS_AUTH_URL is at myhuaweicloud.com, but `auth_url` of the entry `one` ({clouds}, line 3) is at "
-            "otc.t-systems.com. Set both for one cloud: nothing was sent"
+            "otc.t-systems.com. Nothing was sent. Set both for one cloud"
         ),
     ),
     Row(
@@ -485,7 +487,7 @@ ROWS = [
         clouds=ONE,
         refused=(
             "`auth_url` of the entry `one` ({clouds}, line 4) is at otc.t-systems.com, but CBR_ENDPOINT is at "
-            "myhuaweicloud.com. Set both for one cloud: nothing was sent"
+            "myhuaweicloud.com. Nothing was sent. Set both for one cloud"
         ),
     ),
     Row(
@@ -498,7 +500,7 @@ ROWS = [
         ),
         refused=(
             "OS_AUTH_URL is at otc.t-systems.com, but `auth_url` of the entry `one` ({clouds}, line 4) is at "
-            "keystone.private.example.org. Set both for one cloud: nothing was sent"
+            "keystone.private.example.org. Nothing was sent. Set both for one cloud"
         ),
     ),
     Row(

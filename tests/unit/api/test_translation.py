@@ -103,7 +103,7 @@ def test_signing_in_over_a_connection(kind: type[Exception], monkeypatch: pytest
         raise made(kind)
 
     monkeypatch.setattr(HTTPAdapter, "send", send)
-    with pytest.raises(CbrError, match=r"^signing in at https://iam.example.com/v3: ") as error:
+    with pytest.raises(CbrError, match=r"^signing in at https://iam.example.com/v3 failed: ") as error:
         CbrClient(password("https://iam.example.com/v3"), timing=FakeClock().timing).list_members(
             "0" * 8 + "-0000" * 3 + "-" + "0" * 12
         )
@@ -122,7 +122,7 @@ def test_signing_in(kind: type[Exception], monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(Password, "get_auth_ref", get_auth_ref)
     client = CbrClient(password("https://iam.example.com/v3"), timing=FakeClock().timing)
     for name in CALLS:
-        with pytest.raises(CbrError, match=r"^signing in at https://iam.example.com/v3: ") as error:
+        with pytest.raises(CbrError, match=r"^signing in at https://iam.example.com/v3 failed: ") as error:
             calls(client)[name]()
         assert error.value.__cause__ is raised[-1]
         assert "\n" not in str(error.value)

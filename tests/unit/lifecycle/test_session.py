@@ -73,7 +73,7 @@ def test_require_source_project_same_passes(source: str | None) -> None:
 
 def test_require_source_project_other_is_refused() -> None:
     account = SessionPool(SETTINGS.get).get(None)
-    with pytest.raises(CbrError, match=f"the share is of project {OWN[::-1]}, but .* signed in to {OWN}"):
+    with pytest.raises(CbrError, match=f"the share belongs to project {OWN[::-1]}, but .* signed in to {OWN}"):
         account.require_source_project(OWN[::-1])
 
 

@@ -11,9 +11,9 @@ from google.protobuf.struct_pb2 import Struct, Value
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pulumi_cbr.api.names import find_closest, to_camel, to_snake
 from pulumi_cbr.lifecycle.controller import UNKNOWN
 from pulumi_cbr.native.convert import from_struct, from_wire, to_secret, to_wire
-from pulumi_cbr.native.names import find_closest, to_camel, to_snake
 
 #: The key and the values that mark special objects on the wire (`sdk/go/common/resource/plugin/rpc.go`).
 SIGNATURE = "4dabf18193072939515e22adb298388d"

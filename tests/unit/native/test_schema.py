@@ -20,9 +20,9 @@ import pulumi_cbr.native as native
 import pulumi_cbr_native
 from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.api.models import Backup, Member
+from pulumi_cbr.api.names import to_camel, to_snake
 from pulumi_cbr.api.settings import SETTINGS
 from pulumi_cbr.lifecycle.session import SessionPool
-from pulumi_cbr.native.names import to_camel, to_snake
 from pulumi_cbr.native.provider import CONTROLLERS
 from pulumi_cbr.native.schema import check_arguments, schema
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable
 
@@ -19,6 +18,9 @@ def to_snake(name: str) -> str:
 
 def find_closest(name: str, known: Iterable[str]) -> str | None:
     """Return the known name that was probably meant, or None."""
+    # Not at the top: a program that only declares resources does not wait for it.
+    import difflib
+
     by_letters = {_letters(entry): entry for entry in known}
     found = difflib.get_close_matches(_letters(name), by_letters, n=1, cutoff=0.75)
     return by_letters[found[0]] if found else None
