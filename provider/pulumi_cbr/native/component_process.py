@@ -24,6 +24,9 @@ _AT_ONCE = 4
 #: Where `-m` finds this package first; the engine starts plugins in the program's folder.
 _PACKAGES = Path(__file__).parents[2]
 
+#: The first byte that a process writes: a response follows, the text of an error, or nothing because the engine has ended.
+DONE, FAILED, ENDED = b"+", b"-", b"."
+
 _log = logging.getLogger("pulumi_cbr")
 
 
@@ -90,12 +93,12 @@ async def _ask(process: Process, request: provider_pb2.ConstructRequest) -> tupl
 
 def _read(answer: bytes, printed: bytes, request: provider_pb2.ConstructRequest) -> provider_pb2.ConstructResponse:
     kind, rest = answer[:1], answer[1:]
-    if kind == b"+":
+    if kind == DONE:
         return provider_pb2.ConstructResponse.FromString(rest)
-    if kind == b"-":
+    if kind == FAILED:
         raise CbrError(clean(rest.decode(errors="replace")))
-    # A process that ends with the engine or the plugin says so, whatever it prints.
-    if kind != b"." and b"Traceback" in printed:
+    # Only a traceback of a process that did not report ENDED is a bug.
+    if kind != ENDED and b"Traceback" in printed:
         raise RuntimeError(printed.decode(errors="replace"))
     raise CbrError(_not_finished(request))
 

@@ -26,21 +26,31 @@ from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.api.names import to_camel
 from pulumi_cbr.lifecycle.controller import UNKNOWN
 from pulumi_cbr.lifecycle.failures import save_bug_report
+from pulumi_cbr.native.component_process import DONE, ENDED, FAILED
 from pulumi_cbr.native.components import AcceptPendingShares, NewestBackupShares
 from pulumi_cbr.native.convert import from_wire
 from pulumi_cbr.native.resources import BackupShareAccepter
 
-#: The first byte of an answer: a response follows, the text of an error, or nothing because the engine has ended.
-DONE, FAILED, ENDED = b"+", b"-", b"."
-
 Inputs = Mapping[str, Any]
 
 
-class _Window(NewestBackupShares):
+class _NewestBackupShares(NewestBackupShares):
     _output = "backupIds"
 
 
-class _Undecided(pulumi.ComponentResource):
+class _AcceptPendingShares(AcceptPendingShares):
+    _output = "backupIds"
+
+    def __init__(self, vault: pulumi.Input[str], *args: Any, **options: Any) -> None:
+        # The input of the program, so that a secret vault stays secret.
+        self._vault = vault
+        super().__init__(*args, **options)
+
+    def _accepter(self, name: str, backup_id: str, _: str, **rest: Any) -> BackupShareAccepter:
+        return BackupShareAccepter(name, backup_id, self._vault, **rest)
+
+
+class _UnknownComponent(pulumi.ComponentResource):
     """A component of a preview that does not know yet what to look up."""
 
     def __init__(self, kind: str, name: str, unknown: list[str], opts: pulumi.ResourceOptions | None) -> None:
@@ -56,7 +66,7 @@ class ComponentProvider(Provider):
 
     def __init__(self, request: provider_pb2.ConstructRequest) -> None:
         super().__init__(version("pulumi-cbr"))
-        #: What look-ups need is needed in plain; `UNKNOWN` is what a preview does not know.
+        #: Inputs in plain text, for look-ups. `UNKNOWN` if the preview does not know them.
         self._plain = from_wire(request.inputs)
         self._is_preview = request.dryRun
 
@@ -67,10 +77,10 @@ class ComponentProvider(Provider):
         unknown = [to_camel(entry) for entry in needed if _is_unknown(self._plain.get(entry))]
         try:
             if unknown and not self._is_preview:
-                # Without its children, the engine would delete them.
+                # A component without children would delete the existing ones.
                 raise CbrError(messages.component_inputs_unknown(resource_type.rpartition(":")[2], unknown))
             component = (
-                _Undecided(resource_type, name, unknown, options)
+                _UnknownComponent(resource_type, name, unknown, options)
                 if unknown
                 else make(name, self._plain, inputs, options)
             )
@@ -83,14 +93,14 @@ class ComponentProvider(Provider):
         return ConstructResult(component.urn, {"backupIds": component.backup_ids})
 
 
-def _make_window(name: str, plain: Inputs, inputs: Inputs, opts: pulumi.ResourceOptions | None) -> Any:
+def _make_newest_backup_shares(name: str, plain: Inputs, inputs: Inputs, opts: pulumi.ResourceOptions | None) -> Any:
     count = plain.get("count")
     projects = plain["dest_project_ids"]
     whole = pulumi.Output.from_input(inputs["destProjectIds"])
-    return _Window(
+    return _NewestBackupShares(
         name,
-        # Of a list that is known, each entry: so a component can count them, and a secret stays one.
-        dest_project_ids=whole if projects == UNKNOWN else [_entry(whole, place) for place in range(len(projects))],  # type: ignore[arg-type]
+        # Pass a known list entry by entry: the component counts them, and each stays secret.
+        dest_project_ids=whole if projects == UNKNOWN else [_entry(whole, index) for index in range(len(projects))],  # type: ignore[arg-type]
         servers=plain.get("servers"),
         vault_id=plain.get("vault_id"),
         # Numbers come over the wire as floats.
@@ -104,26 +114,20 @@ def _make_window(name: str, plain: Inputs, inputs: Inputs, opts: pulumi.Resource
     )
 
 
-def _entry(whole: pulumi.Output[list[str]], place: int) -> pulumi.Output[str]:
-    return whole.apply(lambda entries: entries[place])
+def _entry(whole: pulumi.Output[list[str]], index: int) -> pulumi.Output[str]:
+    return whole.apply(lambda entries: entries[index])
 
 
-def _make_inbox(name: str, plain: Inputs, inputs: Inputs, opts: pulumi.ResourceOptions | None) -> Any:
-    class Inbox(AcceptPendingShares):
-        _output = "backupIds"
-
-        @staticmethod
-        def _accepter(name: str, backup_id: str, _: str, **rest: Any) -> BackupShareAccepter:
-            # The vault as the program gave it: a secret stays one.
-            return BackupShareAccepter(name, backup_id, inputs["vaultId"], **rest)
-
-    return Inbox(name, plain["vault_id"], plain["source_project_ids"], cloud=plain.get("cloud"), opts=opts)
+def _make_accept_pending_shares(name: str, plain: Inputs, inputs: Inputs, opts: pulumi.ResourceOptions | None) -> Any:
+    return _AcceptPendingShares(
+        inputs["vaultId"], name, plain["vault_id"], plain["source_project_ids"], cloud=plain.get("cloud"), opts=opts
+    )
 
 
 #: The inputs that each component looks up by, and how it is made.
 _COMPONENTS: Mapping[str, tuple[tuple[str, ...], Callable[..., Any]]] = {
-    "cbr:index:NewestBackupShares": (("servers", "vault_id", "count", "max_age", "cloud"), _make_window),
-    "cbr:index:AcceptPendingShares": (("vault_id", "source_project_ids", "cloud"), _make_inbox),
+    "cbr:index:NewestBackupShares": (("servers", "vault_id", "count", "max_age", "cloud"), _make_newest_backup_shares),
+    "cbr:index:AcceptPendingShares": (("vault_id", "source_project_ids", "cloud"), _make_accept_pending_shares),
 }
 
 
@@ -131,8 +135,8 @@ def _is_unknown(value: Any) -> bool:
     return UNKNOWN in value if isinstance(value, list) else bool(value == UNKNOWN)
 
 
-def answer(request: provider_pb2.ConstructRequest, engine: str) -> bytes:
-    """Return what this process writes for a request."""
+def serve(request: provider_pb2.ConstructRequest, engine: str) -> bytes:
+    """Return what this process writes for a request: see `pulumi_cbr.native.component_process`."""
     servicer = ProviderServicer(ComponentProvider(request), [], engine)
     try:
         response = asyncio.run(servicer.Construct(request, None))
@@ -148,20 +152,20 @@ def answer(request: provider_pb2.ConstructRequest, engine: str) -> bytes:
 
 
 def _end_with_the_plugin() -> None:
-    # Nothing comes after the request: a read ends when the plugin does, or wants no answer any more.
+    # The plugin sends nothing after the request. The read ends when the plugin ends or closes the pipe.
     os.read(sys.stdin.fileno(), 1)
     os._exit(0)
 
 
 def main() -> None:
-    """Read a request from standard input, and write the answer to standard output."""
+    """Read a request from standard input, and write the response to standard output."""
     output = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    # What a library may print is no answer.
+    # Keep output of libraries out of the response.
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     request = provider_pb2.ConstructRequest.FromString(b64decode(sys.stdin.buffer.readline()))
     threading.Thread(target=_end_with_the_plugin, daemon=True).start()
     with output:
-        output.write(answer(request, sys.argv[1]))
+        output.write(serve(request, sys.argv[1]))
 
 
 if __name__ == "__main__":

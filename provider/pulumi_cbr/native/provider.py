@@ -14,10 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
-from datetime import datetime
 from importlib.metadata import version
-from itertools import islice
 from typing import Any, TypeVar
 
 from google.protobuf import empty_pb2
@@ -25,7 +22,6 @@ from pulumi.runtime.proto import plugin_pb2, provider_pb2
 
 from pulumi_cbr import messages
 from pulumi_cbr.api.errors import CbrError, SettingsError
-from pulumi_cbr.api.models import known_time
 from pulumi_cbr.api.names import find_closest, to_camel
 from pulumi_cbr.api.retry import CallLimits, Clock
 from pulumi_cbr.api.settings import SETTINGS, check_url, parse_value
@@ -35,9 +31,9 @@ from pulumi_cbr.lifecycle.backup_share_member import BackupShareMemberController
 from pulumi_cbr.lifecycle.controller import UNKNOWN, Controller, Diff, Properties
 from pulumi_cbr.lifecycle.ownership import OwnershipLog
 from pulumi_cbr.lifecycle.session import SessionPool, SessionRegistry
-from pulumi_cbr.lookups import check_order, find_vault
 from pulumi_cbr.native.component_process import ComponentProcesses
 from pulumi_cbr.native.convert import from_struct, from_wire, to_secret, to_wire
+from pulumi_cbr.native.functions import FUNCTIONS
 from pulumi_cbr.native.previews import preview_create, preview_update
 from pulumi_cbr.native.schema import check_arguments, check_component, schema, unknown_inputs
 from pulumi_cbr.native.wording import explicit_provider, to_native_terms
@@ -50,11 +46,11 @@ CONTROLLERS: dict[str, type[Controller]] = {
 
 _PARALLEL = 32
 
-#: What the engine keeps among a provider's settings.
+#: Settings that the engine itself adds.
 _ENGINE_INPUTS = ("version", "pluginDownloadURL", "pluginChecksums", "parameterization", "__internal")
 
 #: Settings that say which project or region a provider signs in to.
-_PLACE = ("cloud", "authUrl", "region", "projectId", "projectName", "endpoint")
+_SIGN_IN_SETTINGS = ("cloud", "authUrl", "region", "projectId", "projectName", "endpoint")
 
 #: Settings that are the URL of a service.
 _URLS = ("authUrl", "endpoint")
@@ -63,9 +59,9 @@ _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?")
 
 T = TypeVar("T")
 
-#: When the request that is served must have ended (`customTimeouts`), by the monotonic clock.
+#: Monotonic time at which the current request must end (`customTimeouts`).
 deadline: contextvars.ContextVar[float] = contextvars.ContextVar("deadline", default=math.inf)
-#: The resource that the request is about.
+#: The resource of the current request.
 current_urn: contextvars.ContextVar[str] = contextvars.ContextVar("urn", default="")
 
 _log = logging.getLogger("pulumi_cbr")
@@ -82,9 +78,9 @@ class CbrProvider:
         self.name: str | None = None
         #: The engine's address.
         self.engine: str | None = None
-        #: What resources name this provider by, if the engine tells.
+        #: The reference (`urn::id`) by which resources name this provider.
         self._reference: str | None = None
-        #: Who took over what in the operation that this process serves.
+        #: The ownership records of the operation that this process serves.
         self.ownership: OwnershipLog = OwnershipLog(current_urn.get)
         self._start(_PARALLEL)
 
@@ -115,7 +111,7 @@ class CbrProvider:
             if why
         ]
         response = provider_pb2.CheckResponse(inputs=request.news, failures=failures)
-        # Whatever a program says: no credential is in the state in plain.
+        # Mark credentials as secret even if the program does not.
         for name in request.news.fields:
             if name in SETTINGS and SETTINGS[name].secret:
                 response.inputs.fields[name].CopyFrom(to_secret(request.news.fields[name]))
@@ -125,7 +121,7 @@ class CbrProvider:
         self.name = explicit_provider(request.urn)
         changes = provider_pb2.DiffResponse.DIFF_SOME if request.olds != request.news else None
         olds, news = from_struct(request.olds), from_struct(request.news)
-        moves = [name for name in _PLACE if _moves(olds.get(name), news.get(name))]
+        moves = [name for name in _SIGN_IN_SETTINGS if _is_moved(olds.get(name), news.get(name))]
         if self.name and moves:
             changed = ", ".join(_describe_move(name, olds[name], news[name]) for name in moves)
             _log.warning("%s", messages.provider_moves(self.name, changed))
@@ -136,9 +132,9 @@ class CbrProvider:
             self.name = explicit_provider(request.urn)
         if request.urn and request.id:
             self._reference = f"{request.urn}::{request.id}"
-        given = {name: value for name, value in from_struct(request.args).items() if value != UNKNOWN}
-        self._config = {name: _whole(name, value) for name, value in given.items() if name in SETTINGS}
-        self._start(_parallel(given.get("parallel") or _PARALLEL))
+        settings = {name: value for name, value in from_struct(request.args).items() if value != UNKNOWN}
+        self._config = {name: _to_int(name, value) for name, value in settings.items() if name in SETTINGS}
+        self._start(_parse_parallel(settings.get("parallel") or _PARALLEL))
         return provider_pb2.ConfigureResponse(supportsPreview=True, acceptSecrets=True, acceptOutputs=True)
 
     async def check(self, request: provider_pb2.CheckRequest) -> provider_pb2.CheckResponse:
@@ -165,7 +161,7 @@ class CbrProvider:
             replaces=[to_camel(name) for name in diff.replaces],
             deleteBeforeReplace=diff.delete_first,
             diffs=changed,
-            detailedDiff=_detailed(diff, olds, news, controller.outputs),
+            detailedDiff=_to_detailed_diff(diff, olds, news, controller.outputs),
             hasDetailedDiff=True,
         )
 
@@ -183,7 +179,7 @@ class CbrProvider:
         known = {**from_wire(request.inputs), **from_wire(request.properties)}
         state = await self._run(lambda: controller.read(request.id, known))
         if state is None:
-            # Properties that are there, though empty, would be an import of something that is not.
+            # An empty response means `gone`. With properties, even empty ones, the engine would import what does not exist.
             return provider_pb2.ReadResponse()
         return provider_pb2.ReadResponse(id=state.id, properties=to_wire(state.outputs), inputs=to_wire(state.inputs))
 
@@ -203,21 +199,13 @@ class CbrProvider:
         return empty_pb2.Empty()
 
     async def invoke(self, request: provider_pb2.InvokeRequest) -> provider_pb2.InvokeResponse:
-        functions: dict[str, Callable[..., dict[str, Any]]] = {
-            "cbr:index:getBackup": self._get_backup,
-            "cbr:index:getBackups": self._get_backups,
-            "cbr:index:getBackupShareMembers": self._get_backup_share_members,
-            "cbr:index:getVault": self._get_vault,
-            "cbr:index:getVaults": self._get_vaults,
-            "cbr:index:getProjects": self._get_projects,
-        }
-        if request.tok not in functions:
-            raise CbrError(messages.unknown_token("function", request.tok, find_closest(request.tok, functions)))
+        if request.tok not in FUNCTIONS:
+            raise CbrError(messages.unknown_token("function", request.tok, find_closest(request.tok, FUNCTIONS)))
         args = from_wire(request.args)
         check_arguments(request.tok, args)
-        result = await self._run(lambda: functions[request.tok](**args))
+        result = await self._run(lambda: FUNCTIONS[request.tok](self._sessions, **args))
         response = provider_pb2.InvokeResponse()
-        # A name that Python keeps for itself.
+        # `return` is a keyword.
         getattr(response, "return").CopyFrom(to_wire(result))
         return response
 
@@ -233,33 +221,6 @@ class CbrProvider:
         self.cancelled.set()
         self._components.end()
         return empty_pb2.Empty()
-
-    def _get_backup(self, backup_id: str, cloud: str | None = None) -> dict[str, Any]:
-        return _result(self._sessions.get(cloud).client.show_backup(backup_id))
-
-    def _get_backups(
-        self, cloud: str | None = None, limit: float | None = None, newest_first: bool = False, **filters: str
-    ) -> dict[str, Any]:
-        check_order(filters.get("sort"), newest_first, limit)
-        if newest_first:
-            filters["sort"] = "created_at:desc"
-        backups = self._sessions.get(cloud).client.list_backups(**filters)
-        return {"backups": [_result(backup) for backup in islice(backups, None if limit is None else int(limit))]}
-
-    def _get_backup_share_members(self, backup_id: str, cloud: str | None = None) -> dict[str, Any]:
-        return {"members": [_result(member) for member in self._sessions.get(cloud).client.list_members(backup_id)]}
-
-    def _get_vault(
-        self, vault_id: str | None = None, name: str | None = None, cloud: str | None = None
-    ) -> dict[str, Any]:
-        return _result(find_vault(self._sessions.get(cloud).client, vault_id, name))
-
-    def _get_vaults(self, cloud: str | None = None, **filters: str) -> dict[str, Any]:
-        return {"vaults": [_result(vault) for vault in self._sessions.get(cloud).client.list_vaults(**filters)]}
-
-    def _get_projects(self, name: str | None = None, cloud: str | None = None) -> dict[str, Any]:
-        projects = self._sessions.get(cloud).client.list_projects()
-        return {"projects": [_result(project) for project in projects if name in (None, project.name)]}
 
     def _controller(self, urn: str) -> tuple[str, Controller]:
         # The type within a component has the component's in front; a name may have `::` in it too.
@@ -285,7 +246,7 @@ def _time_left() -> float:
     return deadline.get() - time.monotonic()
 
 
-def _moves(old: Any, new: Any) -> bool:
+def _is_moved(old: Any, new: Any) -> bool:
     return None not in (old, new) and UNKNOWN not in (old, new) and old != new
 
 
@@ -300,11 +261,12 @@ def _check_setting(name: str, value: Any) -> str | None:
         return None
     try:
         if name == "parallel":
-            _parallel(value)
+            _parse_parallel(value)
         elif name in SETTINGS:
-            parse_value(name, _whole(name, value), f"cbr:{name}")
+            parse_value(name, _to_int(name, value), f"cbr:{name}")
             if name in _URLS:
-                # Before the state and warnings have it: it may contain a password. Plain HTTP is for the sign-in to judge.
+                # Refuse it before it reaches the state or a warning: it may contain a password. The sign-in checks for
+                # plain HTTP.
                 check_url(f"cbr:{name}", str(value), insecure=True)
         else:
             return messages.unknown_setting(name, find_closest(name, (*SETTINGS, "parallel")))
@@ -313,8 +275,8 @@ def _check_setting(name: str, value: Any) -> str | None:
     return None
 
 
-def _whole(name: str, value: Any) -> Any:
-    """Return a whole number as an int.
+def _to_int(name: str, value: Any) -> Any:
+    """Return a setting of a whole number as an int, and another value as it is.
 
     SDKs send ``3``, ``3.0``, ``"3"`` or ``"3.0"``.
     """
@@ -325,30 +287,14 @@ def _whole(name: str, value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _parallel(value: Any) -> int:
-    count = _whole("parallel", value)
+def _parse_parallel(value: Any) -> int:
+    count = _to_int("parallel", value)
     if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= 256:
         raise SettingsError(messages.invalid_parallel(value))
     return count
 
 
-def _result(record: Any) -> dict[str, Any]:
-    return {name: _to_plain(value) for name, value in asdict(record).items()}
-
-
-def _to_plain(value: Any) -> Any:
-    if isinstance(value, datetime):
-        # As in the outputs of resources.
-        known = known_time(value)
-        return known and known.isoformat(timespec="seconds")
-    if isinstance(value, (list, tuple)):
-        return [_to_plain(entry) for entry in value]
-    if isinstance(value, dict):
-        return {name: _to_plain(entry) for name, entry in value.items()}
-    return value
-
-
-def _detailed(
+def _to_detailed_diff(
     diff: Diff, olds: Properties, news: Properties, outputs: tuple[str, ...]
 ) -> Mapping[str, provider_pb2.PropertyDiff]:
     """Return for each property how it changes, and whether by the program or by drift."""

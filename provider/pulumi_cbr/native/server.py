@@ -33,7 +33,7 @@ _HEARTBEAT = 1.0
 #: Seconds that requests in flight have left when the engine ends its plugins: it kills them after five.
 _GRACE = 4.0
 
-#: Where each response has values by the names of the request's, which may be secrets.
+#: Response fields whose values may be secrets, each with the request field that says so.
 _SECRETS: Mapping[str, tuple[tuple[str, str], ...]] = {
     "Check": (("inputs", "news"),),
     "Create": (("properties", "properties"),),
@@ -53,6 +53,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         #: Set when the engine ends its plugins.
         self.ended: asyncio.Event = asyncio.Event()
         for method in _METHODS:
+            # `_cancel` and `_attach` are served here.
             handler = getattr(self, f"_{_handler_name(method)}", None) or getattr(provider, _handler_name(method), None)
             setattr(self, method, self._serve(method, handler))
 
@@ -108,8 +109,8 @@ def _handler_name(method: str) -> str:
 
 def _keep_secrets(method: str, request: Any, response: Any) -> None:
     """Mark in a response what was secret in its request."""
-    for made, given in _SECRETS.get(method, ()):
-        keep_secrets(getattr(response, made), getattr(request, given))
+    for in_response, in_request in _SECRETS.get(method, ()):
+        keep_secrets(getattr(response, in_response), getattr(request, in_request))
     if method == "Invoke" and any(has_secrets(value) for value in request.args.fields.values()):
         for value in getattr(response, "return").fields.values():
             value.CopyFrom(to_secret(value))
@@ -197,7 +198,7 @@ def main() -> None:
     parser.add_argument("--tracing", help="ignored")
     known, _ = parser.parse_known_args()
     if known.engine:
-        # Ctrl-C is for the engine, which then says by a call of its own that waits are to end.
+        # The engine gets Ctrl-C and then sends `Cancel`.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     provider = CbrProvider()
     log = EngineLog(provider, known.engine)
