@@ -31,7 +31,7 @@ share = cbr.BackupShareMember(
 
 accepted = cbr.BackupShareAccepter(
     "dr-site",
-    # Of the share, so that it is made first and taken away last.
+    # An output of the share, so this is created after it and deleted before it.
     backup_id=share.backup_id,
     vault_id=config.require("vaultId"),
     opts=pulumi.ResourceOptions(provider=receiver, depends_on=[share]),

@@ -9,7 +9,7 @@ share = cbr.BackupShare(
     "everyone",
     backup_id=config.require("backup_id"),
     dest_project_ids=config.require_object("dest_project_ids"),
-    # With true, shares that are not of this set are taken away; a preview names them.
+    # With true, other shares of the backup are deleted. A preview names them.
     exclusive=config.get_bool("exclusive") or False,
 )
 

@@ -16,24 +16,27 @@ if TYPE_CHECKING:
 
 
 class BackupShareProperties:
-    """Its inputs and outputs, as programs see them in every flavour."""
+    """Inputs and outputs of a `BackupShare`, in both flavors."""
 
     backup_id: pulumi.Output[str]
     """The backup: a UUID. A change replaces the set."""
     dest_project_ids: pulumi.Output[Sequence[str]]
-    """The projects that it is shared with: 32 hex digits each. A change adds and takes away in place."""
+    """One to ten projects: 32 hex digits each, in the backup's region, in any order. A change creates and deletes shares."""
     exclusive: pulumi.Output[bool | None]
-    """Whether every share that is not of this set is taken away."""
+    """Whether to delete every share of the backup that is not in this set."""
     adopt_existing: pulumi.Output[bool | None]
-    """Whether shares of the set that exist already are adopted. Matters when they are added or deleted."""
+    """Whether to adopt shares of the set that exist already, instead of refusing. Has an effect on create and delete."""
     reshare_if_rejected: pulumi.Output[bool | None]
-    """Whether shares that their receiver rejected are deleted and created again by the next `pulumi up`."""
+    """Whether the next `pulumi up` deletes rejected shares and creates them again."""
     wait_for_acceptance: pulumi.Output[str | float | None]
-    """How long a create or an update waits for the receivers: seconds, or a text such as ``15m``. It fails on a rejection."""
+    """How long a create or an update waits for the receivers: seconds, or a text such as ``15m``.
+
+    A rejection or the end of the time fails the update; the shares stay.
+    """
     cloud: pulumi.Output[str | None]
     """The entry of clouds.yaml that signs in to the backup's own project; None for the stack's settings."""
     members: pulumi.Output[Mapping[str, Mapping[str, str]]]
-    """The shares, by their project's ID: of each the ``share_id, status, created_at, updated_at, vault_id, image_id`` that it has."""
+    """The shares, by the ID of their project."""
     source_project_id: pulumi.Output[str]
     """The backup's own project: 32 hex digits."""
 
@@ -41,9 +44,9 @@ class BackupShareProperties:
 class BackupShare(BackupShareProperties, DynamicResource, module="cbr", name="BackupShare"):
     """Shares a backup with a set of one to ten projects.
 
-    Shares that others made are left alone, and refused where they are of this set, unless `adopt_existing`. With
-    `exclusive`, the set is the whole list: every other share of the backup is taken away. Destroying the resource takes
-    away its own shares. The ID is ``<backup_id>``.
+    Leaves shares alone that others created. Fails if such a share is for a project of this set, unless `adopt_existing` is
+    set. With `exclusive`, every other share of the backup is deleted. Destroying the resource deletes its own shares. The
+    ID is ``<backup_id>``.
     """
 
     def __init__(
@@ -64,10 +67,10 @@ class BackupShare(BackupShareProperties, DynamicResource, module="cbr", name="Ba
         :param resource_name: The resource's name in the stack.
         :param backup_id: The backup: a UUID with dashes.
         :param dest_project_ids: One to ten projects, 32 hex digits each, in the backup's region; in any order.
-        :param exclusive: Take away every share of the backup that is not of this set.
-        :param adopt_existing: Take over shares of the set that exist already, instead of refusing.
+        :param exclusive: Delete every share of the backup that is not in this set.
+        :param adopt_existing: Adopt shares of the set that exist already, instead of refusing.
         :param reshare_if_rejected: Share again with projects that have rejected.
-        :param wait_for_acceptance: Wait so long until all receivers accept: seconds, or a text such as ``15m``.
+        :param wait_for_acceptance: Wait at most this long until all receivers accept: seconds, or a text such as ``15m``.
         :param cloud: The entry of clouds.yaml that signs in to the backup's own project; the stack's settings without it.
         :param opts: Options of the resource.
         """
@@ -91,7 +94,7 @@ class BackupShare(BackupShareProperties, DynamicResource, module="cbr", name="Ba
 class BackupShareProvider(DynamicProvider):
     """The provider that the engine calls.
 
-    Its name is pickled into the state of every stack: it never moves and holds nothing.
+    Every stack's state has its import path: never move it, and give it no attributes.
     """
 
     @staticmethod

@@ -15,27 +15,30 @@ if TYPE_CHECKING:
 
 
 class BackupShareAccepterProperties:
-    """Its inputs and outputs, as programs see them in every flavour."""
+    """Inputs and outputs of a `BackupShareAccepter`, in both flavors."""
 
     backup_id: pulumi.Output[str]
     """The backup: a UUID. A change replaces the acceptance."""
     vault_id: pulumi.Output[str]
-    """The vault that takes the backup, a UUID: of the own project, of the backup's type. A change replaces, delete first."""
+    """The vault that takes the backup: a UUID. It belongs to the receiving project and fits the backup's type.
+
+    A change deletes the acceptance, then accepts again.
+    """
     cloud: pulumi.Output[str | None]
     """The entry of clouds.yaml that signs in to the receiving project; None for the stack's settings."""
     source_project_id: pulumi.Output[str | None]
-    """The backup's own project, 32 hex digits; None where the receiver may not see the backup itself."""
+    """The backup's own project: 32 hex digits, if the receiver may read the backup."""
     status: pulumi.Output[str]
-    """``accepted``; ``pending`` or ``rejected`` where a refresh found it so, which the next `pulumi up` mends."""
+    """``accepted``. After a refresh also ``pending`` or ``rejected``: then the next `pulumi up` accepts again."""
     updated_at: pulumi.Output[str | None]
-    """When the share was last changed: an ISO 8601 time in UTC."""
+    """When the share was last changed: ISO 8601, UTC."""
 
 
 class BackupShareAccepter(BackupShareAccepterProperties, DynamicResource, module="cbr", name="BackupShareAccepter"):
-    """Accepts a backup that another project shares, into a vault of one's own.
+    """Accepts a backup that another project shares, into a vault of the receiving project.
 
-    A share that is not there is waited for shortly, as it may be seconds old. Destroying the resource rejects the share;
-    what was restored from it stays. The ID is ``<backup_id>/<own project ID>``.
+    Waits up to 15 seconds for a share that does not exist yet. Destroying the resource rejects the share. What was restored
+    from it stays. The ID is ``<backup_id>/<own project ID>``.
     """
 
     def __init__(
@@ -66,7 +69,7 @@ class BackupShareAccepter(BackupShareAccepterProperties, DynamicResource, module
 class BackupShareAccepterProvider(DynamicProvider):
     """The provider that the engine calls.
 
-    Its name is pickled into the state of every stack: it never moves and holds nothing.
+    Every stack's state has its import path: never move it, and give it no attributes.
     """
 
     @staticmethod

@@ -15,41 +15,44 @@ if TYPE_CHECKING:
 
 
 class BackupShareMemberProperties:
-    """Its inputs and outputs, as programs see them in every flavour."""
+    """Inputs and outputs of a `BackupShareMember`, in both flavors."""
 
     backup_id: pulumi.Output[str]
     """The backup: a UUID. A change replaces the share."""
     dest_project_id: pulumi.Output[str]
-    """The project that it is shared with: 32 hex digits. A change replaces the share."""
+    """The project to share with: 32 hex digits, in the backup's region. A change replaces the share."""
     cloud: pulumi.Output[str | None]
     """The entry of clouds.yaml that signs in to the backup's own project; None for the stack's settings."""
     adopt_existing: pulumi.Output[bool | None]
-    """Whether a share that was there before is taken over. Matters when the share is created."""
+    """Whether to adopt a share that exists already, instead of refusing. Has an effect on create and delete."""
     reshare_if_rejected: pulumi.Output[bool | None]
-    """Whether a share that its receiver rejected is taken away and made anew by the next `pulumi up`."""
+    """Whether the next `pulumi up` deletes a rejected share and creates it again."""
     wait_for_acceptance: pulumi.Output[str | float | None]
-    """How long a create or an update waits for the receiver: seconds, or a text such as ``15m``. It fails on a rejection."""
+    """How long a create or an update waits for the receiver: seconds, or a text such as ``15m``.
+
+    A rejection or the end of the time fails the update; the share stays.
+    """
     share_id: pulumi.Output[str]
-    """The share record's own ID: a UUID."""
+    """The ID of the share itself: a UUID."""
     status: pulumi.Output[str]
-    """``pending``, ``accepted`` or ``rejected``: changes when the receiver decides."""
+    """The receiver's decision: ``pending``, ``accepted`` or ``rejected``."""
     created_at: pulumi.Output[str]
-    """When the share was made: an ISO 8601 time in UTC."""
+    """When the share was created: ISO 8601, UTC."""
     updated_at: pulumi.Output[str | None]
-    """When the share was last changed, such as by its receiver: an ISO 8601 time in UTC, or None."""
+    """When the share was last changed: ISO 8601, UTC."""
     vault_id: pulumi.Output[str | None]
-    """The receiver's vault, a UUID, from when the share is accepted."""
+    """The receiver's vault, once the share is accepted: a UUID."""
     image_id: pulumi.Output[str | None]
-    """The image that the receiver made of the backup, a UUID, from when there is one."""
+    """The image that the receiver made of the backup: a UUID."""
     source_project_id: pulumi.Output[str | None]
-    """The backup's own project: 32 hex digits. Never changes; None where the receiver reads the share by `get`."""
+    """The backup's own project: 32 hex digits. Unknown to a `get` in the receiver's project."""
 
 
 class BackupShareMember(BackupShareMemberProperties, DynamicResource, module="cbr", name="BackupShareMember"):
     """Shares a backup with one project.
 
-    A share that exists already is refused, unless `adopt_existing`. Destroying the resource takes the share away from the
-    receiver; what the receiver restored from it stays. The ID is ``<backup_id>/<dest_project_id>``.
+    Fails if the share exists already, unless `adopt_existing` is set. Destroying the resource deletes the share. What the
+    receiver restored from it stays. The ID is ``<backup_id>/<dest_project_id>``.
     """
 
     def __init__(
@@ -70,9 +73,9 @@ class BackupShareMember(BackupShareMemberProperties, DynamicResource, module="cb
         :param backup_id: The backup: a UUID with dashes.
         :param dest_project_id: The project to share it with: 32 hex digits, in the backup's region.
         :param cloud: The entry of clouds.yaml that signs in to the backup's own project; the stack's settings without it.
-        :param adopt_existing: Take over a share that exists already, instead of refusing.
+        :param adopt_existing: Adopt a share that exists already, instead of refusing.
         :param reshare_if_rejected: Share again when the receiver has rejected.
-        :param wait_for_acceptance: Wait so long until the receiver accepts: seconds, or a text such as ``15m``.
+        :param wait_for_acceptance: Wait at most this long until the receiver accepts: seconds, or a text such as ``15m``.
         :param opts: Options of the resource.
         """
         self._register(
@@ -103,7 +106,7 @@ class BackupShareMember(BackupShareMemberProperties, DynamicResource, module="cb
 
         :param id: ``<backup_id>/<dest_project_id>``.
         """
-        # The ID says it all: there are no inputs to give, and the engine reads instead of creating.
+        # The engine reads the share by its ID, so there are no inputs.
         nothing: Any = None
         opts = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(id=id))
         return cls(resource_name, nothing, nothing, cloud=cloud, opts=opts)
@@ -112,7 +115,7 @@ class BackupShareMember(BackupShareMemberProperties, DynamicResource, module="cb
 class BackupShareMemberProvider(DynamicProvider):
     """The provider that the engine calls.
 
-    Its name is pickled into the state of every stack: it never moves and holds nothing.
+    Every stack's state has its import path: never move it, and give it no attributes.
     """
 
     @staticmethod

@@ -77,7 +77,7 @@ class NewestBackupShares(_Component):
         :param accept_into: The receiver's vault: accept each share there too. Needs exactly one destination project.
         :param accept_opts: Options of the acceptances, such as a provider that signs in as the receiver.
         :param accept_cloud: The entry of clouds.yaml that signs in to the receiver's project.
-        :param adopt_existing: Take over shares that exist already.
+        :param adopt_existing: Adopt shares that exist already, instead of refusing.
         :param cloud: The entry of clouds.yaml that signs in to the owner's project; the stack's settings without it.
         :param opts: Options of the component.
         :raises pulumi.RunError: if a server has no backup at all, or an argument is wrong.

@@ -33,7 +33,7 @@ from pulumi_cbr.api.settings import SETTINGS, check_names, resolve_settings, set
 
 SUMMARY = "check the engine, the settings, the sign-in and the permissions"
 
-#: No backup and no project has these IDs: a call about them shows whether it is allowed, and cannot change anything.
+#: IDs that nothing has: a call about them shows whether it is allowed, and changes nothing.
 _NO_BACKUP = "00000000-0000-0000-0000-000000000000"
 _NO_PROJECT = "0" * 32
 
@@ -56,6 +56,26 @@ class Finding:
     advice: str = ""
 
 
+class Contradiction(Finding):
+    """Two different values of one setting."""
+
+
+@dataclass(frozen=True)
+class _Program:
+    """A program that the engine starts; `is_of_pulumi` if the Pulumi CLI brings it."""
+
+    name: str
+    purpose: str
+    is_of_pulumi: bool = True
+
+
+_PROGRAMS = (
+    _Program("pulumi-language-python", "runs Python programs"),
+    _Program("pulumi-resource-pulumi-python", "runs the dynamic resources"),
+    _Program("pulumi-resource-cbr", "is the first-class provider of pulumi_cbr.native", is_of_pulumi=False),
+)
+
+
 def run(*, cloud: str | None, stack: str | None, as_json: bool) -> int:
     """Run all checks, print what they find, and return the exit code: 1 if one failed."""
     findings = []
@@ -76,7 +96,7 @@ def _summary(findings: Sequence[Finding]) -> str:
         return messages.doctor_failed(failed)
     if missing := sum((finding.topic, finding.state) == ("permission", "note") for finding in findings):
         return messages.doctor_permissions_missing(missing)
-    if any("contradict each other" in finding.what for finding in findings):
+    if any(isinstance(finding, Contradiction) for finding in findings):
         return messages.doctor_contradictions()
     return messages.doctor_succeeded()
 
@@ -85,7 +105,7 @@ def _line(finding: Finding) -> str:
     sign = {"ok": "ok    ", "note": "note  ", "failed": "FAILED"}[finding.state]
     indent = " " * 21
 
-    def filled(text: str) -> str:
+    def wrap(text: str) -> str:
         return textwrap.fill(
             text,
             _WIDTH,
@@ -95,8 +115,8 @@ def _line(finding: Finding) -> str:
             break_on_hyphens=False,
         )
 
-    first = f"{sign} {finding.topic:<13} {filled(finding.what).lstrip()}"
-    return f"{first}\n{filled(finding.advice)}" if finding.advice else first
+    first = f"{sign} {finding.topic:<13} {wrap(finding.what).lstrip()}"
+    return f"{first}\n{wrap(finding.advice)}" if finding.advice else first
 
 
 def _findings(cloud: str | None, stack: str | None) -> Iterator[Finding]:
@@ -104,11 +124,11 @@ def _findings(cloud: str | None, stack: str | None) -> Iterator[Finding]:
     yield from _engine()
     entries, configuration = _configuration(stack)
     secrets = [str(entry["value"]) for entry in entries.values() if entry.get("secret") and entry.get("value")]
-    for finding in chain((configuration,), _mistyped(entries), _signing_in(entries, cloud)):
-        yield replace(finding, what=_hidden(finding.what, secrets), advice=_hidden(finding.advice, secrets))
+    for finding in chain((configuration,), _check_names(entries), _signing_in(entries, cloud)):
+        yield replace(finding, what=_redact(finding.what, secrets), advice=_redact(finding.advice, secrets))
 
 
-def _hidden(text: str, secrets: Iterable[str]) -> str:
+def _redact(text: str, secrets: Iterable[str]) -> str:
     """Hide the credentials of URLs and the secrets of the stack.
 
     Messages shorten long values: the beginning of a secret is hidden too.
@@ -136,30 +156,23 @@ def _engine() -> Iterator[Finding]:
         yield Finding("engine", "failed", messages.pulumi_not_on_path(), messages.install_pulumi())
     else:
         try:
-            told = subprocess.run([pulumi, "version"], capture_output=True, text=True, check=False, timeout=60)
-            yield Finding("engine", "ok", f"{told.stdout.strip() or 'of unknown version'} at {pulumi}")
+            completed = subprocess.run([pulumi, "version"], capture_output=True, text=True, check=False, timeout=60)
+            yield Finding("engine", "ok", f"{completed.stdout.strip() or 'of unknown version'} at {pulumi}")
         except (OSError, subprocess.TimeoutExpired) as error:
             yield Finding("engine", "failed", messages.pulumi_broken(pulumi, str(error)), messages.reinstall_pulumi())
-    for name, needed in (
-        ("pulumi-language-python", "runs Python programs"),
-        ("pulumi-resource-pulumi-python", "runs the dynamic resources"),
-        ("pulumi-resource-cbr", "is the first-class provider of pulumi_cbr.native"),
-    ):
-        path = shutil.which(name)
-        if pulumi and not path and name != "pulumi-resource-cbr":
+    for program in _PROGRAMS:
+        path = shutil.which(program.name)
+        if pulumi and not path and program.is_of_pulumi:
             # An installation may put a link to the CLI alone on PATH.
-            path = shutil.which(name, path=Path(pulumi).resolve().parent)
+            path = shutil.which(program.name, path=Path(pulumi).resolve().parent)
         if path:
-            yield Finding("engine", "ok", f"{name} at {path}")
-        elif name == "pulumi-resource-cbr":
-            yield Finding("engine", "note", messages.plugin_not_on_path(name, needed), messages.activate_environment())
+            yield Finding("engine", "ok", f"{program.name} at {path}")
+            continue
+        missing = messages.plugin_not_on_path(program.name, program.purpose)
+        if program.is_of_pulumi:
+            yield Finding("engine", "failed", missing, messages.add_pulumi_folder())
         else:
-            yield Finding(
-                "engine",
-                "failed",
-                messages.plugin_not_on_path(name, needed),
-                messages.add_pulumi_folder(),
-            )
+            yield Finding("engine", "note", missing, messages.activate_environment())
 
 
 def _configuration(stack: str | None) -> tuple[_Entries, Finding]:
@@ -172,13 +185,13 @@ def _configuration(stack: str | None) -> tuple[_Entries, Finding]:
         *(["--stack", stack] if stack else []),
     ]
     try:
-        told = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        completed = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     except FileNotFoundError:
         return {}, Finding("stack", "note", messages.configuration_not_read(messages.pulumi_not_on_path()))
     except (OSError, subprocess.TimeoutExpired) as error:
         return {}, Finding("stack", "note", messages.configuration_not_read(str(error)))
-    if told.returncode:
-        reason = (told.stderr.strip().splitlines() or [messages.PULUMI_WAS_SILENT])[0].removeprefix("error: ")
+    if completed.returncode:
+        reason = (completed.stderr.strip().splitlines() or [messages.PULUMI_WAS_SILENT])[0].removeprefix("error: ")
         state = "failed" if stack else "note"
         advice = ""
         if "no Pulumi.yaml" in reason:
@@ -186,13 +199,13 @@ def _configuration(stack: str | None) -> tuple[_Entries, Finding]:
         return {}, Finding("stack", state, messages.no_configuration(reason), advice)
     entries: _Entries = {
         name.removeprefix("cbr:"): entry
-        for name, entry in json.loads(told.stdout or "{}").items()
+        for name, entry in json.loads(completed.stdout or "{}").items()
         if name.startswith("cbr:")
     }
     return entries, Finding("stack", "ok", messages.configuration_read(len(entries)))
 
 
-def _mistyped(entries: _Entries) -> Iterator[Finding]:
+def _check_names(entries: _Entries) -> Iterator[Finding]:
     for name in entries:
         try:
             check_names([name])
@@ -209,7 +222,7 @@ def _signing_in(entries: _Entries, cloud: str | None) -> Iterator[Finding]:
     try:
         resolution = resolve_settings(config, cloud=cloud)
     except CbrError as error:
-        # What is used cannot be said: at least what was found is.
+        # Without a choice of credentials, show the values as they are.
         yield from _found_values(entries)
         yield Finding("sign-in", "failed", str(error))
         return
@@ -257,7 +270,7 @@ def _show_value(entries: _Entries, name: str, value: object, origin: str) -> str
 def _contradiction_findings(usages: Sequence[Usage], state: str) -> Iterator[Finding]:
     for name, first, second in find_contradictions(usages):
         what = messages.contradiction(first.origin, second.origin, name)
-        yield Finding("setting", state, what, messages.unset_one(name))
+        yield Contradiction("setting", state, what, messages.unset_one(name))
 
 
 def _check_account(settings: Settings, method: str) -> Iterator[Finding]:
@@ -296,12 +309,12 @@ def _permissions(client: CbrClient, project: str, endpoint: str) -> Iterator[Fin
         ("delete a share", "cbr:member:delete", lambda: client.delete_member(_NO_BACKUP, _NO_PROJECT)),
         ("accept, reject", "cbr:member:update", lambda: client.update_member(_NO_BACKUP, project, "rejected")),
     )
-    for what, action, call in calls:
-        refusal = _error_of(call)
-        if what == calls[0][0]:
+    for index, (what, action, call) in enumerate(calls):
+        refusal = _catch(call)
+        if index == 0:
             wrong = isinstance(refusal, UnexpectedResponseError) and not refusal.has_service_code
             if wrong or isinstance(refusal, ServiceUnavailableError):
-                # All the others would say the same, after as long a wait.
+                # All the others would fail the same way, after as long a wait.
                 yield Finding("endpoint", "failed", f"{endpoint}: {refusal}")
                 return
             yield Finding("endpoint", "ok", endpoint)
@@ -316,7 +329,7 @@ def _project_name(client: CbrClient, project: str) -> str | None:
         return None
 
 
-def _error_of(call: Callable[[], object]) -> CbrError | None:
+def _catch(call: Callable[[], object]) -> CbrError | None:
     try:
         call()
     except CbrError as error:
@@ -326,11 +339,11 @@ def _error_of(call: Callable[[], object]) -> CbrError | None:
 
 def _permission(what: str, action: str, error: CbrError | None) -> Finding:
     if isinstance(error, NotAllowed):
-        # Who only receives needs no permission to share, and the other way round.
+        # A receiver needs no permission to share, and an owner none to accept.
         return Finding(
             "permission", "note", messages.not_permitted(what, str(error)), messages.permission_needed_for(what)
         )
-    # Whoever may do it is told that there is no such backup, or what else is wrong with the request.
+    # With the permission, the service says that there is no such backup, or names another fault of the request.
     refused = isinstance(error, ServiceError) and error.has_service_code and error.status < 500
     if error is None or (refused and not isinstance(error, NotSignedIn)):
         return Finding("permission", "ok", messages.permitted(what, action))

@@ -1,19 +1,26 @@
 """Write the package's schema into provider/pulumi_cbr/native/schema.json, or another file: `schema.py [FILE]`.
 
-Texts of properties are below; those of resources and functions, with examples, are in docs/. Settings are the client's own
-table, and the version is the installed package's.
+Texts of the resources' properties are the docstrings of their classes, and other properties' texts are below. Texts of
+resources and functions, with examples, are in docs/. Settings are the client's own table, and the version is the installed
+package's.
 """
 
 from __future__ import annotations
 
+import ast
+import inspect
 import json
 import sys
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from pulumi_cbr.api.names import to_camel
 from pulumi_cbr.api.settings import SETTINGS
+from pulumi_cbr.backup_share import BackupShareProperties
+from pulumi_cbr.backup_share_accepter import BackupShareAccepterProperties
+from pulumi_cbr.backup_share_member import BackupShareMemberProperties
 
 HERE = Path(__file__).resolve().parent
 TARGET = HERE.parents[1] / "provider" / "pulumi_cbr" / "native" / "schema.json"
@@ -58,20 +65,31 @@ def list_of(name: str) -> Spec:
     return {"type": "array", "items": {"$ref": f"#/types/cbr:index:{name}"}}
 
 
+def property_texts(properties: type) -> dict[str, str]:
+    """Return the docstrings of a class's annotations, by name."""
+    body = next(
+        node.body for node in ast.walk(ast.parse(inspect.getsource(properties))) if isinstance(node, ast.ClassDef)
+    )
+    return {
+        node.target.id: " ".join(inspect.cleandoc(text.value.value).replace("``", "`").split())
+        for node, text in pairwise(body)
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
+        if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant) and isinstance(text.value.value, str)
+    }
+
+
+_MEMBER_TEXTS = property_texts(BackupShareMemberProperties)
+
 #: Properties by their Python names: type and text.
 CLOUD = {"cloud": (TEXT, "The entry of `clouds.yaml` to sign in with. The provider's settings without it.")}
 BACKUP_ID = {"backup_id": (TEXT, "The backup: a UUID.")}
 
 SHARE = {
-    "share_id": (TEXT, "The ID of the share itself: a UUID."),
-    "status": (TEXT, "The receiver's decision: `pending`, `accepted` or `rejected`."),
-    "created_at": (TEXT, "When the share was made: ISO 8601, UTC."),
-    "updated_at": (TEXT, "When the share was last changed: ISO 8601, UTC."),
-    "vault_id": (TEXT, "The receiver's vault, once the share is accepted: a UUID."),
-    "image_id": (TEXT, "The image that the receiver made of the backup: a UUID."),
+    name: (TEXT, _MEMBER_TEXTS[name])
+    for name in ("share_id", "status", "created_at", "updated_at", "vault_id", "image_id")
 }
 MEMBER = {
-    "id": (TEXT, "The ID of the share itself: a UUID."),
+    "id": SHARE["share_id"],
     "status": SHARE["status"],
     "backup_id": (TEXT, "The backup: a UUID."),
     "dest_project_id": (TEXT, "The project that the backup is shared with: 32 hex digits."),
@@ -137,84 +155,57 @@ PROJECT = {
     "domain_id": (TEXT, "The domain (account) of the project."),
     "enabled": (FLAG, "Whether the project can be used."),
 }
-WAIT = {
-    "wait_for_acceptance": (
-        {"oneOf": [TEXT, {"type": "number"}]},
-        "Wait until the receivers accept, in creates and updates: seconds, or a text such as `15m`. A rejection or the end of "
-        "the time fails the update; the share stays.",
-    )
-}
+LIST: Spec = {"type": "array", "items": TEXT}
+DURATION: Spec = {"oneOf": [TEXT, {"type": "number"}]}
+MEMBERS: Spec = {"type": "object", "additionalProperties": {"$ref": "#/types/cbr:index:ShareMember"}}
+
+
+def properties_of(properties: type, **types: Spec) -> Spec:
+    """Return properties with these types, and with the texts of a class."""
+    texts = property_texts(properties)
+    return {name: CLOUD[name] if name == "cloud" else (type_, texts[name]) for name, type_ in types.items()}
+
 
 RESOURCES: dict[str, Spec] = {
     "BackupShareMember": {
-        "inputs": {
-            "backup_id": (TEXT, "The backup: a UUID. A change replaces the share."),
-            "dest_project_id": (
-                TEXT,
-                "The project to share with: 32 hex digits, in the backup's region. A change replaces the share.",
-            ),
-            **CLOUD,
-            "adopt_existing": (FLAG, "Manage a share that exists already, instead of refusing. Used by the create."),
-            "reshare_if_rejected": (FLAG, "Replace the share when its receiver has rejected it."),
-            **WAIT,
-        },
+        "inputs": properties_of(
+            BackupShareMemberProperties,
+            backup_id=TEXT,
+            dest_project_id=TEXT,
+            cloud=TEXT,
+            adopt_existing=FLAG,
+            reshare_if_rejected=FLAG,
+            wait_for_acceptance=DURATION,
+        ),
         "required": ("backup_id", "dest_project_id"),
-        "outputs": {
-            **SHARE,
-            "source_project_id": (TEXT, "The backup's own project: 32 hex digits. Not known to a receiver's `get`."),
-        },
+        "outputs": {**SHARE, **properties_of(BackupShareMemberProperties, source_project_id=TEXT)},
         "always": ("share_id", "status", "created_at"),
         "replaces": ("backup_id", "dest_project_id"),
     },
     "BackupShare": {
-        "inputs": {
-            "backup_id": (TEXT, "The backup: a UUID. A change replaces the set."),
-            "dest_project_ids": (
-                {"type": "array", "items": TEXT},
-                "One to ten projects: 32 hex digits each, in the backup's region, in any order.",
-            ),
-            "exclusive": (FLAG, "Delete every share of the backup that is not in this set."),
-            "adopt_existing": (FLAG, "Manage shares of the set that exist already, instead of refusing."),
-            "reshare_if_rejected": (FLAG, "Share again with projects whose receiver has rejected."),
-            **WAIT,
-            **CLOUD,
-        },
+        "inputs": properties_of(
+            BackupShareProperties,
+            backup_id=TEXT,
+            dest_project_ids=LIST,
+            exclusive=FLAG,
+            adopt_existing=FLAG,
+            reshare_if_rejected=FLAG,
+            wait_for_acceptance=DURATION,
+            cloud=TEXT,
+        ),
         "required": ("backup_id", "dest_project_ids"),
-        "outputs": {
-            "members": (
-                {"type": "object", "additionalProperties": {"$ref": "#/types/cbr:index:ShareMember"}},
-                "The shares, by the ID of their project.",
-            ),
-            "source_project_id": (TEXT, "The backup's own project: 32 hex digits."),
-        },
+        "outputs": properties_of(BackupShareProperties, members=MEMBERS, source_project_id=TEXT),
         "always": ("members", "source_project_id"),
         "replaces": ("backup_id",),
     },
     "BackupShareAccepter": {
-        "inputs": {
-            "backup_id": (TEXT, "The backup: a UUID. A change replaces the acceptance."),
-            "vault_id": (
-                TEXT,
-                "The vault that takes the backup: a UUID. It belongs to the receiving project and has the backup's "
-                "type. A change replaces the acceptance.",
-            ),
-            **CLOUD,
-        },
+        "inputs": properties_of(BackupShareAccepterProperties, backup_id=TEXT, vault_id=TEXT, cloud=TEXT),
         "required": ("backup_id", "vault_id"),
-        "outputs": {
-            "source_project_id": (TEXT, "The backup's own project: 32 hex digits, if the receiver may see it."),
-            "status": (
-                TEXT,
-                "`accepted`. After a refresh also `pending` or `rejected`: the next update accepts again.",
-            ),
-            "updated_at": SHARE["updated_at"],
-        },
+        "outputs": properties_of(BackupShareAccepterProperties, source_project_id=TEXT, status=TEXT, updated_at=TEXT),
         "always": ("status",),
         "replaces": ("backup_id", "vault_id"),
     },
 }
-
-LIST: Spec = {"type": "array", "items": TEXT}
 
 #: Components: their inputs, of which those in `required` must be given.
 COMPONENTS: dict[str, Spec] = {
@@ -242,7 +233,7 @@ COMPONENTS: dict[str, Spec] = {
                 "The receiver's vault: accept each share there too. Needs exactly one destination project.",
             ),
             "accept_cloud": (TEXT, "The entry of `clouds.yaml` that signs in to the receiver's project."),
-            "adopt_existing": (FLAG, "Manage shares that exist already, instead of refusing."),
+            "adopt_existing": (FLAG, "Whether to adopt shares that exist already, instead of refusing."),
             **CLOUD,
         },
         "required": ("dest_project_ids",),

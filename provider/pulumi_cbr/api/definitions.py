@@ -195,7 +195,7 @@ SETTINGS: dict[str, Setting] = {
             kind=bool,
         ),
         Setting("userProfile", (), "value of the header X-User-Profile of an added share", Group.OPTION, header=True),
-        Setting("adoptExisting", (), "take over shares that exist already, for this run", Group.OPTION, kind=bool),
+        Setting("adoptExisting", (), "adopt shares that exist already, for this run", Group.OPTION, kind=bool),
         Setting(
             "preflight",
             (),

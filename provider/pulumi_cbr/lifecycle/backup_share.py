@@ -1,7 +1,7 @@
 """The controller of `BackupShare`: a set of one to ten projects that a backup is shared with, from the owner's side.
 
-Calls: one ``POST /backups/{backup_id}/members`` for all that are missing, ``DELETE .../members/{project}`` side by side for
-those that leave, ``GET .../members`` to read, before deletes, after a refusal, and before each change of an exclusive set.
+Calls: one ``POST /backups/{backup_id}/members`` for all that are missing, ``DELETE .../members/{project}`` in parallel for
+those to delete, ``GET .../members`` to read, before deletes, after a refusal, and before each change of an exclusive set.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pulumi_cbr.lifecycle.failures import IncompleteResourceError, UnverifiedCre
 from pulumi_cbr.lifecycle.inputs import Inputs
 from pulumi_cbr.lifecycle.outputs import SET_OUTPUTS
 from pulumi_cbr.lifecycle.preflight import PlannedChange
-from pulumi_cbr.lifecycle.reconcile import SetInputs, apply_changes, managed_elsewhere, verify_shares
+from pulumi_cbr.lifecycle.reconcile import KnownShares, SetInputs, apply_changes, managed_elsewhere, verify_shares
 from pulumi_cbr.lifecycle.shares import (
     delete_shares,
     find_missing,
@@ -79,30 +79,29 @@ class BackupShareController(Controller):
             backup_id,
             joining,
             leaving,
-            # What is not known yet may still allow it.
-            adopt=self._adopts(inputs) or inputs.get("adopt_existing") == UNKNOWN,
+            # An unknown value may turn out to adopt.
+            adopt=self.adopts(inputs) or inputs.get("adopt_existing") == UNKNOWN,
             exclusive=exclusive,
             is_change=bool(olds),
         )
         problems = preflight.find_problems(change)
         if exclusive and not problems and UNKNOWN not in projects:
-            with suppress(CbrError):  # an up says what is wrong, if it matters
+            with suppress(CbrError):  # errors show in the `up`
                 _warn_exclusive(backup_id, set(preflight.members(backup_id)) - before - set(projects))
         return problems
 
     def diff(self, id_: str, olds: Properties, news: Properties) -> Diff:
         same_backup = olds.get("backup_id") == news.get("backup_id")
         updates = [name for name in _OPTIONS if olds.get(name) != news.get(name)]
-        projects = news.get("dest_project_ids", ())
-        if projects != olds.get("dest_project_ids"):
+        projects, members = news.get("dest_project_ids", ()), _members_of(olds)
+        is_same = projects == olds.get("dest_project_ids")
+        if not is_same:
             updates.append("dest_project_ids")
-        elif set(projects) ^ set(olds.get("members", projects)) or _unverified(olds):
-            # A refresh of an exclusive set lists others' shares too: one that is declared now is still to be adopted. And
-            # a failed change may have left shares that are to be deleted, or to be verified.
-            updates.append("members")
-        members: Mapping[str, Mapping[str, Any]] = olds.get("members", {})
-        reshares = news.get("reshare_if_rejected") is True and _rejected(olds, projects)
-        if self.has_drifted(members.values()) or reshares:
+        # A refresh of an exclusive set puts foreign shares into the inputs: one that is declared now must still be adopted.
+        # A failed change may have left shares to delete or to verify.
+        has_leftovers = is_same and (set(projects) != set(olds.get("members", projects)) or _has_unverified(olds))
+        reshares = news.get("reshare_if_rejected") is True and _find_rejected(olds, projects)
+        if has_leftovers or reshares or self.has_drifted(members.values()):
             updates.append("members")
         for project in members:
             self.sessions.mark_managed(str(olds.get("backup_id")), project)
@@ -112,17 +111,17 @@ class BackupShareController(Controller):
         backup_id, projects = news.get("backup_id"), news.get("dest_project_ids", ())
         if olds.get("backup_id") != backup_id or UNKNOWN in projects:
             return
-        members: Mapping[str, Mapping[str, Any]] = olds.get("members", {})
-        reshared = _rejected(olds, projects) if news.get("reshare_if_rejected") else []
+        members = _members_of(olds)
+        reshared = _find_rejected(olds, projects) if news.get("reshare_if_rejected") else []
         for project in members.keys() & set(projects) - set(reshared):
             self.sessions.ownership.keep(str(backup_id), project, members[project].get("share_id"))
         if news.get("exclusive") is True:
-            # Others' shares are in the old list once a refresh has seen them.
-            foreign = set(olds.get("dest_project_ids", ())) - set(olds.get("members", ()))
+            # After a refresh, `dest_project_ids` has foreign shares too.
+            foreign = set(olds.get("dest_project_ids", ())) - set(members)
             _warn_exclusive(str(backup_id), foreign - set(projects))
         if not news.get("reshare_if_rejected"):
-            for project in _rejected(olds, projects):
-                _log.warning(messages.rejected(str(backup_id), project))
+            for project in _find_rejected(olds, projects):
+                _log.warning("%s", messages.rejected(str(backup_id), project))
 
     def create(self, inputs: Properties) -> tuple[str, dict[str, Any]]:
         return str(inputs["backup_id"]), self._apply(inputs, {})
@@ -131,39 +130,40 @@ class BackupShareController(Controller):
         backup_id = ids.uuid("the ID", id_)
         session = self.sessions.get(properties.get("cloud"))
         session.require_source_project(properties.get("source_project_id"))
-        before: Mapping[str, Mapping[str, Any]] = properties.get("members", {})
-        there = _read_members(session, backup_id, before)
-        if there is None or ("members" not in properties and not there):
+        state = _members_of(properties)
+        members = _read_members(session, backup_id, state)
+        if members is None or ("members" not in properties and not members):
             return None
         if "members" not in properties:
-            # An import adopts all that there is.
-            before = {project: {} for project in there}
-            for project in there:
+            # An import adopts all shares.
+            state = {project: {} for project in members}
+            for project in members:
                 self.sessions.ownership.expect_import(backup_id, project)
         own = {
-            project: there[project]
-            for project in sorted(before.keys() & there.keys())
-            if not is_replaced(backup_id, project, before[project], there[project])
+            project: members[project]
+            for project in sorted(state.keys() & members.keys())
+            if not is_replaced(backup_id, project, state[project], members[project])
         }
         options = {name: properties[name] for name in _OPTIONS if properties.get(name)}
-        # All that would be touched is among the inputs, so that a preview shows what an up deletes.
-        listed = there.keys() if options.get("exclusive") else own
+        # For an exclusive set, the inputs list foreign shares too, so the preview shows that they are deleted.
+        listed = members.keys() if options.get("exclusive") else own
         inputs = {"backup_id": backup_id, "dest_project_ids": sorted(listed), **options}
         outputs = {
             **inputs,
-            "members": {project: share_outputs(member, before[project]) for project, member in own.items()},
+            "members": {project: share_outputs(member, state[project]) for project, member in own.items()},
             "source_project_id": session.client.project_id(),
         }
         for project in own:
-            if log_drift(backup_id, project, before[project], outputs["members"][project]):
+            if log_drift(backup_id, project, state[project], outputs["members"][project]):
                 self.report_drift(outputs["members"][project])
         return ResourceState(backup_id, outputs, inputs)
 
     def update(self, id_: str, olds: Properties, news: Properties) -> dict[str, Any]:
-        # Without a call, but a cloud that cannot be used is refused now, and not by the destroy that needs it.
         session = self.sessions.get(news.get("cloud"))
         changed = self.diff(id_, olds, news).updates
-        if {"dest_project_ids", "members"} & {*changed} or ("exclusive" in changed and news.get("exclusive")):
+        if not {"dest_project_ids", "members"}.isdisjoint(changed) or (
+            "exclusive" in changed and news.get("exclusive")
+        ):
             return self._apply(news, olds)
         return _wait(session, news, {**{name: olds[name] for name in SET_OUTPUTS if name in olds}, **news})
 
@@ -171,17 +171,14 @@ class BackupShareController(Controller):
         backup_id = ids.uuid("the ID", id_)
         session = self.sessions.get(outputs.get("cloud"))
         session.require_source_project(outputs.get("source_project_id"))
-        members: Mapping[str, Mapping[str, Any]] = outputs.get("members", {})
+        members = _members_of(outputs)
         elsewhere = managed_elsewhere(session, backup_id, members, outputs)
         own = {project: members[project] for project in members if project not in elsewhere}
         own = verify_shares(session, backup_id, own)
-        delete_shares(session, backup_id, own, adopt=self._adopts(outputs))
+        delete_shares(session, backup_id, own, adopt=self.adopts(outputs))
 
     def _apply(self, inputs: Properties, olds: Properties) -> dict[str, Any]:
-        """Make the service agree with the inputs, and return all outputs.
-
-        `olds` has the shares of the state.
-        """
+        """Make the service agree with the inputs, and return all outputs. `olds` has the shares of the state."""
         session = self.sessions.get(inputs.get("cloud"))
         session.require_source_project(olds.get("source_project_id"))
         source = session.client.project_id()
@@ -192,71 +189,71 @@ class BackupShareController(Controller):
             inputs["backup_id"],
             tuple(projects),
             exclusive=inputs.get("exclusive") is True,
-            adopt=self._adopts(inputs),
+            adopt=self.adopts(inputs),
             reshare=inputs.get("reshare_if_rejected") is True,
             form=inputs,
         )
-        own = verify_shares(session, wanted.backup_id, olds.get("members", {}))
+        own = verify_shares(session, wanted.backup_id, _members_of(olds))
         try:
-            known = apply_changes(session, wanted, own)
+            members = apply_changes(session, wanted, own)
         except UnverifiedSharesError as error:
-            made = {project: share_outputs(member) for project, member in error.created.items()}
-            # What was to be deleted stays in the state: nobody knows whether it is gone.
-            outputs = {"members": {**own, **made, **error.unverified}, "source_project_id": source}
+            created = {project: share_outputs(member) for project, member in error.created.items()}
+            # Keep shares that were to be deleted: they may still exist.
+            outputs = {"members": {**own, **created, **error.unverified}, "source_project_id": source}
             raise UnverifiedCreateError(str(error), wanted.backup_id, inputs, {**inputs, **outputs}) from error
-        members = {
-            project: share_outputs(known[project], own.get(project)) if project in known else dict(own[project])
+        shares = {
+            project: share_outputs(members[project], own.get(project)) if project in members else dict(own[project])
             for project in sorted(set(projects))
         }
-        return _wait(session, inputs, {**inputs, "members": members, "source_project_id": source})
-
-    def _adopts(self, inputs: Properties) -> bool:
-        return inputs.get("adopt_existing") is True or self.sessions.flag("adoptExisting")
+        return _wait(session, inputs, {**inputs, "members": shares, "source_project_id": source})
 
 
-def _read_members(
-    session: CloudSession, backup_id: str, before: Mapping[str, Mapping[str, Any]]
-) -> dict[str, Member] | None:
+def _members_of(properties: Properties) -> KnownShares:
+    """Return the shares of a state, by their project's ID."""
+    members: KnownShares = properties.get("members", {})
+    return members
+
+
+def _read_members(session: CloudSession, backup_id: str, state: KnownShares) -> dict[str, Member] | None:
     """Return all members, or None if the backup is gone.
 
     A share of the state counts as gone if its own GET says so too.
     """
     try:
-        there, failed = dict(session.member_cache.get(backup_id)), None
+        members, failed = dict(session.member_cache.get(backup_id)), None
     except (NotFound, ContradictoryResponseError) as error:
-        there, failed = {}, error
-    missing = {project: before[project].get("created_at") for project in before if project not in there}
-    there.update(find_missing(session, backup_id, missing, failed))
-    return None if failed and not there else there
+        members, failed = {}, error
+    missing = {project: state[project].get("created_at") for project in state if project not in members}
+    members.update(find_missing(session, backup_id, missing, failed))
+    return None if failed and not members else members
 
 
-def _unverified(olds: Properties) -> bool:
-    members: Mapping[str, Mapping[str, Any]] = olds.get("members", {})
-    return any(is_unverified(share) for share in members.values())
+def _has_unverified(olds: Properties) -> bool:
+    return any(is_unverified(share) for share in _members_of(olds).values())
 
 
-def _rejected(olds: Properties, projects: Collection[str]) -> list[str]:
-    """Return those of the projects that have rejected their share, as the state knows."""
-    members: Mapping[str, Mapping[str, Any]] = olds.get("members", {})
+def _find_rejected(olds: Properties, projects: Collection[str]) -> list[str]:
+    """Return the projects whose share is rejected in the state."""
+    members = _members_of(olds)
     return [project for project in projects if members.get(project, {}).get("status") == "rejected"]
 
 
-def _warn_exclusive(backup_id: str, leaving: Collection[str]) -> None:
-    if leaving:
-        _log.warning(messages.exclusive_deletes(backup_id, list(leaving)))
+def _warn_exclusive(backup_id: str, to_delete: Collection[str]) -> None:
+    if to_delete:
+        _log.warning("%s", messages.exclusive_deletes(backup_id, list(to_delete)))
 
 
 def _wait(session: CloudSession, inputs: Properties, outputs: dict[str, Any]) -> dict[str, Any]:
     """Wait for the receivers if the inputs ask for it. Raises `IncompleteResourceError`."""
     duration = inputs.get("wait_for_acceptance")
-    before: Mapping[str, Mapping[str, Any]] = outputs.get("members", {})
+    before = _members_of(outputs)
     pending = [project for project in before if before[project].get("status") != "accepted"]
     if not duration or not pending:
         return outputs
     backup_id = str(inputs["backup_id"])
 
-    def updated(seen: Mapping[str, Member]) -> dict[str, Any]:
-        decided = {project: share_outputs(member, before[project]) for project, member in seen.items()}
+    def updated(members: Mapping[str, Member]) -> dict[str, Any]:
+        decided = {project: share_outputs(member, before[project]) for project, member in members.items()}
         return {**outputs, "members": {**before, **decided}}
 
     try:

@@ -114,7 +114,6 @@ class BackupShareAccepterController(Controller):
         return ResourceState(f"{backup_id}/{own}", outputs, inputs)
 
     def update(self, id_: str, olds: Properties, news: Properties) -> dict[str, Any]:
-        # Without a call, but a cloud that cannot be used is refused now, and not by the destroy that needs it.
         session = self.sessions.get(news.get("cloud"))
         if olds.get("status") == "accepted":
             return {**{name: olds[name] for name in ACCEPTER_OUTPUTS if name in olds}, **news}

@@ -46,7 +46,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger("pulumi_cbr")
 
 
-_INPUTS = ("backup_id", "dest_project_id", "cloud", "adopt_existing", "reshare_if_rejected", "wait_for_acceptance")
+_IDENTITY = ("backup_id", "dest_project_id")
+_OPTIONS = ("cloud", "adopt_existing", "reshare_if_rejected", "wait_for_acceptance")
 
 
 class BackupShareMemberController(Controller):
@@ -78,30 +79,31 @@ class BackupShareMemberController(Controller):
             preflight = self.sessions.get(cloud).preflight
         except CbrError as error:
             return [str(error)]
-        # What is not known yet may still allow it.
-        adopt = self._adopts(inputs) or inputs.get("adopt_existing") == UNKNOWN
+        # An unknown value may turn out to adopt.
+        adopt = self.adopts(inputs) or inputs.get("adopt_existing") == UNKNOWN
         return preflight.find_problems(PlannedChange(backup_id, [project], adopt=adopt, is_change=bool(olds)))
 
     def diff(self, id_: str, olds: Properties, news: Properties) -> Diff:
-        replaces = [name for name in ("backup_id", "dest_project_id") if olds.get(name) != news.get(name)]
+        replaces = [name for name in _IDENTITY if olds.get(name) != news.get(name)]
         same_pair = not replaces
-        if olds.get("status") == "rejected" and news.get("reshare_if_rejected") is True:
+        if _is_reshared(olds, news):
             replaces.append("status")
-        updates = [name for name in _INPUTS[2:] if olds.get(name) != news.get(name)]
+        updates = [name for name in _OPTIONS if olds.get(name) != news.get(name)]
         if self.has_drifted([olds]) and "status" not in replaces:
             updates.append("status")
-        # The engine may check a replacement as if it were new: its own share counts as free then.
+        # The engine checks a replacement as new: preflight must not report its own share.
         self.sessions.mark_managed(str(olds.get("backup_id")), str(olds.get("dest_project_id")))
-        # There can be only one share of a pair: the old one goes first. Other replacements are made before, so that a
-        # refused one leaves the old share alone.
+        # A project can have one share of a backup, so the old one is deleted first. For another pair, the new share is
+        # created first: if that fails, the old one stays.
         return Diff(updates=tuple(updates), replaces=tuple(replaces), delete_first=same_pair)
 
     def warn_before_change(self, id_: str, olds: Properties, news: Properties) -> None:
-        is_same = all(olds.get(name) == news.get(name) for name in ("backup_id", "dest_project_id"))
-        if is_same and not (olds.get("status") == "rejected" and news.get("reshare_if_rejected")):
+        if any(olds.get(name) != news.get(name) for name in _IDENTITY):
+            return
+        if not _is_reshared(olds, news):
             self.sessions.ownership.keep(olds["backup_id"], olds["dest_project_id"], olds.get("share_id"))
-        if is_same and olds.get("status") == "rejected" and not news.get("reshare_if_rejected"):
-            _log.warning(messages.rejected(str(news["backup_id"]), str(news["dest_project_id"])))
+        if olds.get("status") == "rejected" and not news.get("reshare_if_rejected"):
+            _log.warning("%s", messages.rejected(str(news["backup_id"]), str(news["dest_project_id"])))
 
     def create(self, inputs: Properties) -> tuple[str, dict[str, Any]]:
         session = self.sessions.get(inputs.get("cloud"))
@@ -109,7 +111,7 @@ class BackupShareMemberController(Controller):
         source = session.client.project_id()
         if project == source:
             raise CbrError(messages.own_project(project))
-        adopt, id_ = self._adopts(inputs), f"{backup_id}/{project}"
+        adopt, id_ = self.adopts(inputs), f"{backup_id}/{project}"
         try:
             result = create_shares(session, backup_id, [project], adopt=adopt)
             is_new = project in result.created
@@ -136,18 +138,17 @@ class BackupShareMemberController(Controller):
             return None
         if not properties.keys() & set(MEMBER_OUTPUTS):
             self.sessions.ownership.expect_import(backup_id, project)
-        kept = {name: properties[name] for name in _INPUTS[2:] if properties.get(name)}
-        inputs = {"backup_id": backup_id, "dest_project_id": project, **kept}
+        options = {name: properties[name] for name in _OPTIONS if properties.get(name)}
+        inputs = {"backup_id": backup_id, "dest_project_id": project, **options}
         outputs = {**inputs, **share_outputs(member, dict(properties))}
         if log_drift(backup_id, project, properties, outputs):
             self.report_drift(outputs)
-        # A receiver may see its own share, and is not where the backup comes from.
+        # A receiver may read its own share, but is not the source project.
         if (source := session.client.project_id()) != project:
             outputs["source_project_id"] = source
         return ResourceState(f"{backup_id}/{project}", outputs, inputs)
 
     def update(self, id_: str, olds: Properties, news: Properties) -> dict[str, Any]:
-        # Without a call, but a cloud that cannot be used is refused now, and not by the destroy that needs it.
         session = self.sessions.get(news.get("cloud"))
         if is_unverified(olds):
             session.require_source_project(olds.get("source_project_id"))
@@ -165,21 +166,23 @@ class BackupShareMemberController(Controller):
         session = self.sessions.get(outputs.get("cloud"))
         session.require_source_project(outputs.get("source_project_id"))
         if self.sessions.ownership.managed_elsewhere(backup_id, project, outputs.get("share_id"), outputs):
-            _log.warning(messages.managed_elsewhere(backup_id, [project]))
+            _log.warning("%s", messages.managed_elsewhere(backup_id, [project]))
             return
         known = verify_shares(session, backup_id, {project: outputs}).get(project)
         if known is None:
             return
-        error = delete_share(session, backup_id, project, known, adopt=self._adopts(outputs))
+        error = delete_share(session, backup_id, project, known, adopt=self.adopts(outputs))
         if error:
             raise error
 
-    def _adopts(self, inputs: Properties) -> bool:
-        return inputs.get("adopt_existing") is True or self.sessions.flag("adoptExisting")
+
+def _is_reshared(olds: Properties, news: Properties) -> bool:
+    """Return whether the share was rejected and is to be created again."""
+    return olds.get("status") == "rejected" and news.get("reshare_if_rejected") is True
 
 
 def _read_existing(session: CloudSession, backup_id: str, project: str, error: AlreadyShared) -> Member:
-    """Return the share that the service has just named."""
+    """Return the share that the refusal names, once the service shows it."""
     try:
         return wait_for_members(session, backup_id, [project])[project]
     except KeyError:

@@ -86,15 +86,16 @@ class Controller(ABC):
         self._drifted: set[tuple[str, str]] = set()
 
     def report_drift(self, share: Properties) -> None:
-        """Report a change of a share in all diffs of this operation.
-
-        Refreshes and their previews show it then.
-        """
+        """Make every diff of this operation report a share's change, so a refresh and its preview show it."""
         self._drifted.add((str(share.get("share_id")), str(share.get("status"))))
 
     def has_drifted(self, shares: Iterable[Properties]) -> bool:
         """Return whether a read of this operation found a change of one of these shares."""
         return any((str(share.get("share_id")), str(share.get("status"))) in self._drifted for share in shares)
+
+    def adopts(self, inputs: Properties) -> bool:
+        """Return whether the inputs or the stack's settings ask to adopt shares that exist."""
+        return inputs.get("adopt_existing") is True or self.sessions.flag("adoptExisting")
 
     @abstractmethod
     def check(self, olds: Properties, news: Properties) -> CheckedInputs:
@@ -105,7 +106,10 @@ class Controller(ABC):
 
     @abstractmethod
     def diff(self, id_: str, olds: Properties, news: Properties) -> Diff:
-        """Compare the outputs `olds` with the checked inputs `news`. Makes no call."""
+        """Compare the outputs `olds` with the checked inputs `news`, and record for preflight what is managed.
+
+        Makes no call.
+        """
 
     def warn_before_change(self, id_: str, olds: Properties, news: Properties) -> None:
         """Warn of effects that a diff does not show, and record the shares that stay.
@@ -130,7 +134,10 @@ class Controller(ABC):
 
     @abstractmethod
     def update(self, id_: str, olds: Properties, news: Properties) -> dict[str, Any]:
-        """Make the resource agree with the inputs, and return all its outputs."""
+        """Make the resource agree with the inputs, and return all its outputs.
+
+        Looks the session up even if no call is needed: a `cloud` that does not work fails now, not at destroy.
+        """
 
     @abstractmethod
     def delete(self, id_: str, outputs: Properties) -> None:
