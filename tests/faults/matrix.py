@@ -1,14 +1,15 @@
-"""The fault matrix: what goes wrong, in the middle of what, and how that has to end.
+"""The fault matrix: each operation, each fault, and the required outcome.
 
 The three letters of an entry in `EXPECTED` are three cells: the fault happens once, twice in a row, and for as long as the
 operation lasts.
 
     +  the operation succeeds; state and service agree at once
-    e  a clear error; the same command, run again when the fault is over, makes state and service agree
+    e  a clear error; the same command, run again after the fault, makes state and service agree
     a  a clear error that names `cbr:adoptExisting`; run again with it, the command makes state and service agree
-    -  not run: the same as in another column, or calls are side by side and which of them meets the fault is chance
+    -  not run: equal to another column, or parallel calls, of which a random one would meet the fault
 
-However a cell ends, nobody's share is lost, none is left that the state does not know, and no traceback is shown.
+The columns are the keys of `OPERATIONS` in test_matrix.py, which has a title for each. No cell loses a share, leaves one that
+the state does not know, or shows a traceback.
 """
 
 from __future__ import annotations
@@ -107,8 +108,8 @@ sign-in: slow            +++    +++  +++    +++    -    -      -     -    -   - 
 sign-in: truncated       ++e    ++e  ++e    ++e    -    -      -     -    -   -      -       -
 """
 
-#: These take the token from everybody: they are run one at a time.
-ALONE = {"token expired", *SIGN_IN_FAULTS}
+#: These revoke the shared token, so they run one at a time.
+RUN_ALONE = {"token expired", *SIGN_IN_FAULTS}
 
 
 @dataclass(frozen=True)
@@ -121,81 +122,83 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class End:
+class Outcome:
     """The outcome of a cell: its letter, and the calls that were made."""
 
     letter: str
     calls: str
 
 
-def fault(name: str, times: int | None, method: str, path: str, now: float) -> Fault:
+def make_fault(name: str, times: int | None, method: str, path: str, now: float) -> Fault:
     """Make a fault of the simulator by its name, for calls of a method.
 
     `now` is the service's time.
     """
-    made = {**FAULTS, **SIGN_IN_FAULTS}[name]
-    if made.get("retry_after") == "in 2 s":
-        made = {**made, "retry_after": formatdate(now + 2, usegmt=True)}
+    options = {**FAULTS, **SIGN_IN_FAULTS}[name]
+    if options.get("retry_after") == "in 2 s":
+        options = {**options, "retry_after": formatdate(now + 2, usegmt=True)}
     if name in SIGN_IN_FAULTS:
         method, path = "POST", "/auth/tokens$"
-    return Fault(**{"method": method, "path": path, "times": times, **made})
+    return Fault(**{"method": method, "path": path, "times": times, **options})
 
 
-def expected(operations: Collection[str]) -> dict[Cell, str]:
+def read_expected(operations: Collection[str]) -> dict[Cell, str]:
     """Read `EXPECTED`: the letter of each cell."""
-    head, *rows = EXPECTED.strip("\n").splitlines()
-    columns = head.split()
+    header, *rows = EXPECTED.strip("\n").splitlines()
+    columns = header.split()
     assert set(columns) == set(operations)
     cells: dict[Cell, str] = {}
     for row in rows:
-        name, *letters = row.rsplit(maxsplit=len(columns))
-        for column, three in zip(columns, letters, strict=True):
-            if three != "-":
-                cells.update((Cell(column, name, times), letter) for times, letter in zip(TIMES, three, strict=True))
+        name, *entries = row.rsplit(maxsplit=len(columns))
+        for column, letters in zip(columns, entries, strict=True):
+            if letters != "-":
+                cells.update((Cell(column, name, times), letter) for times, letter in zip(TIMES, letters, strict=True))
     return cells
 
 
 _WORDS = {"+": "done", "e": "error, again", "a": "error, adopt"}
 
-_HEAD = """\
+INTRODUCTION = """\
 # What faults do to an operation
 
-Made by the tests (`tests/faults`), which fail where a run gives anything else; `FAULT_MATRIX=write pytest tests/faults/test_matrix.py`
-writes it anew. Every cell is run in both flavours of the provider, through the calls that the Pulumi engine makes, against
-the simulator, with `cbr:maxRetries` 2 and `cbr:timeout` 8 (2 where a fault is a time-out); the defaults are 4 and 120.
+The tests in `tests/faults` produce this page, and fail if a run gives anything else. To write it again, run
+`FAULT_MATRIX=write pytest tests/faults/test_matrix.py`. Every cell is run in both flavors of the provider, through the calls
+that the Pulumi engine makes, against the simulator. `cbr:maxRetries` is 2 and `cbr:timeout` is 8, or 2 if the fault is a
+time-out. The defaults are 4 and 120.
 
-A fault happens to the call that the title names: once, twice in a row, or for ever (then to every call of the operation).
-"Before" and "after" say whether the service had made the change by then. Each cell says how it ended, and all calls until then:
+A fault happens to the call that the title names: once, twice in a row, or for ever. For ever means every call of the operation.
+"Before" and "after" say whether the service had made the change before the fault. Each cell has its outcome, and all its calls:
 
-- **done**: the operation succeeded, and the state has just what the service has;
-- **error, again**: one line of error; the same `pulumi` command, run again when the fault is over, makes the two agree;
-- **error, adopt**: one line of error that tells so; run again after `pulumi config set cbr:adoptExisting true`, the command makes
-  the two agree. The answer was lost for as long as the command went on looking, so nobody could know that the share is one's own.
-  The first-class flavour keeps such a share in the state, and the same command, run again, makes the two agree.
+- **done**: the operation succeeded. State and service agree.
+- **error, again**: the error is one line. The same `pulumi` command, run again after the fault, makes state and service agree.
+- **error, adopt**: the error is one line, and names `cbr:adoptExisting`. Run again after
+  `pulumi config set cbr:adoptExisting true`, the command makes state and service agree. Every read of the command failed, so it
+  could not tell whether the share is its own. The first-class flavor keeps such a share in the state. There, the same command,
+  run again, makes state and service agree.
 
-In no cell is a share lost, left over, or taken from somebody else, and in none is a traceback shown.
+No cell loses a share, leaves one behind, or takes one from somebody else. No cell shows a traceback.
 """
 
 
-def written(titles: Mapping[str, str], ends: Mapping[Cell, End]) -> str:
-    """Write the ends of all cells as a page."""
-    counted = Counter(end.letter for end in ends.values())
+def to_page(titles: Mapping[str, str], outcomes: Mapping[Cell, Outcome]) -> str:
+    """Return the outcomes of all cells as a page."""
+    counted = Counter(outcome.letter for outcome in outcomes.values())
     counts = ", ".join(f"{counted[letter]} {words}" for letter, words in _WORDS.items())
-    lines = [_HEAD, f"{len(ends)} cells: {counts}."]
+    lines = [INTRODUCTION, f"{len(outcomes)} cells: {counts}."]
     for operation, title in titles.items():
         lines += ["", f"## {title}", "", "| fault | once | twice | for ever |", "| --- | --- | --- | --- |"]
-        faults = dict.fromkeys(cell.fault for cell in ends if cell.operation == operation)
+        faults = dict.fromkeys(cell.fault for cell in outcomes if cell.operation == operation)
         for name in sorted(faults, key=[*FAULTS, *SIGN_IN_FAULTS].index):
-            cells = {times: ends[Cell(operation, name, times)] for times in TIMES}
-            ended = [f"{_WORDS[end.letter]} ({_calls(name, times, end)})" for times, end in cells.items()]
-            lines.append(" | ".join(["| " + name, *ended]) + " |")
+            row = {times: outcomes[Cell(operation, name, times)] for times in TIMES}
+            entries = [f"{_WORDS[outcome.letter]} ({_calls(name, times, outcome)})" for times, outcome in row.items()]
+            lines.append(" | ".join(["| " + name, *entries]) + " |")
     return "\n".join(lines) + "\n"
 
 
-def _calls(name: str, times: str, end: End) -> str:
+def _calls(name: str, times: str, outcome: Outcome) -> str:
     """Return the calls of a cell.
 
     A date has whole seconds, so the number of waits before it depends on the moment of the first one.
     """
-    varies = name == "throttle date" and times == "for ever" and end.letter != "+"
-    return "as many as the time allows" if varies else end.calls
+    varies = name == "throttle date" and times == "for ever" and outcome.letter != "+"
+    return "as many as the time allows" if varies else outcome.calls

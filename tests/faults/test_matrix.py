@@ -20,7 +20,7 @@ from protocol.plugin import FLAVOURS, HookFailed, Plugin
 from pulumi_cbr.simulator import Call, Simulator
 
 from .bare_engine import Hurried, Resource, assert_said_well
-from .matrix import ALONE, FAULTS, SIGN_IN_FAULTS, TIMES, Cell, End, expected, fault, written
+from .matrix import FAULTS, RUN_ALONE, SIGN_IN_FAULTS, TIMES, Cell, Outcome, make_fault, read_expected, to_page
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "fault-matrix.md"
 
@@ -126,7 +126,7 @@ OPERATIONS = {
         "BackupShare: add three to two (its POST)", lambda p: p.set_changed(2, 5), "up", "POST", "/members$"
     ),
     "remove": Operation(
-        "BackupShare: take away three of five (one DELETE)",
+        "BackupShare: delete three of five (one DELETE)",
         lambda p: p.set_changed(5, 2),
         "up",
         "DELETE",
@@ -148,23 +148,23 @@ class Cells:
         for backup_id in backup_ids:
             self._free.put(backup_id)
 
-    def run(self, cell: Cell) -> End:
+    def run(self, cell: Cell) -> Outcome:
         place = Place(self._simulator, self._plugins, self._free.get())
         try:
             return self._run(place, cell)
         except Exception as error:
-            return End("!", f"{type(error).__name__}: {error}")
+            return Outcome("!", f"{type(error).__name__}: {error}")
         finally:
             place.leave()
             self._free.put(place.backup_id)
 
-    def _run(self, place: Place, cell: Cell) -> End:
+    def _run(self, place: Place, cell: Cell) -> Outcome:
         simulator, operation, times = self._simulator, OPERATIONS[cell.operation], TIMES[cell.times]
         resource = operation.prepare(place)
         path = place.backup_id + operation.path.format(third=place.projects[2])
         # What lasts hits everything, the look after a lost answer too.
         method, path = ("*", place.backup_id) if times is None else (operation.method, path)
-        wrong = fault(cell.fault, times, method, path, simulator.state.now())
+        wrong = make_fault(cell.fault, times, method, path, simulator.state.now())
         if cell.fault in SIGN_IN_FAULTS:
             simulator.revoke_tokens()
         had, before = resource.id, len(simulator.calls)
@@ -175,7 +175,7 @@ class Cells:
         except HookFailed as error:
             failed = error
         simulator.faults.remove(wrong)
-        calls = _counted(simulator.calls[before:], place.backup_id, signing_in=cell.fault in ALONE)
+        calls = _counted(simulator.calls[before:], place.backup_id, signing_in=cell.fault in RUN_ALONE)
         letter = "+"
         if failed:
             assert_said_well(failed)
@@ -184,7 +184,7 @@ class Cells:
         elif operation.hook != "destroy":
             assert resource.id, "lost by a read"
         place.assert_agrees(resource)
-        return End(letter, calls)
+        return Outcome(letter, calls)
 
     def _again(self, place: Place, operation: Operation, resource: Resource, failed: HookFailed) -> str:
         """Repeat the operation without a fault; return "a" if a share had to be adopted."""
@@ -237,35 +237,37 @@ def test_every_cell_ends_as_it_should(plugins: tuple[Plugins, Plugins], simulato
     backups = [backup.id for backup in simulator.backups]
     calm = Cells(simulator, plugins[0], backups[:_SIDE_BY_SIDE])
     short = Cells(simulator, plugins[1], backups[_SIDE_BY_SIDE:])
-    wanted = expected(OPERATIONS)
+    wanted = read_expected(OPERATIONS)
     # The first-class flavour keeps a create that cannot be verified, and the next run verifies it without an adoption.
     heals = plugins[0]["owner"].flavour == "native"
     letters = {cell: "e" if heals and letter == "a" else letter for cell, letter in wanted.items()}
 
-    def run(cell: Cell) -> End:
+    def run(cell: Cell) -> Outcome:
         return (short if "timeout" in cell.fault else calm).run(cell)
 
-    ends: dict[Cell, End] = {}
+    outcomes: dict[Cell, Outcome] = {}
     with ThreadPoolExecutor(_SIDE_BY_SIDE) as some, ThreadPoolExecutor(_SIDE_BY_SIDE) as others:
         running = {
             cell: (others if "timeout" in cell.fault else some).submit(run, cell)
             for cell in wanted
-            if cell.fault not in ALONE
+            if cell.fault not in RUN_ALONE
         }
-        ends = {cell: future.result() for cell, future in running.items()}
+        outcomes = {cell: future.result() for cell, future in running.items()}
     # These take the token away from everybody.
-    ends.update((cell, run(cell)) for cell in wanted if cell.fault in ALONE)
+    outcomes.update((cell, run(cell)) for cell in wanted if cell.fault in RUN_ALONE)
 
-    assert {cell: (end.letter, end.calls) for cell, end in ends.items() if end.letter != letters[cell]} == {}
+    assert {
+        cell: (outcome.letter, outcome.calls) for cell, outcome in outcomes.items() if outcome.letter != letters[cell]
+    } == {}
     assert all("Traceback" not in plugin.said() for half in plugins for plugin in half.values())
     titles = {name: operation.title for name, operation in OPERATIONS.items()}
-    text = written(titles, {cell: End(wanted[cell], end.calls) for cell, end in ends.items()})
+    text = to_page(titles, {cell: Outcome(wanted[cell], outcome.calls) for cell, outcome in outcomes.items()})
     if os.environ.get("FAULT_MATRIX") == "write":
         DOCS.write_text(text, encoding="utf-8")
     assert DOCS.read_text(encoding="utf-8") == text
 
 
 def test_every_fault_is_in_the_matrix() -> None:
-    wanted = expected(OPERATIONS)
+    wanted = read_expected(OPERATIONS)
     assert {cell.fault for cell in wanted} == {*FAULTS, *SIGN_IN_FAULTS}
     assert {cell.operation for cell in wanted} == set(OPERATIONS)

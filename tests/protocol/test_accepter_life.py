@@ -203,7 +203,7 @@ def test_a_share_that_does_not_come_is_a_clear_error(
 
 @pytest.mark.parametrize("kind", ["reset_after", "timeout_after", "status_after", "truncated", "malformed"])
 @pytest.mark.parametrize("operation", ["create", "delete"])
-def test_a_lost_answer_is_found_out(
+def test_accept_lost_response_reads_the_share(
     receiver: Plugin, service: Simulator, shared: str, vault: str, fails: Any, kind: str, operation: str
 ) -> None:
     inputs = {"backup_id": shared, "vault_id": vault}
@@ -221,7 +221,7 @@ def test_a_lost_answer_is_found_out(
     assert service.count("PUT", shared) == 2
 
 
-def test_a_call_that_never_arrived_is_sent_again(
+def test_accept_unsent_request_is_sent_again(
     receiver: Plugin, service: Simulator, shared: str, vault: str, fails: Any
 ) -> None:
     fails("reset_before", "PUT")
@@ -475,7 +475,7 @@ def test_what_is_in_no_vault_is_not_imported(
     assert receiver.read(KIND, id_, {"backup_id": shared, "vault_id": vault})[2]["vault_id"] == vault
 
 
-def test_signed_in_to_another_project_nothing_is_read_changed_or_deleted(
+def test_hooks_in_another_project_change_nothing(
     plugin: Plugin, service: Simulator, shared: str, vault: str, accepted: dict[str, Any]
 ) -> None:
     id_ = f"{shared}/{service.projects[0]}"
@@ -503,7 +503,7 @@ def test_signed_in_to_another_project_nothing_is_read_changed_or_deleted(
         {"kind": "html", "status": 200},
     ],
 )
-def test_read_is_not_fooled(
+def test_read_of_a_malformed_response_fails(
     receiver: Plugin, service: Simulator, shared: str, accepted: dict[str, Any], fault: dict[str, Any]
 ) -> None:
     service.faults.add(Fault(method="GET", path=shared, times=None, **fault))

@@ -111,7 +111,7 @@ NOT_GONE: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("name", NOT_GONE)
-def test_read_is_not_fooled(
+def test_read_of_a_malformed_response_fails(
     plugin_with: PluginWith, service: Simulator, state: dict[str, Any], fails: Fails, name: str
 ) -> None:
     plugin = plugin_with(maxRetries="0", timeout="30")

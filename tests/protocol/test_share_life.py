@@ -23,22 +23,22 @@ def inputs_of(backup: str, projects: Sequence[str], **options: Any) -> dict[str,
     return {"backup_id": backup, "dest_project_ids": sorted(projects), **options}
 
 
-def shared(service: Simulator, backup: str) -> set[str]:
+def member_ids(service: Simulator, backup: str) -> set[str]:
     return set(service.members(backup))
 
 
-def changes(service: Simulator) -> list[str]:
-    """Return the calls that change something, in the order they began."""
-    told = []
+def calls_of(service: Simulator) -> list[str]:
+    """Return the calls to members and backups, in order: POST, LIST, GET/<id>, DELETE."""
+    calls = []
     for call in sorted(service.calls, key=lambda call: call.started):
         if match := re.search(r"/backups/[^/]+(/members)?(/\w+)?$", call.path):
-            told.append(
+            calls.append(
                 call.method if call.method != "GET" else "LIST" if match[1] and not match[2] else f"GET{match[2] or ''}"
             )
-    return told
+    return calls
 
 
-def one_line(error: pytest.ExceptionInfo[HookFailed]) -> str:
+def read_one_line(error: pytest.ExceptionInfo[HookFailed]) -> str:
     text = str(error.value)
     assert "Traceback" not in text
     assert "\n" not in text.strip()
@@ -52,8 +52,8 @@ def test_create_is_one_post(plugin: Plugin, service: Simulator, backup: str) -> 
     projects = service.projects[:10]
     id_, outputs = plugin.create(KIND, inputs_of(backup, projects))
     assert id_ == backup
-    assert changes(service) == ["POST"]
-    assert shared(service, backup) == set(projects)
+    assert calls_of(service) == ["POST"]
+    assert member_ids(service, backup) == set(projects)
     assert set(outputs["members"]) == set(projects)
     records = service.members(backup)
     assert {project: member["share_id"] for project, member in outputs["members"].items()} == {
@@ -61,49 +61,49 @@ def test_create_is_one_post(plugin: Plugin, service: Simulator, backup: str) -> 
     }
     assert outputs["source_project_id"] == service.owner.project_id
     plugin.delete(KIND, id_, outputs)
-    assert shared(service, backup) == set()
+    assert member_ids(service, backup) == set()
 
 
-def test_create_with_the_other_documented_answer(flavour: str, new_service: NewService) -> None:
+def test_create_with_bare_member_response_reads_the_list(flavour: str, new_service: NewService) -> None:
     service = new_service(bare_add_answer=True)
     backup, projects = service.backups[0].id, service.projects[:3]
     with Plugin(flavour, service.env()) as plugin:
         _, outputs = plugin.create(KIND, inputs_of(backup, projects))
-    assert set(outputs["members"]) == shared(service, backup) == set(projects)
-    assert changes(service) == ["POST", "LIST"]
+    assert set(outputs["members"]) == member_ids(service, backup) == set(projects)
+    assert calls_of(service) == ["POST", "LIST"]
 
 
-def test_create_refuses_what_is_there_and_adopts_on_request(
+def test_create_existing_share_is_refused_or_adopted(
     plugin: Plugin, plugin_with: New, service: Simulator, backup: str
 ) -> None:
     a, b, c = service.projects[:3]
     record = service.share(backup, a)
     with pytest.raises(HookFailed) as refused:
         plugin.create(KIND, inputs_of(backup, [a, b]))
-    told = one_line(refused)
+    text = read_one_line(refused)
     for part in (
         f"already shared with project {a} (share {record.id}, pending, ",
         "cbr:adoptExisting true",
     ):
-        assert part in told
-    assert shared(service, backup) == {a}
-    # By the resource's own setting, and by the run's.
+        assert part in text
+    assert member_ids(service, backup) == {a}
+    # Adopt by the resource's input, then by the stack's setting.
     _, outputs = plugin.create(KIND, inputs_of(backup, [a, b], adopt_existing=True))
     assert outputs["members"][a]["share_id"] == record.id
     _, outputs = plugin_with(adoptExisting="true").create(KIND, inputs_of(backup, [a, b, c]))
     assert outputs["members"][a]["share_id"] == record.id
-    assert shared(service, backup) == {a, b, c}
-    # Each create is refused once for what is there; the two that adopt send the rest.
+    assert member_ids(service, backup) == {a, b, c}
+    # Three refused POSTs, and two for the rest.
     assert service.count("POST", f"{backup}/members$") == 5
 
 
-def test_create_of_what_is_all_there_is_refused_once(plugin: Plugin, service: Simulator, backup: str) -> None:
+def test_create_all_shares_exist_adopts_with_one_post(plugin: Plugin, service: Simulator, backup: str) -> None:
     a, b = service.projects[:2]
     for project in (a, b):
         service.share(backup, project)
     _, outputs = plugin.create(KIND, inputs_of(backup, [a, b], adopt_existing=True))
     assert set(outputs["members"]) == {a, b}
-    assert changes(service) == ["POST", "LIST"]
+    assert calls_of(service) == ["POST", "LIST"]
 
 
 def test_create_leaves_foreign_members_alone_unless_exclusive(plugin: Plugin, service: Simulator, backup: str) -> None:
@@ -111,27 +111,29 @@ def test_create_leaves_foreign_members_alone_unless_exclusive(plugin: Plugin, se
     service.share(backup, foreign)
     service.share(backup, more)
     _, outputs = plugin.create(KIND, inputs_of(backup, [a]))
-    assert shared(service, backup) == {a, foreign, more}
+    assert member_ids(service, backup) == {a, foreign, more}
     service.clear_calls()
     outputs = plugin.update(KIND, backup, outputs, inputs_of(backup, [a, b], exclusive=True))
-    assert shared(service, backup) == set(outputs["members"]) == {a, b}
-    assert sorted(changes(service)) == ["DELETE", "DELETE", "LIST", "POST"]
+    assert member_ids(service, backup) == set(outputs["members"]) == {a, b}
+    assert sorted(calls_of(service)) == ["DELETE", "DELETE", "LIST", "POST"]
 
 
 def test_create_refuses_the_own_project(plugin: Plugin, service: Simulator, backup: str) -> None:
     own = service.owner.project_id
     with pytest.raises(HookFailed, match=f"{own} is the backup's own project"):
         plugin.create(KIND, inputs_of(backup, [service.projects[0], own]))
-    assert shared(service, backup) == set()
+    assert member_ids(service, backup) == set()
 
 
-def test_create_counts_the_room(plugin: Plugin, service: Simulator, backup: str) -> None:
+def test_create_over_the_limit_changes_nothing(plugin: Plugin, service: Simulator, backup: str) -> None:
     for project in service.projects[:8]:
         service.share(backup, project)
     with pytest.raises(HookFailed) as refused:
         plugin.create(KIND, inputs_of(backup, service.projects[8:11]))
-    assert "it would have 11 members (8 existing, 3 new) and the limit is 10. Nothing was changed" in one_line(refused)
-    assert changes(service) == ["POST", "LIST"]
+    assert "it would have 11 members (8 existing, 3 new) and the limit is 10. Nothing was changed" in read_one_line(
+        refused
+    )
+    assert calls_of(service) == ["POST", "LIST"]
 
 
 # Calls that half worked
@@ -145,7 +147,7 @@ REFUSALS = {
 
 @pytest.mark.parametrize("refusal", sorted(REFUSALS))
 @pytest.mark.parametrize("operation", ["create", "update"])
-def test_partial_commit_then_refusal_is_left_and_named(
+def test_create_refused_after_commit_names_the_shares(
     plugin: Plugin, plugin_with: New, service: Simulator, backup: str, fails: Any, refusal: str, operation: str
 ) -> None:
     a, b, c = service.projects[:3]
@@ -161,18 +163,18 @@ def test_partial_commit_then_refusal_is_left_and_named(
 
     with pytest.raises(HookFailed) as refused:
         run()
-    told = one_line(refused)
+    text = read_one_line(refused)
     # Nobody can know who made them: they are named, and left alone.
-    assert a in told
-    assert b in told
-    assert "cbr:adoptExisting true" in told
-    assert shared(service, backup) == ({a, b, c} if operation == "update" else {a, b})
+    assert a in text
+    assert b in text
+    assert "cbr:adoptExisting true" in text
+    assert member_ids(service, backup) == ({a, b, c} if operation == "update" else {a, b})
     assert service.count("DELETE", backup) == 0
     plugin = plugin_with(adoptExisting="true")
-    assert set(run()["members"]) == shared(service, backup) == {a, b}
+    assert set(run()["members"]) == member_ids(service, backup) == {a, b}
 
 
-def test_a_rollback_that_fails_says_how_to_go_on(
+def test_rollback_refused_names_the_next_step(
     plugin: Plugin, plugin_with: New, service: Simulator, backup: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     a, b, c = sorted(service.projects[:3])
@@ -182,33 +184,35 @@ def test_a_rollback_that_fails_says_how_to_go_on(
     service.deny("cbr:member:delete")
     with pytest.raises(HookFailed) as refused:
         plugin.create(KIND, inputs_of(backup, [a, b, c]))
-    told = one_line(refused)
-    assert f"Rolling back {a}, {b} failed" in told
-    assert "Also not deleted: " in told
-    assert UNKNOWN_OUTCOME_ADVICE[plugin.flavour] in told
+    text = read_one_line(refused)
+    assert f"Rolling back {a}, {b} failed" in text
+    assert "Also not deleted: " in text
+    assert UNKNOWN_OUTCOME_ADVICE[plugin.flavour] in text
     monkeypatch.undo()
     service.allow_all()
     _, outputs = plugin_with(adoptExisting="true").create(KIND, inputs_of(backup, [a, b]))
-    assert set(outputs["members"]) == shared(service, backup) == {a, b}
+    assert set(outputs["members"]) == member_ids(service, backup) == {a, b}
 
 
 @pytest.mark.parametrize("kind", ["reset_after", "timeout_after", "status_after", "truncated", "malformed"])
-def test_a_lost_answer_is_found_out(plugin: Plugin, service: Simulator, backup: str, fails: Any, kind: str) -> None:
+def test_create_lost_response_reads_the_share(
+    plugin: Plugin, service: Simulator, backup: str, fails: Any, kind: str
+) -> None:
     projects = service.projects[:3]
     fails(kind, "POST", seconds=0.2)
     _, outputs = plugin.create(KIND, inputs_of(backup, projects))
-    assert set(outputs["members"]) == shared(service, backup) == set(projects)
-    assert changes(service) == ["POST", "LIST"]
+    assert set(outputs["members"]) == member_ids(service, backup) == set(projects)
+    assert calls_of(service) == ["POST", "LIST"]
 
 
-def test_a_call_that_never_arrived_is_sent_again(plugin: Plugin, service: Simulator, backup: str, fails: Any) -> None:
+def test_create_unsent_request_is_sent_again(plugin: Plugin, service: Simulator, backup: str, fails: Any) -> None:
     fails("reset_before", "POST")
     plugin.create(KIND, inputs_of(backup, service.projects[:3]))
-    assert shared(service, backup) == set(service.projects[:3])
-    assert changes(service) == ["POST", "LIST", "POST"]
+    assert member_ids(service, backup) == set(service.projects[:3])
+    assert calls_of(service) == ["POST", "LIST", "POST"]
 
 
-def test_an_answer_that_cannot_be_looked_for_names_adoption_and_that_works(
+def test_create_lost_response_unreadable_names_adoption(
     plugin: Plugin, plugin_with: New, service: Simulator, backup: str, fails: Any
 ) -> None:
     a, b = service.projects[:2]
@@ -216,14 +220,14 @@ def test_an_answer_that_cannot_be_looked_for_names_adoption_and_that_works(
     fails("status_before", "GET", times=None, status=403, body={"code": "403", "message": "no"})
     with pytest.raises(HookFailed) as lost:
         plugin.create(KIND, inputs_of(backup, [a, b]))
-    assert "and reading it failed" in one_line(lost)
-    assert UNKNOWN_OUTCOME_ADVICE[plugin.flavour] in one_line(lost)
+    assert "and reading it failed" in read_one_line(lost)
+    assert UNKNOWN_OUTCOME_ADVICE[plugin.flavour] in read_one_line(lost)
     service.faults.clear()
     _, outputs = plugin_with(adoptExisting="true").create(KIND, inputs_of(backup, [a, b]))
     assert set(outputs["members"]) == {a, b}
 
 
-def test_fewer_members_than_asked_are_named_and_taken_back(
+def test_create_partial_success_is_rolled_back(
     plugin: Plugin, service: Simulator, backup: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     a, b = sorted(service.projects[:2])
@@ -236,13 +240,13 @@ def test_fewer_members_than_asked_are_named_and_taken_back(
     )
     with pytest.raises(HookFailed) as refused:
         plugin.create(KIND, inputs_of(backup, [a, b]))
-    assert b in one_line(refused)
-    assert f"Rolled back {a}. Fix the cause" in one_line(refused)
-    assert shared(service, backup) == set()
+    assert b in read_one_line(refused)
+    assert f"Rolled back {a}. Fix the cause" in read_one_line(refused)
+    assert member_ids(service, backup) == set()
 
 
 @pytest.mark.parametrize("code", ["6703", "6714", "6701", "6702"])
-def test_who_is_second_never_takes_away_what_the_first_made(
+def test_create_race_lost_deletes_nothing(
     plugin: Plugin,
     service: Simulator,
     backup: str,
@@ -262,13 +266,13 @@ def test_who_is_second_never_takes_away_what_the_first_made(
     monkeypatch.setattr(service.state, "add_members", race)
     with pytest.raises(HookFailed) as refused:
         plugin.create(KIND, inputs_of(backup, [a, b]))
-    assert "cbr:adoptExisting true" in one_line(refused)
-    assert shared(service, backup) == {a, b}
+    assert "cbr:adoptExisting true" in read_one_line(refused)
+    assert member_ids(service, backup) == {a, b}
     assert service.count("DELETE", backup) == 0
 
 
 @pytest.mark.parametrize("fault", [{"status": 403}, {"status": 401}])
-def test_a_refusal_of_the_call_itself_takes_nothing_away(
+def test_create_refused_sends_no_delete(
     plugin: Plugin, service: Simulator, backup: str, fails: Any, fault: dict[str, Any]
 ) -> None:
     a, b = service.projects[:2]
@@ -278,7 +282,7 @@ def test_a_refusal_of_the_call_itself_takes_nothing_away(
     assert service.count("DELETE", backup) == 0
 
 
-def test_who_comes_between_is_adopted_on_request(
+def test_create_share_appears_meanwhile_is_adopted(
     plugin: Plugin, service: Simulator, backup: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     a, b = service.projects[:2]
@@ -292,7 +296,7 @@ def test_who_comes_between_is_adopted_on_request(
 
     monkeypatch.setattr(service.state, "list_members", late)
     _, outputs = plugin.create(KIND, inputs_of(backup, [a, b], adopt_existing=True))
-    assert set(outputs["members"]) == shared(service, backup) == {a, b}
+    assert set(outputs["members"]) == member_ids(service, backup) == {a, b}
 
 
 # Read
@@ -305,7 +309,7 @@ def test_read_is_one_list_and_shows_what_is_different(
     id_, outputs = plugin.create(KIND, inputs_of(backup, [a, b]))
     service.clear_calls()
     assert plugin.read(KIND, id_, outputs) == (id_, outputs, inputs_of(backup, [a, b]))
-    assert changes(service) == ["LIST"]
+    assert calls_of(service) == ["LIST"]
     service.share(backup, foreign)
     service.reject(backup, a)
     later = new_plugin()
@@ -335,13 +339,13 @@ def test_read_believes_that_old_shares_are_gone_at_once_and_up_mends(
     service.clear_calls()
     _, seen, inputs = new_plugin().read(KIND, id_, {**outputs, "members": old})
     # Each that is not listed is asked for by itself, and not waited for.
-    assert sorted(changes(service)) == sorted(["LIST", f"GET/{a}", f"GET/{b}"])
+    assert sorted(calls_of(service)) == sorted(["LIST", f"GET/{a}", f"GET/{b}"])
     assert set(seen["members"]) == {c}
     assert inputs == inputs_of(backup, [c])
     service.clear_calls()
     mended = plugin.update(KIND, id_, seen, inputs_of(backup, [a, b, c]))
-    assert set(mended["members"]) == shared(service, backup) == {a, b, c}
-    assert changes(service) == ["POST"]
+    assert set(mended["members"]) == member_ids(service, backup) == {a, b, c}
+    assert calls_of(service) == ["POST"]
     # All gone: the resource stays, and an up mends it.
     for project in (a, b, c):
         service.withdraw(backup, project)
@@ -359,7 +363,7 @@ def test_young_shares_that_are_gone_are_looked_for_together(
     service.clear_calls()
     _, seen, _ = new_plugin().read(KIND, id_, outputs)
     assert seen["members"] == {}
-    assert sorted(changes(service)) == sorted([f"GET/{project}" for project in (a, b, c)] + ["LIST"] * 6)
+    assert sorted(calls_of(service)) == sorted([f"GET/{project}" for project in (a, b, c)] + ["LIST"] * 6)
 
 
 def test_read_of_a_backup_that_is_gone(plugin: Plugin, service: Simulator) -> None:
@@ -381,15 +385,17 @@ def test_read_of_a_backup_that_is_gone(plugin: Plugin, service: Simulator) -> No
         {"kind": "html", "status": 200},
     ],
 )
-def test_read_is_not_fooled(plugin: Plugin, service: Simulator, backup: str, fails: Any, fault: dict[str, Any]) -> None:
+def test_read_of_a_malformed_response_fails(
+    plugin: Plugin, service: Simulator, backup: str, fails: Any, fault: dict[str, Any]
+) -> None:
     id_, outputs = plugin.create(KIND, inputs_of(backup, service.projects[:2]))
     fails(method="GET", times=None, **fault)
     with pytest.raises(HookFailed) as refused:
         plugin.read(KIND, id_, outputs)
-    one_line(refused)
+    read_one_line(refused)
 
 
-def test_signed_in_to_another_project_nothing_is_read_changed_or_deleted(
+def test_hooks_in_another_project_change_nothing(
     plugin: Plugin, plugin_with: New, service: Simulator, backup: str
 ) -> None:
     a, b, c = service.projects[1:4]
@@ -403,16 +409,16 @@ def test_signed_in_to_another_project_nothing_is_read_changed_or_deleted(
     for operation in operations:
         with pytest.raises(HookFailed) as refused:
             operation()
-        told = one_line(refused)
+        text = read_one_line(refused)
         assert (
             f"the share belongs to project {service.owner.project_id}, but this run is signed in to {service.projects[0]}"
-            in told
+            in text
         )
-        assert len(told) < 400
-    assert shared(service, backup) == {a, b}
+        assert len(text) < 400
+    assert member_ids(service, backup) == {a, b}
 
 
-def test_a_member_that_is_not_visible_yet_is_neither_lost_nor_made_twice(flavour: str, new_service: NewService) -> None:
+def test_create_invisible_share_is_not_created_twice(flavour: str, new_service: NewService) -> None:
     service = new_service(visible_after_reads=2)
     backup, (a, b, c) = service.backups[0].id, service.projects[:3]
     with Plugin(flavour, service.env()) as plugin:
@@ -423,7 +429,7 @@ def test_a_member_that_is_not_visible_yet_is_neither_lost_nor_made_twice(flavour
         id_, outputs = plugin.create(KIND, inputs_of(backup, [a, b]))
         # b leaves and a stays while the list shows neither.
         outputs = plugin.update(KIND, id_, outputs, inputs_of(backup, [a, c]))
-        assert set(outputs["members"]) == shared(service, backup) == {a, c}
+        assert set(outputs["members"]) == member_ids(service, backup) == {a, c}
 
 
 # Update
@@ -435,8 +441,8 @@ def test_update_is_one_post_and_deletes_side_by_side(plugin: Plugin, service: Si
     service.clear_calls()
     with Gate(service, "DELETE", backup, 4):
         outputs = plugin.update(KIND, id_, outputs, inputs_of(backup, second))
-    assert shared(service, backup) == set(outputs["members"]) == set(second)
-    assert changes(service) == ["POST", "LIST", *["DELETE"] * 4]
+    assert member_ids(service, backup) == set(outputs["members"]) == set(second)
+    assert calls_of(service) == ["POST", "LIST", *["DELETE"] * 4]
     deletes = [call for call in service.calls if call.method == "DELETE"]
     assert max(call.started for call in deletes) < min(call.finished for call in deletes)
 
@@ -456,8 +462,8 @@ def test_update_at_the_limit_makes_room_first(plugin: Plugin, service: Simulator
     id_, outputs = plugin.create(KIND, inputs_of(backup, ten))
     service.clear_calls()
     outputs = plugin.update(KIND, id_, outputs, inputs_of(backup, [*ten[1:], new]))
-    assert shared(service, backup) == set(outputs["members"]) == {*ten[1:], new}
-    assert changes(service) == ["LIST", "DELETE", "POST"]
+    assert member_ids(service, backup) == set(outputs["members"]) == {*ten[1:], new}
+    assert calls_of(service) == ["LIST", "DELETE", "POST"]
 
 
 def test_update_whose_post_is_refused_changes_nothing(plugin: Plugin, service: Simulator, backup: str) -> None:
@@ -466,7 +472,7 @@ def test_update_whose_post_is_refused_changes_nothing(plugin: Plugin, service: S
     id_, outputs = plugin.create(KIND, inputs_of(backup, [a, b]))
     with pytest.raises(HookFailed, match=nobody):
         plugin.update(KIND, id_, outputs, inputs_of(backup, [a, nobody]))
-    assert shared(service, backup) == {a, b}
+    assert member_ids(service, backup) == {a, b}
 
 
 def test_update_at_the_limit_whose_post_is_refused_says_what_is_gone(
@@ -476,10 +482,10 @@ def test_update_at_the_limit_whose_post_is_refused_says_what_is_gone(
     id_, outputs = plugin.create(KIND, inputs_of(backup, ten))
     with pytest.raises(HookFailed) as refused:
         plugin.update(KIND, id_, outputs, inputs_of(backup, [*ten[1:], nobody]))
-    assert f"Deleted before, to make room: {ten[0]}" in one_line(refused)
+    assert f"Deleted before, to make room: {ten[0]}" in read_one_line(refused)
     # The state still has the old set, and the next run goes on from there.
     outputs = plugin.update(KIND, id_, outputs, inputs_of(backup, [*ten[1:], new]))
-    assert set(outputs["members"]) == shared(service, backup) == {*ten[1:], new}
+    assert set(outputs["members"]) == member_ids(service, backup) == {*ten[1:], new}
 
 
 def test_update_without_room_for_foreign_members_changes_nothing(
@@ -489,10 +495,10 @@ def test_update_without_room_for_foreign_members_changes_nothing(
     id_, outputs = plugin.create(KIND, inputs_of(backup, [a]))
     for project in service.projects[5:14]:
         service.share(backup, project)
-    before = shared(service, backup)
+    before = member_ids(service, backup)
     with pytest.raises(HookFailed, match="it would have 11 members"):
         plugin.update(KIND, id_, outputs, inputs_of(backup, [b, c]))
-    assert shared(service, backup) == before
+    assert member_ids(service, backup) == before
 
 
 def test_update_whose_delete_is_refused_takes_its_own_new_shares_back(
@@ -504,16 +510,14 @@ def test_update_whose_delete_is_refused_takes_its_own_new_shares_back(
     service.faults.add(Fault("status_before", "DELETE", f"{backup}/members/{b}", status=400, body=no))
     with pytest.raises(HookFailed) as refused:
         plugin.update(KIND, id_, outputs, inputs_of(backup, [a, new]))
-    assert "6711" in one_line(refused)
-    assert f"Rolled back {new}" in one_line(refused)
-    assert shared(service, backup) == {a, b}
+    assert "6711" in read_one_line(refused)
+    assert f"Rolled back {new}" in read_one_line(refused)
+    assert member_ids(service, backup) == {a, b}
     outputs = plugin.update(KIND, id_, outputs, inputs_of(backup, [a, new]))
-    assert set(outputs["members"]) == shared(service, backup) == {a, new}
+    assert set(outputs["members"]) == member_ids(service, backup) == {a, new}
 
 
-def test_update_of_a_share_that_an_image_holds_names_it_and_makes_nothing(
-    plugin: Plugin, service: Simulator, backup: str
-) -> None:
+def test_update_share_with_image_names_the_image(plugin: Plugin, service: Simulator, backup: str) -> None:
     a, new = service.projects[:2]
     id_, outputs = plugin.create(KIND, inputs_of(backup, [a]))
     image = service.register_image(backup, a)
@@ -524,8 +528,8 @@ def test_update_of_a_share_that_an_image_holds_names_it_and_makes_nothing(
     for operation in operations:
         with pytest.raises(HookFailed) as refused:
             operation()
-        assert f"The image is {image}" in one_line(refused)
-        assert shared(service, backup) == {a}
+        assert f"The image is {image}" in read_one_line(refused)
+        assert member_ids(service, backup) == {a}
 
 
 # Delete
@@ -539,10 +543,10 @@ def test_delete_takes_away_its_own_alone_side_by_side(plugin: Plugin, service: S
     service.clear_calls()
     with Gate(service, "DELETE", backup, 6):
         plugin.delete(KIND, id_, outputs)
-    assert shared(service, backup) == {foreign}
+    assert member_ids(service, backup) == {foreign}
     # The list tells whose the shares are; the one that it does not show is asked for.
     deletes = [call for call in service.calls if call.method == "DELETE"]
-    assert sorted(changes(service)) == sorted(["LIST", f"GET/{gone}", f"GET/{gone}", *["DELETE"] * 6])
+    assert sorted(calls_of(service)) == sorted(["LIST", f"GET/{gone}", f"GET/{gone}", *["DELETE"] * 6])
     assert max(call.started for call in deletes) < min(call.finished for call in deletes)
     plugin.delete(KIND, id_, outputs)
 
@@ -552,7 +556,7 @@ def test_delete_whose_answers_are_lost(plugin: Plugin, service: Simulator, backu
     id_, outputs = plugin.create(KIND, inputs_of(backup, service.projects[:3]))
     fails(kind, "DELETE", times=3, seconds=0.2)
     plugin.delete(KIND, id_, outputs)
-    assert shared(service, backup) == set()
+    assert member_ids(service, backup) == set()
 
 
 def test_delete_without_permission_names_all_that_stay(plugin: Plugin, service: Simulator, backup: str) -> None:
@@ -561,9 +565,9 @@ def test_delete_without_permission_names_all_that_stay(plugin: Plugin, service: 
     service.deny("cbr:member:delete")
     with pytest.raises(HookFailed) as refused:
         plugin.delete(KIND, id_, outputs)
-    told = one_line(refused)
-    assert all(project in told for project in projects)
-    assert "cbr:member:delete" in told
+    text = read_one_line(refused)
+    assert all(project in text for project in projects)
+    assert "cbr:member:delete" in text
     service.allow_all()
     plugin.delete(KIND, id_, outputs)
 
@@ -577,7 +581,7 @@ def test_what_was_taken_over_is_not_deleted_with_its_old_form(
     # A rename: the engine creates under the new name, then deletes the old.
     _, renamed = operation.create(KIND, inputs_of(backup, [a], adopt_existing=True))
     operation.delete(KIND, id_, outputs)
-    assert shared(service, backup) == set(renamed["members"]) == {a}
+    assert member_ids(service, backup) == set(renamed["members"]) == {a}
     wait_until(lambda: f"backup {backup} stays shared with {a}" in operation.said())
 
 
