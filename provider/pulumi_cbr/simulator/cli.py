@@ -193,7 +193,7 @@ def _wait_for_signal(simulator: Simulator) -> NoReturn:
         except BrokenPipeError:
             forget_stdout()
         while True:
-            # A signal that comes just before a wait does not end it: the next one sees it.
+            # Wait in short steps: a signal just before a wait does not end it.
             threading.Event().wait(1.0)
 
 

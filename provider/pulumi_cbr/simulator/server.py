@@ -53,7 +53,7 @@ class Simulator:
         self.identity: Identity = Identity(self.state)
         #: The active faults: `Faults.add`, `Faults.scripted`, `Faults.clear`.
         self.faults: Faults = Faults(self.state.seed)
-        #: Proves in the admin routes which simulator answers; nobody else knows it.
+        #: Proves to the command line that an address is this simulator.
         self.secret: bytes = secrets.token_bytes(32)
         #: Seconds before each response; may be changed at any time.
         self.latency: float = options.latency
@@ -68,7 +68,7 @@ class Simulator:
     # Running
 
     def start(self) -> Simulator:
-        """Start to serve and return the simulator.
+        """Start serving, and return the simulator.
 
         After a `stop` the state file is read again, because another simulator may have changed it.
         """
@@ -93,7 +93,7 @@ class Simulator:
         return self
 
     def stop(self) -> None:
-        """Stop to serve and close every connection. Stopping twice does nothing."""
+        """Stop serving, and close every connection. Stopping twice does nothing."""
         server, self._server = self._server, None
         if server is not None:
             self._stopping.set()
@@ -156,7 +156,7 @@ class Simulator:
         return self.state.vaults
 
     def members(self, backup_id: str) -> dict[str, MemberRecord]:
-        """Return the members of a backup by project ID, also those that readers do not see yet."""
+        """Return the members of a backup by project ID, including those not yet visible to readers."""
         return self.state.members(backup_id)
 
     def env(self, role: str = "owner") -> dict[str, str]:
