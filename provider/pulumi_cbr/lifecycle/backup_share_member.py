@@ -114,8 +114,7 @@ class BackupShareMemberController(Controller):
         adopt, id_ = self.adopts(inputs), f"{backup_id}/{project}"
         try:
             result = create_shares(session, backup_id, [project], adopt=adopt)
-            is_new = project in result.created
-            member = (result.created if is_new else result.existing)[project]
+            member, is_new = result[project], project in result.created
         except UnverifiedSharesError as error:
             outputs = {**inputs, **error.unverified[project], "source_project_id": source}
             raise UnverifiedCreateError(str(error), id_, inputs, outputs) from error
@@ -171,9 +170,7 @@ class BackupShareMemberController(Controller):
         known = verify_shares(session, backup_id, {project: outputs}).get(project)
         if known is None:
             return
-        error = delete_share(session, backup_id, project, known, adopt=self.adopts(outputs))
-        if error:
-            raise error
+        delete_share(session, backup_id, project, known, adopt=self.adopts(outputs))
 
 
 def _is_reshared(olds: Properties, news: Properties) -> bool:

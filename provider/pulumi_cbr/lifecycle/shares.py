@@ -1,7 +1,17 @@
 """Create, find and delete shares: what members and sets have in common.
 
-A request whose response is lost is resolved by looking. Nothing is deleted that is not known to be the caller's, by its
-share ID or because the caller's own request made it: see docs/inferences.md.
+After a lost response, the shares are read. A share is deleted only if the state has its ID, or if this run created it: see
+docs/inferences.md.
+
+==================================  =================================  ===============================
+to read members                     requests                           waits for shares that show late
+==================================  =================================  ===============================
+`MemberCache.get`                   one list for all who ask together  no
+`reconcile.read_members`            one list, a GET for each missing   young ones
+`find_members`                      one list, or one GET               no
+`wait_for_members`                  up to five of these                all
+`find_unlisted`, `find_missing`     a GET for each share               young ones
+==================================  =================================  ===============================
 """
 
 from __future__ import annotations
@@ -39,26 +49,26 @@ _log = logging.getLogger("pulumi_cbr")
 #: What others change of a share.
 _WATCHED = ("share_id", "status", "vault_id", "image_id")
 
-#: Seconds between reads of what the service may not show yet: three seconds in all.
-_WAITS = (0.2, 0.4, 0.8, 1.6)
+#: Seconds between reads of shares that the service may not show yet: three seconds in all.
+_VISIBILITY_WAITS = (0.2, 0.4, 0.8, 1.6)
 
-#: A share may be so much older than the lost request that made it: the service's clocks differ.
-_SLACK = timedelta(seconds=5)
+#: How much older than its request a share or an acceptance may be, because the service's clocks differ.
+CLOCK_SLACK = timedelta(seconds=5)
 
-#: A lost request may be carried out so long after its client gave it up.
+#: How long after its client gave up a request may still be carried out.
 _LATE = timedelta(minutes=5)
 
-#: A share in a POST's response is taken for new unless it is older than any time zone or wrong clock explains.
-_ANSWER_SLACK = timedelta(days=1)
+#: A share in a POST's response counts as new unless it is older than this: more than a wrong clock or time zone explains.
+_RESPONSE_SLACK = timedelta(days=1)
 
 #: A share younger than this may not be visible everywhere yet.
 _YOUNG = timedelta(minutes=1)
 
 
 class PartialFailure(CbrError):
-    """A create that failed after it had made some of its shares."""
+    """A create that failed after it had created some of its shares."""
 
-    #: The shares that the request made, by their project's ID.
+    #: The shares that the request created, by their project's ID.
     created: dict[str, Member]
 
     def __init__(self, text: str, created: dict[str, Member]) -> None:
@@ -68,7 +78,7 @@ class PartialFailure(CbrError):
 
 @dataclass
 class CreatedShares:
-    """The shares that a create made, and those that existed before, by project ID."""
+    """The shares that a request created, and those that existed before, by project ID."""
 
     created: dict[str, Member] = field(default_factory=dict)
     existing: dict[str, Member] = field(default_factory=dict)
@@ -76,9 +86,12 @@ class CreatedShares:
     def __contains__(self, project: str) -> bool:
         return project in self.created or project in self.existing
 
+    def __getitem__(self, project: str) -> Member:
+        return self.created.get(project) or self.existing[project]
 
-# Ten members of each resource that the engine has served at a time, which are 256 at most: nobody waits for another's
-# retries. Threads start when they are needed.
+
+# Ten members for each of up to 256 resources at a time, so no call waits for another's retries. Threads start when they
+# are needed.
 _workers = futures.ThreadPoolExecutor(MAX_MEMBERS * 256, thread_name_prefix="pulumi-cbr")
 
 
@@ -88,7 +101,8 @@ def create_shares(
     """Share a backup with projects, by one POST unless a response is lost.
 
     Raises `AlreadyShared` if the service refuses the first request for a share that exists, `PartialFailure` if some
-    shares were made, `UnverifiedSharesError` if looking after a lost response fails too, and what the request itself raises.
+    shares were created, `UnverifiedSharesError` if reading after a lost response fails too, and what the request itself
+    raises.
     """
     create = _Create(session, backup_id, tuple(projects), adopt)
     result = create.result
@@ -108,123 +122,138 @@ def create_shares(
     return result
 
 
+@dataclass(frozen=True)
+class _Attempt:
+    """A request that was sent: whether its response was lost, and the error after which no other is sent."""
+
+    is_lost: bool = False
+    refusal: CbrError | None = None
+
+
 class _Create:
-    """One create of shares: a POST, and after a lost response a look and another POST."""
+    """One create of shares: a POST, and after a lost response a read and another POST."""
 
     def __init__(self, session: CloudSession, backup_id: str, projects: tuple[str, ...], adopt: bool) -> None:
         self._session, self._client = session, session.client
         self._backup_id, self._projects, self._adopt = backup_id, projects, adopt
         self.result = CreatedShares()
-        #: When the first request was sent whose response may have been lost.
-        self._started = session.client.timing.clock()
+        #: When the first request was sent that may have been carried out.
+        self._first_sent_at = session.client.timing.clock()
         #: The last request that may have been carried out.
         self._lost: CbrError | None = None
 
     def run(self) -> None:
-        """Make the shares; fill `result`, also before an error is raised."""
-        attempts, refusal = 0, None
-        for wait in (*_WAITS[: self._client.settings.max_retries], None):
+        """Create the shares; fill `result`, even if an error is raised."""
+        attempts, attempt = 0, _Attempt()
+        for wait in (*_VISIBILITY_WAITS[: self._client.settings.max_retries], None):
             attempts += 1
-            is_lost, refusal = self._post()
-            if not self._missing() or self._look(is_lost, refusal, wait):
+            attempt = self._post()
+            if not self._missing() or self._read_missing(attempt):
                 return
-            if refusal:
+            if attempt.refusal:
                 break
-        self._raise(refusal, attempts)
+            if wait is not None:
+                self._sleep(wait)
+        self._raise_missing(attempt.refusal, attempts)
 
     def _missing(self) -> list[str]:
         return [project for project in self._projects if project not in self.result]
 
-    def _post(self) -> tuple[bool, CbrError | None]:
-        """Send one request.
-
-        Return whether its response was lost, and the error after which no other is sent.
-        """
+    def _post(self) -> _Attempt:
+        """Send one request for the missing shares."""
         try:
             members = self._client.add_members(self._backup_id, self._missing())
         except UnknownOutcomeError as error:
             if self._lost is None and error.sent_at is not None:
-                # Before this attempt nothing was made: a wait for a slot or after a refusal does not count.
-                self._started = error.sent_at
+                # Nothing was sent before this attempt: waits before it do not count.
+                self._first_sent_at = error.sent_at
             self._lost = error
-            return True, None
+            return _Attempt(is_lost=True)
         except CbrError as error:
             if self._lost is None:
                 raise
             # This request was refused, but an earlier one may have succeeded.
             if not isinstance(error, AlreadyShared):
-                return False, error
+                return _Attempt(refusal=error)
             self._lost = error
-            return False, None
-        _add_answered(self._session, members, self.result, self._started)
+            return _Attempt()
+        _add_from_response(self._session, members, self.result, self._first_sent_at)
         missing = self._missing()
-        return False, CbrError(messages.not_all_shared(self._backup_id, missing)) if missing else None
+        return _Attempt(refusal=CbrError(messages.not_all_shared(self._backup_id, missing)) if missing else None)
 
-    def _look(self, is_lost: bool, refusal: CbrError | None, wait: float | None) -> bool:
-        """Look for the missing shares; return whether that ends the create.
-
-        If not, `wait` is the time until the next request.
-        """
-        # The service may not show yet what it accepted, so that is waited for; what a lost request did is not.
-        find = find_members if is_lost else wait_for_members
+    def _read_missing(self, attempt: _Attempt) -> bool:
+        """Read the missing shares; return whether the create is complete."""
+        # After a success, wait until the service shows the shares. After a lost response, read once.
+        find = find_members if attempt.is_lost else wait_for_members
         missing = self._missing()
         try:
             found = find(self._session, self._backup_id, missing)
-            _add_found(self._session, found.values(), self.result, self._started)
-            if (self.result.existing and not self._adopt) or len(found) == len(missing):
-                return True
-            if wait is not None and not refusal:
-                self._client.timing.sleep(wait)
         except CbrError as error:
-            text = messages.unknown_result(str(self._lost or refusal), str(error), messages.if_adopting())
-            raise self._unverified(text) from error
-        return False
+            raise self._not_readable(error, attempt.refusal) from error
+        _add_from_read(self._session, found.values(), self.result, self._first_sent_at)
+        return bool(self.result.existing and not self._adopt) or len(found) == len(missing)
 
-    def _raise(self, refusal: CbrError | None, attempts: int) -> NoReturn:
-        """Raise what says best why shares are missing."""
+    def _sleep(self, seconds: float) -> None:
+        try:
+            self._client.timing.sleep(seconds)
+        except CbrError as error:
+            raise self._not_readable(error) from error
+
+    def _not_readable(self, error: CbrError, refusal: CbrError | None = None) -> UnverifiedSharesError:
+        text = messages.unknown_result(str(self._lost or refusal), str(error), messages.if_adopting())
+        return self._unverified(text)
+
+    def _raise_missing(self, refusal: CbrError | None, attempts: int) -> NoReturn:
+        """Raise the error that explains best why shares are missing."""
         if isinstance(refusal, ServiceError) and refusal.is_from_service:
             # An earlier request would have been refused too.
             raise refusal
         if self._lost is None:
-            # What is known to be made is rolled back. Without it, the next run finds out what was made.
+            # The caller rolls known new shares back. Without any, the state keeps the unverified shares.
             raise CbrError(str(refusal)) if self.result.created else self._unverified(str(refusal))
         raise self._unverified(messages.not_shown_after(str(refusal or self._lost), attempts)) from self._lost
 
     def _unverified(self, text: str) -> UnverifiedSharesError:
-        """Return the error that keeps in the state what may have been made."""
+        """Return the error that keeps in the state what may have been created."""
         given_up_at = self._client.service_now() if self._client.knows_service_time() else None
-        started = _service_time(self._session, self._started)
-        return UnverifiedSharesError(text, started, given_up_at, self._missing())
+        sent_at = _service_time(self._session, self._first_sent_at)
+        return UnverifiedSharesError(text, sent_at, given_up_at, self._missing())
 
 
-def _add_answered(session: CloudSession, members: Iterable[Member], result: CreatedShares, started: float) -> None:
-    """Sort what a POST's response lists: it may contain shares that existed before."""
-    members = list(members)
-    newest = max((member.created_at for member in members), default=None)
-    sent = _service_time(session, started)
+def _add_from_response(
+    session: CloudSession, members: Sequence[Member], result: CreatedShares, first_sent_at: float
+) -> None:
+    """Sort the shares in a POST's response, which may have some that existed before."""
+    sent_at = _service_time(session, first_sent_at)
+    newest = max((member.created_at for member in members), default=sent_at)
     for member in members:
-        # Shares of one request are of one moment, by whatever clock. One alone is the service's word that it is new.
-        is_old = (
-            newest is not None and newest - member.created_at > _SLACK
-        ) or member.created_at < sent - _ANSWER_SLACK
-        # Without a time, the service's word is all there is.
-        is_old = is_old and known_time(member.created_at) is not None
-        is_old = is_old or member.status == "rejected" or member.image_id is not None
-        (result.existing if is_old else result.created)[member.dest_project_id] = member
+        existed = _existed_before(member, newest, sent_at)
+        (result.existing if existed else result.created)[member.dest_project_id] = member
 
 
-def _add_found(session: CloudSession, members: Iterable[Member], result: CreatedShares, started: float) -> None:
-    """Sort the shares found after a lost response.
+def _existed_before(member: Member, newest: datetime, sent_at: datetime) -> bool:
+    """Return whether a share in a POST's response is older than the POST.
 
-    The caller's are those that are not older than the first request.
+    Shares of one request have one creation time, by whatever clock: `newest` is that of the newest one.
     """
-    sent = _service_time(session, started)
+    if member.status == "rejected" or member.image_id is not None:
+        return True
+    if known_time(member.created_at) is None:
+        return False
+    return newest - member.created_at > CLOCK_SLACK or member.created_at < sent_at - _RESPONSE_SLACK
+
+
+def _add_from_read(
+    session: CloudSession, members: Iterable[Member], result: CreatedShares, first_sent_at: float
+) -> None:
+    """Sort the shares found after a lost response: the caller's are not older than the first request."""
+    sent_at = _service_time(session, first_sent_at)
     for member in members:
-        if member.created_at < sent - _SLACK:
+        if member.created_at < sent_at - CLOCK_SLACK:
             result.existing[member.dest_project_id] = member
         else:
             result.created[member.dest_project_id] = member
-            # It may also be what another resource of this stack had a moment ago.
+            # Another resource of this stack may have had it a moment ago.
             session.ownership.record(member.backup_id, member.dest_project_id, member.id, adopted=True)
 
 
@@ -234,7 +263,7 @@ def _service_time(session: CloudSession, clock: float) -> datetime:
 
 
 def find_members(session: CloudSession, backup_id: str, projects: Sequence[str]) -> dict[str, Member]:
-    """Return those of the projects that are members now, by one GET."""
+    """Return the members among the projects, by one GET."""
     try:
         if len(projects) == 1:
             return {projects[0]: session.client.show_member(backup_id, projects[0])}
@@ -245,12 +274,9 @@ def find_members(session: CloudSession, backup_id: str, projects: Sequence[str])
 
 
 def wait_for_members(session: CloudSession, backup_id: str, projects: Sequence[str]) -> dict[str, Member]:
-    """Return those of the projects that are members, after a wait for late ones.
-
-    The service may not show a new share at once.
-    """
+    """Return the members among the projects, and wait for late ones: a service may not show a new share at once."""
     found = find_members(session, backup_id, projects)
-    for wait in _WAITS:
+    for wait in _VISIBILITY_WAITS:
         if len(found) == len(projects):
             break
         session.client.timing.sleep(wait)
@@ -266,7 +292,7 @@ def find_missing(
 ) -> dict[str, Member]:
     """Return the shares that exist although a list does not show them.
 
-    `error` is the list's. It is raised if the backup exists, and none of its shares is found.
+    `error` is the list's, if it failed. A contradiction is raised if none of the shares is found.
     """
     if isinstance(error, NotFound) and error.is_backup_gone:
         return {}
@@ -279,14 +305,13 @@ def find_missing(
 def find_unlisted(session: CloudSession, backup_id: str, created: Mapping[str, object]) -> dict[str, Member]:
     """Read each share that a list does not show by its own GET.
 
-    `created` has the times of the state, by project. A share that is not found may be too young to be visible, and is
-    waited for. Raises `CbrError` if the responses contradict each other.
+    `created` has the times of the state, by project. Waits for a share that may be too young to be visible. Raises `CbrError`
+    if the responses contradict each other.
     """
     found: dict[str, Member] = {}
     is_gone = False
-    for project, result in _side_by_side(
-        list(created), lambda project: _show_member(session, backup_id, project)
-    ).items():
+    results = _run_parallel(list(created), lambda project: session.client.show_member(backup_id, project))
+    for project, result in results.items():
         if isinstance(result, NotFound):
             is_gone = is_gone or not result.is_about_member
         elif isinstance(result, CbrError):
@@ -301,41 +326,32 @@ def find_unlisted(session: CloudSession, backup_id: str, created: Mapping[str, o
     young = [
         project
         for project, created_at in created.items()
-        if project not in found and (made := _to_datetime(created_at)) is not None and now - made <= _YOUNG
+        if project not in found and (time := _to_datetime(created_at)) is not None and now - time <= _YOUNG
     ]
     if young:
         found.update(wait_for_members(session, backup_id, young))
     return found
 
 
-def _show_member(session: CloudSession, backup_id: str, project: str) -> Member | CbrError:
-    try:
-        return session.client.show_member(backup_id, project)
-    except CbrError as error:
-        return error
-
-
 def delete_share(
     session: CloudSession, backup_id: str, project: str, known: Mapping[str, Any], *, adopt: bool = False
-) -> CbrError | None:
-    """Delete one share, unless somebody made it again; return the error, if any.
+) -> None:
+    """Delete one share, unless somebody created it again. A share that is gone already is a success.
 
-    A share that is gone already is a success.
-
-    `known` has the state's outputs of the share. One list of the backup identifies all shares of a burst of deletes. With
-    `adopt`, or if the state has no share ID, whatever share the project has is deleted.
+    `known` has the state's outputs of the share. One list of the backup identifies the shares of all deletes at the same
+    time. With `adopt`, or if the state has no share ID, whatever share the project has is deleted.
     """
-    seen, share_id = None, known.get("share_id")
+    current, share_id = None, known.get("share_id")
     try:
         if share_id and not adopt:
             try:
-                seen = _identify(session, backup_id, project)
+                current = _identify(session, backup_id, project)
             except CbrError as error:
-                return CbrError(messages.cannot_identify(backup_id, project, str(error)))
-            if seen and seen.id != share_id:
-                _log.warning(messages.share_not_deleted(backup_id, project, str(share_id), seen.id))
-                return None
-        return _delete_member(session, backup_id, project, seen, known)
+                raise CbrError(messages.cannot_identify(backup_id, project, str(error))) from error
+            if current and current.id != share_id:
+                _log.warning("%s", messages.share_not_deleted(backup_id, project, str(share_id), current.id))
+                return
+        _delete_member(session, backup_id, project, current, known)
     finally:
         session.invalidate(backup_id, project)
 
@@ -357,68 +373,59 @@ def _identify(session: CloudSession, backup_id: str, project: str) -> Member | N
 
 
 def _delete_member(
-    session: CloudSession, backup_id: str, project: str, seen: Member | None, known: Mapping[str, Any]
-) -> CbrError | None:
+    session: CloudSession, backup_id: str, project: str, current: Member | None, known: Mapping[str, Any]
+) -> None:
     try:
         session.client.delete_member(backup_id, project)
     except ImageRegistered as error:
-        return _with_image(session, backup_id, project, error, known)
+        image_id = _find_image(session, backup_id, project, known)
+        if image_id:
+            raise CbrError(messages.image_of_share(str(error), image_id)) from error
+        raise
     except NotFound as error:
-        return None if error.is_backup_gone else _confirm_deleted(session, backup_id, project, seen, error)
-    except CbrError as error:
-        return error
-    return None
+        if not error.is_backup_gone:
+            _confirm_deleted(session, backup_id, project, current, error)
 
 
 def _confirm_deleted(
-    session: CloudSession, backup_id: str, project: str, seen: Member | None, error: NotFound
-) -> CbrError | None:
-    """Return an error unless a share is gone that a DELETE did not find.
+    session: CloudSession, backup_id: str, project: str, current: Member | None, error: NotFound
+) -> None:
+    """Raise `UnknownOutcomeError` unless a share is gone that a DELETE did not find.
 
     Somebody was faster, a lost response was a success, or this response is wrong.
     """
-    after = _show_member(session, backup_id, project)
-    if isinstance(after, (NotFound, NotAllowed)):
-        return None
-    if isinstance(after, CbrError):
-        return UnknownOutcomeError(messages.unknown_result(str(error), str(after)))
-    return (
-        UnknownOutcomeError(messages.still_exists("deleting", backup_id, project))
-        if not seen or after.id == seen.id
-        else None
-    )
+    try:
+        after = session.client.show_member(backup_id, project)
+    except (NotFound, NotAllowed):
+        return
+    except CbrError as failed:
+        raise UnknownOutcomeError(messages.unknown_result(str(error), str(failed))) from failed
+    if not current or after.id == current.id:
+        raise UnknownOutcomeError(messages.still_exists("deleting", backup_id, project))
 
 
-def _with_image(
-    session: CloudSession, backup_id: str, project: str, error: CbrError, known: Mapping[str, Any]
-) -> CbrError:
-    """Return the error with the image that holds the share, if it is known."""
-    shown = _show_member(session, backup_id, project)
-    image_id = known.get("image_id") if isinstance(shown, CbrError) else shown.image_id
-    if not image_id:
-        return error
-    described = CbrError(messages.image_of_share(str(error), image_id))
-    described.__cause__ = error
-    return described
+def _find_image(session: CloudSession, backup_id: str, project: str, known: Mapping[str, Any]) -> str | None:
+    """Return the image that uses a share, if it is known."""
+    try:
+        return session.client.show_member(backup_id, project).image_id
+    except CbrError:
+        return known.get("image_id")
 
 
 def delete_shares(
     session: CloudSession, backup_id: str, shares: Mapping[str, Mapping[str, Any]], *, adopt: bool = False
 ) -> None:
-    """Delete shares side by side. See `delete_share`.
-
-    `shares` has what the state knows of them, by their project's ID.
+    """Delete shares in parallel: see `delete_share`. `shares` has the state's outputs of each, by its project's ID.
 
     Raises `CbrError` after all of them, which names those that stay.
     """
-    listed = [project for project, known in shares.items() if known.get("share_id") and not adopt]
-    if listed and (error := _list_to_identify(session, backup_id, listed[0])):
-        errors: dict[str, CbrError | None] = dict.fromkeys(shares, error)
-    else:
-        errors = _side_by_side(
-            list(shares), lambda project: delete_share(session, backup_id, project, shares[project], adopt=adopt)
-        )
-    failed = {project: error for project, error in errors.items() if error}
+    identified = [project for project, known in shares.items() if known.get("share_id") and not adopt]
+    if identified:
+        _list_to_identify(session, backup_id, identified[0])
+    results = _run_parallel(
+        list(shares), lambda project: delete_share(session, backup_id, project, shares[project], adopt=adopt)
+    )
+    failed = {project: result for project, result in results.items() if isinstance(result, CbrError)}
     if failed:
         (_, first), *others = failed.items()
         if others:
@@ -426,37 +433,43 @@ def delete_shares(
         raise first
 
 
-def _list_to_identify(session: CloudSession, backup_id: str, project: str) -> CbrError | None:
-    """List a backup's members for the deletes that follow, and return what prevented it.
+def _list_to_identify(session: CloudSession, backup_id: str, project: str) -> None:
+    """List a backup's members for the deletes that follow.
 
-    If the list is forbidden or contradictory, each delete reads its own share instead.
+    If the list is forbidden or contradictory, each delete reads its own share instead. Raises `CbrError` if it fails.
     """
     try:
         session.member_cache.identify(backup_id, project)
     except (NotAllowed, NotFound, ContradictoryResponseError):
         pass
     except CbrError as error:
-        return CbrError(messages.cannot_identify(backup_id, project, str(error)))
-    return None
+        raise CbrError(messages.cannot_identify(backup_id, project, str(error))) from error
 
 
 def delete_created(session: CloudSession, backup_id: str, created: Iterable[str]) -> None:
-    """Delete the shares that the caller's own request has just made.
+    """Delete the shares that the caller's own request has just created: its response is the proof.
 
-    Its response is the proof. Raises as `delete_shares`.
+    Raises as `delete_shares`.
     """
     delete_shares(session, backup_id, {project: {} for project in created})
 
 
-def _side_by_side(projects: Sequence[str], call: Callable[[str], T]) -> dict[str, T]:
-    """Return the result of a call for each project; one alone runs here."""
+def _run_parallel(projects: Sequence[str], call: Callable[[str], T]) -> dict[str, T | CbrError]:
+    """Return for each project the result of a call, or its `CbrError`. One project runs in this thread."""
+
+    def capture(project: str) -> T | CbrError:
+        try:
+            return call(project)
+        except CbrError as error:
+            return error
+
     if len(projects) == 1:
-        return {projects[0]: call(projects[0])}
-    running: dict[str, futures.Future[T]] = {}
+        return {projects[0]: capture(projects[0])}
+    running: dict[str, futures.Future[T | CbrError]] = {}
     try:
         for project in projects:
             # Each in a copy of the caller's context, which knows the caller's deadline.
-            running[project] = _workers.submit(contextvars.copy_context().run, call, project)
+            running[project] = _workers.submit(contextvars.copy_context().run, capture, project)
         return {project: future.result() for project, future in running.items()}
     finally:
         # A bug in one of them must not leave others in flight.
@@ -488,20 +501,17 @@ def _age(since: datetime, now: datetime) -> str | None:
 
 
 def is_unverified(known: Mapping[str, Any]) -> bool:
-    """Return whether the state has a share only because a create may have made it."""
+    """Return whether the state has a share that a create may have made, but no read has confirmed."""
     return "created_at" in known and "share_id" not in known
 
 
 def is_foreign(known: Mapping[str, Any], member: Member) -> bool:
-    """Return whether a share is older or younger than the state's unverified create.
-
-    It is somebody else's then.
-    """
+    """Return whether a share is too old or too young to be of the state's unverified create."""
     sent_at, given_up_at = _to_datetime(known.get("created_at")), _to_datetime(known.get("updated_at"))
     # The state has whole seconds.
-    if sent_at is None or member.created_at < sent_at - _SLACK:
+    if sent_at is None or member.created_at < sent_at - CLOCK_SLACK:
         return True
-    # Without it, only this machine's time was known, which may be behind.
+    # Without `given_up_at`, only this machine's time was known, which may be behind.
     return given_up_at is not None and member.created_at > given_up_at + _LATE
 
 
@@ -512,7 +522,7 @@ def is_replaced(backup_id: str, project: str, known: Mapping[str, Any], member: 
     share_id = known.get("share_id")
     if not share_id or share_id == member.id:
         return False
-    _log.warning(messages.share_replaced(backup_id, project, str(share_id), member.id))
+    _log.warning("%s", messages.share_replaced(backup_id, project, str(share_id), member.id))
     return True
 
 
@@ -521,17 +531,14 @@ def log_drift(backup_id: str, project: str, before: Mapping[str, Any], now: Mapp
     changed = [name for name in _WATCHED if "status" in before and before.get(name) != now.get(name)]
     if changed:
         changes = [(name, before.get(name, "none"), now.get(name, "none")) for name in changed]
-        _log.warning(messages.drift(backup_id, project, changes))
+        _log.warning("%s", messages.drift(backup_id, project, changes))
     return "status" in changed and (now.get("status") == "rejected" or before.get("status") == "accepted")
 
 
 def share_outputs(member: Member, before: object = None) -> dict[str, Any]:
-    """Return a share's outputs, without those that have no value.
+    """Return a share's outputs, without those that have no value. `before` are the state's outputs of it.
 
-    `before` are the outputs that a state has of it.
-
-    Times are to the second: the service tells one instant in forms of different precision. The state keeps its own form of
-    the same instant.
+    Times are to the second: the service returns one instant with different precision. An equal instant keeps the state's text.
     """
     olds = before if isinstance(before, dict) else {}
     outputs = {
@@ -554,7 +561,7 @@ def _to_text(value: datetime, before: object) -> str:
 
 
 def _to_datetime(text: object) -> datetime | None:
-    """Return a time of a state; None if it is none, which no state of ours has."""
+    """Return a time of a state, or None if it is malformed."""
     try:
         value = datetime.fromisoformat(text) if isinstance(text, str) else None
     except ValueError:

@@ -201,7 +201,8 @@ def test_delete_not_found_and_failed_look_is_unknown(account: CloudSession, serv
     not_found = {"error_code": "BackupService.6705", "error_msg": "no member"}
     service.faults.add(Fault("status_before", "DELETE", "/members/", status=404, body=not_found))
     service.faults.add(Fault("status_before", "GET", f"/members/{project}$", status=503, times=None))
-    assert isinstance(delete_share(account, backup, project, known), UnknownOutcomeError)
+    with pytest.raises(UnknownOutcomeError):
+        delete_share(account, backup, project, known)
     assert project in service.members(backup)
 
 
