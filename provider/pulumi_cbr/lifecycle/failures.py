@@ -29,15 +29,14 @@ class HookError(Exception):
 class UnverifiedSharesError(UnknownOutcomeError):
     """A create whose result is unknown: neither its response nor a read tells it.
 
-    `projects` are those that nothing is known of, and `created` the shares that are known to be made. By the service's
-    time, the request was sent at `sent_at`, and its client stopped waiting for its result at `given_up_at`, which is None if
-    only this machine's time is known.
+    `created` are shares that were certainly created, `projects` those that may have been. By the service's time, the request
+    was sent at `sent_at`, and its client gave up at `given_up_at`: None if only this machine's time is known.
     """
 
     def __init__(self, text: str, sent_at: datetime, given_up_at: datetime | None, projects: Iterable[str]) -> None:
         super().__init__(text)
         self.created: dict[str, Member] = {}
-        #: The outputs of each share, as far as they are known: without an ID, a share is to be verified.
+        #: The outputs of each share, as far as they are known: one without an ID is unverified.
         known = {"created_at": sent_at, "updated_at": given_up_at}
         times = {name: time.isoformat(timespec="seconds") for name, time in known.items() if time}
         self.unverified: dict[str, dict[str, str]] = {project: dict(times) for project in projects}
@@ -46,7 +45,7 @@ class UnverifiedSharesError(UnknownOutcomeError):
 class IncompleteResourceError(CbrError):
     """A create or update that failed, and left a resource that the state must not lose.
 
-    `outputs` are what the resource has. The engine keeps them, and lets its next run update the resource.
+    The engine keeps `outputs`, and its next run updates the resource.
     """
 
     def __init__(self, text: str, id_: str, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> None:

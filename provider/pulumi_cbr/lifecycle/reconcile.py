@@ -61,12 +61,12 @@ class Plan:
     create: tuple[str, ...] = ()
     #: Projects whose share exists and becomes the set's.
     adopt: tuple[str, ...] = ()
-    #: Projects whose share exists and is somebody else's.
+    #: Projects whose share exists and is foreign.
     refuse: tuple[str, ...] = ()
     #: Shares to delete, with what is known of them.
     delete: KnownShares = field(default_factory=dict)
-    #: Shares of the state that somebody made again: they are left alone.
-    leave: tuple[str, ...] = ()
+    #: Projects that are not of the set, and whose share of the state somebody created again: these stay.
+    recreated: tuple[str, ...] = ()
     #: Whether shares are deleted before others are created.
     delete_first: bool = False
     #: How many members exist and stay.
@@ -74,7 +74,7 @@ class Plan:
 
     @property
     def removed(self) -> KnownShares:
-        """The shares that are deleted and not made again."""
+        """The shares that are deleted and not created again."""
         return {project: share for project, share in self.delete.items() if project not in self.create}
 
     @property
@@ -83,101 +83,108 @@ class Plan:
         return bool(self.create) and self.staying + len(self.create) > MAX_MEMBERS
 
 
-def plan_changes(inputs: SetInputs, own: KnownShares, current: Mapping[str, Member] | None) -> Plan:
+def plan_changes(inputs: SetInputs, state: KnownShares, members: Mapping[str, Member] | None) -> Plan:
     """Return the changes that a set needs.
 
-    `own` are the shares of the state. `current` are all members, or None if they were not listed.
-
-    Without a list, the backup is assumed to have the shares of the state and no others.
+    `state` are the shares of the state. `members` are all members, or None if they were not listed: then the backup is
+    assumed to have the shares of the state and no others.
     """
-    known = {project: _to_known(member) for project, member in current.items()} if current is not None else dict(own)
-    kept = {project for project in own if project in known and _is_same_share(own[project], known[project])}
+    current = (
+        {project: _to_known(member) for project, member in members.items()} if members is not None else dict(state)
+    )
+    unchanged = {project for project in state if project in current and _is_same(state[project], current[project])}
     wanted = list(dict.fromkeys(inputs.projects))
-    foreign = [project for project in wanted if project in known and project not in kept]
-    again = [
+    foreign = [project for project in wanted if project in current and project not in unchanged]
+    to_reshare = [
         project
         for project in wanted
-        if inputs.reshare and project in kept and known[project].get("status") == "rejected"
+        if inputs.reshare and project in unchanged and current[project].get("status") == "rejected"
     ]
-    create = tuple(project for project in wanted if project not in known or project in again)
-    delete, leave = _plan_deletes(inputs, own, known, kept, again)
+    create = tuple(project for project in wanted if project not in current or project in to_reshare)
+    delete, recreated = _plan_deletes(inputs, state, current, unchanged, to_reshare)
     has_image = any(share.get("image_id") for share in delete.values())
     return Plan(
         create=create,
         adopt=tuple(foreign) if inputs.adopt else (),
         refuse=() if inputs.adopt else tuple(foreign),
         delete=delete,
-        leave=leave,
-        delete_first=bool(create and delete) and bool(again or has_image or len(known) + len(create) > MAX_MEMBERS),
-        staying=len(known.keys() - delete.keys()),
+        recreated=recreated,
+        delete_first=bool(create and delete)
+        and bool(to_reshare or has_image or len(current) + len(create) > MAX_MEMBERS),
+        staying=len(current.keys() - delete.keys()),
     )
 
 
 def _plan_deletes(
-    inputs: SetInputs, own: KnownShares, known: KnownShares, kept: Collection[str], again: Collection[str]
+    inputs: SetInputs,
+    state: KnownShares,
+    current: KnownShares,
+    unchanged: Collection[str],
+    to_reshare: Collection[str],
 ) -> tuple[KnownShares, tuple[str, ...]]:
-    """Return the shares to delete, and the projects whose share somebody made again and keeps."""
+    """Return the shares to delete, and the projects whose share somebody created again and keeps."""
     wanted = inputs.projects
-    others = [project for project in known if inputs.exclusive and project not in (*wanted, *own)]
-    remade = [project for project in own if project in known and project not in (*kept, *wanted)]
-    # A list may hide a share of the state: it is asked for by itself before it is deleted.
-    hidden = [project for project in own if project not in known and project not in wanted]
-    leaving = [*(project for project in own if project in kept and project not in wanted), *hidden, *again, *others]
+    removed = [project for project in state if project in unchanged and project not in wanted]
+    foreign = [project for project in current if inputs.exclusive and project not in (*wanted, *state)]
+    recreated = [project for project in state if project in current and project not in (*unchanged, *wanted)]
+    # A list may omit a share of the state. It is read by itself before it is deleted.
+    unlisted = [project for project in state if project not in current and project not in wanted]
+    to_delete = [*removed, *unlisted, *to_reshare, *foreign]
     if inputs.exclusive or inputs.adopt:
-        leaving, remade = [*leaving, *remade], []
-    return {project: known.get(project) or own[project] for project in sorted(leaving)}, tuple(remade)
+        to_delete, recreated = [*to_delete, *recreated], []
+    return {project: current.get(project) or state[project] for project in sorted(to_delete)}, tuple(recreated)
 
 
 def _to_known(member: Member) -> dict[str, Any]:
     return {"share_id": member.id, "status": member.status, "image_id": member.image_id}
 
 
-def _is_same_share(known: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+def _is_same(known: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
     """Return whether a share has the ID that the state has, or the state has no ID."""
     return known.get("share_id") in (None, now.get("share_id"))
 
 
-def apply_changes(session: CloudSession, inputs: SetInputs, own: KnownShares) -> dict[str, Member]:
-    """Change a backup's members to those of a set; return the known shares by project ID.
+def apply_changes(session: CloudSession, inputs: SetInputs, state: KnownShares) -> dict[str, Member]:
+    """Change a backup's members to those of a set; return the members that were read or created, by project ID.
 
-    New shares are made before others are deleted, so a refused request changes nothing, unless there is no room for both.
-    Raises `CbrError`, after it has deleted what its own requests created.
+    New shares are created before others are deleted, so a refused request changes nothing, unless there is no room for
+    both. Raises `CbrError`, after it has deleted what its own requests created.
     """
-    current = read_members(session, inputs.backup_id, own, inputs.projects) if inputs.exclusive else None
+    members = read_members(session, inputs.backup_id, state, inputs.projects) if inputs.exclusive else None
     for _ in range(_MAX_PLANS):
-        plan = plan_changes(inputs, own, current)
-        _check_plan(session, inputs, plan, current)
+        plan = plan_changes(inputs, state, members)
+        _check_plan(session, inputs, plan, members)
         try:
-            return _execute_plan(session, inputs, plan, current or {}, own)
+            return _execute_plan(session, inputs, plan, members or {}, state)
         except _Refused as refused:
-            seen = _read_after_refusal(session, inputs, own, refused.error, plan.create)
-            if not _needs_new_plan(inputs, refused.error, plan, plan_changes(inputs, own, seen)):
-                raise _to_user_error(session, inputs, refused.error, plan, seen) from refused.error
-            current = seen
+            members = _read_after_refusal(session, inputs, state, refused.error, plan.create)
+            if not _needs_new_plan(refused.error, plan, plan_changes(inputs, state, members)):
+                raise _to_user_error(session, inputs, refused.error, plan, members) from refused.error
     raise CbrError(messages.existing_share_hidden(f"sharing backup {inputs.backup_id} failed"))
 
 
 class _Refused(Exception):
-    """The service refused a create, and nothing was made."""
+    """The service refused a create, and nothing was changed."""
 
     def __init__(self, error: ServiceError) -> None:
         super().__init__(str(error))
         self.error = error
 
 
-def _check_plan(session: CloudSession, inputs: SetInputs, plan: Plan, current: Mapping[str, Member] | None) -> None:
-    if plan.refuse and current:
-        raise CbrError(already_shared(session, inputs.backup_id, [current[project] for project in plan.refuse]))
+def _check_plan(session: CloudSession, inputs: SetInputs, plan: Plan, members: Mapping[str, Member] | None) -> None:
+    if plan.refuse and members:
+        raise CbrError(already_shared(session, inputs.backup_id, [members[project] for project in plan.refuse]))
     if plan.exceeds_limit:
         raise CbrError(messages.too_many_members(inputs.backup_id, plan.staying, len(plan.create), MAX_MEMBERS))
 
 
 def _execute_plan(
-    session: CloudSession, inputs: SetInputs, plan: Plan, current: Mapping[str, Member], own: KnownShares
+    session: CloudSession, inputs: SetInputs, plan: Plan, members: Mapping[str, Member], state: KnownShares
 ) -> dict[str, Member]:
     backup_id = inputs.backup_id
-    for project in plan.leave:
-        _log.warning(messages.share_not_deleted(backup_id, project, str(own[project]["share_id"]), current[project].id))
+    for project in plan.recreated:
+        old_id, new_id = str(state[project]["share_id"]), members[project].id
+        _log.warning("%s", messages.share_not_deleted(backup_id, project, old_id, new_id))
     elsewhere = managed_elsewhere(session, backup_id, plan.removed, inputs.form)
     deleting = {project: share for project, share in plan.delete.items() if project not in elsewhere}
     if plan.delete_first:
@@ -186,27 +193,27 @@ def _execute_plan(
     if plan.create:
         result = _create(session, inputs, plan, list(deleting) if plan.delete_first else [])
     created = result.created
-    existing = {**{project: current[project] for project in plan.adopt}, **result.existing}
+    existing = {**{project: members[project] for project in plan.adopt}, **result.existing}
     if not plan.delete_first and deleting:
         try:
             delete_shares(session, backup_id, deleting, adopt=inputs.adopt)
         except CbrError as error:
             raise roll_back(session, backup_id, created, error) from error
-    _record(session, inputs, own, created, existing)
-    return {**current, **existing, **created}
+    _record(session, inputs, state, created, existing)
+    return {**members, **existing, **created}
 
 
 def _record(
     session: CloudSession,
     inputs: SetInputs,
-    own: KnownShares,
+    state: KnownShares,
     created: Mapping[str, Member],
     existing: Mapping[str, Member],
 ) -> None:
-    """Record what is the set's from now on, and show what it has adopted."""
+    """Record which shares the set has now, and show those that it has adopted."""
     adopted = []
     for project, member in (*created.items(), *existing.items()):
-        if own.get(project, {}).get("share_id") != member.id:
+        if state.get(project, {}).get("share_id") != member.id:
             session.ownership.record(
                 inputs.backup_id, project, member.id, adopted=project in existing, form=inputs.form
             )
@@ -215,7 +222,10 @@ def _record(
 
 
 def _create(session: CloudSession, inputs: SetInputs, plan: Plan, deleted: list[str]) -> CreatedShares:
-    """Create the shares of a plan. Raises `_Refused` if nothing was made or `deleted`."""
+    """Create the shares of a plan. `deleted` are the projects whose share was deleted first.
+
+    Raises `_Refused` if nothing was changed.
+    """
     try:
         return create_shares(session, inputs.backup_id, plan.create, adopt=inputs.adopt)
     except UnverifiedSharesError:
@@ -231,7 +241,7 @@ def _create(session: CloudSession, inputs: SetInputs, plan: Plan, deleted: list[
 
 
 def roll_back(session: CloudSession, backup_id: str, created: Mapping[str, Member], error: CbrError) -> CbrError:
-    """Delete what a failed change has made; return the error for the user."""
+    """Delete the shares that a failed change has created; return the error for the user."""
     if not created:
         return error
     try:
@@ -246,23 +256,23 @@ def roll_back(session: CloudSession, backup_id: str, created: Mapping[str, Membe
 
 
 def _read_after_refusal(
-    session: CloudSession, inputs: SetInputs, own: KnownShares, refused: ServiceError, asked: Collection[str]
+    session: CloudSession, inputs: SetInputs, state: KnownShares, refused: ServiceError, requested: Collection[str]
 ) -> dict[str, Member]:
     """Return all members after a refusal. Waits for a share that the refusal names."""
     try:
-        seen = read_members(session, inputs.backup_id, own, inputs.projects)
-        if isinstance(refused, AlreadyShared) and not seen.keys() & set(asked):
-            seen.update(wait_for_members(session, inputs.backup_id, list(asked)))
+        members = read_members(session, inputs.backup_id, state, inputs.projects)
+        if isinstance(refused, AlreadyShared) and not members.keys() & set(requested):
+            members.update(wait_for_members(session, inputs.backup_id, list(requested)))
     except CbrError as error:
         if isinstance(refused, AlreadyShared):
             raise CbrError(messages.existing_share_unreadable(str(refused), str(error))) from error
         # The request may have been carried out, although it was refused.
         raise CbrError(messages.unknown_result(str(refused), str(error), messages.if_adopting())) from error
-    return seen
+    return members
 
 
-def _needs_new_plan(inputs: SetInputs, error: ServiceError, before: Plan, after: Plan) -> bool:
-    """Return whether the members listed after a refusal explain it or ask for a new plan."""
+def _needs_new_plan(error: ServiceError, before: Plan, after: Plan) -> bool:
+    """Return whether a new plan can succeed, or explains the refusal."""
     if isinstance(error, AlreadyShared):
         return bool(after.refuse) or (bool(after.adopt) and len(after.create) < len(before.create))
     if isinstance(error, LimitReached):
@@ -271,20 +281,20 @@ def _needs_new_plan(inputs: SetInputs, error: ServiceError, before: Plan, after:
 
 
 def _to_user_error(
-    session: CloudSession, inputs: SetInputs, error: ServiceError, plan: Plan, seen: Mapping[str, Member]
+    session: CloudSession, inputs: SetInputs, error: ServiceError, plan: Plan, members: Mapping[str, Member]
 ) -> CbrError:
-    """Return the error of a refused request. It names shares that may be of that request."""
+    """Return the error of a refused request. It names shares that the request may have created."""
     if isinstance(error, AlreadyShared):
         return CbrError(messages.existing_share_hidden(str(error)))
-    there = [seen[project] for project in plan.create if project in seen]
-    if not there:
+    existing = [members[project] for project in plan.create if project in members]
+    if not existing:
         return error
-    described = describe_shares(there, session.client.service_now())
+    described = describe_shares(existing, session.client.service_now())
     return CbrError(messages.refused_beside_shares(str(error), described))
 
 
 def read_members(
-    session: CloudSession, backup_id: str, own: KnownShares, projects: Collection[str]
+    session: CloudSession, backup_id: str, state: KnownShares, projects: Collection[str]
 ) -> dict[str, Member]:
     """Return all members of a backup, by one list that is not older than this call.
 
@@ -293,7 +303,7 @@ def read_members(
     session.invalidate(backup_id)
     members = dict(session.member_cache.get(backup_id))
     missing = {
-        project: own[project].get("created_at") for project in own if project in projects and project not in members
+        project: state[project].get("created_at") for project in state if project in projects and project not in members
     }
     if missing:
         members.update(find_unlisted(session, backup_id, missing))

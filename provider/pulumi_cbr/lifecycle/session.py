@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from pulumi_cbr import messages
@@ -111,7 +112,7 @@ class SessionPool:
     ) -> None:
         registry = registry or _PROCESS
         self._config = config
-        #: Who took over what in this operation.
+        #: The ownership records of this operation.
         self.ownership: OwnershipLog = ownership or OwnershipLog()
         self._registry = registry
         self._limits = limits or registry.limits
@@ -140,13 +141,14 @@ class SessionPool:
         """Return the own project's ID if the settings have it. Raises `SettingsError`."""
         if cloud or self._option("cloud"):
             return None
-        if "known" not in self._options:
-            self._options["known"] = find_project_id(self._config)
-        found = self._options["known"]
-        return str(found) if found else None
+        return self._project_id
+
+    @cached_property
+    def _project_id(self) -> str | None:
+        return find_project_id(self._config)
 
     def _option(self, name: str) -> object:
-        # Asked for every resource, and the same for them all.
+        # Each resource needs it, and it is the same for all.
         if name not in self._options:
             self._options[name] = read_option(name, self._config)
         return self._options[name]

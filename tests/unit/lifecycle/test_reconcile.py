@@ -37,7 +37,7 @@ def summary(plan: Plan) -> dict[str, Any]:
         "adopt": "".join(plan.adopt),
         "refuse": "".join(plan.refuse),
         "delete": "".join(plan.delete),
-        "leave": "".join(plan.leave),
+        "recreated": "".join(plan.recreated),
         "first": plan.delete_first,
         "exceeds": plan.exceeds_limit,
     }
@@ -58,7 +58,7 @@ CASES: dict[str, tuple[str, dict[str, bool], dict[str, dict[str, Any]], dict[str
     "gone": ("ab", {}, own("ab"), members("a"), {"create": "b"}),
     "made again": ("a", {}, own("a"), members("a", 2), {"refuse": "a"}),
     "made again, adopted": ("a", {"adopt": True}, own("a"), members("a", 2), {"adopt": "a"}),
-    "made again, leaving": ("b", {}, own("ab"), {**members("a", 2), **members("b")}, {"leave": "a"}),
+    "created again, not of the set": ("b", {}, own("ab"), {**members("a", 2), **members("b")}, {"recreated": "a"}),
     "made again, leaving, adopted": (
         "b",
         {"adopt": True},
