@@ -96,7 +96,7 @@ def get_backups(
 
 
 def check_order(sort: object, newest_first: bool, limit: object) -> None:
-    """Refuse what `get_backups` cannot follow, in every flavour. Raises `CbrError`."""
+    """Refuse what `get_backups` cannot follow, in every flavor. Raises `CbrError`."""
     if sort and newest_first:
         raise CbrError(messages.sort_given_twice())
     # Numbers among the outputs of resources are floats.

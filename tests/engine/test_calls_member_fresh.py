@@ -6,20 +6,20 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from protocol.plugin import FLAVOURS, Plugin
+from protocol.plugin import FLAVORS, Plugin
 from pulumi_cbr.simulator import Simulator
 
 MEMBER = "BackupShareMember"
 
 
-@pytest.mark.parametrize("flavour", sorted(FLAVOURS))
-def test_no_read_is_older_than_a_write(flavour: str, simulator: Simulator) -> None:
+@pytest.mark.parametrize("flavor", sorted(FLAVORS))
+def test_no_read_is_older_than_a_write(flavor: str, simulator: Simulator) -> None:
     backups = [backup.id for backup in simulator.backups[:8]]
     leaving, joining = simulator.projects[:4], simulator.projects[4:8]
     for backup in backups:
         for project in leaving:
             simulator.share(backup, project)
-    with Plugin(flavour, simulator.env()) as plugin:
+    with Plugin(flavor, simulator.env()) as plugin:
 
         def there(backup: str, project: str) -> bool:
             # Without the time when it was made: a young share that is missing is waited for.
@@ -44,24 +44,24 @@ def test_no_read_is_older_than_a_write(flavour: str, simulator: Simulator) -> No
     assert simulator.count("GET", "/members/") == 4 * len(backups)
 
 
-@pytest.mark.parametrize("flavour", sorted(FLAVOURS))
-def test_four_threads_that_start_at_once_sign_in_once(flavour: str, simulator: Simulator) -> None:
+@pytest.mark.parametrize("flavor", sorted(FLAVORS))
+def test_four_threads_that_start_at_once_sign_in_once(flavor: str, simulator: Simulator) -> None:
     simulator.latency = 0.05
     pairs = [(backup.id, project) for backup in simulator.backups[:4] for project in simulator.projects[:4]]
-    with Plugin(flavour, simulator.env()) as plugin, ThreadPoolExecutor(4) as threads:
+    with Plugin(flavor, simulator.env()) as plugin, ThreadPoolExecutor(4) as threads:
         list(threads.map(lambda pair: plugin.create(MEMBER, {"backup_id": pair[0], "dest_project_id": pair[1]}), pairs))
     assert simulator.count("POST", "/auth/tokens$") == 1
     assert simulator.count("POST", "/members$") == len(pairs)
     assert simulator.count("*") == len(pairs) + 1
 
 
-@pytest.mark.parametrize("flavour", sorted(FLAVOURS))
-def test_reads_of_one_backup_at_once_are_one_list(flavour: str, simulator: Simulator) -> None:
+@pytest.mark.parametrize("flavor", sorted(FLAVORS))
+def test_reads_of_one_backup_at_once_are_one_list(flavor: str, simulator: Simulator) -> None:
     backup, projects = simulator.backups[0].id, simulator.projects[:10]
     for project in projects:
         simulator.share(backup, project)
     inputs = [{"backup_id": backup, "dest_project_id": project} for project in projects]
-    with Plugin(flavour, simulator.env()) as plugin, ThreadPoolExecutor(4) as threads:
+    with Plugin(flavor, simulator.env()) as plugin, ThreadPoolExecutor(4) as threads:
         read = threads.map(lambda each: plugin.read(MEMBER, "/".join(each.values()), each)[0], inputs)
         assert list(read) == ["/".join(each.values()) for each in inputs]
     assert simulator.count("GET", "/members") == 1

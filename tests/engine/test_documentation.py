@@ -44,7 +44,7 @@ _, CI_PREVIEW, CI_UP, CI_GATE = commands("docs/how-to/ci.md")
 (AFTER_A_KILL,) = commands("docs/how-to/after-a-killed-run.md")
 LIST, RECEIVED, MAP, MARK, EXPORT, PROGRAM = commands("docs/how-to/see-who-has-access.md")
 MAKE, _, _ = commands("README.md")
-(ADD_PACKAGE,) = commands("docs/choose-a-flavour.md")
+(ADD_PACKAGE,) = commands("docs/choose-a-flavor.md")
 
 #: Every program and every command that a test of this file runs; `make` and the installation have tests of their own.
 RUN = {
@@ -182,7 +182,7 @@ def test_programs_native(stack: Programs, simulator: Simulator) -> None:
 
 @pytest.mark.parametrize(("dynamic", "native"), [(SHARE, NATIVE_SHARE), (ACCEPTER, NATIVE_ACCEPTER)])
 def test_native_programs_differ_in_the_import(dynamic: str, native: str) -> None:
-    """The dynamic one is run; and both flavours have the same classes."""
+    """The dynamic one is run; and both flavors have the same classes."""
     assert native == dynamic.replace("import pulumi_cbr as cbr", "import pulumi_cbr.native as cbr")
 
 

@@ -415,23 +415,23 @@ pulumi.runtime.register_stack_transformation(
 """
 
 
-def test_moving_between_the_flavours(project: Path, run: Callable[..., str], simulator: Simulator) -> None:
-    """The steps of docs/how-to/move-between-flavours.md, there and back: the shares are never touched."""
+def test_moving_between_the_flavors(project: Path, run: Callable[..., str], simulator: Simulator) -> None:
+    """The steps of docs/how-to/move-between-flavors.md, there and back: the shares are never touched."""
     one, two = (entry.id for entry in simulator.backups[:2])
     dest = simulator.projects[:3]
 
-    def program(flavour: str, *, keep: bool = False, importing: bool = False, adopting: bool = False) -> None:
+    def program(flavor: str, *, keep: bool = False, importing: bool = False, adopting: bool = False) -> None:
         def opts(id_: str) -> str:
             return f', opts=pulumi.ResourceOptions(import_="{id_}")' if importing else ""
 
         adopt = ", adopt_existing=True" if adopting else ""
         (project / "__main__.py").write_text(
-            f"import pulumi\nimport {flavour} as cbr\n{KEEP if keep else ''}\n"
+            f"import pulumi\nimport {flavor} as cbr\n{KEEP if keep else ''}\n"
             f'cbr.BackupShareMember("dr", "{one}", "{dest[0]}"{adopt}{opts(f"{one}/{dest[0]}")})\n'
             f'cbr.BackupShare("set", "{two}", {dest}{adopt}{opts(two)})\n'
         )
 
-    def flavours() -> set[str]:
+    def flavors() -> set[str]:
         kinds = {entry["type"].rpartition(":")[0] for entry in resources(project.parent)}
         return {kind for kind in kinds if "providers" not in kind}
 
@@ -453,7 +453,7 @@ def test_moving_between_the_flavours(project: Path, run: Callable[..., str], sim
     run("up", "--yes", "--skip-preview")
     program("pulumi_cbr.native", importing=True)
     run("up", "--yes", "--skip-preview")
-    assert flavours() == {"cbr:index"}
+    assert flavors() == {"cbr:index"}
     assert declared_in() == {"project:///__main__.py"}
     program("pulumi_cbr.native")
     run("preview", "--diff", "--expect-no-changes")
@@ -463,7 +463,7 @@ def test_moving_between_the_flavours(project: Path, run: Callable[..., str], sim
     run("up", "--yes", "--skip-preview")
     program("pulumi_cbr", adopting=True)
     run("up", "--yes", "--skip-preview")
-    assert flavours() == {"pulumi-python:dynamic/cbr"}
+    assert flavors() == {"pulumi-python:dynamic/cbr"}
     # Both find out by a refused POST that the shares are there.
     changes = [
         (call.method, call.status) for call in simulator.calls if call.method != "GET" and "auth" not in call.path

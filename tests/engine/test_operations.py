@@ -15,7 +15,7 @@ import pytest
 
 from accounts import password_settings
 from faults.model import Declared, Stack
-from protocol.plugin import FLAVOURS
+from protocol.plugin import FLAVORS
 from pulumi_cbr.simulator import Simulator
 
 from .conftest import Cli, Clouds, InitStack
@@ -130,7 +130,7 @@ if native:
 """
 
 
-def declared(program: str, simulator: Simulator, backups: list[str], flavour: str) -> list[Declared]:
+def declared(program: str, simulator: Simulator, backups: list[str], flavor: str) -> list[Declared]:
     """Return what a program declares, for the model."""
     found: list[Declared] = []
     projects = simulator.projects[1:]
@@ -138,15 +138,15 @@ def declared(program: str, simulator: Simulator, backups: list[str], flavour: st
     def accept(name: str, number: int, by: str = "receiver", **options: Any) -> None:
         inputs = {"backup_id": backups[number], "vault_id": simulator.vaults[0].id}
         cloud = "" if by == "receiver" else by
-        found.append(Declared(name, "BackupShareAccepter", inputs, flavour, "receiver", cloud, **options))
+        found.append(Declared(name, "BackupShareAccepter", inputs, flavor, "receiver", cloud, **options))
 
     def member(name: str, number: int, adopt: bool = True, **options: Any) -> None:
         inputs = {"backup_id": backups[number], "dest_project_id": projects[0], "adopt_existing": adopt}
-        found.append(Declared(name, "BackupShareMember", inputs, flavour, **options))
+        found.append(Declared(name, "BackupShareMember", inputs, flavor, **options))
 
     def group(name: str, number: int) -> None:
         inputs = {"backup_id": backups[number], "dest_project_ids": projects[:2], "adopt_existing": True}
-        found.append(Declared(name, "BackupShare", inputs, flavour))
+        found.append(Declared(name, "BackupShare", inputs, flavor))
 
     exec(program, {"accept": accept, "member": member, "group": group, "site": lambda: "test:index:Site$"})
     return found
@@ -165,14 +165,14 @@ def by_backup(hooks: list[str]) -> dict[int, list[str]]:
 class Case:
     """A stack of the CLI, and one of the model on a service of its own."""
 
-    def __init__(self, flavour: str, stack: WrittenStack, simulator: Simulator, spied: Path) -> None:
-        self.flavour, self.stack, self.simulator, self.spied = flavour, stack, simulator, spied
+    def __init__(self, flavor: str, stack: WrittenStack, simulator: Simulator, spied: Path) -> None:
+        self.flavor, self.stack, self.simulator, self.spied = flavor, stack, simulator, spied
         self.backups = [backup.id for backup in simulator.backups[:12]]
         receiver, *projects = simulator.projects
         for backup in self.backups[:7]:
             simulator.share(backup, receiver)
         self.project, self.receiver = projects[0], receiver
-        data = (self.backups, simulator.vaults[0].id, receiver, projects[:2], flavour == "native")
+        data = (self.backups, simulator.vaults[0].id, receiver, projects[:2], flavor == "native")
         self.prelude = PRELUDE.format(data=data)
 
     def program(self, text: str) -> None:
@@ -180,7 +180,7 @@ class Case:
 
     def urn(self, name: str) -> str:
         kind = {"m": "BackupShareMember", "s": "BackupShare"}.get(name.split("-")[0], "BackupShareAccepter")
-        return f"urn:pulumi:test::written::{FLAVOURS[self.flavour][0]}{kind}::{name}"
+        return f"urn:pulumi:test::written::{FLAVORS[self.flavor][0]}{kind}::{name}"
 
     def fails(self, *arguments: str) -> str:
         """Run what must fail, with more than one error or none of ours."""
@@ -203,7 +203,7 @@ def simulator() -> Iterator[Simulator]:
         yield running
 
 
-@pytest.fixture(params=FLAVOURS)
+@pytest.fixture(params=FLAVORS)
 def case(
     request: pytest.FixtureRequest,
     cli: Cli,
@@ -243,7 +243,7 @@ def test_operations_keep_shares_and_acceptances(case: Case, monkeypatch: pytest.
         sum(call.method == "PUT" and backup in call.path for call in simulator.calls) for backup in case.backups[:7]
     ]
     assert (puts[:5], puts[6]) == ([1] * 5, 2)
-    if case.flavour == "dynamic":
+    if case.flavor == "dynamic":
         assert puts[5] == 0
     now = case.shares()
     assert now[9].keys() == shares[9].keys()
@@ -259,11 +259,11 @@ def test_operations_keep_shares_and_acceptances(case: Case, monkeypatch: pytest.
         simulator.share(backup, case.receiver)
     monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(case.stack.env["OS_CLIENT_CONFIG_FILE"]))
     model = Stack({role: {**password_settings(simulator, role), "maxRetries": "2"} for role in ("owner", "receiver")})
-    model.up(*declared(BEFORE, simulator, rest, case.flavour))
+    model.up(*declared(BEFORE, simulator, rest, case.flavor))
     for entry in model.state:
         entry.is_tainted = entry.declared.name in TAINTED
     model.hooks.clear()
-    model.up(*declared(AFTER, simulator, rest, case.flavour), replace=FORCED)
+    model.up(*declared(AFTER, simulator, rest, case.flavor), replace=FORCED)
     assert by_backup(hooks) == by_backup(model.hooks)
 
 

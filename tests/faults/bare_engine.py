@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from protocol.plugin import FLAVOURS, PROVIDERS, Diff, HookFailed, Plugin
+from protocol.plugin import FLAVORS, PROVIDERS, Diff, HookFailed, Plugin
 from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.api.retry import Clock
 from pulumi_cbr.lifecycle.session import SessionPool
@@ -22,7 +22,7 @@ class Hurried(Plugin):
     """A plugin that waits a twentieth of its time between tries."""
 
     def command(self) -> list[str]:
-        return [sys.executable, "-u", _HURRIED, FLAVOURS[self.flavour][1][-1]]
+        return [sys.executable, "-u", _HURRIED, FLAVORS[self.flavor][1][-1]]
 
 
 class Hooks(Protocol):

@@ -15,7 +15,7 @@ from typing import Any
 from google.protobuf.struct_pb2 import Struct
 from pulumi.runtime.proto import provider_pb2
 
-from protocol.plugin import FLAVOURS, PROVIDERS, Diff
+from protocol.plugin import FLAVORS, PROVIDERS, Diff
 from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.api.retry import Clock
 from pulumi_cbr.lifecycle.controller import UNKNOWN
@@ -145,7 +145,7 @@ class Declared:
     name: str
     kind: str
     inputs: Mapping[str, Any]
-    flavour: str
+    flavor: str
     role: str = "owner"
     #: The entry of clouds.yaml that signs in instead: `cloud=` of a dynamic resource, or a provider of this name.
     cloud: str = ""
@@ -158,11 +158,11 @@ class Declared:
     replace_with: Collection[str] = ()
 
     def urn(self, name: str = "") -> str:
-        kind = f"{FLAVOURS[self.flavour][0]}{self.kind}"
+        kind = f"{FLAVORS[self.flavor][0]}{self.kind}"
         return f"urn:pulumi:test::test::{self.parent}{kind}::{name or self.name}"
 
     def all_inputs(self) -> Properties:
-        return {**self.inputs, "cloud": self.cloud} if self.cloud and self.flavour == "dynamic" else dict(self.inputs)
+        return {**self.inputs, "cloud": self.cloud} if self.cloud and self.flavor == "dynamic" else dict(self.inputs)
 
 
 @dataclass
@@ -332,9 +332,9 @@ class _Running:
         self._stack.state.remove(entry)
 
     def _process(self, declared: Declared) -> Process:
-        kind: type[Process] = NativeProcess if declared.flavour == "native" else DynamicProcess
-        cloud = declared.cloud if declared.flavour == "native" else ""
-        key = (declared.flavour, declared.role, cloud)
+        kind: type[Process] = NativeProcess if declared.flavor == "native" else DynamicProcess
+        cloud = declared.cloud if declared.flavor == "native" else ""
+        key = (declared.flavor, declared.role, cloud)
         if key not in self._processes:
             account = {"cloud": cloud} if cloud else self._stack.accounts[declared.role]
             self._processes[key] = kind(self._engine, {**account, **self._stack.config}, self._stack.hooks)

@@ -1,6 +1,6 @@
 """The operations matrix: what becomes of shares and acceptances when resources are renamed, replaced, moved and so on.
 
-A letter of `EXPECTED` is a cell in both flavours:
+A letter of `EXPECTED` is a cell in both flavors:
 
     k  done; the share or the acceptance is never taken away
     n  done; the share or the acceptance is taken away and made again
@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from accounts import password_settings
-from protocol.plugin import FLAVOURS
+from protocol.plugin import FLAVORS
 from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.simulator import Simulator
 
@@ -37,16 +37,16 @@ rename, with adopt_existing, killed                          k   k   k   k   k  
 rename, with an alias                                        k   -   -   k   -   -   k   k
 move into a component                                        a   a   a   a   a   a   a   k
 move into a component, with adopt_existing                   k   k   k   k   k   k   k   -
-change of flavour                                            a   a   a   a   a   a   a   k
-change of flavour, with adopt_existing                       k   k   k   k   k   k   k   -
-change of flavour, adopt_existing, killed                    k   k   k   -   -   -   k   k
+change of flavor                                            a   a   a   a   a   a   a   k
+change of flavor, with adopt_existing                       k   k   k   k   k   k   k   -
+change of flavor, adopt_existing, killed                    k   k   k   -   -   -   k   k
 change of provider and name                                  a   a   a   a   a   a   a   k
 change of provider and name, with adopt_existing             k   k   k   k   k   k   k   -
 change of provider and name, adopt_existing, killed          k   -   k   -   -   -   k   k
 second resource, then the first one is removed               a   a   a   a   a   a   a   k
 second resource, then the second one is removed              a   a   a   a   a   a   a   k
-second of the other flavour, then the first one is removed   a   a   a   -   -   -   a   k
-second of the other flavour, then the second one is removed  a   a   a   -   -   -   a   k
+second of the other flavor, then the first one is removed   a   a   a   -   -   -   a   k
+second of the other flavor, then the second one is removed  a   a   a   -   -   -   a   k
 second of another provider, then the first one is removed    a   -   a   -   -   -   -   k
 second of another provider, then the second one is removed   a   -   a   -   -   -   -   k
 --replace                                                    a   -   -   a   -   -   a   k
@@ -68,8 +68,8 @@ state delete, then up                                        a   a   -   a   a  
 state delete, then up with adopt_existing                    k   k   -   k   k   -   k   -
 another stack adopts, state delete here                      k   k   -   k   k   -   k   k
 another stack adopts, destroy here                           n   n   n   n   n   n   n   n
-two of both flavours, then both are removed                  g   -   -   -   -   -   -   g
-two of both flavours, then both are removed, up --refresh    g   -   -   -   -   -   -   g
+two of both flavors, then both are removed                  g   -   -   -   -   -   -   g
+two of both flavors, then both are removed, up --refresh    g   -   -   -   -   -   -   g
 removal                                                      g   -   -   g   -   -   g   g
 removal, up --refresh                                        g   -   -   g   -   -   g   g
 """
@@ -81,7 +81,7 @@ _KINDS = {"M": "BackupShareMember", "S": "BackupShare", "X": "BackupShare", "A":
 class Cell:
     operation: str
     pair: str
-    flavour: str
+    flavor: str
 
 
 @dataclass(frozen=True)
@@ -123,11 +123,11 @@ class Place:
             inputs["dest_project_ids"] = sorted(self.projects[:2])
         if kind == "X":
             inputs["exclusive"] = True
-        flavour = options.pop("flavour", self.cell.flavour)
-        return Declared(name, _KINDS[kind], inputs, flavour, "receiver" if kind == "A" else "owner", **options)
+        flavor = options.pop("flavor", self.cell.flavor)
+        return Declared(name, _KINDS[kind], inputs, flavor, "receiver" if kind == "A" else "owner", **options)
 
-    def other_flavour(self) -> str:
-        return "dynamic" if self.cell.flavour == "native" else "native"
+    def other_flavor(self) -> str:
+        return "dynamic" if self.cell.flavor == "native" else "native"
 
     def own_cloud(self) -> str:
         """Return the entry of clouds.yaml that signs in as the new resource does."""
@@ -180,16 +180,16 @@ Run = Callable[[Place], None]
 
 
 def rename(**options: Any) -> Run:
-    new = {name: options.pop(name) for name in ("parent", "alias", "cloud", "flavour") if name in options}
+    new = {name: options.pop(name) for name in ("parent", "alias", "cloud", "flavor") if name in options}
 
     def run(place: Place) -> None:
         changed = dict(new)
         if new.get("cloud"):
             changed["cloud"] = place.own_cloud()
-        if new.get("flavour"):
-            changed["flavour"] = place.other_flavour()
+        if new.get("flavor"):
+            changed["flavor"] = place.other_flavor()
         inputs = {"adopt_existing": True} if "adopt_existing" in place.cell.operation and place.new != "A" else {}
-        name = "r" if {"parent", "flavour"} & {*new} else "renamed"
+        name = "r" if {"parent", "flavor"} & {*new} else "renamed"
         place.up(place.declare(place.new, name, inputs=inputs, **changed), **options)
 
     return run
@@ -226,7 +226,7 @@ def dependent(place: Place) -> None:
     def first(trigger: str) -> Declared:
         inputs = {"backup_id": backup, "dest_project_id": project}
         options: dict[str, Any] = {"replacement_trigger": trigger, "delete_before_replace": True}
-        return Declared("first", _KINDS["M"], inputs, place.cell.flavour, **options)
+        return Declared("first", _KINDS["M"], inputs, place.cell.flavor, **options)
 
     second = place.declare(place.new, replace_with=["first"])
     if place.new == "X":
@@ -239,8 +239,8 @@ def dependent(place: Place) -> None:
 def second(removed: str, **more: bool) -> Run:
     def run(place: Place) -> None:
         options: dict[str, Any] = {}
-        if more.get("flavour"):
-            options["flavour"] = place.other_flavour()
+        if more.get("flavor"):
+            options["flavor"] = place.other_flavor()
         if more.get("cloud"):
             options["cloud"] = place.own_cloud()
         first, other = place.declare(place.old), place.declare(place.new, "second", **options)
@@ -252,7 +252,7 @@ def second(removed: str, **more: bool) -> Run:
 
 def both(place: Place) -> None:
     inputs = {} if place.new == "A" else {"adopt_existing": True}
-    second = place.declare(place.new, "second", flavour=place.other_flavour(), inputs=inputs)
+    second = place.declare(place.new, "second", flavor=place.other_flavor(), inputs=inputs)
     place.up(place.declare(place.old), second)
     removal(place)
 
@@ -303,16 +303,16 @@ OPERATIONS: dict[str, Run] = {
     "rename, with an alias": rename(alias="r"),
     "move into a component": rename(parent="test:index:Site$"),
     "move into a component, with adopt_existing": rename(parent="test:index:Site$"),
-    "change of flavour": rename(flavour=True),
-    "change of flavour, with adopt_existing": rename(flavour=True),
-    "change of flavour, adopt_existing, killed": rename(flavour=True, is_killed=True),
+    "change of flavor": rename(flavor=True),
+    "change of flavor, with adopt_existing": rename(flavor=True),
+    "change of flavor, adopt_existing, killed": rename(flavor=True, is_killed=True),
     "change of provider and name": rename(cloud=True),
     "change of provider and name, with adopt_existing": rename(cloud=True),
     "change of provider and name, adopt_existing, killed": rename(cloud=True, is_killed=True),
     "second resource, then the first one is removed": second("first"),
     "second resource, then the second one is removed": second("second"),
-    "second of the other flavour, then the first one is removed": second("first", flavour=True),
-    "second of the other flavour, then the second one is removed": second("second", flavour=True),
+    "second of the other flavor, then the first one is removed": second("first", flavor=True),
+    "second of the other flavor, then the second one is removed": second("second", flavor=True),
     "second of another provider, then the first one is removed": second("first", cloud=True),
     "second of another provider, then the second one is removed": second("second", cloud=True),
     "--replace": replaced("replace"),
@@ -334,8 +334,8 @@ OPERATIONS: dict[str, Run] = {
     "state delete, then up with adopt_existing": state_delete,
     "another stack adopts, state delete here": other_stack(destroys=False),
     "another stack adopts, destroy here": other_stack(destroys=True),
-    "two of both flavours, then both are removed": both,
-    "two of both flavours, then both are removed, up --refresh": both,
+    "two of both flavors, then both are removed": both,
+    "two of both flavors, then both are removed, up --refresh": both,
     "removal": removal,
     "removal, up --refresh": removal,
 }
@@ -387,9 +387,9 @@ def expected() -> dict[Cell, str]:
     for row in rows:
         operation, *letters = row.rsplit(maxsplit=len(PAIRS))
         for pair, letter in zip(PAIRS, letters, strict=True):
-            for flavour in FLAVOURS:
+            for flavor in FLAVORS:
                 if letter != "-":
-                    cells[Cell(operation, pair, flavour)] = letter
+                    cells[Cell(operation, pair, flavor)] = letter
     return cells
 
 
@@ -433,7 +433,7 @@ def written(ends: Mapping[Cell, End]) -> str:
         lines += ["", f"## {operation[0].upper()}{operation[1:]}", "", "| before | after | dynamic | first-class |"]
         lines.append("| --- | --- | --- | --- |")
         for pair in PAIRS:
-            cells = [ends.get(Cell(operation, pair, flavour)) for flavour in FLAVOURS]
+            cells = [ends.get(Cell(operation, pair, flavor)) for flavor in FLAVORS]
             if any(cells):
                 texts = [f"{_WORDS[end.letter]} ({end.calls})" if end else "" for end in cells]
                 lines.append("| " + " | ".join([_KIND_WORDS[pair[0]], _KIND_WORDS[pair[-1]], *texts]) + " |")

@@ -1,4 +1,4 @@
-"""Several at once, long runs, and a service that goes away in the middle: through the hooks, in every flavour."""
+"""Several at once, long runs, and a service that goes away in the middle: through the hooks, in every flavor."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from protocol.plugin import FLAVOURS, HookFailed, Plugin
+from protocol.plugin import FLAVORS, HookFailed, Plugin
 from pulumi_cbr.simulator import Fault, Simulator
 from waiting import Gate, wait_until
 
@@ -20,7 +20,7 @@ from .conftest import there
 NewPlugin = Callable[..., Plugin]
 
 
-@pytest.fixture(params=FLAVOURS)
+@pytest.fixture(params=FLAVORS)
 def new_plugin(request: pytest.FixtureRequest, simulator: Simulator) -> Iterator[NewPlugin]:
     with ExitStack() as stack:
 

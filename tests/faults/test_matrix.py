@@ -1,4 +1,4 @@
-"""The fault matrix in every flavour, and docs/fault-matrix.md, which a run produces.
+"""The fault matrix in every flavor, and docs/fault-matrix.md, which a run produces.
 
 `FAULT_MATRIX=write` in the environment writes that file again.
 """
@@ -16,7 +16,7 @@ from queue import SimpleQueue
 
 import pytest
 
-from protocol.plugin import FLAVOURS, HookFailed, Plugin
+from protocol.plugin import FLAVORS, HookFailed, Plugin
 from pulumi_cbr.simulator import Call, Simulator
 
 from .bare_engine import Hurried, Resource, assert_said_well
@@ -216,7 +216,7 @@ def simulator() -> Iterator[Simulator]:
         yield running
 
 
-@pytest.fixture(params=FLAVOURS)
+@pytest.fixture(params=FLAVORS)
 def plugins(request: pytest.FixtureRequest, simulator: Simulator) -> Iterator[tuple[Plugins, Plugins]]:
     """Plugins for all cells, and others with a short timeout for faults that never answer."""
 
@@ -238,8 +238,8 @@ def test_every_cell_ends_as_it_should(plugins: tuple[Plugins, Plugins], simulato
     calm = Cells(simulator, plugins[0], backups[:_SIDE_BY_SIDE])
     short = Cells(simulator, plugins[1], backups[_SIDE_BY_SIDE:])
     wanted = read_expected(OPERATIONS)
-    # The first-class flavour keeps a create that cannot be verified, and the next run verifies it without an adoption.
-    heals = plugins[0]["owner"].flavour == "native"
+    # The first-class flavor keeps a create that cannot be verified, and the next run verifies it without an adoption.
+    heals = plugins[0]["owner"].flavor == "native"
     letters = {cell: "e" if heals and letter == "a" else letter for cell, letter in wanted.items()}
 
     def run(cell: Cell) -> Outcome:

@@ -1,4 +1,4 @@
-"""Two stacks on the same backups, through random operations and interference from outside, in each flavour.
+"""Two stacks on the same backups, through random operations and interference from outside, in each flavor.
 
 An `up` that succeeds means that its state and the service agree on each share and acceptance.
 """
@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from accounts import password_settings
-from protocol.plugin import FLAVOURS
+from protocol.plugin import FLAVORS
 from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.simulator import Refused, Simulator
 
@@ -48,8 +48,8 @@ def shares_of(entry: Entry) -> dict[str, str]:
 class World:
     """One backup, two stacks, and the steps."""
 
-    def __init__(self, simulator: Simulator, random: Random, backup: str, flavour: str) -> None:
-        self.simulator, self.random, self.backup, self.flavour = simulator, random, backup, flavour
+    def __init__(self, simulator: Simulator, random: Random, backup: str, flavor: str) -> None:
+        self.simulator, self.random, self.backup, self.flavor = simulator, random, backup, flavor
         self.receiver, *others = simulator.projects
         self.projects = [self.receiver, *others[:3]]
         accounts = {role: {**password_settings(simulator, role), "maxRetries": "0"} for role in ("owner", "receiver")}
@@ -77,7 +77,7 @@ class World:
         if len(side.program) >= 3:
             return
         kind = self.random.choice(["BackupShareMember", "BackupShare", "BackupShareAccepter"])
-        side.program.append(Declared(f"r{next(self.names)}", kind, self._inputs(kind), self.flavour, self._role(kind)))
+        side.program.append(Declared(f"r{next(self.names)}", kind, self._inputs(kind), self.flavor, self._role(kind)))
 
     def _role(self, kind: str) -> str:
         return "receiver" if kind == "BackupShareAccepter" else "owner"
@@ -206,11 +206,11 @@ def simulator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simul
 def test_success_means_that_state_and_service_agree(simulator: Simulator) -> None:
     backups = iter(simulator.backups)
     succeeded = 0
-    for seed, flavour in zip(SEEDS, FLAVOURS, strict=True):
+    for seed, flavor in zip(SEEDS, FLAVORS, strict=True):
         random = Random(seed)
         for number in range(STEPS):
             if number % STEPS_OF_A_BACKUP == 0:
-                world = World(simulator, random, next(backups).id, flavour)
+                world = World(simulator, random, next(backups).id, flavor)
             try:
                 world.step()
             except AssertionError as error:

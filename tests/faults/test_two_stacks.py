@@ -1,6 +1,6 @@
 """Two stacks on the same backups, with random faults, other people and kills: nobody loses a share that another holds.
 
-Each step is one run of the CLI without its processes. Both flavours drive these controllers, so there is no need for both.
+Each step is one run of the CLI without its processes. Both flavors drive these controllers, so there is no need for both.
 """
 
 from __future__ import annotations

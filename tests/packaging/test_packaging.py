@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 UV = Path(sys.executable).with_name("uv")
 PROJECT = (ROOT / "pyproject.toml").read_text()
 
-#: Hooks in both flavours, what goes over the wire, and pickles: what a version of a library may do otherwise.
+#: Hooks in both flavors, what goes over the wire, and pickles: what a version of a library may do otherwise.
 HOOK_TESTS = [
     "protocol/test_native_unverified.py",
     "protocol/test_side_by_side.py",

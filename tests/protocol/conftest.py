@@ -1,4 +1,4 @@
-"""Plugins of every flavour, and one simulated service that they share: each test has a backup of its own."""
+"""Plugins of every flavor, and one simulated service that they share: each test has a backup of its own."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from protocol.plugin import FLAVOURS, Plugin
+from protocol.plugin import FLAVORS, Plugin
 from pulumi_cbr.simulator import Fault, Simulator
 
 #: Start a plugin with settings, or take the one that runs with them: `plugin_with(timeout="1")`.
@@ -19,8 +19,8 @@ Fails = Callable[..., None]
 Backups = Callable[[int], list[str]]
 
 
-@pytest.fixture(scope="session", params=sorted(FLAVOURS))
-def flavour(request: pytest.FixtureRequest) -> str:
+@pytest.fixture(scope="session", params=sorted(FLAVORS))
+def flavor(request: pytest.FixtureRequest) -> str:
     """Each way to run the hooks."""
     return str(request.param)
 
@@ -83,21 +83,21 @@ def _plugins(shared_service: Simulator) -> Iterator[Callable[[str, str, dict[str
     running: dict[tuple[object, ...], Plugin] = {}
     with ExitStack() as stack:
 
-        def with_settings(flavour: str, role: str, config: dict[str, str]) -> Plugin:
-            key = (flavour, role, *sorted(config.items()))
+        def with_settings(flavor: str, role: str, config: dict[str, str]) -> Plugin:
+            key = (flavor, role, *sorted(config.items()))
             if key not in running:
-                running[key] = stack.enter_context(Plugin(flavour, shared_service.env(role), config))
+                running[key] = stack.enter_context(Plugin(flavor, shared_service.env(role), config))
             return running[key]
 
         yield with_settings
 
 
 @pytest.fixture
-def plugin_with(_plugins: Callable[[str, str, dict[str, str]], Plugin], flavour: str, service: Simulator) -> PluginWith:
+def plugin_with(_plugins: Callable[[str, str, dict[str, str]], Plugin], flavor: str, service: Simulator) -> PluginWith:
     """Plugins by their settings; each is started once and serves all tests."""
 
     def make(role: str = "owner", **config: str) -> Plugin:
-        return _plugins(flavour, role, config)
+        return _plugins(flavor, role, config)
 
     return make
 
@@ -109,12 +109,12 @@ def plugin(plugin_with: PluginWith) -> Plugin:
 
 
 @pytest.fixture
-def new_plugin(flavour: str, service: Simulator) -> Iterator[Callable[..., Plugin]]:
+def new_plugin(flavor: str, service: Simulator) -> Iterator[Callable[..., Plugin]]:
     """Plugins that have just been started, as they are for each operation of the engine."""
     with ExitStack() as stack:
 
         def start(role: str = "owner", **config: str) -> Plugin:
-            return stack.enter_context(Plugin(flavour, service.env(role), config))
+            return stack.enter_context(Plugin(flavor, service.env(role), config))
 
         yield start
 

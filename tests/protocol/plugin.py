@@ -1,4 +1,4 @@
-"""A provider's plugin process, driven over gRPC as the engine drives it: one driver for every flavour."""
+"""A provider's plugin process, driven over gRPC as the engine drives it: one driver for every flavor."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ PROVIDERS = {
     "BackupShareAccepter": BackupShareAccepterProvider,
 }
 
-#: Every way to run the same hooks. Tables of behaviour are run over all of them.
-FLAVOURS = {
+#: Every way to run the same hooks. Tables of behavior are run over all of them.
+FLAVORS = {
     "dynamic": ("pulumi-python:dynamic/cbr:", [sys.executable, "-u", "-m", "pulumi.dynamic"]),
     "native": ("cbr:index:", [sys.executable, "-u", "-m", "pulumi_cbr.native.server"]),
 }
 
-#: What each flavour advises when nobody knows what a request did.
+#: What each flavor advises when nobody knows what a request did.
 UNKNOWN_OUTCOME_ADVICE = {
     "dynamic": "`pulumi config set cbr:adoptExisting true` first",
     "native": "Run `pulumi up` again: it finds out",
@@ -90,7 +90,7 @@ class Diff:
 class Plugin:
     """A running plugin. Properties are plain dictionaries, without the engine's entries."""
 
-    flavour: str
+    flavor: str
     environment: Mapping[str, str]
     config: Mapping[str, str] = field(default_factory=dict)
     #: Another plugin of the same operation of the engine.
@@ -99,7 +99,7 @@ class Plugin:
     resource: str = "r"
 
     def __enter__(self) -> Plugin:
-        self.prefix, _ = FLAVOURS[self.flavour]
+        self.prefix, _ = FLAVORS[self.flavor]
         self._temporary = tempfile.TemporaryDirectory()
         self.temporary: str = self.beside.temporary if self.beside else self._temporary.name
         self.process = subprocess.Popen(
@@ -119,7 +119,7 @@ class Plugin:
         self._channel = grpc.insecure_channel(f"127.0.0.1:{port}", options=[("grpc.use_local_subchannel_pool", 1)])
         self.stub = provider_pb2_grpc.ResourceProviderStub(self._channel)
         prefixed = {f"cbr:{name}": value for name, value in self.config.items()}
-        args = prefixed if self.flavour == "dynamic" else dict(self.config)
+        args = prefixed if self.flavor == "dynamic" else dict(self.config)
         self.call(
             "Configure",
             provider_pb2.ConfigureRequest(
@@ -148,7 +148,7 @@ class Plugin:
 
     def command(self) -> list[str]:
         """Return the command that starts the plugin, without the engine's address."""
-        return FLAVOURS[self.flavour][1]
+        return FLAVORS[self.flavor][1]
 
     def said(self) -> str:
         """Return what was written to standard error, after a moment for the last call's output."""
@@ -232,14 +232,14 @@ class Plugin:
         return f"urn:pulumi:test::test::{self.prefix}{kind}::{self.resource}"
 
     def to_wire(self, kind: str, properties: Properties) -> Struct:
-        if self.flavour == "native":
+        if self.flavor == "native":
             return _struct(rename_keys(properties, to_camel))
         return _struct({**properties, "__provider": _serialized(kind)})
 
     def from_wire(self, properties: Struct) -> Properties:
         found = MessageToDict(properties)
         found.pop("__provider", None)
-        return rename_keys(found, to_snake) if self.flavour == "native" else found
+        return rename_keys(found, to_snake) if self.flavor == "native" else found
 
 
 @cache

@@ -246,7 +246,7 @@ def test_lost_acceptance_stays_in_the_state(
     id_, outputs, _ = lost.value.kept
     assert (id_, outputs.pop("__provider", None) is None) == (
         f"{shared}/{service.projects[0]}",
-        receiver.flavour == "native",
+        receiver.flavor == "native",
     )
     assert outputs == {**inputs, "status": "pending"}
     service.faults.clear()
@@ -385,13 +385,13 @@ def test_delete_leaves_acceptance_into_another_vault(
 
 @pytest.mark.parametrize("across", [False, True])
 def test_delete_of_renamed_accepter_keeps_acceptance(
-    flavour: str, service: Simulator, shared: str, vault: str, accepted: dict[str, Any], across: bool
+    flavor: str, service: Simulator, shared: str, vault: str, accepted: dict[str, Any], across: bool
 ) -> None:
     """Another name, a move into a component, or another provider: the engine creates, then deletes the old form."""
     id_ = f"{shared}/{service.projects[0]}"
     with (
-        Plugin(flavour, service.env("receiver"), resource="new") as creator,
-        Plugin(flavour, service.env("receiver"), beside=creator if across else None, resource="old") as other,
+        Plugin(flavor, service.env("receiver"), resource="new") as creator,
+        Plugin(flavor, service.env("receiver"), beside=creator if across else None, resource="old") as other,
     ):
         _, outputs = creator.create(KIND, {"backup_id": shared, "vault_id": vault})
         deleter = other if across else creator
@@ -403,20 +403,20 @@ def test_delete_of_renamed_accepter_keeps_acceptance(
         assert status(service, shared) == ("rejected", None)
 
 
-@pytest.mark.parametrize("flavours", [("dynamic", "native"), ("native", "dynamic")])
+@pytest.mark.parametrize("flavors", [("dynamic", "native"), ("native", "dynamic")])
 def test_change_of_flavor_keeps_acceptance(
-    service: Simulator, shared: str, vault: str, accepted: dict[str, Any], flavours: tuple[str, str]
+    service: Simulator, shared: str, vault: str, accepted: dict[str, Any], flavors: tuple[str, str]
 ) -> None:
     env = service.env("receiver")
-    with Plugin(flavours[1], env) as creator, Plugin(flavours[0], env, beside=creator) as deleter:
+    with Plugin(flavors[1], env) as creator, Plugin(flavors[0], env, beside=creator) as deleter:
         creator.create(KIND, {"backup_id": shared, "vault_id": vault})
         deleter.delete(KIND, f"{shared}/{service.projects[0]}", accepted)
         assert status(service, shared) == ("accepted", vault)
 
 
-@pytest.mark.parametrize("flavours", [("dynamic", "native"), ("native", "dynamic"), ("native", "native")])
+@pytest.mark.parametrize("flavors", [("dynamic", "native"), ("native", "dynamic"), ("native", "native")])
 def test_delete_of_accepter_keeps_what_another_one_keeps(
-    service: Simulator, shared: str, vault: str, accepted: dict[str, Any], flavours: tuple[str, str]
+    service: Simulator, shared: str, vault: str, accepted: dict[str, Any], flavors: tuple[str, str]
 ) -> None:
     """The run that accepted under another provider was killed before it deleted the old one."""
     id_, inputs, env = (
@@ -424,7 +424,7 @@ def test_delete_of_accepter_keeps_what_another_one_keeps(
         {"backup_id": shared, "vault_id": vault},
         service.env("receiver"),
     )
-    with Plugin(flavours[1], env) as keeper, Plugin(flavours[0], env, beside=keeper, resource="old") as deleter:
+    with Plugin(flavors[1], env) as keeper, Plugin(flavors[0], env, beside=keeper, resource="old") as deleter:
         keeper.check(KIND, inputs, inputs)
         keeper.diff(KIND, id_, accepted, inputs)
         deleter.delete(KIND, id_, accepted)
@@ -516,13 +516,13 @@ def test_read_of_a_malformed_response_fails(
 
 
 @pytest.mark.parametrize("way", ["not allowed", "not visible"])
-def test_a_receiver_that_may_not_read_members(flavour: str, new_service: Callable[..., Simulator], way: str) -> None:
+def test_a_receiver_that_may_not_read_members(flavor: str, new_service: Callable[..., Simulator], way: str) -> None:
     service = new_service(receiver_sees_member=way == "not allowed")
     if way == "not allowed":
         service.deny("cbr:member:get", "receiver")
     backup, vault, project = service.backups[0].id, service.vaults[0].id, service.projects[0]
     service.share(backup, project)
-    with Plugin(flavour, service.env("receiver"), {"maxRetries": "1"}) as receiver:
+    with Plugin(flavor, service.env("receiver"), {"maxRetries": "1"}) as receiver:
         # Also where the answer is lost: there is no seeing, so the call is sent again.
         service.faults.add(Fault("reset_after", "PUT", "/members/"))
         id_, outputs = receiver.create(KIND, {"backup_id": backup, "vault_id": vault})

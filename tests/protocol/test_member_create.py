@@ -91,17 +91,17 @@ def test_no_answer_in_time_is_resolved(
         made(service, which, project)(id_, outputs)
 
 
-def test_what_is_not_visible_yet_is_waited_for(new_service: Any, flavour: str) -> None:
+def test_what_is_not_visible_yet_is_waited_for(new_service: Any, flavor: str) -> None:
     service: Simulator = new_service(visible_after_reads=2, backups=len(AMBIGUOUS))
     faults = {name: fault for name, (fault, committed) in AMBIGUOUS.items() if committed}
-    with Plugin(flavour, service.env()) as plugin:
+    with Plugin(flavor, service.env()) as plugin:
         create_all(plugin, service, faults, [backup.id for backup in service.backups[: len(faults)]])
 
 
-def test_the_other_documented_answer(new_service: Any, flavour: str) -> None:
+def test_the_other_documented_answer(new_service: Any, flavor: str) -> None:
     service: Simulator = new_service(bare_add_answer=True)
     backup, project = service.backups[0].id, service.projects[0]
-    with Plugin(flavour, service.env()) as plugin:
+    with Plugin(flavor, service.env()) as plugin:
         id_, outputs = plugin.create(KIND, {"backup_id": backup, "dest_project_id": project})
     made(service, backup, project)(id_, outputs)
     assert [call.method for call in service.calls if "/members" in call.path] == ["POST"]
@@ -146,7 +146,7 @@ def test_where_looking_fails_too_the_user_is_told_what_to_do(
     assert "the connection to 127.0.0.1" in said
     assert "The result is unknown, and reading it failed: showing the share" in said
     assert "no right" in said
-    assert UNKNOWN_OUTCOME_ADVICE[plugin_with().flavour] in said
+    assert UNKNOWN_OUTCOME_ADVICE[plugin_with().flavor] in said
     assert len(said.splitlines()) == 1
     # And that works.
     service.faults.clear()
@@ -160,7 +160,7 @@ def test_what_stays_lost_is_an_error_that_says_so(
     plugin = plugin_with(maxRetries="1")
     with pytest.raises(HookFailed, match=r"After 2 attempts the service shows no such share\. ") as failed:
         plugin.create(KIND, {"backup_id": backup, "dest_project_id": project})
-    assert UNKNOWN_OUTCOME_ADVICE[plugin.flavour] in str(failed.value)
+    assert UNKNOWN_OUTCOME_ADVICE[plugin.flavor] in str(failed.value)
     assert service.members(backup) == {}
     assert service.count("POST", f"{backup}/members$") == 2
 
@@ -249,39 +249,39 @@ def old_share(new_service: Any) -> tuple[Simulator, str, str, Any]:
 
 
 @pytest.mark.parametrize("times", [1, 2])
-def test_a_lost_answer_does_not_make_an_old_share_ours(old_share: Any, flavour: str, times: int) -> None:
+def test_a_lost_answer_does_not_make_an_old_share_ours(old_share: Any, flavor: str, times: int) -> None:
     service, backup, project, member = old_share
     service.faults.add(Fault("reset_before", path=f"{backup}/members$", times=times))
-    with Plugin(flavour, service.env()) as plugin, pytest.raises(HookFailed) as failed:
+    with Plugin(flavor, service.env()) as plugin, pytest.raises(HookFailed) as failed:
         plugin.create(KIND, {"backup_id": backup, "dest_project_id": project})
     assert f"already shared with project {project} (share {member.id}, pending, 1 hour old" in str(failed.value)
     assert service.members(backup) == {project: member}
 
 
-def test_a_lost_answer_does_not_prevent_an_adoption(old_share: Any, flavour: str) -> None:
+def test_a_lost_answer_does_not_prevent_an_adoption(old_share: Any, flavor: str) -> None:
     service, backup, project, member = old_share
     service.faults.add(Fault("reset_before", path=f"{backup}/members$"))
-    with Plugin(flavour, service.env()) as plugin:
+    with Plugin(flavor, service.env()) as plugin:
         _, outputs = plugin.create(KIND, {"backup_id": backup, "dest_project_id": project, "adopt_existing": True})
     assert outputs["share_id"] == member.id
 
 
-def test_a_lost_answer_is_ours_by_the_services_clock(new_service: Any, flavour: str) -> None:
+def test_a_lost_answer_is_ours_by_the_services_clock(new_service: Any, flavor: str) -> None:
     service: Simulator = new_service()
     service.advance(-86400)
     backup, project = service.backups[0].id, service.projects[0]
     service.faults.add(Fault("reset_after", path=f"{backup}/members$"))
-    with Plugin(flavour, service.env()) as plugin:
+    with Plugin(flavor, service.env()) as plugin:
         id_, outputs = plugin.create(KIND, {"backup_id": backup, "dest_project_id": project})
     made(service, backup, project)(id_, outputs)
 
 
 def test_killed_between_commit_and_answer_is_finished_by_one_more_run(
-    flavour: str, service: Simulator, fails: Fails, backup: str, project: str
+    flavor: str, service: Simulator, fails: Fails, backup: str, project: str
 ) -> None:
     inputs = {"backup_id": backup, "dest_project_id": project}
     fails("timeout_after", "POST", seconds=600)
-    with Plugin(flavour, service.env()) as plugin, ThreadPoolExecutor() as pool:
+    with Plugin(flavor, service.env()) as plugin, ThreadPoolExecutor() as pool:
         creating = pool.submit(plugin.create, KIND, inputs)
         wait_until(lambda: service.members(backup) or creating.done())
         assert not creating.done()
@@ -289,9 +289,9 @@ def test_killed_between_commit_and_answer_is_finished_by_one_more_run(
         with pytest.raises(HookFailed):
             creating.result()
     service.faults.clear()
-    with Plugin(flavour, service.env()) as plugin, pytest.raises(HookFailed, match="cbr:adoptExisting true"):
+    with Plugin(flavor, service.env()) as plugin, pytest.raises(HookFailed, match="cbr:adoptExisting true"):
         plugin.create(KIND, inputs)
-    with Plugin(flavour, service.env(), {"adoptExisting": "true"}) as plugin:
+    with Plugin(flavor, service.env(), {"adoptExisting": "true"}) as plugin:
         made(service, backup, project)(*plugin.create(KIND, inputs))
 
 
@@ -331,12 +331,10 @@ def test_refusals_come_with_advice(
     assert service.members(backup) == before
 
 
-def test_the_own_project_is_refused_where_only_its_name_was_known(
-    flavour: str, service: Simulator, backup: str
-) -> None:
+def test_the_own_project_is_refused_where_only_its_name_was_known(flavor: str, service: Simulator, backup: str) -> None:
     env = service.env()
     own = env.pop("OS_PROJECT_ID")
-    with Plugin(flavour, {**env, "OS_PROJECT_NAME": service.owner.project_name}) as plugin:
+    with Plugin(flavor, {**env, "OS_PROJECT_NAME": service.owner.project_name}) as plugin:
         inputs = {"backup_id": backup, "dest_project_id": own}
         assert plugin.check(KIND, inputs) == (inputs, {})
         with pytest.raises(HookFailed, match=f"{own} is the backup's own project"):

@@ -159,10 +159,10 @@ def test_who_may_neither_list_nor_show_keeps_the_state(
         read(plugin, state)
 
 
-def test_a_read_right_after_the_create_waits_until_it_shows(new_service: Any, flavour: str) -> None:
+def test_a_read_right_after_the_create_waits_until_it_shows(new_service: Any, flavor: str) -> None:
     service: Simulator = new_service(visible_after_reads=3)
     backup, project = service.backups[0].id, service.projects[0]
-    with Plugin(flavour, service.env()) as plugin:
+    with Plugin(flavor, service.env()) as plugin:
         id_, outputs = plugin.create(KIND, {"backup_id": backup, "dest_project_id": project})
         assert plugin.read(KIND, id_, outputs)[1] == outputs
 
@@ -194,7 +194,7 @@ def test_get_knows_nothing_but_the_id(plugin: Plugin, service: Simulator, state:
         assert (id_, roughly(outputs)) == (f"{backup}/{project}", roughly(state))
         assert inputs == {"backup_id": backup, "dest_project_id": project}
     missing = f"{backup}/{service.projects[1]}"
-    if plugin.flavour == "native":
+    if plugin.flavor == "native":
         assert plugin.read(KIND, missing, {})[0] == ""
     else:  # This plugin cannot say that there is nothing, and the engine would take it for something.
         with pytest.raises(HookFailed, match=f"{missing} does not exist"):
@@ -318,7 +318,7 @@ def test_a_share_that_another_resource_took_over_stays(
     plugin.create(KIND, {"backup_id": backup, "dest_project_id": project, "adopt_existing": True})
     delete(plugin, state)
     assert list(service.members(backup)) == [project]
-    if plugin.flavour == "dynamic":  # The other one tells the engine.
+    if plugin.flavor == "dynamic":  # The other one tells the engine.
         assert re.fullmatch(r"cbr: backup .* another resource of this stack has it now\n", plugin.said())
     delete(new_plugin(), state)
     assert service.members(backup) == {}

@@ -88,7 +88,7 @@ def test_each_reason(
 
 @pytest.mark.parametrize("how", ["sign-in", "network", "settings"])
 def test_what_stands_in_the_way_of_asking_is_a_failure_too(
-    flavour: str, service: Simulator, backup: str, project: str, how: str
+    flavor: str, service: Simulator, backup: str, project: str, how: str
 ) -> None:
     env, config = service.env(), {"preflight": "true", "maxRetries": "0"}
     if how == "sign-in":
@@ -97,7 +97,7 @@ def test_what_stands_in_the_way_of_asking_is_a_failure_too(
         config["authUrl"] = "http://127.0.0.1:9/v3"
     else:
         del env["OS_PASSWORD"]
-    with Plugin(flavour, env, config) as plugin:
+    with Plugin(flavor, env, config) as plugin:
         assert failure(plugin, inputs(backup, project))
 
 

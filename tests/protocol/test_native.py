@@ -1,4 +1,4 @@
-"""The first-class provider's process: what only this flavour has. What its hooks do is in the tables of every flavour."""
+"""The first-class provider's process: what only this flavor has. What its hooks do is in the tables of every flavor."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ LONG = 60
 
 
 @pytest.fixture(scope="session")
-def flavour() -> str:
+def flavor() -> str:
     return "native"
 
 

@@ -90,7 +90,7 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.EngineS
 
 
 @pytest.fixture(scope="session")
-def flavour() -> str:
+def flavor() -> str:
     return "native"
 
 

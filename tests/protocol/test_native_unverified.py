@@ -19,7 +19,7 @@ Properties = dict[str, Any]
 
 
 @pytest.fixture(scope="session")
-def flavour() -> str:
+def flavor() -> str:
     return "native"
 
 

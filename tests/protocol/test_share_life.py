@@ -64,10 +64,10 @@ def test_create_is_one_post(plugin: Plugin, service: Simulator, backup: str) -> 
     assert member_ids(service, backup) == set()
 
 
-def test_create_with_bare_member_response_reads_the_list(flavour: str, new_service: NewService) -> None:
+def test_create_with_bare_member_response_reads_the_list(flavor: str, new_service: NewService) -> None:
     service = new_service(bare_add_answer=True)
     backup, projects = service.backups[0].id, service.projects[:3]
-    with Plugin(flavour, service.env()) as plugin:
+    with Plugin(flavor, service.env()) as plugin:
         _, outputs = plugin.create(KIND, inputs_of(backup, projects))
     assert set(outputs["members"]) == member_ids(service, backup) == set(projects)
     assert calls_of(service) == ["POST", "LIST"]
@@ -187,7 +187,7 @@ def test_rollback_refused_names_the_next_step(
     text = read_one_line(refused)
     assert f"Rolling back {a}, {b} failed" in text
     assert "Also not deleted: " in text
-    assert UNKNOWN_OUTCOME_ADVICE[plugin.flavour] in text
+    assert UNKNOWN_OUTCOME_ADVICE[plugin.flavor] in text
     monkeypatch.undo()
     service.allow_all()
     _, outputs = plugin_with(adoptExisting="true").create(KIND, inputs_of(backup, [a, b]))
@@ -221,7 +221,7 @@ def test_create_lost_response_unreadable_names_adoption(
     with pytest.raises(HookFailed) as lost:
         plugin.create(KIND, inputs_of(backup, [a, b]))
     assert "and reading it failed" in read_one_line(lost)
-    assert UNKNOWN_OUTCOME_ADVICE[plugin.flavour] in read_one_line(lost)
+    assert UNKNOWN_OUTCOME_ADVICE[plugin.flavor] in read_one_line(lost)
     service.faults.clear()
     _, outputs = plugin_with(adoptExisting="true").create(KIND, inputs_of(backup, [a, b]))
     assert set(outputs["members"]) == {a, b}
@@ -418,13 +418,13 @@ def test_hooks_in_another_project_change_nothing(
     assert member_ids(service, backup) == {a, b}
 
 
-def test_create_invisible_share_is_not_created_twice(flavour: str, new_service: NewService) -> None:
+def test_create_invisible_share_is_not_created_twice(flavor: str, new_service: NewService) -> None:
     service = new_service(visible_after_reads=2)
     backup, (a, b, c) = service.backups[0].id, service.projects[:3]
-    with Plugin(flavour, service.env()) as plugin:
+    with Plugin(flavor, service.env()) as plugin:
         id_, outputs = plugin.create(KIND, inputs_of(backup, [a, b]))
         assert plugin.read(KIND, id_, outputs)[1]["members"] == outputs["members"]
-    with Plugin(flavour, service.env()) as plugin:
+    with Plugin(flavor, service.env()) as plugin:
         backup = service.backups[1].id
         id_, outputs = plugin.create(KIND, inputs_of(backup, [a, b]))
         # b leaves and a stays while the list shows neither.

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from protocol.plugin import FLAVOURS, Plugin
+from protocol.plugin import FLAVORS, Plugin
 from pulumi_cbr.simulator import Simulator
 
 
-@pytest.mark.parametrize("flavour", sorted(FLAVOURS))
-def test_four_are_made_at_a_time(flavour: str) -> None:
-    with Simulator() as service, Plugin(flavour, service.env()) as plugin:
+@pytest.mark.parametrize("flavor", sorted(FLAVORS))
+def test_four_are_made_at_a_time(flavor: str) -> None:
+    with Simulator() as service, Plugin(flavor, service.env()) as plugin:
         meeting = threading.Barrier(4)
         take = service.faults.take
 

@@ -1,4 +1,4 @@
-"""The dynamic flavour: one line for each failure, and other providers stay as they are."""
+"""The dynamic flavor: one line for each failure, and other providers stay as they are."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from protocol.plugin import FLAVOURS, Plugin, Properties
+from protocol.plugin import FLAVORS, Plugin, Properties
 from pulumi_cbr.simulator import Simulator
 
 HEAVY = {"requests", "urllib3", "keystoneauth1", "openstack", "flask"}
@@ -37,13 +37,13 @@ def _loaded(said: str) -> set[str]:
     return {line.rpartition("|")[2].strip() for line in said.splitlines() if line.startswith("import time:")}
 
 
-@pytest.mark.parametrize("flavour", sorted(FLAVOURS))
+@pytest.mark.parametrize("flavor", sorted(FLAVORS))
 @pytest.mark.parametrize(
     ("calling", "config"),
     [(False, {}), (False, {"preflight": "true", "cloud": "an-entry-of-clouds.yaml"}), (True, {})],
     ids=["preview", "preview that asks", "create"],
 )
-def test_plugin_loads_http_client_with_first_call(flavour: str, calling: bool, config: dict[str, str]) -> None:
+def test_plugin_loads_http_client_with_first_call(flavor: str, calling: bool, config: dict[str, str]) -> None:
     with Simulator() as simulator:
         backup, projects = simulator.backups[0].id, simulator.projects[:2]
         kinds: dict[str, tuple[str, Properties]] = {
@@ -51,7 +51,7 @@ def test_plugin_loads_http_client_with_first_call(flavour: str, calling: bool, c
             "BackupShare": (backup, {"dest_project_ids": projects}),
             "BackupShareAccepter": (f"{backup}/{projects[0]}", {"vault_id": simulator.vaults[0].id}),
         }
-        with Plugin(flavour, {**simulator.env(), "PYTHONPROFILEIMPORTTIME": "1"}, config) as plugin:
+        with Plugin(flavor, {**simulator.env(), "PYTHONPROFILEIMPORTTIME": "1"}, config) as plugin:
             for kind, (id_, own) in kinds.items():
                 inputs = {"backup_id": backup, **own}
                 # What is new is looked at by a preview that asks, and what is there already is not.

@@ -7,7 +7,7 @@ import json
 import pytest
 from pulumi.dynamic.dynamic import serialize_provider
 
-from protocol.plugin import FLAVOURS, PROVIDERS, Plugin, Properties
+from protocol.plugin import FLAVORS, PROVIDERS, Plugin, Properties
 from pulumi_cbr.simulator import Simulator
 
 
@@ -24,10 +24,10 @@ def test_pickled_provider_is_little_more_than_its_name(kind: str) -> None:
     assert len(serialize_provider(PROVIDERS[kind]())) < 120
 
 
-@pytest.mark.parametrize("flavour", sorted(FLAVOURS))
+@pytest.mark.parametrize("flavor", sorted(FLAVORS))
 @pytest.mark.parametrize("given", [{}, {"adopt_existing": True}], ids=["plain", "with a flag"])
-def test_outputs_of_a_member_are_few_and_each_is_there_once(flavour: str, given: Properties) -> None:
-    with Simulator() as simulator, Plugin(flavour, simulator.env()) as plugin:
+def test_outputs_of_a_member_are_few_and_each_is_there_once(flavor: str, given: Properties) -> None:
+    with Simulator() as simulator, Plugin(flavor, simulator.env()) as plugin:
         inputs = {"backup_id": simulator.backups[0].id, "dest_project_id": simulator.projects[0], **given}
         checked, _ = plugin.check("BackupShareMember", {**inputs, "reshare_if_rejected": False})
         assert checked == inputs
@@ -57,9 +57,9 @@ def test_a_member_grows_by_what_its_receiver_decides() -> None:
     assert add_image_id < 420
 
 
-@pytest.mark.parametrize("flavour", sorted(FLAVOURS))
-def test_outputs_of_a_set_name_each_project_twice(flavour: str) -> None:
-    with Simulator() as simulator, Plugin(flavour, simulator.env()) as plugin:
+@pytest.mark.parametrize("flavor", sorted(FLAVORS))
+def test_outputs_of_a_set_name_each_project_twice(flavor: str) -> None:
+    with Simulator() as simulator, Plugin(flavor, simulator.env()) as plugin:
         inputs = {"backup_id": simulator.backups[0].id, "dest_project_ids": simulator.projects[:10]}
         checked, _ = plugin.check("BackupShare", inputs)
         _, outputs = plugin.create("BackupShare", checked)

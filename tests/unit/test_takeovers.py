@@ -10,7 +10,7 @@ import pytest
 
 from accounts import password_settings
 from faults.model import Declared, Stack
-from protocol.plugin import FLAVOURS
+from protocol.plugin import FLAVORS
 from pulumi_cbr.simulator import Simulator
 
 
@@ -99,25 +99,25 @@ def test_exclusive_set_shares_again_what_was_rejected(simulator: Simulator, stac
     assert {share.status for share in simulator.members(backup).values()} == {"pending"}
 
 
-@pytest.mark.parametrize("flavour", FLAVOURS)
-def test_unverified_share_that_a_refresh_finds_is_deleted(simulator: Simulator, stack: Stack, flavour: str) -> None:
-    """A refresh that finds it is no import, which another flavour's delete must not undo."""
+@pytest.mark.parametrize("flavor", FLAVORS)
+def test_unverified_share_that_a_refresh_finds_is_deleted(simulator: Simulator, stack: Stack, flavor: str) -> None:
+    """A refresh that finds it is no import, which another flavor's delete must not undo."""
     backup, project = simulator.backups[0].id, simulator.projects[0]
-    stack.up(Declared("r", "BackupShareMember", {"backup_id": backup, "dest_project_id": project}, flavour))
+    stack.up(Declared("r", "BackupShareMember", {"backup_id": backup, "dest_project_id": project}, flavor))
     (entry,) = stack.state
     del entry.outputs["share_id"], entry.outputs["status"]
     stack.up(refreshes=True)
     assert simulator.members(backup) == {}
 
 
-@pytest.mark.parametrize("flavour", FLAVOURS)
+@pytest.mark.parametrize("flavor", FLAVORS)
 def test_unverified_acceptance_that_a_refresh_finds_is_rejected(
-    simulator: Simulator, stack: Stack, flavour: str
+    simulator: Simulator, stack: Stack, flavor: str
 ) -> None:
     backup, project = simulator.backups[0].id, simulator.projects[0]
     simulator.share(backup, project)
     inputs = {"backup_id": backup, "vault_id": simulator.vaults[0].id}
-    stack.up(Declared("r", "BackupShareAccepter", inputs, flavour, "receiver"))
+    stack.up(Declared("r", "BackupShareAccepter", inputs, flavor, "receiver"))
     stack.state[0].outputs["status"] = "pending"
     stack.up(refreshes=True)
     assert simulator.members(backup)[project].status == "rejected"

@@ -208,7 +208,7 @@ def settings() -> str:
             notes.append("or " + ", ".join(f"`{variable}`" for variable in setting.variables))
         parts.append(f"`cbr:{name}`\n: *{'; '.join(notes)}*\\\n  {setting.meaning[0].upper()}{setting.meaning[1:]}.")
     for name in variables.keys() - SETTINGS.keys():
-        notes = [_type(variables[name]), "first-class flavour only"]
+        notes = [_type(variables[name]), "first-class flavor only"]
         parts.append(f"`cbr:{name}`\n: *{'; '.join(notes)}*\\\n  {_text(variables[name]['description'])}")
     return "\n\n".join(parts)
 
@@ -305,7 +305,7 @@ _GENERATED = {"sdks", "target", "bin", "node_modules", "package-lock.json"}
 
 _LANGUAGES = {".py": "python", ".ts": "typescript", ".go": "go", ".yaml": "yaml", ".json": "json", ".java": "java"}
 
-_LISTED = ("index", "get-started", "choose-a-flavour", "_index", "installation-configuration")
+_LISTED = ("index", "get-started", "choose-a-flavor", "_index", "installation-configuration")
 
 PARTS: Mapping[str, Callable[..., str]] = {
     "resource": resource,

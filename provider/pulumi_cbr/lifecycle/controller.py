@@ -17,7 +17,7 @@ from pulumi_cbr.api.errors import InvalidId
 if TYPE_CHECKING:
     from pulumi_cbr.lifecycle.session import SessionPool
 
-#: The placeholder for a value that a preview does not know yet, in both flavours.
+#: The placeholder for a value that a preview does not know yet, in both flavors.
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 
 #: Inputs or outputs of a resource, by their Python names.

@@ -1,4 +1,4 @@
-"""Messages in the terms of this flavour: arguments by the names on the wire, settings by the provider that has them."""
+"""Messages in the terms of this flavor: arguments by the names on the wire, settings by the provider that has them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def explicit_provider(urn: str) -> str | None:
 
 
 def to_native_terms(text: str, provider: str | None = None) -> str:
-    """Return a message of a controller in the terms of this flavour.
+    """Return a message of a controller in the terms of this flavor.
 
     `provider` is the name of an explicit provider.
     """

@@ -59,7 +59,7 @@ def read_stack(stack: str, *, folder: str | None = None) -> list[ManagedShare]:
 
 
 def managed_shares(export: Mapping[str, Any], stack: str) -> list[ManagedShare]:
-    """Return the shares that an exported state manages, of both flavours.
+    """Return the shares that an exported state manages, of both flavors.
 
     What is only read (`get`) is left out.
     """

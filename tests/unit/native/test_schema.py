@@ -51,9 +51,9 @@ def required(function: Any) -> list[str]:
 @pytest.mark.parametrize("name", RESOURCES)
 def test_arguments_of_a_resource_are_the_same_everywhere(name: str) -> None:
     inputs, needed = RESOURCES[name]["inputProperties"], RESOURCES[name]["requiredInputs"]
-    for flavour in (native, dynamic):
-        constructor = getattr(flavour, name).__init__
-        assert [to_snake(entry) for entry in inputs] == list(parameters(constructor)) or flavour is dynamic
+    for flavor in (native, dynamic):
+        constructor = getattr(flavor, name).__init__
+        assert [to_snake(entry) for entry in inputs] == list(parameters(constructor)) or flavor is dynamic
         assert {to_snake(entry) for entry in inputs} == set(parameters(constructor))
         assert [to_snake(entry) for entry in needed] == required(constructor)
 
@@ -61,13 +61,13 @@ def test_arguments_of_a_resource_are_the_same_everywhere(name: str) -> None:
 @pytest.mark.parametrize("name", COMPONENTS)
 def test_arguments_of_a_component_are_the_same_everywhere(name: str) -> None:
     inputs, needed = COMPONENTS[name]["inputProperties"], COMPONENTS[name]["requiredInputs"]
-    for flavour in (native, dynamic):
-        constructor = getattr(flavour, name).__init__
+    for flavor in (native, dynamic):
+        constructor = getattr(flavor, name).__init__
         # Options of resources are Python's own.
         own = [entry for entry in parameters(constructor) if entry != "accept_opts"]
         assert [to_snake(entry) for entry in inputs] == own
         assert [to_snake(entry) for entry in needed] == required(constructor)
-        annotated = {entry for kind in getattr(flavour, name).__mro__ for entry in inspect.get_annotations(kind)}
+        annotated = {entry for kind in getattr(flavor, name).__mro__ for entry in inspect.get_annotations(kind)}
         assert {to_snake(entry) for entry in COMPONENTS[name]["properties"]} <= annotated
 
 

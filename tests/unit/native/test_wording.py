@@ -1,4 +1,4 @@
-"""Messages of controllers in the terms of the first-class flavour."""
+"""Messages of controllers in the terms of the first-class flavor."""
 
 from __future__ import annotations
 
