@@ -27,7 +27,7 @@ from pulumi_cbr.api import (
     Settings,
     UnexpectedResponseError,
 )
-from pulumi_cbr.api.precedence import Usage, find_contradictions
+from pulumi_cbr.api.precedence import Place, Usage, find_contradictions
 from pulumi_cbr.api.redact import Redactor
 from pulumi_cbr.api.settings import SETTINGS, check_names, resolve_settings, settings_from
 
@@ -236,7 +236,7 @@ def _signing_in(entries: _Entries, cloud: str | None) -> Iterator[Finding]:
     except CbrError as error:
         yield Finding("sign-in", "failed", str(error))
         return
-    yield from _check_account(settings, resolution.method.description)
+    yield from _check_account(settings, Place.ENTRY.value if settings.cloud else resolution.method.description)
 
 
 def _values(entries: _Entries, usages: Sequence[Usage]) -> Iterator[Finding]:

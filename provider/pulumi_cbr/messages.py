@@ -254,7 +254,7 @@ def repeated_key(path: str, line: int, key: str) -> str:
 
 
 def name_is_no_text(entry: str) -> str:
-    """Return the error of an entry whose name YAML takes for a number, a date or a boolean."""
+    """Return the error of an entry whose name YAML reads as a number, a date or a boolean."""
     return f"YAML does not read the name of {entry} as text. Put the name in quotes"
 
 
@@ -800,7 +800,7 @@ def _signed_in_elsewhere(what: str, signed_in: str) -> str:
 
 def use_of_changed_settings() -> str:
     """Return what to run after a change of settings, which the engine keeps until an `up`."""
-    return "then run `pulumi up` (refresh and destroy use it with --run-program)"
+    return "then run `pulumi up` (or refresh or destroy with --run-program)"
 
 
 def age(seconds: float) -> str:

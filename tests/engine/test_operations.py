@@ -297,4 +297,4 @@ def test_drift_preflight_and_changed_settings(case: Case) -> None:
     with_program = ("refresh", "--yes", "--skip-preview", "--run-program")
     assert "run `pulumi up`" in case.fails(*with_program)
     stack.configure(**{**password_settings(simulator, "owner"), "password": "another"})
-    assert "run `pulumi up` (refresh and destroy use it with --run-program)" in case.fails(*with_program)
+    assert "run `pulumi up` (or refresh or destroy with --run-program)" in case.fails(*with_program)

@@ -262,7 +262,7 @@ def test_owner_of_the_backup_is_told_to_sign_in_as_the_receiver(
     plugin_with: PluginWith, service: Simulator, shared: str, vault: str
 ) -> None:
     owner = plugin_with(maxRetries="0")
-    with pytest.raises(HookFailed, match="itself, which this run is signed in to"):
+    with pytest.raises(HookFailed, match="and this run is signed in to that project"):
         owner.create(KIND, {"backup_id": shared, "vault_id": vault})
 
 

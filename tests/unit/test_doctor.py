@@ -294,7 +294,7 @@ def test_doctor_cloud_uses_its_entry_alone(
     code, told = doctor(monkeypatch, capsys, "--cloud", "theirs")
     assert code == 0
     assert "cloud = theirs, from --cloud" in told
-    assert f"with an entry of clouds.yaml, to project {sim.receiver.project_id}" in told
+    assert f"with the entry of clouds.yaml, to project {sim.receiver.project_id}" in told
     assert "All checks passed" not in told
 
 
@@ -321,7 +321,7 @@ def test_doctor_wrong_endpoint_fails_once(
     assert code == 1
     assert f"FAILED endpoint      {sim.url}/v3/{sim.owner.project_id}: " in told
     assert "permission  " not in told
-    assert told.endswith("\n1 failed: see above\n")
+    assert told.endswith("\n1 check failed: see above\n")
 
 
 @pytest.mark.parametrize("code", ["9910", "9998"])

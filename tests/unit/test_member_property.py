@@ -214,7 +214,7 @@ class Operations(RuleBasedStateMachine):
         """Note what the user was told about what may have been done."""
         for error in errors:
             assert len(error.splitlines()) == 1
-            if any(text in error for text in ("failed too", "shows no such share", "does not show")):
+            if any(text in error for text in ("reading it failed", "shows no such share", "does not show")):
                 self.told |= {
                     (backup, project)
                     for backup in self.backups

@@ -140,7 +140,7 @@ TEXTS |= {
     "window_accepts_for_one_project": (messages.window_accepts_for_one_project(), ["accept_into", "exactly one"]),
     "window_without_backups": (messages.window_without_backups(None, BACKUP), [BACKUP, "Nothing was changed"]),
     "backup_without_time": (messages.backup_without_time(BACKUP), [BACKUP, "Nothing was changed", "count"]),
-    "own_backup": (messages.own_backup(BACKUP, A), [BACKUP, A, "Sign in to the project that it is shared with"]),
+    "own_backup": (messages.own_backup(BACKUP, A), [BACKUP, A, "Sign in to the receiving project"]),
     "component_inputs_unknown": (
         messages.component_inputs_unknown("NewestBackupShares", ["servers", "maxAge"]),
         ["servers and maxAge is not known", "--target"],

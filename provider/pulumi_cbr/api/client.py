@@ -332,9 +332,9 @@ class CbrClient:
             raise _not_found(request.operation, error) from error
 
     def _confirm_backup_gone(self, request: Request, backup: str, error: ServiceError, deadline: Deadline) -> bool:
-        """Return whether the backup's own GET says that it is gone; False without the permission to read it.
+        """Return whether the backup's own GET says that it is gone.
 
-        Raises an error if the backup exists.
+        False without the permission to read it. Raises an error if the backup exists.
         """
         try:
             found = self._show_backup(backup, deadline)
@@ -362,7 +362,10 @@ class CbrClient:
         raise contradiction from error
 
     def _check_backups_listable(self, error: ServiceError, deadline: Deadline) -> None:
-        """Raise `error` unless the service lists backups: then its address and the own project are right."""
+        """Raise `error` unless the service lists backups.
+
+        If it does, its address and the own project are right.
+        """
         request = Request("listing the backups", "GET", "/backups", action="cbr:backups:list", params={"limit": "1"})
         try:
             _read(

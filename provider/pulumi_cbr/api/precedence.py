@@ -38,7 +38,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Rule:
-    """When a place's credentials are used, and the places that add values, in order of precedence."""
+    """When a place's credentials are used, and the places that add values, in order."""
 
     condition: str
     #: The place whose credentials are used if no earlier layer has any.
@@ -140,7 +140,10 @@ class Value:
 
 @dataclass(frozen=True)
 class Source:
-    """The values that one place gives. If it has several values of one setting, the first one is used."""
+    """The values that one place gives.
+
+    If it has several values of one setting, the first one is used.
+    """
 
     place: Place
     found: tuple[Value, ...] = ()
@@ -248,7 +251,7 @@ def entry_key(name: str) -> str:
 
 
 def precedence_table() -> str:
-    """Return the table of docs/reference/settings.md: what signs in, and what is used with it, in order."""
+    """Return the table of docs/reference/settings.md: what signs in, and what is used with it."""
     rows = ["| what signs in | what is used, in this order |", "| --- | --- |"]
     rows += [f"| {rule.condition} | {'; '.join(_describe(layer) for layer in rule.layers)} |" for rule in PRECEDENCE]
     return "\n".join(rows)

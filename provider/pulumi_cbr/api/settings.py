@@ -125,7 +125,7 @@ class Settings:
         return self.resolution.origin(name) if given else place_to_set(self.resolution.rule, name)
 
     def with_rerun_advice(self, advice: str) -> str:
-        """Return the advice with the command that applies changed settings, if credentials are in the stack."""
+        """Return advice, with the command that applies new credentials if the stack has them."""
         places = self.resolution.places if self.resolution else {}
         is_stored = any(places.get(name) is Place.STACK for name in SETTINGS if SETTINGS[name].secret)
         return f"{advice}, {messages.use_of_changed_settings()}" if is_stored else advice
@@ -267,7 +267,10 @@ def _check_values(resolution: Resolution) -> None:
 
 
 def _pop_agency_project(resolution: Resolution, values: dict[str, object]) -> str | None:
-    """Return the agency's project if no setting names it, and remove it from the values if they have it."""
+    """Return the agency's project if no setting names it.
+
+    Removes the project from the values if they have it as the user's own.
+    """
     region = _text(values, "region")
     if resolution.rule.credentials_from is Place.HW and not values.get("delegatedProject"):
         # These variables name only one project: the one to work in.
@@ -370,7 +373,7 @@ def _overrides(resolution: Resolution) -> tuple[tuple[str, str], ...]:
 
 
 def check_url(origin: str, url: str, *, insecure: bool) -> None:
-    """Raise `SettingsError` for a malformed URL, and for one that would send credentials in plain text."""
+    """Raise `SettingsError` for a malformed URL, or one that shows credentials to the network."""
     plain = PROJECT_TEMPLATE.sub("", url)
     try:
         parts = urlsplit(plain)

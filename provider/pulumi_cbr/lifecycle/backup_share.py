@@ -178,7 +178,10 @@ class BackupShareController(Controller):
         delete_shares(session, backup_id, own, adopt=self.adopts(outputs))
 
     def _apply(self, inputs: Properties, olds: Properties) -> dict[str, Any]:
-        """Make the service agree with the inputs, and return all outputs. `olds` has the shares of the state."""
+        """Make the service agree with the inputs, and return all outputs.
+
+        `olds` has the shares of the state.
+        """
         session = self.sessions.get(inputs.get("cloud"))
         session.require_source_project(olds.get("source_project_id"))
         source = session.client.project_id()

@@ -86,7 +86,7 @@ class Controller(ABC):
         self._drifted: set[tuple[str, str]] = set()
 
     def report_drift(self, share: Properties) -> None:
-        """Make every diff of this operation report a share's change, so a refresh and its preview show it."""
+        """Make every diff of this operation report a share's change, so a refresh shows it."""
         self._drifted.add((str(share.get("share_id")), str(share.get("status"))))
 
     def has_drifted(self, shares: Iterable[Properties]) -> bool:
@@ -106,9 +106,9 @@ class Controller(ABC):
 
     @abstractmethod
     def diff(self, id_: str, olds: Properties, news: Properties) -> Diff:
-        """Compare the outputs `olds` with the checked inputs `news`, and record for preflight what is managed.
+        """Compare the outputs `olds` with the checked inputs `news`.
 
-        Makes no call.
+        Records for preflight which shares are managed. Makes no call.
         """
 
     def warn_before_change(self, id_: str, olds: Properties, news: Properties) -> None:

@@ -122,7 +122,7 @@ def _plan_deletes(
     unchanged: Collection[str],
     to_reshare: Collection[str],
 ) -> tuple[KnownShares, tuple[str, ...]]:
-    """Return the shares to delete, and the projects whose share somebody created again and keeps."""
+    """Return the shares to delete, and the projects whose recreated share stays."""
     wanted = inputs.projects
     removed = [project for project in state if project in unchanged and project not in wanted]
     foreign = [project for project in current if inputs.exclusive and project not in (*wanted, *state)]
@@ -145,7 +145,7 @@ def _is_same(known: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
 
 
 def apply_changes(session: CloudSession, inputs: SetInputs, state: KnownShares) -> dict[str, Member]:
-    """Change a backup's members to those of a set; return the members that were read or created, by project ID.
+    """Change a backup's members to those of a set; return those that were read or created.
 
     New shares are created before others are deleted, so a refused request changes nothing, unless there is no room for
     both. Raises `CbrError`, after it has deleted what its own requests created.
@@ -283,7 +283,7 @@ def _needs_new_plan(error: ServiceError, before: Plan, after: Plan) -> bool:
 def _to_user_error(
     session: CloudSession, inputs: SetInputs, error: ServiceError, plan: Plan, members: Mapping[str, Member]
 ) -> CbrError:
-    """Return the error of a refused request. It names shares that the request may have created."""
+    """Return the error of a refused request, with shares that the request may have created."""
     if isinstance(error, AlreadyShared):
         return CbrError(messages.existing_share_hidden(str(error)))
     existing = [members[project] for project in plan.create if project in members]

@@ -124,9 +124,11 @@ def create_shares(
 
 @dataclass(frozen=True)
 class _Attempt:
-    """A request that was sent: whether its response was lost, and the error after which no other is sent."""
+    """The outcome of one request."""
 
+    #: Whether its response was lost.
     is_lost: bool = False
+    #: The error after which no other request is sent.
     refusal: CbrError | None = None
 
 
@@ -246,7 +248,10 @@ def _existed_before(member: Member, newest: datetime, sent_at: datetime) -> bool
 def _add_from_read(
     session: CloudSession, members: Iterable[Member], result: CreatedShares, first_sent_at: float
 ) -> None:
-    """Sort the shares found after a lost response: the caller's are not older than the first request."""
+    """Sort the shares found after a lost response.
+
+    The caller's are not older than the first request.
+    """
     sent_at = _service_time(session, first_sent_at)
     for member in members:
         if member.created_at < sent_at - CLOCK_SLACK:
@@ -274,7 +279,10 @@ def find_members(session: CloudSession, backup_id: str, projects: Sequence[str])
 
 
 def wait_for_members(session: CloudSession, backup_id: str, projects: Sequence[str]) -> dict[str, Member]:
-    """Return the members among the projects, and wait for late ones: a service may not show a new share at once."""
+    """Return the members among the projects, and wait for late ones.
+
+    A service may not show a new share at once.
+    """
     found = find_members(session, backup_id, projects)
     for wait in _VISIBILITY_WAITS:
         if len(found) == len(projects):
@@ -336,7 +344,9 @@ def find_unlisted(session: CloudSession, backup_id: str, created: Mapping[str, o
 def delete_share(
     session: CloudSession, backup_id: str, project: str, known: Mapping[str, Any], *, adopt: bool = False
 ) -> None:
-    """Delete one share, unless somebody created it again. A share that is gone already is a success.
+    """Delete one share, unless somebody created it again.
+
+    A share that is gone already is a success.
 
     `known` has the state's outputs of the share. One list of the backup identifies the shares of all deletes at the same
     time. With `adopt`, or if the state has no share ID, whatever share the project has is deleted.
@@ -415,7 +425,9 @@ def _find_image(session: CloudSession, backup_id: str, project: str, known: Mapp
 def delete_shares(
     session: CloudSession, backup_id: str, shares: Mapping[str, Mapping[str, Any]], *, adopt: bool = False
 ) -> None:
-    """Delete shares in parallel: see `delete_share`. `shares` has the state's outputs of each, by its project's ID.
+    """Delete shares in parallel: see `delete_share`.
+
+    `shares` has the state's outputs of each, by its project's ID.
 
     Raises `CbrError` after all of them, which names those that stay.
     """
@@ -447,15 +459,18 @@ def _list_to_identify(session: CloudSession, backup_id: str, project: str) -> No
 
 
 def delete_created(session: CloudSession, backup_id: str, created: Iterable[str]) -> None:
-    """Delete the shares that the caller's own request has just created: its response is the proof.
+    """Delete the shares that the caller's own request has just created.
 
-    Raises as `delete_shares`.
+    Its response is the proof. Raises as `delete_shares`.
     """
     delete_shares(session, backup_id, {project: {} for project in created})
 
 
 def _run_parallel(projects: Sequence[str], call: Callable[[str], T]) -> dict[str, T | CbrError]:
-    """Return for each project the result of a call, or its `CbrError`. One project runs in this thread."""
+    """Return for each project the result of a call, or its `CbrError`.
+
+    A single call is made in this thread.
+    """
 
     def capture(project: str) -> T | CbrError:
         try:
@@ -501,7 +516,7 @@ def _age(since: datetime, now: datetime) -> str | None:
 
 
 def is_unverified(known: Mapping[str, Any]) -> bool:
-    """Return whether the state has a share that a create may have made, but no read has confirmed."""
+    """Return whether the state has a share that no read has confirmed since its create."""
     return "created_at" in known and "share_id" not in known
 
 
@@ -536,7 +551,9 @@ def log_drift(backup_id: str, project: str, before: Mapping[str, Any], now: Mapp
 
 
 def share_outputs(member: Member, before: object = None) -> dict[str, Any]:
-    """Return a share's outputs, without those that have no value. `before` are the state's outputs of it.
+    """Return a share's outputs, without those that have no value.
+
+    `before` are the state's outputs of it.
 
     Times are to the second: the service returns one instant with different precision. An equal instant keeps the state's text.
     """

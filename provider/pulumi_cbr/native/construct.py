@@ -136,7 +136,7 @@ def _is_unknown(value: Any) -> bool:
 
 
 def serve(request: provider_pb2.ConstructRequest, engine: str) -> bytes:
-    """Return what this process writes for a request: see `pulumi_cbr.native.component_process`."""
+    """Return what this process writes for a request."""
     servicer = ProviderServicer(ComponentProvider(request), [], engine)
     try:
         response = asyncio.run(servicer.Construct(request, None))

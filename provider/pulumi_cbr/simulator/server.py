@@ -156,7 +156,7 @@ class Simulator:
         return self.state.vaults
 
     def members(self, backup_id: str) -> dict[str, MemberRecord]:
-        """Return the members of a backup by project ID, including those not yet visible to readers."""
+        """Return the members of a backup by project ID, also those not yet visible to readers."""
         return self.state.members(backup_id)
 
     def env(self, role: str = "owner") -> dict[str, str]:

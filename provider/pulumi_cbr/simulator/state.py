@@ -114,7 +114,7 @@ class State:
             return accounts[role]
 
     def members(self, backup_id: str) -> dict[str, MemberRecord]:
-        """Return the members of a backup by project ID, including those not yet visible to readers."""
+        """Return the members of a backup by project ID, also those not yet visible to readers."""
         with self.lock:
             return dict(self._contents.members.get(backup_id, {}))
 

@@ -588,7 +588,7 @@ def test_delete_error_code_in_a_success_is_raised() -> None:
 
 
 def test_delete_odd_success_and_failed_get_is_unknown() -> None:
-    with pytest.raises(UnknownOutcomeError, match="reading failed too"):
+    with pytest.raises(UnknownOutcomeError, match="reading it failed"):
         asked(in_turn(UNCLEAR[0], Reply(403, b"")), "delete_member")
 
 

@@ -329,10 +329,10 @@ def test_plain_http_is_refused_however_the_settings_are_made() -> None:
 
 
 def test_ca_cert_is_a_file_of_certificates(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"^cbr:caCert must be a file of certificates, and .*No such file"):
+    with pytest.raises(SettingsError, match=r"^cbr:caCert must be a file of certificates, not .*No such file"):
         configured(**USER, caCert=str(tmp_path / "none.pem"))
     (tmp_path / "empty.pem").write_text("nothing")
-    with pytest.raises(SettingsError, match=r"^cbr:caCert must be a file of certificates, and .*Correct it"):
+    with pytest.raises(SettingsError, match=r"^cbr:caCert must be a file of certificates, not .*Correct it"):
         configured(**USER, caCert=str(tmp_path / "empty.pem"))
     configured(**USER, caCert=str(tmp_path))
 

@@ -411,7 +411,7 @@ def test_401_for_ever_is_one_error() -> None:
 def test_401_of_a_token_that_was_given_is_final() -> None:
     with (
         Server(in_turn(Reply(401, b""))) as server,
-        pytest.raises(NotSignedIn, match=r"give a new one by cbr:token, then run `pulumi up`"),
+        pytest.raises(NotSignedIn, match=r"set a new one by cbr:token, then run `pulumi up`"),
     ):
         shown(configured(token="t", projectId=OWN, endpoint=server.url))
     assert len(server.seen) == 1
@@ -631,7 +631,7 @@ def test_access_keys_at_an_unknown_cloud() -> None:
         SettingsError, match=r"the address of CBR does not follow from cbr:authUrl \(https://keystone.x\)"
     ):
         shown(configured(**KEYS, projectId=OWN, authUrl="https://keystone.x"))
-    with pytest.raises(SettingsError, match=r"the identity address is not known. Set .*cbr:projectId"):
+    with pytest.raises(SettingsError, match=r"without an identity address it cannot be looked up. Set .*cbr:projectId"):
         shown(configured(**{**KEYS, "region": "zz-1"}, endpoint="https://backup.x"))
 
 

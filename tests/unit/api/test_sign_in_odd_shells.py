@@ -401,7 +401,7 @@ FILES = [
         OS_ONE,
         clouds=beside("cacert: /none.pem"),
         refused=(
-            "`cacert` of the entry `one` ({clouds}, line 4) must be a file of certificates, and /none.pem is none "
+            "`cacert` of the entry `one` ({clouds}, line 4) must be a file of certificates, not /none.pem "
             "(No such file or directory). Correct it"
         ),
     ),
