@@ -28,7 +28,7 @@ import math
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from enum import Enum, auto
@@ -75,6 +75,14 @@ class Clock:
     sleep: Callable[[float], None] = time.sleep
     random_fraction: Callable[[], float] = random.random
     time_left: Callable[[], float] = _unlimited
+
+
+def attempts(timing: Clock, waits: Sequence[float]) -> Iterator[bool]:
+    """Yield for each attempt whether it is the last one, and wait between attempts."""
+    for wait in waits:
+        yield False
+        timing.sleep(wait)
+    yield True
 
 
 class Outcome(Enum):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("pulumi_cbr")
 
 #: Seconds between two reads. The last one repeats.
-_WAITS = (1.0, 2.0, 4.0, 8.0, 15.0)
+_POLL_WAITS = (1.0, 2.0, 4.0, 8.0, 15.0)
 
 
 class NotAcceptedError(CbrError):
@@ -45,7 +45,7 @@ def wait_for_acceptance(
     end = clock.clock() + seconds
     members: dict[str, Member] = {}
     _log.info("%s", messages.waits_for_acceptance(backup_id, projects, seconds))
-    for wait in itertools.chain(_WAITS, itertools.repeat(_WAITS[-1])):
+    for wait in itertools.chain(_POLL_WAITS, itertools.repeat(_POLL_WAITS[-1])):
         try:
             members = find_members(session, backup_id, projects)
             problem = _problem(backup_id, projects, members)
@@ -64,7 +64,7 @@ def wait_for_acceptance(
 
 
 def _problem(backup_id: str, projects: Sequence[str], members: Mapping[str, Member]) -> str | None:
-    """Return why waiting longer is in vain, or None."""
+    """Return why the shares will not be accepted, or None."""
     if missing := [project for project in projects if project not in members]:
         return messages.share_gone_while_waiting(backup_id, missing)
     if rejected := [project for project in projects if members[project].status == "rejected"]:

@@ -7,6 +7,7 @@ Calls: ``PUT /backups/{backup_id}/members/{own project}`` (``accepted`` to creat
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -19,26 +20,24 @@ from pulumi_cbr.api.errors import (
     UnexpectedResponseError,
     UnknownOutcomeError,
 )
+from pulumi_cbr.api.retry import attempts
 from pulumi_cbr.lifecycle.controller import CheckedInputs, Controller, Diff, Properties, ResourceState, split_share_id
 from pulumi_cbr.lifecycle.failures import IncompleteResourceError
 from pulumi_cbr.lifecycle.inputs import Inputs
 from pulumi_cbr.lifecycle.outputs import ACCEPTER_OUTPUTS
-from pulumi_cbr.lifecycle.session import CloudSession
-from pulumi_cbr.lifecycle.shares import log_drift, share_outputs
+from pulumi_cbr.lifecycle.shares import CLOCK_SLACK, log_drift, share_outputs
 
 if TYPE_CHECKING:
     from pulumi_cbr.api.models import Member
+    from pulumi_cbr.lifecycle.session import CloudSession
 
 
 _log = logging.getLogger("pulumi_cbr")
 
-#: Seconds between looks for a share that its owner may just have made; `maxRetries` of them: a quarter of a minute.
-_WAITS = (1.0, 2.0, 4.0, 8.0, 15.0)
+#: Seconds between attempts: 15 in all with the default of `cbr:maxRetries`.
+_RETRY_WAITS = (1.0, 2.0, 4.0, 8.0, 15.0)
 
-#: An acceptance that is older than the request by so much was not made by it: the service's clocks differ.
-_SLACK = timedelta(seconds=5)
-
-#: From this wait on, the user is told what is waited for.
+#: Waits of at least this many seconds are logged.
 _LONG_WAIT = 4.0
 
 
@@ -68,182 +67,202 @@ class BackupShareAccepterController(Controller):
 
     def create(self, inputs: Properties) -> tuple[str, dict[str, Any]]:
         session = self.sessions.get(inputs.get("cloud"))
-        own = session.client.project_id()
+        project = session.client.project_id()
         backup_id, vault_id = inputs["backup_id"], inputs["vault_id"]
         started = session.client.timing.clock()
         try:
-            member = _accept(session, backup_id, own, vault_id)
+            member = _accept(session, backup_id, project, vault_id)
         except UnknownOutcomeError as error:
-            # The next run accepts it, whatever became of this request; and a destroy rejects what it did.
-            undecided = {**inputs, "status": "pending"}
-            raise IncompleteResourceError(str(error), f"{backup_id}/{own}", inputs, undecided) from error
+            # The next run accepts again, and a destroy rejects if this request was carried out.
+            pending = {**inputs, "status": "pending"}
+            raise IncompleteResourceError(str(error), f"{backup_id}/{project}", inputs, pending) from error
         sent = session.client.service_now() - timedelta(seconds=session.client.timing.clock() - started)
         outputs = {**inputs, **_outputs(session, member)}
-        # What was accepted before may be of a resource that is deleted next.
-        is_older = member.updated_at is None or member.updated_at < sent - _SLACK
-        self.sessions.ownership.record_acceptance(backup_id, own, adopted=is_older, form=outputs)
+        # An older acceptance may belong to a resource that the engine deletes next.
+        is_older = member.updated_at is None or member.updated_at < sent - CLOCK_SLACK
+        self.sessions.ownership.record_acceptance(backup_id, project, adopted=is_older, form=outputs)
         if is_older and member.updated_at is not None:
-            self.sessions.ownership.show_adoption(messages.adopted_acceptance(backup_id, own, vault_id))
-        return f"{backup_id}/{own}", outputs
+            self.sessions.ownership.show_adoption(messages.adopted_acceptance(backup_id, project, vault_id))
+        return f"{backup_id}/{project}", outputs
 
     def read(self, id_: str, properties: Properties) -> ResourceState | None:
-        backup_id, own = split_share_id(id_, "own project ID")
+        backup_id, project = split_share_id(id_, "own project ID")
         session = self.sessions.get(properties.get("cloud"))
-        _ensure_receiver(session, own)
+        _ensure_receiver(session, project)
         try:
-            member = _find_share(session, backup_id, own)
+            member = _find_share(session, backup_id, project)
         except NotFound:
             return None
-        kept = {name: properties[name] for name in ("vault_id", "cloud") if properties.get(name)}
+        options = {name: properties[name] for name in ("vault_id", "cloud") if properties.get(name)}
         if "status" not in properties and member and member.vault_id:
-            self.sessions.ownership.expect_import(backup_id, own, acceptance=True)
-        inputs = {"backup_id": backup_id, **kept}
-        # A share in another vault shows as a change of `vault_id`; one that is in none keeps the vault it should be in.
+            self.sessions.ownership.expect_import(backup_id, project, acceptance=True)
+        inputs = {"backup_id": backup_id, **options}
+        # A share in another vault shows as a change of `vault_id`. One in no vault keeps the vault of the state.
         if member and member.vault_id:
             inputs["vault_id"] = member.vault_id
         if "vault_id" not in inputs:
-            raise CbrError(messages.no_acceptance_to_import(backup_id, own))
+            raise CbrError(messages.no_acceptance_to_import(backup_id, project))
         if member is None:
             return ResourceState(
-                f"{backup_id}/{own}",
+                f"{backup_id}/{project}",
                 {**{name: properties[name] for name in ACCEPTER_OUTPUTS if name in properties}, **inputs},
                 inputs,
             )
         outputs = {**inputs, **_outputs(session, member, properties)}
-        log_drift(backup_id, own, properties, outputs)
-        return ResourceState(f"{backup_id}/{own}", outputs, inputs)
+        log_drift(backup_id, project, properties, outputs)
+        return ResourceState(f"{backup_id}/{project}", outputs, inputs)
 
     def update(self, id_: str, olds: Properties, news: Properties) -> dict[str, Any]:
         session = self.sessions.get(news.get("cloud"))
         if olds.get("status") == "accepted":
             return {**{name: olds[name] for name in ACCEPTER_OUTPUTS if name in olds}, **news}
-        backup_id, own = split_share_id(id_, "own project ID")
-        _ensure_receiver(session, own)
-        outputs = {**news, **_outputs(session, _accept(session, backup_id, own, news["vault_id"]), olds)}
-        self.sessions.ownership.record_acceptance(backup_id, own, adopted=True, form=outputs)
+        backup_id, project = split_share_id(id_, "own project ID")
+        _ensure_receiver(session, project)
+        outputs = {**news, **_outputs(session, _accept(session, backup_id, project, news["vault_id"]), olds)}
+        self.sessions.ownership.record_acceptance(backup_id, project, adopted=True, form=outputs)
         return outputs
 
     def delete(self, id_: str, outputs: Properties) -> None:
-        backup_id, own = split_share_id(id_, "own project ID")
+        backup_id, project = split_share_id(id_, "own project ID")
         session = self.sessions.get(outputs.get("cloud"))
-        _ensure_receiver(session, own)
+        _ensure_receiver(session, project)
         vault_id = outputs.get("vault_id")
-        if self.sessions.ownership.acceptance_managed_elsewhere(backup_id, own, outputs):
-            _log.warning("%s", messages.acceptance_managed_elsewhere(backup_id, own))
+        if self.sessions.ownership.acceptance_managed_elsewhere(backup_id, project, outputs):
+            _log.warning("%s", messages.acceptance_managed_elsewhere(backup_id, project))
             return
         try:
-            member = _find_share(session, backup_id, own)
+            member = _find_share(session, backup_id, project)
         except NotFound:
             return
         except NotAllowed:
-            member = None  # a receiver that may not look rejects what it has accepted
+            member = None  # without the permission to read, reject what the state says
         if member and member.status == "accepted" and vault_id and member.vault_id not in (None, vault_id):
-            _log.warning("%s", messages.accepted_elsewhere(backup_id, own, str(member.vault_id), str(vault_id)))
+            _log.warning("%s", messages.accepted_elsewhere(backup_id, project, str(member.vault_id), str(vault_id)))
         elif member and member.status == "pending":
-            _log.warning("%s", messages.pending_not_rejected(backup_id, own))
+            _log.warning("%s", messages.pending_not_rejected(backup_id, project))
         elif member is None or member.status == "accepted":
-            _reject(session, backup_id, own)
+            _reject(session, backup_id, project)
 
 
-def _reject(session: CloudSession, backup_id: str, own: str) -> None:
+def _reject(session: CloudSession, backup_id: str, project: str) -> None:
     """Reject the share, unless it is gone.
 
-    Raises `UnknownOutcomeError` if a "not found" was wrong.
+    Raises `UnknownOutcomeError` if the service said `not found`, but still shows the share as accepted.
     """
-    if _set_status(session, backup_id, own, "rejected"):
+    if _set_status(session, backup_id, project, "rejected"):
         return
     try:
-        after = _find_share(session, backup_id, own)
+        after = _find_share(session, backup_id, project)
     except (NotFound, NotAllowed):
         return
     if after and after.status == "accepted":
-        raise UnknownOutcomeError(messages.still_exists("rejecting", backup_id, own))
+        raise UnknownOutcomeError(messages.still_exists("rejecting", backup_id, project))
 
 
-def _accept(session: CloudSession, backup_id: str, own: str, vault_id: str) -> Member:
-    waits = _WAITS[: session.client.settings.max_retries]
-    for wait in (*waits, None):
-        member = _set_status(session, backup_id, own, "accepted", vault_id)
+def _accept(session: CloudSession, backup_id: str, project: str, vault_id: str) -> Member:
+    """Accept the share, and wait for it if it does not exist yet. Raises `CbrError`."""
+    for wait in (*_waits(session), None):
+        member = _set_status(session, backup_id, project, "accepted", vault_id)
         if member:
             return member
         if wait is not None:
             if wait >= _LONG_WAIT:
-                _log.warning("%s", messages.not_shared_yet(backup_id, own, wait))
+                _log.warning("%s", messages.not_shared_yet(backup_id, project, wait))
             session.client.timing.sleep(wait)
     raise CbrError(
-        messages.own_backup(backup_id, own)
-        if _is_owner(session, backup_id, own)
-        else messages.not_shared(backup_id, own)
+        messages.own_backup(backup_id, project)
+        if _is_owner(session, backup_id, project)
+        else messages.not_shared(backup_id, project)
     )
 
 
-def _is_owner(session: CloudSession, backup_id: str, own: str) -> bool:
+def _is_owner(session: CloudSession, backup_id: str, project: str) -> bool:
     try:
-        return session.client.show_backup(backup_id).project_id == own
+        return session.client.show_backup(backup_id).project_id == project
     except CbrError:
-        return False  # it only makes the message clearer
+        return False  # only for a clearer message
+
+
+def _waits(session: CloudSession) -> Sequence[float]:
+    return _RETRY_WAITS[: session.client.settings.max_retries]
 
 
 def _set_status(
-    session: CloudSession, backup_id: str, own: str, status: str, vault_id: str | None = None
+    session: CloudSession, backup_id: str, project: str, status: str, vault_id: str | None = None
 ) -> Member | None:
     """Set the status of a share, and return the share, or None if it does not exist.
 
     This takes one PUT if all goes well. A lost response, or a refusal because the status is set already, is resolved by a
-    read. The call may be sent again at any time.
+    read. The PUT may be sent again at any time.
     """
     client = session.client
-    waits = _WAITS[: client.settings.max_retries]
     try:
-        for wait in (*waits, None):
+        for is_last in attempts(client.timing, _waits(session)):
             try:
-                return client.update_member(backup_id, own, status, vault_id=vault_id)
+                return client.update_member(backup_id, project, status, vault_id=vault_id)
             except NotFound:
                 return None
             except (UnknownOutcomeError, UnexpectedResponseError) as error:
                 try:
-                    member = _find_share(session, backup_id, own)
+                    member = _read_after(session, backup_id, project, status, error)
                 except NotFound:
-                    if isinstance(error, UnexpectedResponseError) and status == "accepted":
-                        # A receiver who may not see the share was refused for a reason all the same.
-                        raise error from None
                     return None
-                except CbrError as failed:
-                    lost = isinstance(error, UnknownOutcomeError)
-                    text = messages.unknown_result(str(error), str(failed))
-                    raise (UnknownOutcomeError(text) if lost else error) from error
-                if member and member.status == status and (vault_id is None or member.vault_id == vault_id):
+                if member and member.status == status and vault_id in (None, member.vault_id):
                     return member
                 if member and member.status == status == "accepted":
                     found, wanted = str(member.vault_id), str(vault_id)
                     raise CbrError(messages.accepted_into_other_vault(backup_id, found, wanted)) from error
-                if wait is None or isinstance(error, UnexpectedResponseError):
+                if is_last or isinstance(error, UnexpectedResponseError):
                     raise
-                client.timing.sleep(wait)
     finally:
         session.invalidate(backup_id)
-    raise AssertionError("the last try returns or raises")
+    raise AssertionError("the last attempt returns or raises")
 
 
-def _find_share(session: CloudSession, backup_id: str, own: str) -> Member | None:
-    """Return the share; None if it exists, and its receiver may see the backup only.
+def _read_after(
+    session: CloudSession,
+    backup_id: str,
+    project: str,
+    status: str,
+    error: UnknownOutcomeError | UnexpectedResponseError,
+) -> Member | None:
+    """Return the share after a PUT whose result is unknown, or that was refused unexpectedly.
 
-    A share that is missing is looked for in the backup too. Raises `NotFound`.
+    Raises `NotFound` if the share is gone, and the error for the user if it cannot be read.
     """
     try:
-        return session.client.show_member(backup_id, own)
+        return _find_share(session, backup_id, project)
+    except NotFound:
+        if isinstance(error, UnexpectedResponseError) and status == "accepted":
+            # The service refused for a reason, even if the receiver may not see the share.
+            raise error from None
+        raise
+    except CbrError as failed:
+        if isinstance(error, UnexpectedResponseError):
+            raise error from failed
+        raise UnknownOutcomeError(messages.unknown_result(str(error), str(failed))) from error
+
+
+def _find_share(session: CloudSession, backup_id: str, project: str) -> Member | None:
+    """Return this project's share, or None if the backup is visible but its members are not.
+
+    Raises `NotFound` if the share is gone.
+    """
+    try:
+        return session.client.show_member(backup_id, project)
     except (NotAllowed, NotFound, ContradictoryResponseError) as error:
         if isinstance(error, NotFound) and error.is_backup_gone:
             raise
         says_gone = isinstance(error, NotFound) and error.is_about_member
         try:
-            # The backup that contradicts a 404 was just read.
+            # The contradiction has the backup that was just read.
             backup = error.backup if isinstance(error, ContradictoryResponseError) else None
             members = (backup or session.client.show_backup(backup_id)).members
         except NotAllowed as hidden:
-            # A service that hides members from receivers says of each that there is no such backup, which is no word on it.
-            raise (error if says_gone or isinstance(error, NotAllowed) else hidden) from None
-        found = next((member for member in members if member.dest_project_id == own), None)
+            # Some services hide members from receivers and say `no such backup`: that says nothing about the share.
+            is_certain = says_gone or isinstance(error, NotAllowed)
+            raise (error if is_certain else hidden) from None
+        found = next((member for member in members if member.dest_project_id == project), None)
         if says_gone and found:
             raise CbrError(messages.contradictory(backup_id)) from error
         if says_gone:
@@ -257,14 +276,14 @@ def _outputs(session: CloudSession, member: Member, before: Properties | None = 
         try:
             source = session.client.show_backup(member.backup_id).project_id
         except CbrError:
-            source = None  # it is only for the user's information
+            source = None  # only for the user's information
     outputs = share_outputs(member, before)
     found = {"source_project_id": source, "status": outputs["status"], "updated_at": outputs.get("updated_at")}
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _ensure_receiver(session: CloudSession, own: str) -> None:
-    """Raise `CbrError` if the session is of another project, where every share is "not found"."""
+def _ensure_receiver(session: CloudSession, project: str) -> None:
+    """Raise `CbrError` if the session is signed in to another project: there, no share is found."""
     signed_in = session.client.project_id()
-    if signed_in != own:
-        raise CbrError(messages.other_receiver(own, signed_in))
+    if signed_in != project:
+        raise CbrError(messages.other_receiver(project, signed_in))
