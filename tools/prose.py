@@ -31,10 +31,11 @@ LIMITS = {
     "sentences": 0,
     "words": 0,
     "subjects": 4,
+    "test names": 0,
 }
 
 MAX_LINES, MAX_BRANCHES, MAX_PARAMETERS = 45, 10, 6
-MAX_SUMMARY, MAX_MESSAGE, MAX_SENTENCE, MAX_SUBJECT = 88, 250, 25, 72
+MAX_SUMMARY, MAX_MESSAGE, MAX_SENTENCE, MAX_SUBJECT, MAX_TEST_NAME = 88, 250, 25, 72, 60
 
 #: The commit from which on subjects are short.
 SINCE = "386acdc"
@@ -189,6 +190,14 @@ def long_subjects() -> Iterator[Place]:
             yield name, subject
 
 
+def long_test_names() -> Iterator[Place]:
+    """Yield names of tests that are too long."""
+    for path, tree in sources("tests"):
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_") and len(node.name) > MAX_TEST_NAME:
+                yield _place(path, node), node.name
+
+
 COUNTS: dict[str, Callable[[], Iterator[Place]]] = {
     "docstrings": bad_docstrings,
     "long docstrings": long_docstrings,
@@ -201,6 +210,7 @@ COUNTS: dict[str, Callable[[], Iterator[Place]]] = {
     "sentences": long_sentences,
     "words": forbidden_words,
     "subjects": long_subjects,
+    "test names": long_test_names,
 }
 
 

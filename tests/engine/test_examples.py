@@ -151,7 +151,7 @@ def test_share_newest_backups_moves_its_window(example: Example, simulator: Simu
         assert shared() == moved
 
 
-def test_share_newest_backups_withdraws_nothing_for_a_mistyped_id(example: Example, simulator: Simulator) -> None:
+def test_share_newest_backups_mistyped_id_deletes_nothing(example: Example, simulator: Simulator) -> None:
     backup, project_id = simulator.backups[-1], simulator.projects[3]
     servers = [backup.resource_id]
     project = example("share_newest_backups", simulator.env(), dr_project_id=project_id, server_ids=servers)

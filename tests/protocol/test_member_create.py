@@ -122,7 +122,7 @@ def test_the_other_documented_answer(new_service: Any, flavor: str) -> None:
         ),
     ],
 )
-def test_a_later_try_that_is_refused_does_not_hide_that_an_earlier_one_was_not(
+def test_retry_refused_after_unknown_attempt_is_unknown(
     plugin_with: PluginWith, service: Simulator, fails: Fails, backup: str, project: str, refusal: Any, text: str
 ) -> None:
     plugin = plugin_with(maxRetries="1", timeout="30")
@@ -276,7 +276,7 @@ def test_a_lost_answer_is_ours_by_the_services_clock(new_service: Any, flavor: s
     made(service, backup, project)(id_, outputs)
 
 
-def test_killed_between_commit_and_answer_is_finished_by_one_more_run(
+def test_killed_after_commit_is_finished_by_the_next_run(
     flavor: str, service: Simulator, fails: Fails, backup: str, project: str
 ) -> None:
     inputs = {"backup_id": backup, "dest_project_id": project}
@@ -331,7 +331,7 @@ def test_refusals_come_with_advice(
     assert service.members(backup) == before
 
 
-def test_the_own_project_is_refused_where_only_its_name_was_known(flavor: str, service: Simulator, backup: str) -> None:
+def test_create_own_project_known_by_name_is_refused(flavor: str, service: Simulator, backup: str) -> None:
     env = service.env()
     own = env.pop("OS_PROJECT_ID")
     with Plugin(flavor, {**env, "OS_PROJECT_NAME": service.owner.project_name}) as plugin:

@@ -634,7 +634,7 @@ def test_custom_timeouts_bound_a_create(
         creating.result(LONG / 4)
 
 
-def test_custom_timeouts_and_cancel_end_a_wait_for_anothers_sign_in(own_service: Simulator) -> None:
+def test_wait_for_another_sign_in_ends_on_cancel_or_timeout(own_service: Simulator) -> None:
     one, two, three = (entry.id for entry in own_service.backups[:3])
     project = own_service.projects[0]
     met = refused(own_service, "auth/tokens")

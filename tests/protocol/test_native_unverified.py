@@ -119,7 +119,7 @@ def test_share_of_another_time_is_not_taken_for_the_lost_one(
     assert service.members(backup)[project].id == share.id
 
 
-def test_update_heals_a_lost_create_that_the_service_does_not_show(new_service: Callable[..., Simulator]) -> None:
+def test_update_verifies_a_create_that_was_invisible(new_service: Callable[..., Simulator]) -> None:
     service = new_service(visible_after_reads=1)
     backup, project = service.backups[0].id, service.projects[0]
     member = {"backup_id": backup, "dest_project_id": project}

@@ -326,7 +326,7 @@ def test_read_is_one_list_and_shows_what_is_different(
     assert plugin.diff(KIND, id_, seen, inputs_of(backup, [a, b], exclusive=True), inputs).changes
 
 
-def test_read_believes_that_old_shares_are_gone_at_once_and_up_mends(
+def test_read_old_share_missing_is_gone_at_once(
     plugin: Plugin, new_plugin: New, service: Simulator, backup: str
 ) -> None:
     a, b, c = service.projects[:3]
@@ -475,9 +475,7 @@ def test_update_whose_post_is_refused_changes_nothing(plugin: Plugin, service: S
     assert member_ids(service, backup) == {a, b}
 
 
-def test_update_at_the_limit_whose_post_is_refused_says_what_is_gone(
-    plugin: Plugin, service: Simulator, backup: str
-) -> None:
+def test_update_at_the_limit_refused_names_deleted_shares(plugin: Plugin, service: Simulator, backup: str) -> None:
     ten, nobody, new = service.projects[:10], "f" * 32, service.projects[10]
     id_, outputs = plugin.create(KIND, inputs_of(backup, ten))
     with pytest.raises(HookFailed) as refused:
@@ -501,9 +499,7 @@ def test_update_without_room_for_foreign_members_changes_nothing(
     assert member_ids(service, backup) == before
 
 
-def test_update_whose_delete_is_refused_takes_its_own_new_shares_back(
-    plugin: Plugin, service: Simulator, backup: str
-) -> None:
+def test_update_delete_refused_rolls_back_new_shares(plugin: Plugin, service: Simulator, backup: str) -> None:
     a, b, c, new = service.projects[:4]
     id_, outputs = plugin.create(KIND, inputs_of(backup, [a, b, c]))
     no = {"error_code": "BackupService.6711", "error_msg": "shared backup deletion failed"}

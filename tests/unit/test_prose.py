@@ -27,6 +27,9 @@ class Shop:
     def name(self):
         """The name."""
 
+def test_{"x" * 60}():
+    pass
+
 def sell(a, b, c, d, e, f, g):
     """Give away anew."""
     global cache
@@ -45,6 +48,7 @@ def sell(a, b, c, d, e, f, g):
     assert [told.partition(":")[0] for told in found("long functions")] == ["sell"]
     assert found("branches") == ["sell: 11 branches"]
     assert found("parameters") == ["sell: 7 parameters"]
+    assert found("test names") == ["test_" + "x" * 60]
     assert found("globals") == ["cache", "global cache"]
     assert [told.partition(":")[0] for told in found("sentences")] == ["28 words"]
     assert [told.partition(":")[0] for told in found("words")] == ["goes by", "anew"]

@@ -71,7 +71,7 @@ def test_renewed_acceptance_stays_when_another_resource_leaves(simulator: Simula
     assert (outputs(stack, stays)["status"], simulator.members(backup)[project].status) == ("accepted", "accepted")
 
 
-def test_acceptance_into_another_vault_stays_when_the_receiver_may_not_look(simulator: Simulator, stack: Stack) -> None:
+def test_delete_acceptance_hidden_in_another_vault_stays(simulator: Simulator, stack: Stack) -> None:
     backup, project = simulator.backups[0].id, simulator.projects[0]
     # The locked one, opened: two vaults for backups of servers.
     simulator.state.set_vault(simulator.vaults[2].id, status="available")

@@ -283,7 +283,7 @@ def _outputs(session: CloudSession, member: Member, before: Properties | None = 
 
 
 def _ensure_receiver(session: CloudSession, project: str) -> None:
-    """Raise `CbrError` if the session is signed in to another project: there, no share is found."""
+    """Raise `CbrError` if the session is of another project, where no share is found."""
     signed_in = session.client.project_id()
     if signed_in != project:
         raise CbrError(messages.other_receiver(project, signed_in))

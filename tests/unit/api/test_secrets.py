@@ -218,7 +218,7 @@ def test_in_no_words_of_a_library() -> None:
     assert leaks(str(error.value)) == []
 
 
-def test_a_plain_password_does_not_spoil_what_is_said_to_everybody() -> None:
+def test_common_word_as_password_leaves_messages_readable() -> None:
     refused = Reply(401, {"error": {"code": 401, "message": "The username or password is wrong."}})
     given = {**WAYS["password"], "password": "wrong"}
     with (

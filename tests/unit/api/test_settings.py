@@ -78,14 +78,14 @@ def test_variables_in_their_order(name: str, monkeypatch: pytest.MonkeyPatch) ->
     assert read_option(name) == (True if setting.kind is bool else first)
 
 
-def test_project_by_name_in_the_stack_is_over_an_id_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_project_name_in_the_stack_precedes_id_of_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OS_PROJECT_ID", OTHER)
     settings = configured(**{**USER, "projectId": None, "projectName": "mine"})
 
     assert (settings.project_id, settings.project_name) == (None, "mine")
 
 
-def test_domain_by_name_in_the_stack_is_over_an_id_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_domain_name_in_the_stack_precedes_id_of_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OS_USER_DOMAIN_ID", "from-os")
     settings = configured(**USER)
     assert (settings.user_domain_name, settings.user_domain_id) == ("d", None)
@@ -167,7 +167,7 @@ def test_entry_that_checks_no_certificates(clouds_file: Path) -> None:
         (f"cacert: '{certifi.where()}'", certifi.where()),
     ],
 )
-def test_what_an_entry_says_of_certificates_is_over_the_environment(
+def test_certificates_of_an_entry_precede_the_environment(
     says: str, expected: object, clouds_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (clouds_file / "clouds.yaml").write_text(CLOUDS.replace("region_name: eu-de", f"region_name: eu-de\n    {says}"))

@@ -327,7 +327,7 @@ def test_retry_after_of_the_identity_service() -> None:
     assert clock.waits == [7.0, 13.0]
 
 
-def test_retry_after_as_a_date_goes_by_the_identity_services_clock() -> None:
+def test_retry_after_date_uses_the_identity_services_clock() -> None:
     clock = FakeClock()
     headers = {"Date": "Wed, 06 May 2026 12:00:00 GMT", "Retry-After": "Wed, 06 May 2026 12:00:05 GMT"}
     with cloud(in_turn(Reply(503, b"", headers), grant("http://127.0.0.1:9"))) as server:
@@ -418,7 +418,7 @@ def test_401_of_a_token_that_was_given_is_final() -> None:
 
 
 @pytest.mark.parametrize("life", [0, -86400, 1, 30])
-def test_a_token_that_is_over_at_once_is_used_until_it_is_refused(life: float) -> None:
+def test_token_expired_at_once_is_used_until_refused(life: float) -> None:
     with cloud(lambda seen: grant(server.url, life=life)) as server:
         client = CbrClient(password(server.url), timing=FakeClock().timing)
         for _ in range(5):
@@ -461,7 +461,7 @@ def test_a_projects_id_is_over_its_name() -> None:
     assert server.seen[0].json["auth"]["scope"] == {"project": {"id": OWN}}
 
 
-def test_what_an_earlier_try_was_answered_is_not_what_the_last_one_met() -> None:
+def test_error_of_last_attempt_ignores_earlier_responses() -> None:
     with (
         cloud(in_turn(Reply(503, b"busy"), None)) as server,
         pytest.raises(ServiceUnavailableError, match=r"the connection to 127.0.0.1:\d+ broke"),

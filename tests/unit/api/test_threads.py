@@ -136,7 +136,7 @@ def test_a_failed_sign_in_is_everybodys_error(
 
 
 @pytest.mark.parametrize(("status", "kind"), [(401, NotSignedIn), (403, NotAllowed)])
-def test_credentials_that_were_refused_are_not_sent_again_for_a_minute(status: int, kind: type[CbrError]) -> None:
+def test_refused_credentials_are_not_resent_for_a_minute(status: int, kind: type[CbrError]) -> None:
     clock = FakeClock()
     with Server(lambda seen: Reply(status, b"")) as server:
         client = CbrClient(password(server.url), timing=clock.timing)
@@ -148,7 +148,7 @@ def test_credentials_that_were_refused_are_not_sent_again_for_a_minute(status: i
             clock.advance(61)
 
 
-def test_credentials_that_were_good_before_are_sent_again_after_a_refusal() -> None:
+def test_refused_credentials_that_worked_before_are_resent() -> None:
     clock = FakeClock()
     answers = [grant(), Reply(401, b""), Reply(401, b""), grant()]
     with Server(in_turn(*answers)) as server:
@@ -189,7 +189,7 @@ def test_who_waits_for_anothers_sign_in_does_so_for_its_own_time() -> None:
 
 
 @pytest.mark.parametrize("call", sorted(CALLS))
-def test_nothing_is_sent_after_a_sign_in_that_took_all_of_its_time(call: str) -> None:
+def test_call_after_sign_in_at_the_deadline_is_not_sent(call: str) -> None:
     clock = FakeClock()
 
     def respond(seen: Seen) -> Reply:
@@ -204,7 +204,7 @@ def test_nothing_is_sent_after_a_sign_in_that_took_all_of_its_time(call: str) ->
     assert server.paths() == ["POST /v3/auth/tokens"]
 
 
-def test_what_is_loaded_before_the_first_call_takes_nothing_of_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_imports_before_the_first_call_do_not_use_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = FakeClock()
 
     def slow(*args: Any) -> Any:

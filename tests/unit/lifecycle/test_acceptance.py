@@ -115,7 +115,7 @@ def test_share_that_is_deleted_meanwhile_ends_the_wait(
         create(sessions, cbr_simulator, 900)
 
 
-def test_failed_look_keeps_the_share(cbr_simulator: Simulator, sessions: SessionPool, time: FakeTime) -> None:
+def test_failed_read_keeps_the_share(cbr_simulator: Simulator, sessions: SessionPool, time: FakeTime) -> None:
     time.events = [lambda: cbr_simulator.deny("cbr:member:get")]
     with pytest.raises(IncompleteResourceError, match="failed; the share stays: ") as failed:
         create(sessions, cbr_simulator, 900)

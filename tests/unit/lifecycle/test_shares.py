@@ -110,9 +110,7 @@ def test_lost_create_that_is_refused_afterwards_may_be_made(
     assert raised.value.unverified.keys() == {project}
 
 
-def test_lost_create_that_the_service_refuses_afterwards_was_not_made(
-    account: CloudSession, service: Simulator
-) -> None:
+def test_create_lost_then_refused_created_nothing(account: CloudSession, service: Simulator) -> None:
     service.faults.add(Fault("reset_before"))
     service.faults.add(Fault("refuse", code=6702, nth=2))
     with pytest.raises(NotShareable):
@@ -128,7 +126,7 @@ def test_half_found_after_lost_creates_keeps_both_halves(account: CloudSession, 
     assert (set(raised.value.created), set(raised.value.unverified)) == ({one}, {two})
 
 
-def test_wait_that_is_cancelled_after_a_lost_create_keeps_the_share(account: CloudSession, service: Simulator) -> None:
+def test_create_lost_then_cancelled_keeps_the_share(account: CloudSession, service: Simulator) -> None:
     def cancel() -> None:
         raise CbrError("cancelled")
 
@@ -181,7 +179,7 @@ GIVEN_UP = SENT + timedelta(minutes=2)
         ((None, None), SENT, True),
     ],
 )
-def test_share_of_another_time_than_an_unverified_create_is_foreign(
+def test_share_of_another_time_than_its_create_is_foreign(
     known: tuple[datetime | None, datetime | None], made: datetime, foreign: bool
 ) -> None:
     state = {name: time.isoformat() for name, time in zip(("created_at", "updated_at"), known, strict=True) if time}
@@ -195,7 +193,7 @@ def test_answered_share_without_a_time_is_new(account: CloudSession, service: Si
     assert set(create_shares(account, backup, [project]).created) == {project}
 
 
-def test_delete_not_found_and_failed_look_is_unknown(account: CloudSession, service: Simulator) -> None:
+def test_delete_not_found_and_failed_read_is_unknown(account: CloudSession, service: Simulator) -> None:
     backup, project = service.backups[0].id, service.projects[0]
     known = {"share_id": service.share(backup, project).id}
     not_found = {"error_code": "BackupService.6705", "error_msg": "no member"}
@@ -224,7 +222,7 @@ def test_nothing_is_looked_up_where_the_first_try_is_refused(account: CloudSessi
     assert (service.count("GET", "/members"), WAITED) == (0, [])
 
 
-def test_outputs_keep_the_words_of_the_state_for_the_same_instant() -> None:
+def test_outputs_keep_the_states_text_of_an_equal_instant() -> None:
     made = datetime(2026, 5, 1, 1, 2, 3, 400000, tzinfo=timezone.utc)
     member = Member("id", "pending", "b", "p", made, updated_at=made)
     for before in "2026-05-01T01:02:03+00:00", "2026-05-01T01:02:03.4", "2026-05-01T03:02:04+02:00":

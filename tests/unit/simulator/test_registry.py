@@ -123,7 +123,7 @@ def test_find_simulator_accepts_a_proof(cbr_simulator: Simulator) -> None:
         assert find_simulator(cbr_simulator.url).read_status()["url"] == cbr_simulator.url
 
 
-def test_find_simulator_prefers_the_one_that_the_shell_is_signed_in_to(cbr_simulator: Simulator) -> None:
+def test_find_simulator_prefers_the_one_of_the_shell(cbr_simulator: Simulator) -> None:
     with Simulator() as latest, announce(cbr_simulator.url, cbr_simulator.secret), announce(latest.url, latest.secret):
         assert find_simulator().url == latest.url
         assert find_simulator(auth_url=f"{cbr_simulator.url}/v3").url == cbr_simulator.url
