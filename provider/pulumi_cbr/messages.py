@@ -739,14 +739,12 @@ def share_not_deleted(backup_id: str, project: str, share_id: str, new_id: str) 
 
 def adopted(backup_id: str, shares: Sequence[str]) -> str:
     """Return the line about shares that existed before a resource managed them."""
-    return f"adopted, nothing was changed: backup {backup_id} was already shared with {_first(shares)}"
+    return f"adopted unchanged: backup {backup_id} was already shared with {_first(shares)}"
 
 
 def adopted_acceptance(backup_id: str, project: str, vault_id: str) -> str:
     """Return the line about an acceptance that existed before a resource managed it."""
-    return (
-        f"adopted, nothing was changed: project {project} had already accepted backup {backup_id} into vault {vault_id}"
-    )
+    return f"adopted unchanged: project {project} had already accepted backup {backup_id} into vault {vault_id}"
 
 
 def more_adopted(count: int) -> str:

@@ -83,7 +83,7 @@ def test_older_acceptance_is_told_apart_from_a_new_one(
     service.share(other_backup, own)
     for backup in (other_backup, shared):
         plugin.create(KIND, {"backup_id": backup, "vault_id": vault})
-    line = f"cbr: adopted, nothing was changed: project {own} had already accepted backup {shared} into vault {vault}"
+    line = f"cbr: adopted unchanged: project {own} had already accepted backup {shared} into vault {vault}"
     assert plugin.said().splitlines() == [line]
 
 

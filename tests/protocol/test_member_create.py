@@ -225,7 +225,7 @@ def test_adoption_is_told_apart_from_a_creation(
         plugin.create("BackupShare", {"backup_id": backup, "dest_project_ids": [there]})
     told = plugin.said().splitlines()
     starts = [
-        f"cbr: adopted, nothing was changed: backup {share.backup_id} was already shared with project {there} (share {share.id},"
+        f"cbr: adopted unchanged: backup {share.backup_id} was already shared with project {there} (share {share.id},"
         for share in shares[:10]
     ]
     assert [line[: len(start)] for line, start in zip(told, starts, strict=False)] == starts
