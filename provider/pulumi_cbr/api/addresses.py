@@ -43,12 +43,17 @@ def check_one_cloud(resolution: Resolution, sources: Mapping[Place, Source]) -> 
         if _contradict(first, second):
             raise SettingsError(messages.two_clouds(first.value.origin, first.shown, second.value.origin, second.shown))
     _check_one_region(values)
-    secret = resolution.method.secret
-    home = resolution.places[secret] if secret else Place.ENTRY
-    own = next(_facts(sources[home].values), None)
-    for fact in used:
-        if own and resolution.places[fact.value.name] is not home and not _same_cloud(own, fact):
-            raise SettingsError(messages.two_clouds(fact.value.origin, fact.shown, own.value.origin, own.shown))
+    for home in _homes(resolution):
+        own = next(_facts(sources[home].values), None)
+        for fact in used:
+            if own and resolution.places[fact.value.name] is not home and not _same_cloud(own, fact):
+                raise SettingsError(messages.two_clouds(fact.value.origin, fact.shown, own.value.origin, own.shown))
+
+
+def _homes(resolution: Resolution) -> list[Place]:
+    """Return the places that give a credential of the way to sign in."""
+    given = (name for names in resolution.method.credentials for name in names if name in resolution.places)
+    return list(dict.fromkeys(resolution.places[name] for name in given)) or [Place.ENTRY]
 
 
 def _check_one_region(values: Mapping[str, Value]) -> None:

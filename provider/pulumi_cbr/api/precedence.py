@@ -354,14 +354,16 @@ def _adds_values(source: Source, groups: frozenset[Group]) -> bool:
 
 
 def _choose_method(layers: Sequence[Layer], sources: Sources) -> AuthMethod | None:
-    """Return the method of the first layer that has its secret, if the layers complete it."""
+    """Return the method of the first layer that has its secret, if the layers complete it.
+
+    The first `authType` decides, even if a place before it gives a secret of another method.
+    """
     identities = [sources[layer.place] for layer in layers if Group.IDENTITY in layer.groups]
-    wanted: str | None = None
+    typed = next((source for source in identities if "authType" in source.values), None)
+    wanted = _wanted_method(typed) if typed else None
+    if wanted is None and any(source.needs_plugin for source in identities):
+        return _PLUGIN
     for source in identities:
-        if wanted is None and "authType" in source.values:
-            wanted = _wanted_method(source)
-        if source.needs_plugin:
-            return _PLUGIN
         for method in AUTH_METHODS:
             if method.secret in source.values and wanted in (None, method.name) and _is_complete(method, identities):
                 return method

@@ -139,6 +139,15 @@ VARIABLES = [
         method="signature",
     ),
     Row(
+        "keys in two places that are of two clouds",
+        {"HW_ACCESS_KEY": "hw-ak", "HW_REGION_NAME": "ap-southeast-1"},
+        {"secretKey": "sk", "region": "eu-de", "projectId": OWN},
+        refused=(
+            "cbr:region is at otc.t-systems.com, but HW_REGION_NAME is at myhuaweicloud.com. "
+            "Set both for one cloud: nothing was sent"
+        ),
+    ),
+    Row(
         "OS_AUTH_TYPE of a plugin",
         shell(USER, OS_AUTH_TYPE="v3oidcpassword"),
         refused="OS_AUTH_TYPE is `v3oidcpassword`, which only an entry of clouds.yaml can have. Set OS_CLOUD or cbr:cloud",
@@ -428,6 +437,17 @@ FILES = [
         for name in ("1", "yes")
     ],
     user_is("old word for a vendor profile", env=OS_ONE, clouds=beside("cloud: otc")),
+    user_is(
+        "left-over user beside an entry's auth_type",
+        env=shell(OS_ONE, OS_USERNAME="u", OS_PASSWORD="otc-password"),
+        clouds=entry(
+            f"auth_url: 'https://{IAM_DE}/v3', application_credential_id: a, application_credential_secret: otc-secret, "
+            "user_domain_name: d",
+            beside="auth_type: v3applicationcredential\n    region_name: eu-de",
+        ),
+        project=project_id("otc", "application"),
+        method="application_credential",
+    ),
     Row(
         "application credential and another project",
         OS_ONE,

@@ -1,6 +1,7 @@
 """Random variables, files and configuration: the documented rules' project and region, or a refusal before any call.
 
-The rules are written a second time here, as docs/sign-in.md says them. Nothing is sent: the addresses are looked at.
+The rules are written a second time here, as docs/sign-in.md says them. Nothing is sent: the addresses are looked at. This
+is for access keys; test_sign_in_token_property.py has the ways that fetch a token.
 """
 
 from __future__ import annotations
@@ -13,138 +14,115 @@ from hypothesis import strategies as st
 
 from pulumi_cbr.api.errors import SettingsError
 from pulumi_cbr.api.settings import load
+from unit.api.random_places import (
+    CONTRADICTION,
+    ENTRY_REGIONS,
+    HOSTS,
+    MORE_VARIABLES,
+    NAMED_BY,
+    PROJECTS,
+    Values,
+    domain_of,
+    environment,
+    merge,
+    place,
+    variables,
+)
+from unit.api.sign_in_rows import entry
 
 # openstacksdk warns of an option of its own, which nobody set.
 pytestmark = pytest.mark.filterwarnings("ignore:Support for InfluxDB")
 
 EXAMPLES = 200
-PROJECTS = tuple(digit * 32 for digit in "abc")
-REGIONS = ("eu-de", "eu-nl", "ap-southeast-1", "zz-north-7")
-HOSTS = {
-    "eu-de": "cbr.eu-de.otc.t-systems.com",
-    "eu-nl": "cbr.eu-nl.otc.t-systems.com",
-    "ap-southeast-1": "cbr.ap-southeast-1.myhuaweicloud.com",
-}
-#: One region, or the first of two.
-ENTRY_REGIONS = ("region_name: eu-de", "regions: [eu-de, eu-nl]")
-CONTRADICTION = "two projects"
-ENTRY = """
-clouds:
-  one: {%s, auth: {ak: k, sk: s, project_id: %s}}
-"""
-
-Places = dict[str, dict[str, str]]
+ENTRY = {"projectId": PROJECTS[0], "region": "eu-de", "accessKey": "k", "secretKey": "s"}
+GIVEN = ("projectId", "region", "accessKey", "secretKey")
 
 
-def place(project: str, region: str, key: str, secret: str) -> st.SearchStrategy[dict[str, str]]:
-    return st.fixed_dictionaries(
-        {},
-        optional={
-            project: st.sampled_from(PROJECTS),
-            region: st.sampled_from(REGIONS),
-            key: st.just("k"),
-            secret: st.just("s"),
-        },
-    )
-
-
-def expected(stack: dict[str, str], env: dict[str, str], cloud: str | None) -> tuple[str, str] | None:
+def expected(stack: Values, os_: Values, hw: Values, more: Values, named: str | None) -> tuple[str, str] | None:
     """Return the project and the region that the documented rules name, or None for a refusal."""
 
-    def of(prefix: str) -> dict[str, str]:
-        names = {
-            "TENANT_ID": "projectId",
-            "PROJECT_ID": "projectId",
-            "REGION_NAME": "region",
-            "ACCESS_KEY": "accessKey",
-            "SECRET_KEY": "secretKey",
-        }
-        return {setting: env[prefix + name] for name, setting in names.items() if prefix + name in env}
-
-    def complete(values: dict[str, str]) -> bool:
+    def complete(values: Values) -> bool:
         return {"accessKey", "secretKey"} <= values.keys()
 
-    def begun(values: dict[str, str]) -> bool:
-        return bool({"accessKey", "secretKey"} & values.keys())
+    def begun(values: Values) -> bool:
+        return bool({"accessKey", "secretKey", "cloud"} & values.keys())
 
-    entry = {"projectId": PROJECTS[0], "region": "eu-de", "accessKey": "k", "secretKey": "s"}
-    os_, hw = of("OS_"), of("HW_")
-    if {"OS_PROJECT_ID", "OS_TENANT_ID"} <= env.keys() and env["OS_PROJECT_ID"] != env["OS_TENANT_ID"]:
-        os_["projectId"] = CONTRADICTION
-    if cloud:
-        values = entry
-    elif "cloud" in stack:
-        values = {**entry, **stack}
+    if "OS_TENANT_ID" in more:
+        differs = os_.get("projectId", more["OS_TENANT_ID"]) != more["OS_TENANT_ID"]
+        os_ = {**os_, "projectId": CONTRADICTION if differs else more["OS_TENANT_ID"]}
+    if named == "OS_CLOUD":
+        os_ = {**os_, "cloud": "one"}
+    if named == "argument":
+        places = [ENTRY]
+    elif named == "stack":
+        places = [stack, ENTRY]
     elif complete(stack):
-        scope = next(
-            (family for family in (os_, hw) if not begun(family) and {"projectId", "region"} & family.keys()), {}
-        )
-        values = {**scope, **stack}
-    elif "OS_CLOUD" in env:
-        if "OS_TRUST_ID" in env:
-            return None
-        values = {**entry, **os_, **stack}
+        adding = [family for family in (os_, hw) if not begun(family) and {"projectId", "region"} & family.keys()]
+        places = [stack, *adding[:1]]
+    elif "OS_TRUST_ID" in more and (named == "OS_CLOUD" or _family(stack, os_, hw) is os_):
+        return None
+    elif named == "OS_CLOUD":
+        places = [stack, os_, ENTRY]
     else:
-        families = [family for family in (os_, hw) if complete(family)]
-        if begun(stack):
-            families = [family for family in (os_, hw) if complete({**family, **stack})]
-        if not families:
+        family = _family(stack, os_, hw)
+        if family is None:
             return None
-        if "OS_TRUST_ID" in env and families[0] is os_:
-            return None
-        values = {**families[0], **stack}
-        if families[0].get("region") in HOSTS and stack.get("region") in HOSTS:
-            own, wanted = (HOSTS[region].split(".", 2)[2] for region in (families[0]["region"], stack["region"]))
-            if own != wanted:
-                return None
+        places = [stack, family]
+    values = merge(places)
     region = values.get("region")
     if region not in HOSTS or values.get("projectId") == CONTRADICTION:
         return None
-    if values["region"] != "eu-de" and (cloud or "cloud" in stack or ("OS_CLOUD" in env and not complete(stack))):
-        # The entry's own region tells its cloud.
-        chosen_by_entry = HOSTS[region].split(".", 2)[2] == "otc.t-systems.com"
-        if not chosen_by_entry:
-            return None
+    # One cloud: the region in use, and those of the entry and of the places that give a key.
+    givers = [next(place for place in places if key in place) for key in ("accessKey", "secretKey")]
+    told = [domain_of(place.get("region")) for place in (*givers, *(place for place in places if place is ENTRY))]
+    if any(domain and domain != domain_of(region) for domain in told):
+        return None
     return values.get("projectId", ""), region
+
+
+def _family(stack: Values, os_: Values, hw: Values) -> Values | None:
+    """Return the family of variables whose keys sign in, together with the one that the stack may have."""
+    keys = {"accessKey", "secretKey"}
+    return next((family for family in (os_, hw) if keys <= stack.keys() | family.keys()), None)
 
 
 @settings(
     max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
 )
 @given(
-    stack=place("projectId", "region", "accessKey", "secretKey"),
-    os_=place("OS_PROJECT_ID", "OS_REGION_NAME", "OS_ACCESS_KEY", "OS_SECRET_KEY"),
-    more=st.fixed_dictionaries(
-        {}, optional={"OS_TENANT_ID": st.sampled_from(PROJECTS), "OS_TRUST_ID": st.just("trust")}
-    ),
-    hw=place("HW_PROJECT_ID", "HW_REGION_NAME", "HW_ACCESS_KEY", "HW_SECRET_KEY"),
-    named=st.sampled_from([None, None, "argument", "stack", "OS_CLOUD"]),
+    stack=place(GIVEN),
+    os_=place(GIVEN, "OS"),
+    more=MORE_VARIABLES,
+    hw=place(GIVEN, "HW"),
+    named=NAMED_BY,
     regions=st.sampled_from(ENTRY_REGIONS),
 )
 def test_project_and_region_follow_the_rules_or_are_refused(
-    stack: dict[str, str],
-    os_: dict[str, str],
-    more: dict[str, str],
-    hw: dict[str, str],
+    stack: Values,
+    os_: Values,
+    more: Values,
+    hw: Values,
     named: str | None,
     regions: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    (tmp_path / "clouds.yaml").write_text(ENTRY % (regions, PROJECTS[0]))
-    stack = {**stack, **({"cloud": "one"} if named == "stack" else {})}
-    env = {**os_, **more, **hw, **({"OS_CLOUD": "one"} if named == "OS_CLOUD" else {})}
-    cloud = "one" if named == "argument" else None
-    with monkeypatch.context() as patch:
-        for name, value in {**env, "OS_CLIENT_CONFIG_FILE": str(tmp_path / "clouds.yaml")}.items():
-            patch.setenv(name, value)
-        wanted = expected(stack, env, cloud)
+    wanted = expected(stack, os_, hw, more, named)
+    config = {**stack, **({"cloud": "one"} if named == "stack" else {})}
+    shell = {
+        **variables("OS", os_),
+        **more,
+        **variables("HW", hw),
+        **({"OS_CLOUD": "one"} if named == "OS_CLOUD" else {}),
+    }
+    clouds_yaml = entry(f"ak: k, sk: s, project_id: {PROJECTS[0]}", beside=regions)
+    with environment(shell, clouds_yaml, tmp_path, monkeypatch):
         try:
-            found = load(stack.get, cloud=cloud)
+            found = load(config.get, cloud="one" if named == "argument" else None)
         except SettingsError:
             assert wanted is None
             return
-    assert wanted is not None
+    assert wanted is not None, (stack, os_, more, hw, named)
     project, region = wanted
     assert found.endpoint == f"https://{HOSTS[region]}"
     assert (found.project_id or "") == project
