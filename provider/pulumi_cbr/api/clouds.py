@@ -219,7 +219,11 @@ def _choose_region(
             # Only this region tells the entry's cloud: its credentials must not follow to another.
             raise SettingsError(messages.entry_has_no_region(document.origin(cloud), region, [str(own)]))
         if region and "regions" not in entry and own != region:
-            entry["region_name"] = region
+            # A region that the vendor profile offers keeps the profile's own values for it.
+            if offered:
+                entry.pop("region_name", None)
+            else:
+                entry["region_name"] = region
         return entry, loader.get_one(cloud, validate=False, region_name=region or "")
     except SettingsError:
         raise
@@ -295,7 +299,8 @@ def _written_keys(loader: OpenStackConfig, cloud: str, entry: Mapping[str, Any])
     """Return the keys that somebody wrote, apart from openstacksdk's own defaults."""
     profile: dict[str, Any] = {}
     loader._expand_vendor_profile(cloud, profile, copy.deepcopy(dict(entry)))
-    values = [region.get("values") or {} for region in entry.get("regions") or () if isinstance(region, dict)]
+    regions = [*(entry.get("regions") or ()), *(profile.get("regions") or ())]
+    values = [region.get("values") or {} for region in regions if isinstance(region, dict)]
     written = {str(key).replace("-", "_") for part in (entry, profile, *values) for key in part}
     aliases = {"auth_plugin": "auth_type", "endpoint_type": "interface", "cbr_endpoint_type": "cbr_interface"}
     return written | {alias for key, alias in aliases.items() if key in written} | {"region_name"}

@@ -18,7 +18,7 @@ from openstack.config import loader
 from fake_clouds import OTHER, OWN
 from pulumi_cbr.api.errors import SettingsError
 from pulumi_cbr.api.settings import Settings, load
-from unit.api.sign_in_rows import ENTRY_USER, IAM_DE, ONE, OS_ONE, OTC_PROFILE, REGIONS, USER, entry, shell
+from unit.api.sign_in_rows import ENTRY_USER, IAM_DE, ONE, OS_ONE, OTC, OTC_PROFILE, REGIONS, USER, entry, shell
 
 # openstacksdk warns of options of its own, and of old forms in clouds.yaml.
 pytestmark = [
@@ -213,6 +213,36 @@ def test_same_values_as_openstacksdk(case: Case, tmp_path: Path, monkeypatch: py
     if theirs and ours:
         different = {name for name in ours if ours[name] != theirs[name]}
         assert different == set(case.differences), {name: (ours[name], theirs[name]) for name in different}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        f"project_id: {OTHER}",
+        f"auth: {{project_id: {OTHER}}}",
+        "interface: internal",
+        "verify: false",
+        f"auth: {{auth_url: 'https://iam.eu-nl.{OTC}/v3'}}",
+    ],
+)
+@pytest.mark.parametrize("region", ["eu-nl", ""])
+def test_values_of_a_vendor_region_are_as_openstacksdk_has_them(
+    values: str, region: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vendor = f"public-clouds: {{v: {{regions: [{{name: eu-nl, values: {{{values}}}}}, eu-de]}}}}"
+    (tmp_path / "clouds-public.yaml").write_text(vendor)
+    (tmp_path / "clouds.yaml").write_text(entry(ENTRY_USER, beside="profile: v"))
+    monkeypatch.setattr(loader, "VENDOR_FILES", [str(tmp_path / "clouds-public.yaml")])
+    shown = {"OS_CLOUD": "one", "OS_CLIENT_CONFIG_FILE": str(tmp_path / "clouds.yaml"), "OS_REGION_NAME": region}
+    for name, value in shown.items():
+        if value:
+            monkeypatch.setenv(name, value)
+
+    theirs, ours = _read_theirs(), _read_ours()
+
+    assert theirs
+    assert ours
+    assert {name: theirs[name] for name in ours} == ours
 
 
 def _read_ours() -> dict[str, object] | None:
