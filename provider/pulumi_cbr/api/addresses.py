@@ -134,7 +134,10 @@ def default_auth_url(values: Mapping[str, object]) -> str | None:
     if values.get("endpoint") and not values.get("cloudDomain"):
         # A region's name may be another company's too: the address tells more.
         address = parse_address(str(values["endpoint"]), region)
-        return identity_url(address.domain, address.region) if address else None
+        if address is None:
+            return None
+        # The host of a known cloud may have another form, which tells no region.
+        return identity_url(address.domain, address.region or (region if cloud_of_domain(address.domain) else None))
     domain = domain_from(values)
     return identity_url(domain, region) if domain else None
 

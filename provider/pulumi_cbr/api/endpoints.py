@@ -96,9 +96,12 @@ def parse_address(url: str | None, region: str | None = None) -> Address | None:
 
     `region` is the one that is configured: it helps to tell a region from a part of an unknown domain.
     """
-    match = _HOST.fullmatch((urlsplit(url or "").hostname or "").lower().rstrip("."))
+    host = (urlsplit(url or "").hostname or "").lower().rstrip(".")
+    match = _HOST.fullmatch(host)
     if not match:
-        return None
+        # Of a host with another name, no more is known than the cloud.
+        known = [cloud.domain for cloud in CLOUDS if host.endswith(f".{cloud.domain}")]
+        return Address(max(known, key=len), None) if known else None
     rest = match[2]
     first, _, domain = rest.partition(".")
     if cloud_of_domain(rest):

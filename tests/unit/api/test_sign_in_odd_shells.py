@@ -148,6 +148,24 @@ VARIABLES = [
         ),
     ),
     Row(
+        "left-over CBR address of another cloud, by another name",
+        shell(OS_ONE, CBR_ENDPOINT="https://csbs.ap-southeast-1.myhuaweicloud.com"),
+        clouds=ONE,
+        refused=(
+            "`auth_url` of the entry `one` ({clouds}, line 4) is at otc.t-systems.com, but CBR_ENDPOINT is at "
+            "myhuaweicloud.com. Set both for one cloud: nothing was sent"
+        ),
+    ),
+    Row(
+        "identity address of another cloud, by another name",
+        shell(USER, without="OS_AUTH_URL"),
+        {"authUrl": "https://auth.ap-southeast-1.myhuaweicloud.com/v3"},
+        refused=(
+            "cbr:authUrl is at myhuaweicloud.com, but OS_REGION_NAME is at otc.t-systems.com. "
+            "Set both for one cloud: nothing was sent"
+        ),
+    ),
+    Row(
         "OS_AUTH_TYPE of a plugin",
         shell(USER, OS_AUTH_TYPE="v3oidcpassword"),
         refused="OS_AUTH_TYPE is `v3oidcpassword`, which only an entry of clouds.yaml can have. Set OS_CLOUD or cbr:cloud",
