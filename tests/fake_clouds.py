@@ -40,8 +40,8 @@ DOMAINS = {
 
 OWN = "0123456789abcdef0123456789abcdef"
 OTHER = "fedcba9876543210fedcba9876543210"
-#: The names of the projects above, in each cloud.
-NAMES = {OWN: "eu-de_own", OTHER: "eu-de_other"}
+#: The names of the projects above in each cloud, after their region.
+NAMES = {OWN: "own", OTHER: "other"}
 
 BACKUP = "2f8a1a44-7b1f-4a80-b7d5-1f1b3c2d4e5f"
 
@@ -93,6 +93,10 @@ class FakeClouds:
         #: The URL of ``cbr`` in the catalogs.
         self.catalog_url = "https://cbr.{region}.{domain}/v3/{project}"
         self.interfaces: tuple[str, ...] = ("public",)
+        #: The region that the projects are in by their names.
+        self.home = "eu-de"
+        #: Whether each name is that of two projects.
+        self.twins = False
         self.certificates = folder / "authority.pem"
         self._authority = _Authority(folder)
         self._projects: dict[str, str | None] = {}
@@ -129,6 +133,8 @@ class FakeClouds:
         self.requests.clear()
         self.catalog_url = "https://cbr.{region}.{domain}/v3/{project}"
         self.interfaces = ("public",)
+        self.home = "eu-de"
+        self.twins = False
 
     def context(self, host: str) -> ssl.SSLContext:
         """Return the TLS side of a host."""
@@ -159,7 +165,10 @@ class FakeClouds:
             return Answer(200, {"version": {"id": "v3.14", "status": "stable", "links": links}})
         if request.path == "/v3/projects":
             names = parse_qs(urlsplit(request.target).query).get("name", ["eu-de"])
-            return Answer(200, {"projects": [{"name": name, "id": project_id(tag, name)} for name in names]})
+            tags = (tag, f"{tag}-twin") if self.twins else (tag,)
+            return Answer(
+                200, {"projects": [{"name": name, "id": project_id(of, name)} for name in names for of in tags]}
+            )
         if match := re.fullmatch(r"/v3/([0-9a-f]{32})/backups/([0-9a-f-]{36})", request.path):
             return Answer(200, {"backup": {**_BACKUP, "id": match[2], "project_id": match[1]}})
         return Answer(404, {"error_code": "BackupService.6200", "error_msg": "no such backup"})
@@ -183,7 +192,7 @@ class FakeClouds:
             "catalog": self._catalog(request.host, project),
         }
         if project:
-            name = scope.get("name") or NAMES.get(project, "by-id")
+            name = scope.get("name") or (f"{self.home}_{NAMES[project]}" if project in NAMES else "by-id")
             body["project"] = {"id": project, "name": name, "domain": {"id": "d", "name": "d"}}
         return Answer(201, {"token": body}, {"X-Subject-Token": token})
 

@@ -282,7 +282,8 @@ def _check_account(settings: Settings, method: str) -> Iterator[Finding]:
         yield Finding("sign-in", "failed", str(error))
         return
     name = settings.project_name
-    if not name or (settings.project_id and settings.method == "accessKey"):
+    # A token that is fetched tells its project; keys and a given token do not.
+    if not name or (settings.project_id and settings.method in ("accessKey", "token")):
         actual = _project_name(client, project)
         if name and actual and name.casefold() != actual.casefold():
             place = settings.place_to_set("projectName")

@@ -172,6 +172,11 @@ def no_project_of_key(name: str, place: str) -> str:
     return f"the access key has no project `{name}`. Set {place}"
 
 
+def several_projects_of_key(name: str, place: str) -> str:
+    """Return the error of a project name that two projects of the access key have."""
+    return f"the access key has several projects `{name}`. Set {place}"
+
+
 def catalog_without_cbr(interface: str, services: str, place: str) -> str:
     """Return the error of a cloud whose catalog has no address of CBR for the interface."""
     return f"the service catalog has no {interface} address of `cbr` (it has: {services}). Set {place}"
@@ -185,14 +190,19 @@ def catalog_without_region(region: str | None, offered: Sequence[str], place: st
     return f"the service catalog has {cause}. Set {place} to one of {', '.join(offered)}"
 
 
-def no_agency_with_keys(where: str) -> str:
+def agency_not_used(where: str, condition: str, place: str) -> str:
+    """Return the error of an agency in variables of one kind, beside credentials of another."""
+    return f"{where} has no effect beside {condition}. Unset it, or set {place}"
+
+
+def no_agency_with_keys(where: str, places: Sequence[str]) -> str:
     """Return the error of delegated access that is asked for with access keys."""
-    return f"{where} needs a user or a token, not access keys. Set OS_USERNAME and OS_PASSWORD"
+    return f"{where} needs a user or a token, not access keys. Set {_join_with_and(places)}"
 
 
-def no_interface_with_keys(where: str) -> str:
+def no_interface_with_keys(where: str, place: str) -> str:
     """Return the error of an interface that is asked for with access keys."""
-    return f"{where} needs the service catalog, which access keys do not have. Set CBR_ENDPOINT or cbr:endpoint"
+    return f"{where} needs the service catalog, which access keys do not have. Set {place}"
 
 
 def socks_package_missing(host: str) -> str:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from pulumi_cbr import messages
 from pulumi_cbr.api.endpoints import (
+    SHARED_REGIONS,
     cbr_url,
     cloud_of_domain,
     cloud_of_region,
@@ -51,20 +52,30 @@ def check_one_cloud(resolution: Resolution, sources: Mapping[Place, Source]) -> 
 
 
 def _homes(resolution: Resolution) -> list[Place]:
-    """Return the places that give a credential of the way to sign in."""
+    """Return the entry that is named, and the places that give a credential."""
     given = (name for names in resolution.method.credentials for name in names if name in resolution.places)
-    return list(dict.fromkeys(resolution.places[name] for name in given)) or [Place.ENTRY]
+    named = [Place.ENTRY] if resolution.rule.credentials_from is Place.ENTRY else []
+    return list(dict.fromkeys((*named, *(resolution.places[name] for name in given))))
 
 
 def _check_one_region(values: Mapping[str, Value]) -> None:
-    """Refuse a CBR address of another region than the configured one."""
-    if "endpoint" not in values or "region" not in values:
+    """Refuse a CBR address and a project of another region than the configured one."""
+    if "region" not in values:
         return
-    endpoint, region = values["endpoint"], values["region"]
-    address = parse_address(str(endpoint.value), str(region.value))
-    # A host of an unknown domain may have no region in it.
-    if address and address.region and cloud_of_domain(address.domain) and address.region != region.value:
-        raise SettingsError(messages.two_regions(endpoint.origin, address.region, region.origin, str(region.value)))
+    region = values["region"]
+    others = []
+    if endpoint := values.get("endpoint"):
+        address = parse_address(str(endpoint.value), str(region.value))
+        # A host of an unknown domain may have no region in it.
+        if address and (cloud_of_domain(address.domain) or address.domain in SHARED_REGIONS.values()):
+            others.append((endpoint, address.region))
+    # With an agency, only the agency's project is worked in.
+    project = values.get("delegatedProject" if "agencyName" in values else "projectName")
+    if project and "projectId" not in values:
+        others.append((project, region_of_project(str(project.value))))
+    for other, home in others:
+        if home and home != region.value:
+            raise SettingsError(messages.two_regions(other.origin, home, region.origin, str(region.value)))
 
 
 def _facts(values: Mapping[str, Value]) -> Iterator[_Fact]:
@@ -109,11 +120,17 @@ def _same_cloud(own: _Fact, other: _Fact) -> bool:
 
 def region_from(auth_url: str | None, project_name: str | None) -> str | None:
     """Return the region in a project's name or in the identity address."""
-    prefix = (project_name or "").partition("_")[0]
-    if cloud_of_region(prefix):
-        return prefix
+    home = region_of_project(project_name)
+    if home:
+        return home
     address = parse_address(auth_url)
     return address.region if address else None
+
+
+def region_of_project(name: str | None) -> str | None:
+    """Return the region that the name of a project begins with, in a public cloud."""
+    prefix = (name or "").partition("_")[0].lower()
+    return prefix if cloud_of_region(prefix) else None
 
 
 def domain_from(values: Mapping[str, object]) -> str | None:

@@ -17,7 +17,8 @@ from urllib3.exceptions import HTTPError
 
 from pulumi_cbr import messages
 from pulumi_cbr.api import ids
-from pulumi_cbr.api.endpoints import with_version
+from pulumi_cbr.api.addresses import region_of_project
+from pulumi_cbr.api.endpoints import cloud_of_region, with_version
 from pulumi_cbr.api.errors import (
     CbrError,
     InvalidId,
@@ -170,6 +171,7 @@ class TokenAuthenticator:
     def project_id(self, deadline: Deadline) -> str:
         token = self._signed_in(deadline)
         found, wanted = token.project_id, self._settings.project_id
+        self._check_region(token.access.project_name)
         if not found:
             raise SettingsError(messages.token_for_no_project(self._settings.place_to_set("projectId")))
         if wanted and wanted != found:
@@ -180,6 +182,17 @@ class TokenAuthenticator:
         if name and decided_otherwise and (token.access.project_name or "").casefold() != name.casefold():
             raise SettingsError(messages.other_project(found, name, self._settings.place_to_set("projectName")))
         return found
+
+    def _check_region(self, project: str | None) -> None:
+        """Raise `SettingsError` for a project of another region.
+
+        There, all backups would seem to be deleted.
+        """
+        home, region = region_of_project(project), self._settings.region
+        # A region that no cloud has is the catalog's to refuse: it knows the names.
+        if home and cloud_of_region(region) and home != region:
+            place = self._settings.place_to_set("region")
+            raise SettingsError(messages.two_regions(f"the project `{project}`", home, place, str(region)))
 
     def endpoint(self, deadline: Deadline) -> str:
         if self._settings.endpoint:
@@ -413,9 +426,10 @@ class AccessKeyAuthenticator:
         answer = self._fetch(operation, url, params={"name": name}, authenticator=self)
         try:
             projects = answer.json_object().get("projects")
-            found = [entry for entry in projects if entry.get("name") == name] if isinstance(projects, list) else []
-            if found:
-                self._project_id = _project("the project's ID", found[0]["id"])
+            named = [entry for entry in projects if entry.get("name") == name] if isinstance(projects, list) else []
+            found = {_project("the project's ID", entry["id"]) for entry in named}
+            if len(found) == 1:
+                self._project_id = found.pop()
                 return self._project_id
         except (MalformedResponse, AttributeError, KeyError) as error:
             raise UnexpectedResponseError(
@@ -425,7 +439,8 @@ class AccessKeyAuthenticator:
                 request_id=answer.request_id,
                 advice=_check_identity(self._settings),
             ) from error
-        raise SettingsError(messages.no_project_of_key(name, self._settings.place_to_set("projectId")))
+        problem = messages.several_projects_of_key if found else messages.no_project_of_key
+        raise SettingsError(problem(name, self._settings.place_to_set("projectId")))
 
 
 def _is_broken(error: Exception) -> bool:

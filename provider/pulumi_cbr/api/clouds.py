@@ -72,6 +72,7 @@ _KEYS: Mapping[str, str] = {
     "interface": "interface",
     "cbr_endpoint_override": "endpoint",
     "cbr_endpoint": "endpoint",
+    "cloud_domain": "cloudDomain",
 }
 
 #: What people mean by keys that are close to several.
@@ -105,7 +106,7 @@ def read_entry(cloud: str, region: str | None = None) -> Source:
     explicit = {key: value for key, value in merged.config.items() if key in _written_keys(loader, cloud, entry)}
     # As openstacksdk has it, what belongs below `auth` may be beside it.
     auth |= {key: explicit[key] for key in AUTH_KEYS if explicit.get(key) and not auth.get(key)}
-    _check_keys(document, cloud)
+    _check_keys(document, cloud, entry, _profile_of(loader, cloud, entry))
     needs_plugin = _needs_plugin(document, cloud, explicit.get("auth_type"), auth)
     values = [*_values(document, cloud, explicit, auth), *_certificate_values(document, cloud, explicit, merged)]
     secrets = tuple(str(value) for key, value in sorted(auth.items()) if value and _SECRET.search(key))
@@ -256,27 +257,37 @@ def _normalize_regions(document: Document, cloud: str, entry: dict[str, Any]) ->
 
 
 def _is_region(region: object) -> bool:
-    return isinstance(region.get("name") if isinstance(region, dict) else region, str)
+    if not isinstance(region, dict):
+        return isinstance(region, str)
+    return isinstance(region.get("name"), str) and isinstance(region.get("values") or {}, dict)
 
 
 def _check_profile(document: Document, loader: OpenStackConfig, cloud: str, entry: Mapping[str, Any]) -> None:
     """Refuse a vendor profile that nobody knows. Raises `SettingsError`."""
     key = next((key for key in ("profile", "cloud") if entry.get(key)), None)
-    profile: dict[str, Any] = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        loader._expand_vendor_profile(cloud, profile, copy.deepcopy(dict(entry)))
+        profile = _profile_of(loader, cloud, entry)
     if key and not profile:
         raise SettingsError(messages.unknown_profile(document.origin(cloud, key), str(entry[key])))
 
 
-def _check_keys(document: Document, cloud: str) -> None:
-    """Refuse a key beside `auth` that is likely misspelled.
+def _profile_of(loader: OpenStackConfig, cloud: str, entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the vendor profile of an entry; nothing if it names none."""
+    profile: dict[str, Any] = {}
+    # Private in name only: the public methods do not tell a profile's values apart from the entry's.
+    loader._expand_vendor_profile(cloud, profile, copy.deepcopy(dict(entry)))
+    return profile
+
+
+def _check_keys(document: Document, cloud: str, *merged: Mapping[str, Any]) -> None:
+    """Refuse a key beside `auth`, of an anchor or of a profile, that is likely misspelled.
 
     Raises `SettingsError`.
     """
     known = (*AUTH_KEYS, *_KEYS, *_OTHER_KEYS)
-    for key in document.keys(cloud):
+    keys = [*document.keys(cloud), *(str(key).replace("-", "_") for part in merged for key in part)]
+    for key in dict.fromkeys(keys):
         if normalize(key) in known or _SERVICE_KEYS.fullmatch(key):
             continue
         if key in _MISTAKES or difflib.get_close_matches(key, known, n=1, cutoff=0.85):
@@ -288,17 +299,13 @@ def _offered_regions(loader: OpenStackConfig, cloud: str, entry: Mapping[str, An
     regions = entry.get("regions")
     if not regions:
         without = {key: value for key, value in entry.items() if key != "region_name"}
-        # Private in name only: the public methods do not tell the regions of a profile beside a region of the entry.
-        merged: dict[str, Any] = {}
-        loader._expand_vendor_profile(cloud, merged, copy.deepcopy(without))
-        regions = merged.get("regions")
+        regions = _profile_of(loader, cloud, without).get("regions")
     return [str(region["name"] if isinstance(region, dict) else region) for region in regions or ()]
 
 
 def _written_keys(loader: OpenStackConfig, cloud: str, entry: Mapping[str, Any]) -> set[str]:
     """Return the keys that somebody wrote, apart from openstacksdk's own defaults."""
-    profile: dict[str, Any] = {}
-    loader._expand_vendor_profile(cloud, profile, copy.deepcopy(dict(entry)))
+    profile = _profile_of(loader, cloud, entry)
     regions = [*(entry.get("regions") or ()), *(profile.get("regions") or ())]
     values = [region.get("values") or {} for region in regions if isinstance(region, dict)]
     written = {str(key).replace("-", "_") for part in (entry, profile, *values) for key in part}
@@ -342,6 +349,8 @@ def _values(document: Document, cloud: str, explicit: Mapping[str, object], auth
     values = [Value("cloud", cloud, document.origin(cloud))]
     for name, key, given in found:
         origin = document.origin(cloud, key)
+        if (written := document.number(cloud, key)) and written != str(given):
+            raise SettingsError(messages.wrong_form(origin, "in quotes: YAML changes it"))
         text = str(given) if SETTINGS[name].kind is str and isinstance(given, (str, int)) else given
         values.append(Value(name, parse_value(name, text, origin), origin))
     return values

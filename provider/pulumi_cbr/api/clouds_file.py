@@ -33,6 +33,17 @@ class Document:
         what = f"`{key}` of the entry `{cloud}`" if key else f"the entry `{cloud}`"
         return f"{what} ({self.path}, line {_line(_value(self.root, 'clouds'), cloud)})"
 
+    def number(self, cloud: str, key: str) -> str | None:
+        """Return how a value is written, if YAML reads it as a number, a boolean or a date."""
+        for root in (self.secure_root, self.root):
+            for holder in _holders(root, cloud):
+                node = next(
+                    (value for name, value in _pairs(holder) if normalize(str(name.value)) == normalize(key)), None
+                )
+                if node is not None:
+                    return str(node.value) if isinstance(node.value, str) and not node.tag.endswith(":str") else None
+        return None
+
     def keys(self, cloud: str) -> list[str]:
         """Return the keys beside `auth`, also those of regions, with ``_`` for ``-``."""
         entries = [_value(_value(root, "clouds"), cloud) for root in (self.root, self.secure_root)]
@@ -88,6 +99,8 @@ def _compose(path: str) -> Node | None:
         raise SettingsError(messages.no_yaml(path, line)) from None
     except UnicodeError:
         raise SettingsError(messages.entry_unreadable(path, "it is not UTF-8")) from None
+    except RecursionError:
+        raise SettingsError(messages.entry_unreadable(path, "it is nested too deeply")) from None
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise SettingsError(messages.entry_unreadable(path, getattr(error, "strerror", None) or "no text")) from None
 

@@ -77,7 +77,12 @@ SETTINGS: dict[str, Setting] = {
             Group.ADDRESS,
         ),
         Setting("cloudDomain", ("HW_CLOUD",), "the cloud's domain, such as myhuaweicloud.com", Group.ADDRESS),
-        Setting("region", ("OS_REGION_NAME", "OS_REGION", "HW_REGION_NAME"), "region, such as eu-de", Group.SCOPE),
+        Setting(
+            "region",
+            ("OS_REGION_NAME", "OS_REGION", "OS_CBR_REGION_NAME", "HW_REGION_NAME"),
+            "region, such as eu-de",
+            Group.SCOPE,
+        ),
         Setting("projectId", ("OS_PROJECT_ID", "OS_TENANT_ID", "HW_PROJECT_ID"), "own project's ID", Group.SCOPE),
         Setting(
             "projectName",
@@ -181,7 +186,7 @@ SETTINGS: dict[str, Setting] = {
         ),
         Setting(
             "interface",
-            ("OS_INTERFACE", "OS_ENDPOINT_TYPE"),
+            ("OS_INTERFACE", "OS_ENDPOINT_TYPE", "OS_CBR_INTERFACE", "OS_CBR_ENDPOINT_TYPE"),
             "which of the catalog's URLs to use: public, internal or admin",
             Group.SCOPE,
             choices=_INTERFACES,
@@ -211,8 +216,19 @@ SETTINGS: dict[str, Setting] = {
 #: Settings of the first-class provider alone, and the engine's own of every provider.
 NATIVE_SETTINGS = ("parallel", "version", "pluginDownloadURL")
 
-#: Variables of openstackclient that change who signs in or for what, and that nothing here can honor.
-UNSUPPORTED_VARIABLES = ("OS_TRUST_ID", "OS_SYSTEM_SCOPE", "OS_CERT", "OS_KEY")
+#: Variables of openstackclient and of Terraform that change who signs in or for what, and that nothing here can honor.
+UNSUPPORTED_VARIABLES = (
+    "OS_TRUST_ID",
+    "OS_SYSTEM_SCOPE",
+    "OS_CERT",
+    "OS_KEY",
+    "OS_APPLICATION_CREDENTIAL_NAME",
+    "HW_PROFILE",
+    "HW_SHARED_CONFIG_FILE",
+    "HW_ASSUME_ROLE_ID_TOKEN",
+    "HW_ASSUME_ROLE_ID_TOKEN_FILE",
+    "HW_ASSUME_ROLE_IDP_ID",
+)
 
 #: Two names for one thing: the first place that gives either of them decides.
 ALTERNATIVES = (
@@ -233,7 +249,7 @@ def parse_value(name: str, value: object, where: str) -> object:
     Raises `SettingsError`, which names the place `where` it was given.
     """
     setting = SETTINGS[name]
-    text = value.strip() if isinstance(value, str) else value
+    text = _strip(name, value) if isinstance(value, str) else value
     if setting.kind is str and isinstance(text, str):
         return _parse_text(setting, text, where)
     if setting.kind is bool:
@@ -250,6 +266,11 @@ def parse_value(name: str, value: object, where: str) -> object:
         except (ValueError, OverflowError):
             pass
     raise SettingsError(messages.wrong_value(where, setting.kind, None if setting.secret else value))
+
+
+def _strip(name: str, text: str) -> str:
+    # A password may begin or end with a space.
+    return text.strip("\r\n") if name == "password" else text.strip()
 
 
 def _parse_text(setting: Setting, text: str, where: str) -> str:

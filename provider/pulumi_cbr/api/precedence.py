@@ -8,6 +8,7 @@ from enum import Enum
 
 from pulumi_cbr import messages
 from pulumi_cbr.api.definitions import ALTERNATIVES, AUTH_TYPES, SETTINGS, Group
+from pulumi_cbr.api.endpoints import with_version
 from pulumi_cbr.api.errors import SettingsError
 
 
@@ -98,9 +99,13 @@ class AuthMethod:
     credentials: tuple[tuple[str, ...], ...]
     #: Other settings of the identity that are used with them.
     optional: tuple[str, ...] = ()
+    #: Settings of the project that these credentials have no use for.
+    unused: tuple[str, ...] = ()
 
     def uses(self, name: str) -> bool:
         """Return whether this method uses a setting."""
+        if name in self.unused:
+            return False
         identity = SETTINGS[name].group is Group.IDENTITY
         kept = any(name in names for names in (*self.credentials, self.optional, ("cloud", "authType")))
         return not identity or kept or not self.credentials
@@ -122,7 +127,15 @@ AUTH_METHODS = (
         (("userId", "username"), ("password",)),
         ("passcode", "userDomainName", "userDomainId"),
     ),
-    AuthMethod("accessKey", "access keys", "secretKey", (("accessKey",), ("secretKey",)), ("securityToken",)),
+    AuthMethod(
+        "accessKey",
+        "access keys",
+        "secretKey",
+        (("accessKey",), ("secretKey",)),
+        ("securityToken",),
+        # The keys' account has the project.
+        ("projectDomainName", "projectDomainId"),
+    ),
 )
 _PLUGIN = AuthMethod("cloud", "an entry of clouds.yaml", "", ())
 
@@ -215,9 +228,7 @@ def resolve(sources: Sources, cloud: str | None, read_entry: ReadEntry) -> Resol
     values, places = _merge(layers, sources)
     if method is None:
         raise SettingsError(_missing_credentials(rule, layers, sources))
-    for layer in layers:
-        if layer.groups == _ALL and sources[layer.place].unsupported:
-            raise SettingsError(messages.not_supported(sources[layer.place].unsupported[0]))
+    _check_all_used(layers, sources, method, values)
     if "accessKey" in values and places.get("securityToken", places["accessKey"]) is not places["accessKey"]:
         del values["securityToken"], places["securityToken"]  # temporary keys come with their own token
     values = {name: value for name, value in values.items() if method.uses(name)}
@@ -227,7 +238,9 @@ def resolve(sources: Sources, cloud: str | None, read_entry: ReadEntry) -> Resol
         str(usage.value.value) for usage in usages if not usage.is_used and SETTINGS[usage.value.name].secret
     )
     resolution = Resolution(rule, method, values, places, usages, also_complete, secrets)
+    _check_agency(resolution, sources)
     _check_one_identity(resolution, sources)
+    _check_entry_identity(resolution, sources)
     _check_one_value(resolution, sources)
     return resolution
 
@@ -391,8 +404,11 @@ def _merge(layers: Sequence[Layer], sources: Sources) -> tuple[dict[str, Value],
     for by_id, by_name in ALTERNATIVES:
         # The name of a project stays: it is compared with the one that belongs to the ID.
         if by_id in values and by_id != "projectId":
-            values.pop(by_name, None)
-            places.pop(by_name, None)
+            # For openstackclient it is a scope: it names the user's domain if nothing else does.
+            is_scope = values[by_id].origin == "OS_DOMAIN_ID" and by_name in values
+            for name in (by_id if is_scope else by_name,):
+                values.pop(name, None)
+                places.pop(name, None)
     return values, places
 
 
@@ -434,6 +450,44 @@ def _usages(
     )
 
 
+def _check_all_used(layers: Sequence[Layer], sources: Sources, method: AuthMethod, values: Mapping[str, Value]) -> None:
+    """Raise `SettingsError` for what changes who signs in, and is not used."""
+    for layer in layers:
+        source = sources[layer.place]
+        if layer.groups == _ALL and source.unsupported:
+            raise SettingsError(messages.not_supported(source.unsupported[0]))
+        if source.needs_plugin and method is not _PLUGIN:
+            raise SettingsError(
+                messages.two_values(values["authType"].origin, source.values["cloud"].origin, "authType")
+            )
+
+
+def _check_agency(resolution: Resolution, sources: Sources) -> None:
+    """Raise `SettingsError` for an unused agency that belongs to no other credentials."""
+    rule = resolution.rule
+    if "agencyName" in resolution.values or rule in (_CLOUD_ARGUMENT, _STACK_CLOUD):
+        return
+    for usage in resolution.usages:
+        if usage.value.name == "agencyName" and not sources[usage.place].has_credentials:
+            raise SettingsError(
+                messages.agency_not_used(usage.value.origin, rule.condition, place_to_set(rule, "agencyName"))
+            )
+
+
+def _check_entry_identity(resolution: Resolution, sources: Sources) -> None:
+    """Raise `SettingsError` for access keys beside an entry that can sign in without them.
+
+    They may be another account's.
+    """
+    place = resolution.places.get(resolution.method.secret)
+    if resolution.method.name != "accessKey" or place is Place.ENTRY or Place.ENTRY not in sources:
+        return
+    entry = sources[Place.ENTRY]
+    own = _find_complete([entry])
+    if "authType" not in resolution.values and own and own is not resolution.method:
+        raise SettingsError(messages.two_identities(resolution.origin("secretKey"), entry.values["cloud"].origin))
+
+
 def _check_one_identity(resolution: Resolution, sources: Sources) -> None:
     """Raise `SettingsError` if the stack and the variables name two users or keys."""
     place = resolution.rule.credentials_from
@@ -460,9 +514,18 @@ def _check_one_value(resolution: Resolution, sources: Sources) -> None:
 
 def find_contradictions(usages: Iterable[Usage]) -> Iterator[tuple[str, Value, Value]]:
     """Yield each setting of cloud, region, project and user with two different values."""
-    watched = ("cloud", "region", "projectId", "projectName", "userId", "username", "userDomainId", "userDomainName")
-    for name in (*watched, "authUrl", "cloudDomain"):
+    projects = ("region", "projectId", "projectName", "projectDomainId", "projectDomainName", "agencyName")
+    users = ("userId", "username", "userDomainId", "userDomainName", "accessKey", "applicationCredentialId")
+    for name in ("cloud", *projects, *users, "authUrl", "cloudDomain"):
         found = [usage.value for usage in usages if usage.value.name == name]
-        other = next((value for value in found[1:] if value.value != found[0].value), None)
+        other = next((value for value in found[1:] if _comparable(value) != _comparable(found[0])), None)
         if other:
             yield name, found[0], other
+
+
+def _comparable(value: Value) -> str:
+    """Return a value so that two forms of one address or ID are equal."""
+    text = str(value.value)
+    if value.name == "authUrl":
+        return with_version(text).lower()
+    return text.lower() if value.name == "projectId" else text

@@ -253,7 +253,7 @@ def _check_values(resolution: Resolution) -> None:
     for name in ("authUrl", "endpoint"):
         if name in values:
             check_url(values[name].origin, str(values[name].value), insecure=insecure)
-    if "region" in values and not re.fullmatch(r"[\w.-]+", str(values["region"].value)):
+    if "region" in values and not re.fullmatch(r"\w+([.-]+\w+)*", str(values["region"].value), re.ASCII):
         raise SettingsError(messages.not_a_region(resolution.origin("region"), str(values["region"].value)))
     if "caCert" in values and values["caCert"].value and not insecure:
         certificate_path(str(values["caCert"].value), resolution.origin("caCert"))
@@ -274,8 +274,8 @@ def _pop_agency_project(resolution: Resolution, values: dict[str, object]) -> st
     region = _text(values, "region")
     if resolution.rule.credentials_from is Place.HW and not values.get("delegatedProject"):
         # These variables name only one project: the one to work in.
-        project = values.pop("projectId", None) or values.pop("projectName", None)
-        return str(project) if project else region
+        by_name, by_id = values.pop("projectName", None), values.pop("projectId", None)
+        return str(by_id or by_name or region or "") or None
     return region
 
 
@@ -301,6 +301,9 @@ def _check_complete(resolution: Resolution, values: Mapping[str, object]) -> Non
             raise SettingsError(
                 messages.needs_agency(resolution.origin(name), place_to_set(resolution.rule, "agencyName"))
             )
+    auth_type = resolution.values.get("authType")
+    if auth_type and auth_type.value == "agency" and not values.get("agencyName"):
+        raise SettingsError(messages.needs_agency(auth_type.origin, place_to_set(resolution.rule, "agencyName")))
     is_unknown = region and not values.get("authUrl") and not values.get("endpoint") and domain_from(values) is None
     needs_domain = not values.get("endpoint") if method == "accessKey" else _signs_in_at_identity(method, values)
     if is_unknown and needs_domain:
@@ -344,14 +347,17 @@ def _signs_in_at_identity(method: str, values: Mapping[str, object]) -> bool:
 
 
 def _check_access_keys(resolution: Resolution, values: Mapping[str, object]) -> None:
+    rule = resolution.rule
     if values.get("agencyName"):
-        raise SettingsError(messages.no_agency_with_keys(resolution.origin("agencyName")))
+        places = [place_to_set(rule, name) for name in ("username", "password")]
+        raise SettingsError(messages.no_agency_with_keys(resolution.origin("agencyName"), places))
     if values.get("endpoint"):
         return
     if values.get("interface", "public") != "public":
-        raise SettingsError(messages.no_interface_with_keys(resolution.origin("interface")))
+        place = place_to_set(rule, "endpoint")
+        raise SettingsError(messages.no_interface_with_keys(resolution.origin("interface"), place))
     if default_endpoint(values) is None:
-        endpoint = place_to_set(resolution.rule, "endpoint")
+        endpoint = place_to_set(rule, "endpoint")
         raise SettingsError(messages.unknown_cbr_host(resolution.origin("authUrl"), str(values["authUrl"]), endpoint))
 
 

@@ -29,9 +29,9 @@ def _read_environment(place: Place) -> Source:
         Value(name, parse_value(name, text, variable), variable)
         for name, setting in SETTINGS.items()
         for variable in setting.variables
-        if variable.startswith(_PREFIXES[place]) and (text := os.environ.get(variable, "").strip())
+        if variable.startswith(_PREFIXES[place]) and (text := os.environ.get(variable, "")).strip()
     ]
-    unsupported = UNSUPPORTED_VARIABLES if place is Place.OS else ()
-    return Source(
-        place, tuple(found), unsupported=tuple(name for name in unsupported if os.environ.get(name, "").strip())
+    unsupported = (
+        name for name in UNSUPPORTED_VARIABLES if name.startswith(_PREFIXES[place]) and os.environ.get(name, "").strip()
     )
+    return Source(place, tuple(found), unsupported=tuple(unsupported))

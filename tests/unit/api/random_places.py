@@ -97,7 +97,10 @@ def domain_of(region: str | None) -> str | None:
 
 
 def merge(places: Iterable[Values]) -> Values:
-    """Return the values of the first place that gives each. A project's name and ID are one setting."""
+    """Return the values of the first place that gives each.
+
+    A project's name and ID are one setting.
+    """
     values: Values = {}
     for place in places:
         has_project = bool({"projectId", "projectName"} & values.keys())
@@ -111,7 +114,7 @@ def merge(places: Iterable[Values]) -> Values:
 def environment(
     values: Mapping[str, str], clouds_yaml: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[None]:
-    """Have these variables, and a clouds.yaml, for a while."""
+    """Set these variables, and write a clouds.yaml, for a while."""
     file = folder / "clouds.yaml"
     file.write_text(clouds_yaml)
     with monkeypatch.context() as patch:

@@ -35,6 +35,8 @@ class Row:
     identity: tuple[str, ...] = ()
     cbr: str = ""
     project: str = OWN
+    #: The region that the names of the projects begin with.
+    home: str = "eu-de"
     #: The identity methods of each request to sign in, or how the call is signed without any.
     method: str = "password"
     refused: str = ""
@@ -115,6 +117,7 @@ def check(row: Row, clouds: FakeClouds, folder: Path, monkeypatch: pytest.Monkey
     clouds.clear()
     clouds.catalog_url = row.catalog or clouds.catalog_url
     clouds.interfaces = row.interfaces
+    clouds.home = row.home
     for name, value in {**clouds.environment, **row.env}.items():
         monkeypatch.setenv(name, value.replace("{folder}", str(folder)))
     for variable, text in (("OS_CLIENT_CONFIG_FILE", row.clouds), ("OS_CLIENT_SECURE_FILE", row.secure)):

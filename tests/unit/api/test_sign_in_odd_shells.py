@@ -144,7 +144,7 @@ VARIABLES = [
         {"secretKey": "sk", "region": "eu-de", "projectId": OWN},
         refused=(
             "cbr:region is at otc.t-systems.com, but HW_REGION_NAME is at myhuaweicloud.com. "
-            "Set both for one cloud: nothing was sent"
+            "Nothing was sent. Set both for one cloud"
         ),
     ),
     Row(
@@ -153,7 +153,7 @@ VARIABLES = [
         clouds=ONE,
         refused=(
             "`auth_url` of the entry `one` ({clouds}, line 4) is at otc.t-systems.com, but CBR_ENDPOINT is at "
-            "myhuaweicloud.com. Set both for one cloud: nothing was sent"
+            "myhuaweicloud.com. Nothing was sent. Set both for one cloud"
         ),
     ),
     Row(
@@ -162,7 +162,7 @@ VARIABLES = [
         {"authUrl": "https://auth.ap-southeast-1.myhuaweicloud.com/v3"},
         refused=(
             "cbr:authUrl is at myhuaweicloud.com, but OS_REGION_NAME is at otc.t-systems.com. "
-            "Set both for one cloud: nothing was sent"
+            "Nothing was sent. Set both for one cloud"
         ),
     ),
     Row(
@@ -187,6 +187,7 @@ VARIABLES = [
     user_is(
         "OS_CBR_ENDPOINT_OVERRIDE, as openstacksdk has it",
         env=shell(USER, OS_CBR_ENDPOINT_OVERRIDE=f"https://{CBR_NL}", OS_REGION_NAME="eu-nl"),
+        home="eu-nl",
         cbr=CBR_NL,
     ),
     Row(
@@ -300,6 +301,7 @@ FILES = [
         "anchor and merge",
         env={"OS_CLOUD": "two"},
         clouds=f"clouds:\n  one: &o\n    region_name: eu-de\n    auth: {{{ENTRY_USER}}}\n  two:\n    <<: *o\n    region_name: eu-nl\n",
+        home="eu-nl",
         cbr=CBR_NL,
     ),
     user_is(
@@ -346,6 +348,7 @@ FILES = [
         "region_name chooses among regions",
         env=OS_ONE,
         clouds=regions("regions: [eu-de, eu-nl]\n    region_name: eu-nl"),
+        home="eu-nl",
         cbr=CBR_NL,
     ),
     Row(
@@ -358,15 +361,23 @@ FILES = [
         "several regions in region_name",
         env=shell(OS_ONE, OS_REGION_NAME="eu-nl"),
         clouds=regions("region_name: eu-de,eu-nl"),
+        home="eu-nl",
         cbr=CBR_NL,
     ),
     user_is(
         "list in region_name",
         env=shell(OS_ONE, OS_REGION_NAME="eu-nl"),
         clouds=regions("region_name: [eu-de, eu-nl]"),
+        home="eu-nl",
         cbr=CBR_NL,
     ),
-    user_is("cbr_region_name before region_name", env=OS_ONE, clouds=beside("cbr_region_name: eu-nl"), cbr=CBR_NL),
+    user_is(
+        "cbr_region_name before region_name",
+        env=OS_ONE,
+        clouds=beside("cbr_region_name: eu-nl"),
+        home="eu-nl",
+        cbr=CBR_NL,
+    ),
     user_is(
         "cbr_interface before interface",
         env=OS_ONE,

@@ -81,7 +81,7 @@ def expected(stack: Values, os_: Values, hw: Values, more: Values, named: str | 
 
 
 def _family(stack: Values, os_: Values, hw: Values) -> Values | None:
-    """Return the family of variables whose keys sign in, together with the one that the stack may have."""
+    """Return the variables whose keys sign in, together with the one that the stack may have."""
     keys = {"accessKey", "secretKey"}
     return next((family for family in (os_, hw) if keys <= stack.keys() | family.keys()), None)
 

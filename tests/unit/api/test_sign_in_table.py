@@ -107,6 +107,7 @@ ROWS = [
         "user, identity of one region and resources in another",
         shell(USER, OS_REGION_NAME="eu-nl"),
         identity=(IAM_DE,),
+        home="eu-nl",
         cbr=CBR_NL,
     ),
     Row(
@@ -271,6 +272,7 @@ ROWS = [
         shell(OS_ONE, OS_REGION_NAME="eu-nl"),
         clouds=OTC_PROFILE,
         identity=(f"iam.eu-nl.{OTC}",),
+        home="eu-nl",
         cbr=CBR_NL,
     ),
     Row("vendor profile without a region", OS_ONE, clouds=OTC_PROFILE, identity=(IAM_DE,), cbr=CBR_DE),
@@ -286,6 +288,7 @@ ROWS = [
         shell(OS_ONE, OS_REGION_NAME="eu-nl"),
         clouds=REGIONS,
         identity=(f"iam.eu-nl.{OTC}",),
+        home="eu-nl",
         cbr=CBR_NL,
         project=OTHER,
     ),
@@ -363,7 +366,7 @@ ROWS = [
     Row(
         "OS_INTERFACE with access keys",
         shell(OS_KEYS, OS_REGION_NAME="eu-de", OS_PROJECT_ID=OWN, OS_INTERFACE="internal"),
-        refused="OS_INTERFACE needs the service catalog, which access keys do not have. Set CBR_ENDPOINT or cbr:endpoint",
+        refused="OS_INTERFACE needs the service catalog, which access keys do not have. Set CBR_ENDPOINT",
     ),
     Row(
         "stack's project before the environment's",
@@ -373,7 +376,14 @@ ROWS = [
         cbr=CBR_DE,
         project=OTHER,
     ),
-    Row("stack's region before the environment's", USER, config={"region": "eu-nl"}, identity=(IAM_DE,), cbr=CBR_NL),
+    Row(
+        "stack's region before the environment's",
+        USER,
+        config={"region": "eu-nl"},
+        identity=(IAM_DE,),
+        home="eu-nl",
+        cbr=CBR_NL,
+    ),
     Row(
         "application credential and a project by name that is not its own",
         shell(OS_PROJECT_NAME="eu-de_b"),
@@ -638,7 +648,7 @@ ROWS = [
         "HW_ASSUME_ROLE_* with access keys",
         shell(HW_KEYS, HW_ASSUME_ROLE_AGENCY_NAME="agency", HW_ASSUME_ROLE_DOMAIN_NAME="theirs"),
         refused=(
-            "HW_ASSUME_ROLE_AGENCY_NAME needs a user or a token, not access keys. Set OS_USERNAME and OS_PASSWORD"
+            "HW_ASSUME_ROLE_AGENCY_NAME needs a user or a token, not access keys. Set HW_USER_NAME and HW_USER_PASSWORD"
         ),
     ),
     Row(
@@ -768,6 +778,7 @@ ROWS = [
             beside="profile: otc-swiss",
         ),
         identity=("iam-pub.eu-ch2.sc.otc.t-systems.com",),
+        home="eu-ch2",
         cbr="cbr.eu-ch2.sc.otc.t-systems.com",
     ),
     Row(

@@ -82,7 +82,7 @@ KEYS = {
 
 @dataclass(frozen=True)
 class Case:
-    """What each place gives. `named` says what names the entry of clouds.yaml."""
+    """The values of each place. `named` says what names the entry of clouds.yaml."""
 
     stack: Values
     os: Values
@@ -114,7 +114,7 @@ class Case:
 
 
 def _tagged(values: Values) -> Values:
-    """Return a place whose secrets begin with the tag of the place's own cloud, or with ``any``."""
+    """Return a place whose secrets begin with the tag of its own cloud, or with ``any``."""
     domain = _domain(values)
     tag = tag_of(f"iam.{domain}") if domain else "any"
     return {name: f"{tag}-{value}" if name in SECRETS else value for name, value in values.items()}
@@ -154,7 +154,10 @@ def _is_complete(*places: Values) -> bool:
 
 
 def _identity_places(case: Case) -> tuple[list[Values], Values] | None:
-    """Return the places that give credentials, in order, and what others add; or None if the rules refuse."""
+    """Return the places that give credentials, in order, and what others add.
+
+    Return None if the rules refuse.
+    """
     os_ = case.os
     if "OS_TENANT_ID" in case.more:
         differs = os_.get("projectId", case.more["OS_TENANT_ID"]) != case.more["OS_TENANT_ID"]

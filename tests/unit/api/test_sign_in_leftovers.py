@@ -1,0 +1,253 @@
+"""Settings that were left over from another account, project or region: they are refused, and never dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fake_clouds import OTHER, OWN, FakeClouds
+from pulumi_cbr.api import CbrClient, SettingsError, load
+from pulumi_cbr.api.precedence import find_contradictions
+from pulumi_cbr.api.settings import resolve_settings
+from unit.api.sign_in_rows import (
+    AGENCY,
+    CBR_DE,
+    CBR_NL,
+    ENTRY_USER,
+    HW_KEYS,
+    HW_USER,
+    IAM_DE,
+    ONE,
+    OS_KEYS,
+    OS_ONE,
+    USER,
+    Row,
+    check,
+    entry,
+    shell,
+)
+
+pytestmark = pytest.mark.filterwarnings("ignore:Support for InfluxDB")
+
+OS_KEYS_DE = shell(OS_KEYS, OS_REGION_NAME="eu-de")
+
+ROWS = [
+    # An agency
+    Row(
+        "agency in OS_* beside a user in HW_*",
+        shell(HW_USER, AGENCY),
+        refused=(
+            "OS_AGENCY_NAME has no effect beside credentials in `HW_*`. Unset it, or set HW_ASSUME_ROLE_AGENCY_NAME"
+        ),
+    ),
+    Row(
+        "agency in HW_* beside a user of the stack and a region in OS_*",
+        {"OS_REGION_NAME": "eu-de", "HW_ASSUME_ROLE_AGENCY_NAME": "a", "HW_ASSUME_ROLE_DOMAIN_NAME": "d"},
+        {"username": "u", "password": "otc-password", "userDomainName": "d"},
+        refused=(
+            "HW_ASSUME_ROLE_AGENCY_NAME has no effect beside credentials of the stack. Unset it, or set cbr:agencyName"
+        ),
+    ),
+    Row(
+        "auth_type agency without an agency",
+        OS_ONE,
+        clouds=entry(ENTRY_USER, beside="auth_type: agency\n    region_name: eu-de"),
+        refused=("`auth_type` of the entry `one` ({clouds}, line 3) needs the name of an agency. Set OS_AGENCY_NAME"),
+    ),
+    # Another account
+    Row(
+        "access keys of another account beside an entry with a user",
+        shell(OS_ONE, OS_KEYS),
+        clouds=ONE,
+        refused=(
+            "OS_SECRET_KEY and the entry `one` ({clouds}, line 2) name two users or keys. Set all credentials in one place"
+        ),
+    ),
+    Row(
+        "OS_AUTH_TYPE beside an entry that needs a plugin",
+        shell(OS_ONE, OS_AUTH_TYPE="password"),
+        clouds=entry(f"{ENTRY_USER}, trust_id: t", beside="region_name: eu-de"),
+        refused="OS_AUTH_TYPE and the entry `one` ({clouds}, line 2) contradict each other on authType. Remove one of them",
+    ),
+    Row(
+        "the user's domain beside a scope for a domain",
+        shell(USER, OS_DOMAIN_ID="x"),
+        identity=(IAM_DE,),
+        cbr=CBR_DE,
+    ),
+    *[
+        Row(
+            f"{name}, which nothing here honors",
+            shell(variables, **{name: "x"}),
+            refused=f"{name} is not supported. Remove it",
+        )
+        for name, variables in (
+            ("OS_APPLICATION_CREDENTIAL_NAME", USER),
+            ("HW_SHARED_CONFIG_FILE", HW_KEYS),
+            ("HW_ASSUME_ROLE_ID_TOKEN_FILE", HW_USER),
+        )
+    ],
+    # Another cloud
+    Row(
+        "the shell of another cloud beside an entry without a region",
+        shell(
+            USER,
+            OS_ONE,
+            OS_AUTH_URL="https://iam.ap-southeast-1.myhuaweicloud.com/v3",
+            OS_REGION_NAME="ap-southeast-1",
+            OS_PASSWORD="hw-password",
+        ),
+        clouds=entry(ENTRY_USER, beside="verify: true"),
+        refused=(
+            "OS_AUTH_URL is at myhuaweicloud.com, but `auth_url` of the entry `one` ({clouds}, line 4) is at "
+            "otc.t-systems.com. Nothing was sent. Set both for one cloud"
+        ),
+    ),
+    # Another region
+    Row(
+        "project of another region by the token",
+        shell(USER, OS_REGION_NAME="eu-nl"),
+        identity=(IAM_DE,),
+        refused="the project `eu-de_own` is in the region eu-de, but OS_REGION_NAME is eu-nl. Set both for one region",
+    ),
+    *[
+        Row(
+            f"project of another region by its name, {kind}",
+            shell(variables, OS_PROJECT_NAME="eu-nl_x", without="OS_PROJECT_ID"),
+            refused="OS_PROJECT_NAME is in the region eu-nl, but OS_REGION_NAME is eu-de. Set both for one region",
+        )
+        for kind, variables in (("with a user", USER), ("with access keys", OS_KEYS_DE))
+    ],
+    Row(
+        "CBR address of a partner in another region",
+        shell(
+            USER,
+            OS_AUTH_URL="https://iam.eu-west-0.prod-cloud-ocb.orange-business.com/v3",
+            OS_REGION_NAME="eu-west-0",
+            CBR_ENDPOINT="https://cbr.eu-west-1.prod-cloud-ocb.orange-business.com",
+        ),
+        refused="CBR_ENDPOINT is in the region eu-west-1, but OS_REGION_NAME is eu-west-0. Set both for one region",
+    ),
+    Row(
+        "OS_CBR_REGION_NAME, as openstacksdk has it",
+        shell(USER, OS_CBR_REGION_NAME="eu-nl", without="OS_REGION_NAME"),
+        identity=(IAM_DE,),
+        home="eu-nl",
+        cbr=CBR_NL,
+    ),
+    *[
+        Row(
+            f"region {name!r}",
+            shell(USER, OS_REGION_NAME=name),
+            refused=f"OS_REGION_NAME must be the name of a region such as eu-de, not {name!r}",
+        )
+        for name in ("..", "eu-dé", ".eu-de")
+    ],
+    # What YAML changes or drops
+    *[
+        Row(
+            f"{key} that YAML takes for a number",
+            OS_ONE,
+            clouds=entry(ENTRY_USER.replace(old, f"{key}: {written}"), beside="region_name: eu-de"),
+            refused=f"`{key}` of the entry `one` ({{clouds}}, line 4) must be in quotes: YAML changes it. Correct the key",
+        )
+        for key, old, written in (
+            ("password", "password: otc-password", "0123456"),
+            ("password", "password: otc-password", "12:30"),
+            ("password", "password: otc-password", "1.10"),
+            ("user_domain_name", "user_domain_name: d", "no"),
+        )
+    ],
+    Row(
+        "misspelt key by an anchor",
+        OS_ONE,
+        clouds=f"x: &x {{intrface: internal}}\nclouds:\n  one:\n    <<: *x\n    region_name: eu-de\n    auth: {{{ENTRY_USER}}}\n",
+        refused=(
+            "`intrface` of the entry `one` ({clouds}, line 3) is unknown (did you mean interface?). Correct the key"
+        ),
+    ),
+    Row(
+        "values of a region that are no keys",
+        OS_ONE,
+        clouds=entry(ENTRY_USER, beside="regions: [eu-de, {name: eu-nl, values: 5}]"),
+        refused="`regions` of the entry `one` ({clouds}, line 3) must be a list of regions. Correct the key",
+    ),
+    Row(
+        "brackets in brackets",
+        OS_ONE,
+        clouds="[" * 5000,
+        refused="{clouds} cannot be read (it is nested too deeply). Correct the file",
+    ),
+    Row(
+        "cloud_domain of an entry",
+        OS_ONE,
+        clouds=entry(
+            "ak: partner-ak, sk: s, " + f"project_id: {OWN}",
+            beside="region_name: xx-west-1\n    cloud_domain: partner.example.com",
+        ),
+        cbr="cbr.xx-west-1.partner.example.com",
+        method="signature",
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def clouds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeClouds]:
+    with FakeClouds(tmp_path_factory.mktemp("clouds")) as running:
+        yield running
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_left_over(row: Row, clouds: FakeClouds, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    check(row, clouds, tmp_path, monkeypatch)
+
+
+def given(variables: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+
+def test_password_keeps_its_spaces(monkeypatch: pytest.MonkeyPatch) -> None:
+    given(shell(USER, OS_PASSWORD=" a b \r"), monkeypatch)
+    assert load().password == " a b "
+
+
+def test_names_of_the_own_project_do_not_follow_into_the_agencys(monkeypatch: pytest.MonkeyPatch) -> None:
+    agency = {"HW_ASSUME_ROLE_AGENCY_NAME": "a", "HW_ASSUME_ROLE_DOMAIN_NAME": "d"}
+    given(shell(HW_USER, agency, HW_PROJECT_ID=OWN, HW_PROJECT_NAME="theirs"), monkeypatch)
+    found = load()
+    assert (found.project_id, found.source_project_id, found.source_project_name) == (OWN, None, None)
+
+
+def test_a_projects_domain_is_not_used_by_access_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    given(shell(OS_KEYS_DE, OS_PROJECT_DOMAIN_NAME="x"), monkeypatch)
+    (usage,) = [usage for usage in resolve_settings().usages if usage.value.name == "projectDomainName"]
+    assert (usage.is_used, usage.reason) == (False, "it has no effect with access keys")
+
+
+@pytest.mark.parametrize(
+    ("stack", "variables", "names"),
+    [
+        ({"authUrl": f"https://{IAM_DE}/v3/"}, USER, []),
+        ({"projectId": OWN.upper()}, USER, []),
+        ({"projectId": OTHER}, USER, ["projectId"]),
+        ({"accessKey": "x", "secretKey": "s", "region": "eu-de"}, OS_KEYS_DE, ["accessKey"]),
+        ({"agencyName": "x", "agencyDomainName": "theirs"}, shell(USER, AGENCY), ["agencyName"]),
+    ],
+)
+def test_contradictions(
+    stack: dict[str, str], variables: dict[str, str], names: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given(variables, monkeypatch)
+    found = find_contradictions(resolve_settings(stack.get).usages)
+    assert [name for name, _, _ in found] == names
+
+
+def test_two_projects_of_one_name_are_refused(clouds: FakeClouds, monkeypatch: pytest.MonkeyPatch) -> None:
+    clouds.clear()
+    clouds.twins = True
+    given({**clouds.environment, **OS_KEYS_DE, "OS_PROJECT_NAME": "eu-de_x"}, monkeypatch)
+    with pytest.raises(SettingsError, match=r"several projects `eu-de_x`. Set OS_PROJECT_ID$"):
+        CbrClient(load()).project_id()
