@@ -874,6 +874,14 @@ def no_acceptance_to_import(backup_id: str, project: str) -> str:
     )
 
 
+def deleted_by_another(backup_id: str, project: str) -> str:
+    """Return the error of a resource whose share another one of the same stack has deleted."""
+    return (
+        f"keeping the share of backup {backup_id} with project {project} failed: another resource of this stack deletes it in "
+        "this operation. Run `pulumi up --refresh`"
+    )
+
+
 def acceptance_managed_elsewhere(backup_id: str, project: str) -> str:
     """Return the warning about an acceptance that another resource of the stack has."""
     return f"backup {backup_id} stays accepted in project {project}: another resource of this stack has it now"

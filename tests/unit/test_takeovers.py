@@ -11,6 +11,7 @@ import pytest
 from accounts import password_settings
 from faults.model import Declared, Stack
 from protocol.plugin import FLAVORS
+from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.simulator import Simulator
 
 
@@ -121,3 +122,28 @@ def test_unverified_acceptance_that_a_refresh_finds_is_rejected(
     stack.state[0].outputs["status"] = "pending"
     stack.up(refreshes=True)
     assert simulator.members(backup)[project].status == "rejected"
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+@pytest.mark.parametrize("flavor", FLAVORS)
+def test_share_of_two_sets_that_one_drops(simulator: Simulator, stack: Stack, flavor: str, is_first: bool) -> None:
+    """Which of two resources the engine asks first is chance: the share stays, or the other one's `up` fails."""
+    backup, (one, two) = simulator.backups[0].id, simulator.projects[:2]
+
+    def shares(name: str, *projects: str, flavor: str = "dynamic", **options: bool) -> Declared:
+        inputs = {"backup_id": backup, "dest_project_ids": list(projects), **options}
+        return Declared(name, "BackupShare", inputs, flavor)
+
+    keeps = shares("keeps", two, adopt_existing=True, flavor=flavor)
+    stack.up(shares("drops", one, two), keeps)
+    before = simulator.members(backup)[two].id
+    drops = shares("drops", one)
+    if is_first:
+        with pytest.raises(CbrError, match="another resource of this stack deletes it"):
+            stack.up(drops, keeps)
+        stack.up(drops, keeps, refreshes=True)
+    else:
+        stack.up(keeps, drops)
+        assert simulator.members(backup)[two].id == before
+    assert outputs(stack, keeps)["members"][two]["share_id"] == simulator.members(backup)[two].id
+    assert simulator.members(backup).keys() == {one, two}

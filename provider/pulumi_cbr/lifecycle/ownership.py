@@ -52,14 +52,14 @@ Key = tuple[str, str, bool]
 class Claim:
     """One line of the record.
 
-    A resource created, adopted or keeps a share, or has released it: it is deleted or replaced.
+    A resource created, adopted or keeps a share, has released it because it is deleted or replaced, or deletes the share.
     """
 
     backup_id: str
     project: str
     share_id: str
     urn: str
-    kind: Literal["created", "adopted", "kept", "released"]
+    kind: Literal["created", "adopted", "kept", "released", "deleted"]
     form: dict[str, Any] | None
     time: float
 
@@ -167,6 +167,8 @@ class OwnershipLog:
         """Record that the current resource keeps a share, if the program has it or it is imported.
 
         What only a refresh keeps may be deleted in the same operation. A failure is a warning.
+
+        Raises `CbrError` if another resource has deleted the share in this operation.
         """
         key, urn = (backup_id, project, share_id == _ACCEPTED), self._urn()
         if not (urn and isinstance(share_id, str)):
@@ -180,6 +182,8 @@ class OwnershipLog:
             known = _current(self._claims.get(key, []))
             if not any(claim.urn == urn and claim.share_id == share_id for claim in known):
                 self._add(Claim(*key[:2], share_id, urn, "adopted" if is_import else "kept", None, time.time()))
+            if self._is_deleted(key, share_id, urn):
+                raise CbrError(messages.deleted_by_another(backup_id, project))
 
     def keep_acceptance(self, backup_id: str, project: str) -> None:
         """Record that the current resource keeps an acceptance in this operation."""
@@ -193,11 +197,7 @@ class OwnershipLog:
         urn, key = self._urn(), (backup_id, project, share_id == _ACCEPTED)
         deleted = share_id if isinstance(share_id, str) else ""
         with self._lock:
-            claims = [*self._claims.get(key, ())]
-            if self._engine is not None:
-                self._file = self._file or _SharedFile(self._engine)
-                claims += self._file.read_others(key)
-            claims = _current(claims)
+            claims = _current(self._read_all(key))
             if share_id == _ACCEPTED:
                 # The state has found since that the acceptance is in another vault than this resource's own.
                 claims = [claim for claim in claims if claim.urn != urn or _is_same_vault(claim.form, form)]
@@ -211,7 +211,13 @@ class OwnershipLog:
             if own and not (is_renewed and self._in_operation()):
                 # The resource is gone, or its old form is: the next delete is of what is left.
                 self._release(key, deleted, urn)
-            return is_renewed or is_anothers(claims, deleted, urn)
+            if is_renewed or is_anothers(claims, deleted, urn):
+                return True
+            if share_id == _ACCEPTED:
+                return False  # it may turn out to be in another vault, and stay
+            self._add(Claim(backup_id, project, deleted, urn, "deleted", None, time.time()))
+            # Another process may have kept it since, without knowing that it is deleted.
+            return is_anothers(_current(self._read_all(key)), deleted, urn)
 
     def acceptance_managed_elsewhere(self, backup_id: str, project: str, form: Form | None = None) -> bool:
         """Return the same as `managed_elsewhere`, for an acceptance that is about to be rejected."""
@@ -224,6 +230,23 @@ class OwnershipLog:
         self._registered.clear()
         self._kept.clear()
         self._is_operation = None
+
+    def _read_all(self, key: Key) -> list[Claim]:
+        """Return the claims of all processes. Raises `CbrError`."""
+        claims = [*self._claims.get(key, ())]
+        if self._engine is not None:
+            self._file = self._file or _SharedFile(self._engine)
+            claims += self._file.read_others(key)
+        return claims
+
+    def _is_deleted(self, key: Key, share_id: str, urn: str) -> bool:
+        """Return whether another resource deletes the share, if the record can be read."""
+        claims: list[Claim] = []
+        if self._engine is not None:
+            with suppress(CbrError):
+                claims = self._read_all(key)
+        found = any(claim.kind == "deleted" and claim.share_id == share_id and claim.urn != urn for claim in claims)
+        return found and self._in_operation()
 
     def _release(self, key: Key, share_id: str, urn: str) -> None:
         self._add(Claim(*key[:2], share_id, urn, "released", None, time.time()))
@@ -301,6 +324,8 @@ def _current(claims: list[Claim]) -> list[Claim]:
         claims = [claim for claim in claims if claim.share_id == made.share_id or claim.time > made.time]
     current: dict[str, list[Claim]] = {}
     for claim in sorted(claims, key=lambda claim: claim.time):
+        if claim.kind == "deleted":
+            continue
         if claim.kind == "released":
             current.pop(claim.urn, None)
         else:
