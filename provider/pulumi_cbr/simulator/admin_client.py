@@ -1,10 +1,11 @@
-"""A client of the admin routes, and how it finds the simulator that was started last."""
+"""A client of the admin routes, and how it finds a simulator."""
 
 from __future__ import annotations
 
 import hmac
 import json
 import secrets
+from collections.abc import Iterable
 from http.client import HTTPException
 from typing import Any
 from urllib.error import HTTPError
@@ -108,10 +109,10 @@ class AdminClient:
 
 
 def find_simulator(url: str | None = None, *, auth_url: str = "") -> AdminClient:
-    """Return a client of the simulator at a URL, or of the latest one that is announced.
+    """Return a client of the simulator at a URL, or of one that is announced.
 
-    Before the latest comes the one that `auth_url` signs in to. An announced simulator must prove its secret, also if its
-    URL was given. Raises `AdminError`.
+    That is the one that `auth_url` signs in to, else the only one that answers. An announced simulator must prove its
+    secret, also if its URL was given. Raises `AdminError`, also if several answer.
     """
     try:
         announced = read_announcements()
@@ -125,10 +126,26 @@ def find_simulator(url: str | None = None, *, auth_url: str = "") -> AdminClient
         client = AdminClient(wanted, secret)
         client.read_status()
         return client
+    return _choose(announced, auth_url)
+
+
+def _choose(announced: Iterable[Announcement], auth_url: str) -> AdminClient:
+    """Return a client of the simulator that `auth_url` signs in to, or of the only one."""
+    answering: list[AdminClient] = []
     for found in sorted(announced, key=lambda found: not auth_url.startswith(f"{found.url}/")):
-        if (answering := _connect(found)) is not None:
-            return answering
-    raise AdminError("no simulator runs; start one with 'python -m pulumi_cbr.simulator serve', or name it with --url")
+        if (client := _connect(found)) is None:
+            continue
+        if auth_url.startswith(f"{found.url}/"):
+            return client
+        answering.append(client)
+    if not answering:
+        raise AdminError(
+            "no simulator runs; start one with 'python -m pulumi_cbr.simulator serve', or name it with --url"
+        )
+    if len(answering) > 1:
+        urls = ", ".join(client.url for client in answering)
+        raise AdminError(f"{len(answering)} simulators run: {urls}. Name one with --url")
+    return answering[0]
 
 
 def _connect(announcement: Announcement) -> AdminClient | None:

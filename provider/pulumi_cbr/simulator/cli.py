@@ -20,6 +20,7 @@ from contextlib import ExitStack
 from dataclasses import Field, fields
 from typing import Any, NoReturn
 
+from pulumi_cbr.api.definitions import SETTINGS, UNSUPPORTED_VARIABLES
 from pulumi_cbr.simulator.actions import Action, find_actions
 from pulumi_cbr.simulator.admin_client import AdminClient, AdminError, find_simulator
 from pulumi_cbr.simulator.faults import FORM_HELP
@@ -40,18 +41,6 @@ _RESOURCES = {
     "server": ("server", "the server's UUID or name, such as server-000; another name makes a new server"),
 }
 
-#: Variables of a shell that are used before a user's password or beside it.
-_CONFLICTING = (
-    "OS_CLOUD",
-    "OS_TOKEN",
-    "OS_AUTH_TOKEN",
-    "OS_APPLICATION_CREDENTIAL_ID",
-    "OS_USER_ID",
-    "OS_USER_DOMAIN_ID",
-    "OS_SYSTEM_SCOPE",
-    "OS_CACERT",
-    "CBR_ENDPOINT",
-)
 _PROXIES = ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")
 _NO_PROXIES = ("no_proxy", "NO_PROXY")
 
@@ -69,7 +58,19 @@ _SIGN_IN = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code."""
-    options = _make_parser().parse_args(arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    code = 1
+    try:
+        code = _run(words)
+    finally:
+        if code and words[:1] == ["env"]:
+            # The `eval` of a shell then fails too; it does not see the exit code.
+            print("false")
+    return code
+
+
+def _run(words: Sequence[str]) -> int:
+    options = _make_parser().parse_args(words)
     try:
         code: int = options.run(options)
         sys.stdout.flush()
@@ -122,7 +123,7 @@ def _make_parser() -> argparse.ArgumentParser:
     for name, command in commands.choices.items():
         if name != "serve":
             command.add_argument(
-                "--url", help="the simulator's URL (the one that OS_AUTH_URL names, or that was started last)"
+                "--url", help="the simulator's URL (the one that OS_AUTH_URL names, or the only one that runs)"
             )
         if name not in ("serve", "env"):
             command.add_argument("--json", action="store_true", help="print JSON")
@@ -208,7 +209,7 @@ def _exit(_number: int, _frame: object) -> NoReturn:
 
 
 def _env(options: argparse.Namespace) -> int:
-    simulator = find_simulator(options.url)
+    simulator = _simulator_of(options)
     answer = simulator.send("GET", f"/env/{options.role}")
     variables: dict[str, str] = {}
     for name in _SIGN_IN:
@@ -216,18 +217,22 @@ def _env(options: argparse.Namespace) -> int:
         if not isinstance(value, str) or not value.isprintable():
             raise AdminError(f"not a simulator's URL: {simulator.url}")
         variables[name] = value
-    # An empty variable counts as not set.
-    cleared = dict.fromkeys((name for name in _CONFLICTING if os.environ.get(name)), "")
-    if os.environ.get("OS_AUTH_TYPE"):
-        # An empty one would mean no authentication.
-        cleared["OS_AUTH_TYPE"] = "password"
-    for name, value in {**cleared, **variables, **dict(_bypass_proxies())}.items():
+    if conflicting := [name for name in _list_variables() if name in os.environ and name not in variables]:
+        print("unset", *conflicting)
+    for name, value in {**variables, **dict(_bypass_proxies())}.items():
         print(f"export {name}={shlex.quote(value)}")
     return 0
 
 
+def _list_variables() -> Iterator[str]:
+    """Yield every variable that takes part in signing in, or stops it."""
+    for setting in SETTINGS.values():
+        yield from setting.variables
+    yield from UNSUPPORTED_VARIABLES
+
+
 def _simulator_of(options: argparse.Namespace) -> AdminClient:
-    """Return the simulator that the shell is signed in to, or the one that was started last."""
+    """Return the simulator that the shell is signed in to, or the only one that runs."""
     return find_simulator(options.url, auth_url=os.environ.get("OS_AUTH_URL", ""))
 
 

@@ -11,6 +11,7 @@ from random import Random
 
 __all__ = [
     "DISK",
+    "IAM_ACTIONS",
     "MEMBER_LIMIT",
     "SERVER",
     "TRANSITIONS",
@@ -34,6 +35,21 @@ TRANSITIONS: dict[str, frozenset[str]] = {
     "accepted": frozenset({"accepted", "rejected"}),
     "rejected": frozenset({"pending", "accepted", "rejected"}),
 }
+
+
+#: What a role can be denied.
+IAM_ACTIONS = (
+    "cbr:backups:get",
+    "cbr:backups:list",
+    "cbr:member:create",
+    "cbr:member:delete",
+    "cbr:member:get",
+    "cbr:member:list",
+    "cbr:member:update",
+    "cbr:vaults:get",
+    "cbr:vaults:list",
+    "iam:agencies:assume",
+)
 
 
 @dataclass(frozen=True)

@@ -289,7 +289,10 @@ class Simulator:
 
     @action()
     def deny(self, action: str, role: str = "owner") -> None:
-        """Deny an IAM action, such as ``cbr:member:list``, to a role."""
+        """Deny an IAM action, such as ``cbr:member:list``, to a role.
+
+        Raises ValueError for an action that the simulator does not know.
+        """
         self.state.deny(action, role)
 
     @action()

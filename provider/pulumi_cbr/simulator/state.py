@@ -18,8 +18,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pulumi_cbr.messages import did_you_mean
 from pulumi_cbr.simulator.errors import Refused
 from pulumi_cbr.simulator.models import (
+    IAM_ACTIONS,
     MEMBER_LIMIT,
     SERVER,
     TRANSITIONS,
@@ -132,7 +134,13 @@ class State:
     # Permissions
 
     def deny(self, action: str, role: str = "owner") -> None:
-        """Deny an IAM action, such as ``cbr:member:list``, to a role."""
+        """Deny an IAM action, such as ``cbr:member:list``, to a role.
+
+        Raises ValueError for an unknown one.
+        """
+        if action not in IAM_ACTIONS:
+            hint = did_you_mean(action, IAM_ACTIONS) or f". The actions are: {', '.join(IAM_ACTIONS)}"
+            raise ValueError(f"unknown IAM action {action}{hint}")
         with self.lock:
             self._denied.add((self.account(role).role, action))
 

@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from pulumi_cbr.api.definitions import SETTINGS, UNSUPPORTED_VARIABLES
 from pulumi_cbr.simulator import Simulator, cli
 from pulumi_cbr.simulator.actions import Action, find_actions
 from pulumi_cbr.simulator.cli import main
@@ -126,6 +127,12 @@ def test_command_runs_its_action(cbr_simulator: Simulator, capsys: pytest.Captur
     assert (cbr_simulator.backups[1].encrypted, cbr_simulator.backups[1].status) == (True, "error")
     assert run("deny", "cbr:member:list", "--role", "receiver") == {}
     assert not cbr_simulator.state.is_allowed("cbr:member:list", "receiver")
+    assert main(["deny", "cbr:member:creat", "--url", cbr_simulator.url]) == 1
+    assert capsys.readouterr().err == (
+        "cbr simulator: unknown IAM action cbr:member:creat (did you mean cbr:member:create?)\n"
+    )
+    assert main(["deny", "share", "--url", cbr_simulator.url]) == 1
+    assert ". The actions are: cbr:backups:get, " in capsys.readouterr().err
     assert run("allow-all") == {}
     assert cbr_simulator.state.is_allowed("cbr:member:list", "receiver")
     assert run("advance", "60.5") == {"now": pytest.approx(before + 60.5, abs=30)}
@@ -150,16 +157,32 @@ def test_serve_closed_output_goes_on(env: dict[str, str]) -> None:
         assert wait_for_exit(process)[0::2] == (0, "")
 
 
-def test_env_finds_the_latest_running_simulator(run: Run, env: dict[str, str]) -> None:
+def test_commands_refuse_to_choose_a_simulator(run: Run, env: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(env) as (first, _), serving(env) as (second, process):
-        assert f"{second}/v3" in run("env").stdout
+        for command in (["env"], ["list"], ["withdraw", "backup-000"]):
+            refused = run(*command)
+            assert refused.returncode == 1
+            assert refused.stderr == f"cbr simulator: 2 simulators run: {second}, {first}. Name one with --url\n"
+        assert f"{first}/v3" in run("env", "--url", first).stdout
+        monkeypatch.setenv("OS_AUTH_URL", f"{first}/v3")
+        assert f"{first}/v3" in run("env").stdout
+        monkeypatch.delenv("OS_AUTH_URL")
         process.kill()
         process.wait(_PATIENCE)
 
         receiver = run("env", "--as", "receiver").stdout
         assert f"{first}/v3" in receiver
         assert "export OS_USERNAME=receiver\n" in receiver
-        assert f"{first}/v3" in run("env", "--url", first).stdout
+
+
+@pytest.mark.parametrize("arguments", [[], ["--as", "nobody"]])
+def test_env_failure_ends_the_shell(run: Run, env: dict[str, str], arguments: list[str]) -> None:
+    """A shell does not see the exit code of a command whose output it evaluates."""
+    ended = run("env", *arguments)
+    shell = subprocess.run(["sh", "-ec", f"eval {shlex.quote(ended.stdout)}; echo went on"], check=False, text=True)
+
+    assert ended.returncode != 0
+    assert shell.returncode != 0
 
 
 def test_commands_change_a_running_simulator(run: Run, env: dict[str, str], tmp_path: Path) -> None:
@@ -208,7 +231,7 @@ def test_commands_change_a_running_simulator(run: Run, env: dict[str, str], tmp_
 def test_command_error_is_one_line(run: Run, env: dict[str, str], arguments: list[str], code: int, says: str) -> None:
     ended = run(*arguments)
 
-    assert (ended.returncode, ended.stdout) == (code, "")
+    assert (ended.returncode, ended.stdout) == (code, "false\n" if arguments == ["env"] else "")
     assert says in ended.stderr.splitlines()[-1]
     assert code == 2 or len(ended.stderr.splitlines()) == 1
 
@@ -351,7 +374,8 @@ def test_command_url_of_another_program_fails(
     with serve_another_program(answer) as url:
         for command in (["list"], ["env"], ["share", "backup-000"], ["faults"]):
             assert main([*command, "--url", url]) == 1
-            assert capsys.readouterr() == ("", f"cbr simulator: not a simulator's URL: {url}\n")
+            printed = "false\n" if command == ["env"] else ""
+            assert capsys.readouterr() == (printed, f"cbr simulator: not a simulator's URL: {url}\n")
 
         with announce(cbr_simulator.url, cbr_simulator.secret), announce(url, b"x" * 32):
             assert main(["env"]) == 0
@@ -361,17 +385,21 @@ def test_command_url_of_another_program_fails(
 def test_env_clears_settings_of_another_cloud(
     cbr_simulator: Simulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    blank = ("OS_CLOUD", "OS_CACERT", "OS_USER_DOMAIN_ID", "OS_SYSTEM_SCOPE")
-    for name in (*blank, "OS_AUTH_TYPE"):
+    others = [name for setting in SETTINGS.values() for name in setting.variables] + [*UNSUPPORTED_VARIABLES]
+    for name in others:
         monkeypatch.setenv(name, "other")
+    monkeypatch.setenv("HW_REGION_NAME", "")
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("NO_PROXY", "example.com")
 
     assert main(["env", "--url", cbr_simulator.url]) == 0
 
     lines = capsys.readouterr().out.splitlines()
-    assert {f"export {name}=''" for name in blank} <= set(lines)
-    assert "export OS_AUTH_TYPE=password" in lines
+    unset, *exported = lines
+    assert set(unset.split()) == {"unset", *others} - cbr_simulator.env().keys()
+    assert exported[: len(cbr_simulator.env())] == [
+        f"export {name}={shlex.quote(value)}" for name, value in cbr_simulator.env().items()
+    ]
     assert lines[-2:] == ["export no_proxy=example.com,127.0.0.1", "export NO_PROXY=example.com,127.0.0.1"]
 
 

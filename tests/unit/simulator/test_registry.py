@@ -125,9 +125,10 @@ def test_find_simulator_accepts_a_proof(cbr_simulator: Simulator) -> None:
 
 def test_find_simulator_prefers_the_one_of_the_shell(cbr_simulator: Simulator) -> None:
     with Simulator() as latest, announce(cbr_simulator.url, cbr_simulator.secret), announce(latest.url, latest.secret):
-        assert find_simulator().url == latest.url
         assert find_simulator(auth_url=f"{cbr_simulator.url}/v3").url == cbr_simulator.url
-        assert find_simulator(auth_url="https://iam.example.com/v3").url == latest.url
+        for url in ("", "https://iam.example.com/v3"):
+            with pytest.raises(AdminError, match="2 simulators run"):
+                find_simulator(auth_url=url)
 
 
 def test_proof_does_not_contain_the_secret(cbr_simulator: Simulator) -> None:
@@ -208,7 +209,7 @@ def test_env_impostor_on_a_killed_simulators_port_is_refused(
         assert main(["env", *(["--url", url] if by == "url" else [])]) == 1
     printed = capsys.readouterr()
 
-    assert printed.out == ""
+    assert printed.out == "false\n"
     evaluate(printed.out, tmp_path)
     assert not (tmp_path / "PWNED").exists()
 
@@ -241,7 +242,7 @@ def test_env_url_of_an_impostor_with_odd_values_fails(
     monkeypatch.setattr(Impostor, "changed", {"OS_REGION_NAME": value})
     with impostor() as url:
         assert main(["env", "--url", url]) == (0 if value == "" else 1)
-    assert (capsys.readouterr().out == "") is (value != "")
+    assert (capsys.readouterr().out == "false\n") is (value != "")
 
 
 def test_env_prints_every_variable_of_a_simulator(cbr_simulator: Simulator, capsys: Capture) -> None:
