@@ -7,7 +7,7 @@ Received shares: ``GET /backups`` once for each status.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -79,12 +79,12 @@ def list_own(
 
 
 def list_received(
-    source: Source, filters: Filters, pool: Executor, progress: Progress, *, whole: bool, details: bool
+    source: Source, filters: Filters, pool: Executor, progress: Progress, *, whole: bool, details: Collection[str] = ()
 ) -> Listing:
     """Return what is shared with a project. Raises `CbrError`.
 
-    `whole` as for `list_own`. With `details`, each share that the list tells no vault of is shown by one more call. So is
-    each share without a time, if `filters` ask for an age.
+    `whole` as for `list_own`. If `details` has ``vault``, each share that the list tells no vault of is shown by one
+    more call. If it has ``time``, so is each share without a time.
     """
     client = source.client
     statuses = [status for status in _RECEIVED if whole or not filters.statuses or status in filters.statuses]
@@ -99,7 +99,7 @@ def list_received(
     }
     # A service that ignores `member_status` lists a backup under each: then only the share itself tells.
     unclear = {backup_id for backup_id, entries in listed.items() if len(entries) > 1}
-    to_show = sorted(unclear | _untold(shares.values(), vaults=details, times=filters.older_than is not None))
+    to_show = sorted(unclear | _untold(shares.values(), vaults="vault" in details, times="time" in details))
     for backup_id, member in _each(to_show, lambda backup_id: _show(client, backup_id, own), pool, progress):
         if member:
             shares[backup_id] = _with_member(shares[backup_id], member)

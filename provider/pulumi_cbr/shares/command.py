@@ -8,7 +8,7 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from datetime import datetime, timezone
+from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -33,6 +33,10 @@ UNMANAGED = 3
 
 #: Calls at a time, of all clouds together.
 PARALLEL = 32
+
+#: Columns that lists of received shares do not tell: each share is asked for.
+_IN_VAULT = ("dest_vault", "dest_vault_id", "image_id")
+_OF_THE_SHARE = ("age", "share_id", "shared_at", "updated_at")
 
 _EPILOG = f"""\
 Exit codes: 0 done, 1 failed, 2 wrong arguments, {UNMANAGED} --fail-on-unmanaged found a share that no stack has.
@@ -117,7 +121,6 @@ def run(given: argparse.Namespace) -> int:
     """List what the arguments ask for, print it, and return the exit code. Raises `CbrError`."""
     if not given.stack:
         _refuse_without_stack(given)
-    now = datetime.now(timezone.utc)
     filters = Filters(
         projects=tuple(given.project),
         statuses=tuple(given.status),
@@ -126,14 +129,22 @@ def run(given: argparse.Namespace) -> int:
         older_than=given.older_than,
     )
     managed = [share for stack in given.stack for share in known.read_stack(stack, folder=given.cwd)]
-    listings, known_names = _listings(given, filters, now)
+    sources = _sources(given.cloud)
+    listings, known_names = _listings(given, filters, sources)
     marked = known.mark(listings, managed) if given.stack else [share for each in listings for share in each.shares]
+    # The times of shares are the service's, and this machine's clock may differ.
+    now = sources[0].client.service_now()
     everything = [known_names.add_to(share) for share in marked]
     shares = sort((share for share in everything if filters.match(share, now)), given.sort)
     _print(given, shares, everything, now)
     if given.fail_on_unmanaged and any(share.known == "unmanaged" for share in shares):
         return UNMANAGED
     return 0
+
+
+def _sources(clouds: Sequence[str]) -> list[Source]:
+    wanted: Sequence[str | None] = clouds or (None,)
+    return [Source(cloud, CbrClient(load(cloud=cloud))) for cloud in dict.fromkeys(wanted)]
 
 
 def _refuse_without_stack(given: argparse.Namespace) -> None:
@@ -143,11 +154,17 @@ def _refuse_without_stack(given: argparse.Namespace) -> None:
         raise WrongArgumentsError(messages.option_needs_stack("--status gone"))
 
 
-def _listings(given: argparse.Namespace, filters: Filters, now: datetime) -> tuple[list[Listing], names.Names]:
-    sources = [Source(cloud, CbrClient(load(cloud=cloud))) for cloud in dict.fromkeys(given.cloud or [None])]
+def _listings(
+    given: argparse.Namespace, filters: Filters, sources: Sequence[Source]
+) -> tuple[list[Listing], names.Names]:
     whole = bool(given.stack)
-    # Programs name the vault that accepted; nothing else is worth a call for each share.
-    details = bool(given.vault) or given.adopt == "python"
+    # Programs name the vault that accepted. Without a wish for it, nothing is worth a call for each share.
+    columns = set(given.columns or ())
+    details = set()
+    if given.vault or given.adopt == "python" or not columns.isdisjoint(_IN_VAULT):
+        details.add("vault")
+    if given.older_than is not None or not columns.isdisjoint(_OF_THE_SHARE):
+        details.add("time")
     calls, projects = ThreadPoolExecutor(PARALLEL), ThreadPoolExecutor(len(sources))
 
     def list_source(source: Source) -> tuple[Listing, names.Names]:
@@ -155,7 +172,9 @@ def _listings(given: argparse.Namespace, filters: Filters, now: datetime) -> tup
             if given.received:
                 listing = list_received(source, filters, calls, bar.part(), whole=whole, details=details)
             else:
-                listing = list_own(source, filters, now, calls, bar.part(), whole=whole)
+                # Signing in tells the service's time.
+                source.client.project_id()
+                listing = list_own(source, filters, source.client.service_now(), calls, bar.part(), whole=whole)
             return listing, names.look_up(source.client, calls)
         except CbrError as error:
             if len(sources) == 1:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
@@ -28,7 +28,7 @@ def own(client: Any, filters: Filters | None = None, *, whole: bool = False) -> 
         return list_own(Source("a", client), filters or Filters(), now, pool, lambda done, total: None, whole=whole)
 
 
-def received(client: Any, filters: Filters | None = None, *, details: bool = False) -> Listing:
+def received(client: Any, filters: Filters | None = None, *, details: Collection[str] = ()) -> Listing:
     with ThreadPoolExecutor(8) as pool:
         return list_received(
             Source(None, client), filters or Filters(), pool, lambda done, total: None, whole=False, details=details
@@ -275,7 +275,7 @@ def test_list_received_asks_since_when_it_is_shared_for_an_age(cbr_simulator: Si
     cbr_simulator.share(backup, cbr_simulator.projects[0])
     assert [share.shared_at for share in received(receiver).shares] == [None]
     filters = Filters(older_than=timedelta(hours=1))
-    (share,) = received(receiver, filters).shares
+    (share,) = received(receiver, filters, details=["time"]).shares
     assert share.shared_at
     assert not filters.match(share, share.shared_at + timedelta(minutes=59))
     assert filters.match(share, share.shared_at + timedelta(minutes=61))
@@ -286,7 +286,7 @@ def test_list_received_shows_the_vault_if_details_are_asked(cbr_simulator: Simul
     project = cbr_simulator.receiver.project_id
     cbr_simulator.share(one.id, project)
     cbr_simulator.share(two.id, project, "accepted")
-    shares = {share.backup_id: share for share in received(receiver, details=True).shares}
+    shares = {share.backup_id: share for share in received(receiver, details=["vault"]).shares}
     assert shares[two.id].dest_vault_id == cbr_simulator.members(two.id)[project].vault_id is not None
     assert cbr_simulator.count("GET", "/members/") == 1
 

@@ -91,7 +91,7 @@ def test_shares_filters(simulator: Simulator, run: Run, arguments: Sequence[str]
         "vault": backup.vault_id,
         "dest_vault": simulator.members(backup.id)[project].vault_id,
     }
-    simulator.advance(-3600 * 24)
+    simulator.advance(60)
     _, out, _ = run("--json", *(argument.format(**values) for argument in arguments))
     assert len(listed(out)) == found
 
@@ -112,6 +112,11 @@ def test_shares_received_lists_for_the_receiver(
         (simulator.backups[7].id, "pending"),
     }
     assert "1 share of 1 backup, 1 other project: 1 pending" in run("--received", "--status", "pending")[1]
+    table = run("--received", "--columns", "backup,share_id,age")[1]
+    share = simulator.members(simulator.backups[0].id)[simulator.receiver.project_id]
+    assert share.id in table
+    simulator.advance(7200)
+    assert " 2 h\n" in run("--received", "--columns", "backup,age")[1]
 
 
 @pytest.mark.parametrize("option", ["--csv", "--columns=backup_id,status"])
