@@ -420,6 +420,11 @@ def needs_permission(action: str) -> str:
     return f"Ask for the IAM action {action}"
 
 
+def gateway_refused() -> str:
+    """Return the advice for an HTTP 403 of the API gateway, which knows no permissions."""
+    return "This is the API gateway, not a missing permission: run again later, then ask the cloud's support"
+
+
 def unknown_not_found(address: str) -> str:
     """Return the advice for an HTTP 404 that is not the service's own."""
     return f"This is not the service's own `not found`: check {address}, and the region"
@@ -625,7 +630,7 @@ def declared_twice(backup_id: str, project: str) -> str:
 
 # Shares
 
-_ADOPT = "To manage it here, set adopt_existing=True or run `pulumi config set cbr:adoptExisting true`"
+_ADOPT = "If no other stack manages it, set adopt_existing=True or run `pulumi config set cbr:adoptExisting true`"
 #: How many shares a message describes; it counts the others.
 _MAX_DESCRIBED = 2
 

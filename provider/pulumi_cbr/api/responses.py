@@ -124,7 +124,7 @@ class ApiResponse:
         number = code.removeprefix(SERVICE_PREFIX)
         kind, advice = CLASS_BY_CODE.get(number), messages.ADVICE_BY_CODE.get(number, "")
         if kind is None or (kind is NotFound and self.status != 404):
-            kind, advice = self._by_status(sign_in, address, action)
+            kind, advice = self._by_status(sign_in, address, action, code)
         return kind(
             operation,
             status=self.status,
@@ -134,11 +134,13 @@ class ApiResponse:
             advice=advice,
         )
 
-    def _by_status(self, sign_in: str, address: str, action: str) -> tuple[type[ServiceError], str]:
+    def _by_status(self, sign_in: str, address: str, action: str, code: str) -> tuple[type[ServiceError], str]:
         if self.is_malformed_url():
             return RejectedUrlError, messages.url_rejected()
         if self.status == 401:
             return NotSignedIn, sign_in
+        if self.status == 403 and code.upper().startswith("APIG"):
+            return NotAllowed, messages.gateway_refused()
         if self.status == 403:
             return NotAllowed, messages.needs_permission(action) if action else sign_in
         if self.status == 429:

@@ -109,6 +109,15 @@ def test_403_names_the_permission(call: str) -> None:
     assert f"Ask for the IAM action {ACTIONS[call]}" in str(error)
 
 
+def test_403_of_the_gateway_is_no_missing_permission() -> None:
+    error = refused("add_members", Reply(403, {"error_code": "APIGW.0202", "error_msg": "Backend unavailable"}))
+
+    assert type(error) is NotAllowed
+    assert str(error).endswith(
+        "This is the API gateway, not a missing permission: run again later, then ask the cloud's support"
+    )
+
+
 @pytest.mark.parametrize(
     ("reply", "code", "said"),
     [
