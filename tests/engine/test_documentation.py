@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +27,9 @@ from .shortcuts import backend_of, deployment_of
 (SHARE,) = programs("docs/how-to/share-with-a-set.md")
 (ACCEPTER,) = programs("docs/how-to/accept-a-share.md")
 (BOTH_SIDES,) = programs("docs/how-to/both-sides.md")
-WINDOW, INBOX, LOOK_UP = programs("docs/how-to/newest-backups.md")
+WINDOW, EACH_SERVER, INBOX, LOOK_UP = programs("docs/how-to/newest-backups.md")
 (PROVIDERS,) = programs("docs/how-to/several-accounts.md")
-(FIXTURES,) = programs("docs/how-to/test-a-program.md")
+FIXTURES, LOOK_UP_TEST = programs("docs/how-to/test-a-program.md")
 (CLIENT,) = programs("docs/reference/client.md")
 _, NATIVE_MEMBER = programs("docs/reference/backup-share-member.md")
 _, NATIVE_SHARE = programs("docs/reference/backup-share.md")
@@ -48,7 +48,20 @@ MAKE, _, _ = commands("README.md")
 
 #: Every program and every command that a test of this file runs; `make` and the installation have tests of their own.
 RUN = {
-    *(MEMBER, SHARE, ACCEPTER, BOTH_SIDES, WINDOW, INBOX, LOOK_UP, PROVIDERS, FIXTURES, CLIENT),
+    *(
+        MEMBER,
+        SHARE,
+        ACCEPTER,
+        BOTH_SIDES,
+        WINDOW,
+        EACH_SERVER,
+        INBOX,
+        LOOK_UP,
+        PROVIDERS,
+        FIXTURES,
+        LOOK_UP_TEST,
+        CLIENT,
+    ),
     *(NATIVE_MEMBER, NATIVE_SHARE, NATIVE_ACCEPTER),
     *(
         PASSWORD,
@@ -158,13 +171,16 @@ def test_package_add_enters_the_package(project: Path, engine_env: dict[str, str
 def test_programs_dynamic(stack: Programs, simulator: Simulator) -> None:
     """Two at a time, which share different backups, or accept the same."""
     assert stack.up(ACCEPTER + INBOX, "receiver") == ["accepted"]
-    assert stack.up(LOOK_UP) == ["pending"] * 3
+    assert stack.up(LOOK_UP + EACH_SERVER) == ["pending"] * 4
     assert sorted(stack.up(BOTH_SIDES + WINDOW)) == ["accepted", *["pending"] * 3]
     stack.shell(NIGHTLY)
     assert len(members(simulator)) == 4
     with announce(simulator.url, simulator.secret):
-        stack.shell(NEXT_DAY)
-    assert {"backup-010", "backup-011", "backup-012"} <= {b.name for b in simulator.backups if simulator.members(b.id)}
+        moved = stack.shell(NEXT_DAY)
+    assert "+ 1 created" in moved
+    assert "- 1 deleted" in moved
+    shared = {backup.name for backup in simulator.backups if simulator.members(backup.id)}
+    assert shared == {"backup-000", "backup-010", "backup-011", "backup-012"}
     told = stack.shell("\n".join([LIST, RECEIVED, MAP, MARK, EXPORT, PROGRAM]))
     assert "nightly" in told
     assert (stack.folder / "shares.html").exists()
@@ -290,6 +306,27 @@ def test_the_fixtures(simulator: Simulator) -> None:
     names: dict[str, Any] = {}
     exec(FIXTURES, names)
     names["test_the_backup_is_shared"](simulator, lambda program: Stack())
+
+
+def test_fixtures_serve_look_ups(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without an engine: the program's shares are made at once, and its look-ups reach the simulator."""
+
+    class Stack:
+        def __init__(self, program: Callable[[], None]) -> None:
+            self.up = program
+
+    sign_in(monkeypatch, simulator.env("owner"))
+    names: dict[str, Any] = {}
+    exec(LOOK_UP_TEST, names)
+    existing: list[str] = []
+
+    def share(_name: str, backup_id: str, project: str) -> None:
+        if backup_id not in existing:
+            existing.append(backup_id)
+            simulator.share(backup_id, project)
+
+    monkeypatch.setattr(names["cbr"], "BackupShareMember", share)
+    names["test_a_new_backup_is_shared"](simulator, Stack)
 
 
 def test_get_started(tmp_path: Path, engine_env: dict[str, str]) -> None:

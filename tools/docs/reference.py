@@ -50,11 +50,14 @@ TYPES = {
 }
 
 
+#: The second project of the schema's examples; the owner of the simulated cloud, whose shares an inbox accepts.
+_RECEIVER, _OWNER = "fedcba9876543210fedcba9876543210", "337ae8a5ed8ab6b12524f8456c9ee305"
+
 #: IDs of the schema's examples, and those of the simulated cloud, which every other program of the site has.
 _IDS = {
     "5f7b0d2c-6d0e-4f43-9a59-6a3f5d7a1c11": "0ddb0e92-50b2-49d4-bd57-35b378502536",
     "0123456789abcdef0123456789abcdef": "e991c88fb754e3862d3e981533f29aec",
-    "fedcba9876543210fedcba9876543210": "7473ae8e90422291254a94d8449b565e",
+    _RECEIVER: "7473ae8e90422291254a94d8449b565e",
     "9e4f0ab8-3f34-4b3d-8c0f-0b5d7a4f2e22": "4070b419-f107-46c7-b64b-9fd50092d009",
 }
 
@@ -116,7 +119,8 @@ def code(name: str, language: str) -> str:
     """Return the schema's example of a resource in a language, with the simulator's IDs."""
     description = schema()["resources"][f"cbr:index:{name}"]["description"]
     (found,) = re.findall(rf"^```{language}\n.*?^```$", description, re.MULTILINE | re.DOTALL)
-    for sample, simulated in _IDS.items():
+    ids = _IDS if name != "AcceptPendingShares" else {**_IDS, _RECEIVER: _OWNER}
+    for sample, simulated in ids.items():
         found = found.replace(sample, simulated)
     return str(found)
 
@@ -229,6 +233,7 @@ def messages() -> str:
 def _meaning(function: Callable[..., str]) -> str:
     """Return what a message means: its docstring, less the words for programmers."""
     text = _text((inspect.getdoc(function) or "").partition("\n\n")[0])
+    text = re.sub(r"^(?:Refuse|Ask for|Warn that) ", "", text)
     text = re.sub(
         r"^(?:Return|Report|Write|Show) (?:(?:the|an?) (?:last )?"
         r"(?:error|warning|problem|log line|advice|reason|cause|finding|words|description|line|message|text) "
@@ -349,6 +354,23 @@ def sample_message(function: Callable[..., str]) -> str:
     return function(**{name: _sample(name, hints[name]) for name in parameters}).replace("`", "'")
 
 
+#: Numbers that make sense together, by the names of parameters. The others are 3.
+_NUMBERS = {
+    "count": 11,
+    "existing": 8,
+    "limit": 10,
+    "line": 12,
+    "milliseconds": 85,
+    "planned": 11,
+    "several": 1,
+    "status": 200,
+    "total": 12,
+    "unmanaged": 2,
+    "wait": 2,
+    "width": 80,
+}
+
+
 def _sample(name: str, hint: Any) -> Any:
     kind, inner = get_origin(hint) or hint, get_args(hint)
     if kind in (Union, UnionType):
@@ -360,7 +382,7 @@ def _sample(name: str, hint: Any) -> Any:
     if kind is type:
         return str
     if kind in (bool, int, float):
-        return kind(3)
+        return kind(_NUMBERS.get(name, 3))
     if isinstance(kind, type) and issubclass(kind, collections.abc.Mapping):
         return {_sample(name, inner[0]): _sample("number", inner[1])}
     if isinstance(kind, type) and issubclass(kind, collections.abc.Iterable) and kind is not str:
