@@ -200,7 +200,7 @@ def test_failures_as_the_terminal_shows_them(stack: Stack, simulator: Simulator)
 SABOTAGE = """
 import sys
 if "pulumi.dynamic" in " ".join(sys.orig_argv):
-    import pulumi_cbr.backup_share_member as module
+    import pulumi_cbr.lifecycle.backup_share_member as module
     def broken(*args, **kwargs):
         raise ZeroDivisionError("a bug\\nof two lines")
     module.BackupShareMemberController.create = broken
