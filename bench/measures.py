@@ -93,27 +93,32 @@ def import_cost(folder: Path, rounds: int) -> Figures:
     """Measure the import in new processes, with bytecode, as from a program's second run on."""
     figures = Figures()
     for number in range(3 * rounds + 1):
-        floor, ours = _imported("pulumi"), _imported("pulumi", "pulumi_cbr")
-        if number:
-            figures.add("import pulumi_cbr, over import pulumi", "ms", ours[0], floor[0], by="difference", aim=30)
-            figures.add(
-                "memory of import pulumi_cbr, over import pulumi", "MB", ours[1], floor[1], by="difference", aim=3
-            )
+        floor = _run_timed("import pulumi")
+        for package in "pulumi_cbr", "pulumi_cbr.native":
+            for names in "BackupShare, BackupShareAccepter, BackupShareMember", "*":
+                ours = _run_timed(f"import pulumi; from {package} import {names}")
+                if not number:
+                    continue
+                # The package imports its names on use: all of them are what no program waits for.
+                what = f"{package}: {'its resources' if names != '*' else 'all names'}, over import pulumi"
+                aims = (30, 3) if names != "*" else (None, None)
+                figures.add(what, "ms", ours[0], floor[0], by="difference", aim=aims[0])
+                figures.add(f"memory of {what}", "MB", ours[1], floor[1], by="difference", aim=aims[1])
     return figures
 
 
 _IMPORT = """
 import time
 began = time.perf_counter()
-import {}
+{}
 took = time.perf_counter() - began
 peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
 print(took * 1000, int(peak.split()[1]) / 1024)
 """
 
 
-def _imported(*modules: str) -> tuple[float, float]:
-    command = [sys.executable, "-c", _IMPORT.format(", ".join(modules))]
+def _run_timed(statement: str) -> tuple[float, float]:
+    command = [sys.executable, "-c", _IMPORT.format(statement)]
     done = subprocess.run(command, check=True, env=without_ours(), stdout=subprocess.PIPE, text=True)
     milliseconds, megabytes = map(float, done.stdout.split())
     return milliseconds, megabytes
@@ -310,6 +315,26 @@ def shares_command(folder: Path, rounds: int) -> Figures:
     return figures
 
 
+def parallel(folder: Path, rounds: int) -> Figures:
+    """Measure 100 members by the resources that the engine handles at a time."""
+    figures = Figures()
+    kinds = ("members", "native members")
+    with simulator(CALL_SECONDS, 100 * len(kinds)) as service:
+        shares = {kind: service.shares(100, 1, first=100 * number) for number, kind in enumerate(kinds)}
+        stacks = _stacks(folder, service, kinds)
+        for _ in range(rounds):
+            for count in 8, 16, 32, 64:
+                # The provider makes 32 calls at once, unless the stack asks for another number.
+                stacks["native members"].stack.configure("cbr:parallel", str(count))
+                for operation in _OPERATIONS:
+                    for kind, run in stacks.items():
+                        result = run(operation, shares[kind], {"PULUMI_PARALLEL": str(count)})
+                        what = f"100 {kind}, --parallel {count}, {operation}"
+                        figures.add(what, "s", result.seconds)
+                        figures.add(f"{what}: most calls at once", "calls", result.calls_at_once, aim=count)
+    return figures
+
+
 @dataclass(frozen=True)
 class _Case:
     """Shares that both programs manage, and what is aimed at."""
@@ -386,6 +411,7 @@ PARTS: dict[str, Callable[[Path, int], Figures]] = {
     "twelve-backups": twelve_backups,
     "where-it-goes": where_it_goes,
     "growth": growth,
+    "parallel": parallel,
     "shares-command": shares_command,
     "terraform": terraform,
     "terraform-500": terraform_500,

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -53,6 +54,8 @@ class Run:
     #: Seconds in which at least one call was on its way, and the calls by their kind.
     calling_seconds: float = 0.0
     calls: Mapping[str, int] = field(default_factory=dict)
+    #: The most calls at one time.
+    calls_at_once: int = 0
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -172,6 +175,7 @@ class Stack:
         seconds = monotonic() - began
         first, last = json.loads(stamps.read_text()) if stamps.exists() else (began, began)
         calls = self._service.calls()
+        spans = [(call["started"], call["finished"]) for call in calls]
         return Run(
             seconds=seconds,
             plugin_mb=watch.plugin_mb,
@@ -179,9 +183,14 @@ class Stack:
             program_cpu_seconds=watch.cpu_seconds("program"),
             start_seconds=first - began,
             program_seconds=last - first,
-            calling_seconds=_covered([(call["started"], call["finished"]) for call in calls]),
+            calling_seconds=_covered(spans),
+            calls_at_once=_count_at_once(spans),
             calls=Counter(kind_of(call) for call in calls),
         )
+
+    def configure(self, name: str, value: str) -> None:
+        """Set a value in the stack's configuration."""
+        self._cli("config", "set", name, value, "--stack", self._name)
 
     def state(self) -> list[dict[str, Any]]:
         """Return the entries of the measured resources."""
@@ -282,6 +291,13 @@ def _covered(spans: list[tuple[float, float]]) -> float:
         total += max(0.0, finish - max(start, end))
         end = max(end, finish)
     return total
+
+
+def _count_at_once(spans: list[tuple[float, float]]) -> int:
+    """Return how many of the spans overlap at most."""
+    # At one time, ends come before starts.
+    changes = sorted([(start, 1) for start, _ in spans] + [(finish, -1) for _, finish in spans])
+    return max(accumulate(change for _, change in changes), default=0)
 
 
 def kind_of(call: Mapping[str, Any]) -> str:
