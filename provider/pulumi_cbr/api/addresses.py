@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from itertools import combinations
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from pulumi_cbr import messages
@@ -20,8 +20,7 @@ from pulumi_cbr.api.errors import SettingsError
 from pulumi_cbr.api.precedence import Place, Resolution, Source, Value
 
 
-@dataclass(frozen=True)
-class _Fact:
+class _Fact(NamedTuple):
     """A domain of a cloud, or a host of which no more is known, and the value that names it."""
 
     value: Value

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from pulumi_cbr import messages
 from pulumi_cbr.api.errors import SettingsError
@@ -26,8 +26,7 @@ class Group(Enum):
     OPTION = "options"
 
 
-@dataclass(frozen=True)
-class Setting:
+class Setting(NamedTuple):
     """One setting: its name in the namespace ``cbr``, its variables, and its meaning."""
 
     name: str

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 
-@dataclass(frozen=True)
-class Cloud:
+class Cloud(NamedTuple):
     """A public cloud: its domain, its regions, and the source of these facts."""
 
     name: str
@@ -68,8 +67,7 @@ _HOST = re.compile(r"(iam|iam-pub|cbr)\.(.+)")
 _DOMAIN = re.compile(r"([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z][a-z0-9-]*[a-z0-9]")
 
 
-@dataclass(frozen=True)
-class Address:
+class Address(NamedTuple):
     """The domain in an address of a cloud, and the region unless it serves all of them."""
 
     domain: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import NamedTuple
 
 from pulumi_cbr import messages
 from pulumi_cbr.api.definitions import ALTERNATIVES, AUTH_TYPES, SETTINGS, Group
@@ -25,8 +26,7 @@ class Place(Enum):
 _ALL = frozenset(Group)
 
 
-@dataclass(frozen=True)
-class Layer:
+class Layer(NamedTuple):
     """A place that adds values of some groups.
 
     `if_no_credentials` limits it to a place that has no credentials of its own.
@@ -37,8 +37,7 @@ class Layer:
     if_no_credentials: bool = False
 
 
-@dataclass(frozen=True)
-class Rule:
+class Rule(NamedTuple):
     """When a place's credentials are used, and the places that add values, in order."""
 
     condition: str
@@ -88,8 +87,7 @@ _HW = Rule(
 PRECEDENCE = (_CLOUD_ARGUMENT, _STACK_CLOUD, _STACK, _OS_CLOUD, _OS, _HW)
 
 
-@dataclass(frozen=True)
-class AuthMethod:
+class AuthMethod(NamedTuple):
     """A method of signing in, with the credentials that it needs."""
 
     name: str
@@ -178,8 +176,7 @@ class Source:
         return any(value.name in _CREDENTIALS or value.name == "cloud" for value in self.found)
 
 
-@dataclass(frozen=True)
-class Usage:
+class Usage(NamedTuple):
     """A value that was found, and whether it is used."""
 
     value: Value

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pulumi_cbr import messages
 from pulumi_cbr.api.errors import CbrError, NotAllowed, NotFound, ServiceUnavailableError
@@ -21,8 +21,7 @@ _MAX_AGE = 3.0
 Members = Mapping[str, "Member"]
 
 
-@dataclass(frozen=True)
-class _Entry:
+class _Entry(NamedTuple):
     asked_at: float
     result: Members | CbrError
 

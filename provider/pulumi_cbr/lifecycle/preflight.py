@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pulumi_cbr import messages
 from pulumi_cbr.api.errors import CbrError, NotAllowed, NotFound, ServiceUnavailableError
@@ -54,8 +53,7 @@ class PreflightState:
         return (backup_id, project) in self._managed
 
 
-@dataclass(frozen=True)
-class PlannedChange:
+class PlannedChange(NamedTuple):
     """The change of a backup's members that a resource's inputs ask for."""
 
     backup_id: str
