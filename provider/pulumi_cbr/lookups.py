@@ -10,18 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import pulumi
 
-from pulumi_cbr import messages
 from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.api.models import Backup, Member, Project, Vault
-from pulumi_cbr.lifecycle.inputs import format_value
+from pulumi_cbr.lifecycle.queries import check_order, find_vault
 from pulumi_cbr.lifecycle.session import CloudSession, SessionPool
-
-if TYPE_CHECKING:
-    from pulumi_cbr.api.client import CbrClient
 
 T = TypeVar("T")
 
@@ -95,15 +91,6 @@ def get_backups(
     return pages()
 
 
-def check_order(sort: object, newest_first: bool, limit: object) -> None:
-    """Refuse what `get_backups` cannot follow, in every flavor. Raises `CbrError`."""
-    if sort and newest_first:
-        raise CbrError(messages.sort_given_twice())
-    # Numbers among the outputs of resources are floats.
-    if limit is not None and not (isinstance(limit, (int, float)) and limit >= 0 and float(limit).is_integer()):
-        raise CbrError(messages.wrong_limit(format_value(limit)))
-
-
 def get_backup_share_members(backup_id: str, *, cloud: str | None = None) -> tuple[Member, ...]:
     """Look up who a backup is shared with: ``GET /backups/{backup_id}/members``.
 
@@ -146,19 +133,6 @@ def get_vault(vault_id: str | None = None, *, name: str | None = None, cloud: st
     """
     with _clean():
         return find_vault(_account(cloud).client, vault_id, name)
-
-
-def find_vault(client: CbrClient, vault_id: str | None, name: str | None) -> Vault:
-    """Return one vault by its ID or its name, in every flavor. Raises `CbrError`."""
-    if (vault_id is None) == (name is None):
-        raise CbrError(messages.vault_needs_id_or_name())
-    if vault_id is not None:
-        return client.show_vault(vault_id)
-    # The service may find parts of names.
-    found = [vault for vault in client.list_vaults(name=name) if vault.name == name]
-    if len(found) != 1:
-        raise CbrError(messages.no_single_vault(str(name), [vault.id for vault in found]))
-    return found[0]
 
 
 def get_projects(*, name: str | None = None, cloud: str | None = None) -> tuple[Project, ...]:

@@ -16,7 +16,7 @@ import pytest
 import pulumi_cbr as cbr
 from accounts import password_settings
 from pulumi_cbr.api.errors import CbrError
-from pulumi_cbr.lookups import find_vault
+from pulumi_cbr.lifecycle.queries import find_vault
 from pulumi_cbr.simulator import Simulator
 from unit.signing_in import sign_in
 

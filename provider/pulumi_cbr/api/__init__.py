@@ -1,6 +1,6 @@
 """The members API of CBR without Pulumi, for scripts: `CbrClient`, its settings, its models and its errors."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pulumi_cbr.api.errors import (
     AlreadyShared,
@@ -23,11 +23,12 @@ from pulumi_cbr.api.errors import (
     Unreachable,
     VaultRefused,
 )
-from pulumi_cbr.api.models import Backup, Member, Project, Vault
-from pulumi_cbr.api.settings import Settings, load
+from pulumi_cbr.lazy import import_on_use
 
 if TYPE_CHECKING:
     from pulumi_cbr.api.client import CbrClient
+    from pulumi_cbr.api.models import Backup, Member, Project, Vault
+    from pulumi_cbr.api.settings import Settings, load
 
 __all__ = [
     "AlreadyShared",
@@ -58,11 +59,16 @@ __all__ = [
     "load",
 ]
 
+#: The modules that are imported when a program first uses one of these names.
+_MODULES = {
+    "pulumi_cbr.api.client": ("CbrClient",),
+    "pulumi_cbr.api.models": ("Backup", "Member", "Project", "Vault"),
+    "pulumi_cbr.api.settings": ("Settings", "load"),
+}
 
-def __getattr__(name: str) -> Any:
-    # The client brings requests: programs that only declare resources do not wait for it.
-    if name == "CbrClient":
-        from pulumi_cbr.api.client import CbrClient
+if not TYPE_CHECKING:
+    __getattr__ = import_on_use(__name__, _MODULES)
 
-        return CbrClient
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -32,12 +32,13 @@ from pulumi_cbr.api.errors import (
 from pulumi_cbr.api.http import Session as HttpSession
 from pulumi_cbr.api.models import MalformedResponse
 from pulumi_cbr.api.network_errors import classify_network_error, is_network_error
-from pulumi_cbr.api.redact import Redactor, one_line
+from pulumi_cbr.api.redact import Redactor
 from pulumi_cbr.api.responses import ApiResponse
 from pulumi_cbr.api.retry import Backoff, Deadline
 from pulumi_cbr.api.settings import PROJECT_TEMPLATE, SETTINGS, Settings, check_url
 from pulumi_cbr.api.signing import AccessKeyAuth
 from pulumi_cbr.api.single_flight import SingleFlight
+from pulumi_cbr.api.text import one_line
 
 if TYPE_CHECKING:
     from keystoneauth1.access.access import AccessInfo

@@ -32,10 +32,10 @@ from pulumi_cbr.api.models import (
     part,
     read_id,
 )
-from pulumi_cbr.api.redact import one_line
 from pulumi_cbr.api.responses import ApiResponse
 from pulumi_cbr.api.retry import CallLimits, Clock, Deadline
 from pulumi_cbr.api.settings import Settings, load
+from pulumi_cbr.api.text import one_line
 from pulumi_cbr.api.transport import Request, Transport
 
 _PAGE_SIZE = 100

@@ -16,7 +16,7 @@ from pulumi_cbr.api.definitions import AUTH_TYPES, SETTINGS, parse_value
 from pulumi_cbr.api.endpoints import cloud_of_region
 from pulumi_cbr.api.errors import SettingsError
 from pulumi_cbr.api.precedence import Place, Source, Value
-from pulumi_cbr.api.redact import one_line
+from pulumi_cbr.api.text import one_line
 
 if TYPE_CHECKING:
     from keystoneauth1.identity.base import BaseIdentityPlugin

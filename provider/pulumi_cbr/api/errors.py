@@ -27,7 +27,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pulumi_cbr import messages
-from pulumi_cbr.api.redact import one_line
+from pulumi_cbr.api.text import one_line
 
 if TYPE_CHECKING:
     from pulumi_cbr.api.models import Backup

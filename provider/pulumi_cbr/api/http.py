@@ -23,9 +23,10 @@ from urllib3.util import wait_for_read
 
 from pulumi_cbr import messages
 from pulumi_cbr.api.errors import SettingsError
-from pulumi_cbr.api.redact import Redactor, one_line
+from pulumi_cbr.api.redact import Redactor
 from pulumi_cbr.api.retry import Clock
 from pulumi_cbr.api.settings import is_loopback
+from pulumi_cbr.api.text import one_line
 
 _CONNECT_SECONDS = 10.0
 #: Bytes of a whole response as it comes, and of its body without compression. A page of 100 backups has less than 1 MiB.

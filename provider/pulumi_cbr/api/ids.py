@@ -6,7 +6,7 @@ import re
 
 from pulumi_cbr import messages
 from pulumi_cbr.api.errors import InvalidId
-from pulumi_cbr.api.redact import one_line
+from pulumi_cbr.api.text import one_line
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _PROJECT_ID = re.compile(r"[0-9a-f]{32}")

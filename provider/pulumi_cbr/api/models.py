@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TypeVar
 
-from pulumi_cbr.api.redact import clean, one_line
+from pulumi_cbr.api.text import clean, one_line
 
 #: Projects that a backup can be shared with, and that one call can add.
 MAX_MEMBERS = 10

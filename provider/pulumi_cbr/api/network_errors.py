@@ -11,7 +11,8 @@ from urllib3 import exceptions as urllib3_exceptions
 
 from pulumi_cbr import messages
 from pulumi_cbr.api.http import EarlyDataError
-from pulumi_cbr.api.redact import Redactor, one_line
+from pulumi_cbr.api.redact import Redactor
+from pulumi_cbr.api.text import one_line
 
 _NOT_CONNECTED = (urllib3_exceptions.NewConnectionError, urllib3_exceptions.ConnectTimeoutError)
 

@@ -1,4 +1,4 @@
-"""Clean text from outside: no credentials, whatever their form, and nothing that a terminal would act on."""
+"""Hide credentials in text from outside, whatever their form."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import unicodedata
 from collections.abc import Iterable
 from functools import cached_property
 from urllib.parse import quote, quote_plus
+
+from pulumi_cbr.api.text import clean
 
 #: What identity services say whatever the password is: a password that has such a word does not spoil it.
 _GENERIC_MESSAGES = (
@@ -33,26 +35,6 @@ _TOKEN = re.compile(
 _ENCODED = re.compile(r"[\\%&=+\s\x00-\x1f]|[^\x00-\x7f]")
 _BASE64_LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_=")
 _JSON_ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
-#: Control, format (with bidi) and surrogate characters, line and paragraph separators.
-_UNSAFE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-
-
-def clean(text: str) -> str:
-    """Return a text with a space for each character that a terminal may act on.
-
-    These are control, format, bidi and surrogate characters, and line separators.
-    """
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(" " if unicodedata.category(character) in _UNSAFE_CATEGORIES else character for character in text)
-
-
-def one_line(text: str, limit: int) -> str:
-    """Return a text as one line of at most `limit` characters, all of them printable."""
-    if not text.isprintable():
-        text = "".join(character if character.isprintable() else " " for character in text)
-    line = " ".join(text.split())
-    return line if len(line) <= limit else f"{line[: limit - 3]}..."
 
 
 class Redactor:

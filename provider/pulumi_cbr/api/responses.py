@@ -26,8 +26,9 @@ from pulumi_cbr.api.errors import (
     UnexpectedResponseError,
 )
 from pulumi_cbr.api.models import MalformedResponse
-from pulumi_cbr.api.redact import Redactor, one_line
+from pulumi_cbr.api.redact import Redactor
 from pulumi_cbr.api.retry import Outcome
+from pulumi_cbr.api.text import one_line
 
 #: The keys under which the service, its gateways and the identity service tell a code and a message.
 _CODE_KEYS = ("error_code", "errorCode", "code")

@@ -12,11 +12,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from pulumi.runtime.proto import provider_pb2
-
 from pulumi_cbr import messages
 from pulumi_cbr.api.errors import CbrError
-from pulumi_cbr.api.redact import clean
+from pulumi_cbr.api.text import clean
+from pulumi_cbr.native.protocol import provider_pb2
 
 #: Each process takes some 60 MB, and half a second to start.
 _AT_ONCE = 4

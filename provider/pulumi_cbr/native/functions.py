@@ -9,8 +9,8 @@ from itertools import islice
 from typing import Any
 
 from pulumi_cbr.api.models import known_time
+from pulumi_cbr.lifecycle.queries import check_order, find_vault
 from pulumi_cbr.lifecycle.session import SessionPool
-from pulumi_cbr.lookups import check_order, find_vault
 
 
 def _get_backup(sessions: SessionPool, backup_id: str, cloud: str | None = None) -> dict[str, Any]:

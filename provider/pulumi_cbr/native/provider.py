@@ -14,11 +14,9 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from importlib.metadata import version
 from typing import Any, TypeVar
 
 from google.protobuf import empty_pb2
-from pulumi.runtime.proto import plugin_pb2, provider_pb2
 
 from pulumi_cbr import messages
 from pulumi_cbr.api.errors import CbrError, SettingsError
@@ -35,7 +33,8 @@ from pulumi_cbr.native.component_process import ComponentProcesses
 from pulumi_cbr.native.convert import from_struct, from_wire, to_secret, to_wire
 from pulumi_cbr.native.functions import FUNCTIONS
 from pulumi_cbr.native.previews import preview_create, preview_update
-from pulumi_cbr.native.schema import check_arguments, check_component, schema, unknown_inputs
+from pulumi_cbr.native.protocol import plugin_pb2, provider_pb2
+from pulumi_cbr.native.schema import check_arguments, check_component, plugin_options, schema, unknown_inputs
 from pulumi_cbr.native.wording import explicit_provider, to_native_terms
 
 CONTROLLERS: dict[str, type[Controller]] = {
@@ -97,7 +96,7 @@ class CbrProvider:
         return self._config.get(name)
 
     async def get_plugin_info(self, request: empty_pb2.Empty) -> plugin_pb2.PluginInfo:
-        return plugin_pb2.PluginInfo(version=version("pulumi-cbr"))
+        return plugin_pb2.PluginInfo(version=plugin_options()["version"])
 
     async def get_schema(self, request: provider_pb2.GetSchemaRequest) -> provider_pb2.GetSchemaResponse:
         return provider_pb2.GetSchemaResponse(schema=schema())

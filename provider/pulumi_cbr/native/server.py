@@ -16,14 +16,13 @@ from typing import Any
 import grpc
 import grpc.aio
 from google.protobuf import any_pb2, empty_pb2
-from pulumi.runtime._grpc_settings import _GRPC_CHANNEL_OPTIONS
-from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2, provider_pb2_grpc, status_pb2
 
 from pulumi_cbr import messages
 from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.api.names import to_snake
 from pulumi_cbr.lifecycle.failures import IncompleteResourceError, UnverifiedCreateError, is_verbose, save_bug_report
 from pulumi_cbr.native.convert import has_secrets, keep_secrets, to_secret, to_wire
+from pulumi_cbr.native.protocol import engine_pb2, engine_pb2_grpc, provider_pb2, provider_pb2_grpc, status_pb2
 from pulumi_cbr.native.provider import CbrProvider, current_urn, deadline
 from pulumi_cbr.native.wording import to_native_terms
 
@@ -32,6 +31,12 @@ _HEARTBEAT = 1.0
 
 #: Seconds that requests in flight have left when the engine ends its plugins: it kills them after five.
 _GRACE = 4.0
+
+#: As in Pulumi's SDK: states are larger than gRPC's 4 MB, and requests wait longer than its 30 seconds.
+_CHANNEL_OPTIONS = (
+    ("grpc.max_receive_message_length", 400 * 1024 * 1024),
+    ("grpc.server_max_unrequested_time_in_server", 30 * 60),
+)
 
 #: Response fields whose values may be secrets, each with the request field that says so.
 _SECRETS: Mapping[str, tuple[tuple[str, str], ...]] = {
@@ -143,7 +148,7 @@ class EngineLog(logging.StreamHandler[Any]):
 
     def attach(self, address: str) -> None:
         """Write to the engine at this address from now on."""
-        self._engine = engine_pb2_grpc.EngineStub(grpc.insecure_channel(address, options=_GRPC_CHANNEL_OPTIONS))
+        self._engine = engine_pb2_grpc.EngineStub(grpc.insecure_channel(address, options=_CHANNEL_OPTIONS))
 
     def format(self, record: logging.LogRecord) -> str:
         return to_native_terms(super().format(record), self._provider.name)
@@ -166,7 +171,7 @@ class EngineLog(logging.StreamHandler[Any]):
 
 
 async def _serve(provider: CbrProvider, log: EngineLog) -> None:
-    server = grpc.aio.server(options=_GRPC_CHANNEL_OPTIONS)
+    server = grpc.aio.server(options=_CHANNEL_OPTIONS)
     servicer = Servicer(provider, log)
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pulumi_cbr.api.redact import Redactor, clean
+from pulumi_cbr.api.redact import Redactor
 from pulumi_cbr.api.responses import ApiResponse
+from pulumi_cbr.api.text import clean
 
 #: As passwords and keys have them. Without a letter that occurs in no surrounding text, a match would be chance.
 _SECRETS = st.text("abcXYZ0189!\"#$%&'()*+,-./:;<=>?@[\\]^_{|}~ äß€", min_size=8, max_size=60).map(
