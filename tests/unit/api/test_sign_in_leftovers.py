@@ -13,7 +13,6 @@ from pulumi_cbr.api.precedence import find_contradictions
 from pulumi_cbr.api.settings import resolve_settings
 from unit.api.sign_in_rows import (
     AGENCY,
-    CBR_DE,
     CBR_NL,
     ENTRY_USER,
     HW_KEYS,
@@ -70,12 +69,6 @@ ROWS = [
         shell(OS_ONE, OS_AUTH_TYPE="password"),
         clouds=entry(f"{ENTRY_USER}, trust_id: t", beside="region_name: eu-de"),
         refused="OS_AUTH_TYPE and the entry `one` ({clouds}, line 2) contradict each other on authType. Remove one of them",
-    ),
-    Row(
-        "the user's domain beside a scope for a domain",
-        shell(USER, OS_DOMAIN_ID="x"),
-        identity=(IAM_DE,),
-        cbr=CBR_DE,
     ),
     *[
         Row(
@@ -212,6 +205,11 @@ def given(variables: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
 def test_password_keeps_its_spaces(monkeypatch: pytest.MonkeyPatch) -> None:
     given(shell(USER, OS_PASSWORD=" a b \r"), monkeypatch)
     assert load().password == " a b "
+
+
+def test_scope_of_a_domain_does_not_replace_the_users_domain(monkeypatch: pytest.MonkeyPatch) -> None:
+    given(shell(USER, OS_DOMAIN_ID="x"), monkeypatch)
+    assert (load().user_domain_name, load().user_domain_id) == ("d", None)
 
 
 def test_names_of_the_own_project_do_not_follow_into_the_agencys(monkeypatch: pytest.MonkeyPatch) -> None:
