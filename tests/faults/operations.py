@@ -2,13 +2,13 @@
 
 A letter of `EXPECTED` is a cell in both flavors:
 
-    k  done; the share or the acceptance is never taken away
-    n  done; the share or the acceptance is taken away and made again
-    a  refused with an error that names `cbr:adoptExisting`; the same command with it is done, and nothing is taken away
+    k  done; the share or the acceptance is never deleted
+    n  done; the share or the acceptance is deleted and created again
+    a  refused with an error that names `cbr:adoptExisting`; the same command with it is done, and nothing is deleted
     g  done; the share or the acceptance is gone, as the command says
     -  not possible, or the same as in another column
 
-However a cell ends: what the state has is what the service has, the next `up` changes nothing, and no foreign share is touched.
+However a cell ends, state and service agree, the next `up` changes nothing, and no foreign share is changed.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class End:
+class Outcome:
     """The end of a cell: its letter, and the calls of the operation."""
 
     letter: str
@@ -341,7 +341,7 @@ OPERATIONS: dict[str, Run] = {
 }
 
 
-def run(simulator: Simulator, backup_id: str, cell: Cell, config: Mapping[str, str] | None = None) -> End:
+def run(simulator: Simulator, backup_id: str, cell: Cell, config: Mapping[str, str] | None = None) -> Outcome:
     """Run a cell. Raises `Disagreement` and whatever else is not as it should be."""
     place = Place(simulator, backup_id, cell)
     for stack in place.stack, place.other:
@@ -358,7 +358,7 @@ def run(simulator: Simulator, backup_id: str, cell: Cell, config: Mapping[str, s
     if place.was_refused:
         assert letter == "k", (before, after)
         letter = "a"
-    return End(letter, calls)
+    return Outcome(letter, calls)
 
 
 def _assert_settled(place: Place) -> None:
@@ -379,7 +379,7 @@ def _counted(methods: list[str]) -> str:
     return ", ".join(f"{counted[kind]} {kind}" for kind in order if counted[kind]) or "no call"
 
 
-def expected() -> dict[Cell, str]:
+def read_expected() -> dict[Cell, str]:
     """Read `EXPECTED`: the letter of each cell."""
     head, *rows = EXPECTED.strip("\n").splitlines()
     assert tuple(head.split()) == PAIRS
@@ -396,12 +396,12 @@ def expected() -> dict[Cell, str]:
 _KIND_WORDS = {"M": "member", "S": "set", "X": "exclusive set", "A": "accepter"}
 _WORDS = {
     "k": "kept",
-    "n": "made again",
+    "n": "created again",
     "a": "refused, then kept",
-    "g": "taken away",
+    "g": "deleted",
 }
 
-_HEAD = """\
+INTRODUCTION = """\
 # What operations of Pulumi do to a share
 
 The tests in `tests/faults/test_operations.py` produce this page, and fail if a run differs from it. With `OPERATIONS_MATRIX=write`
@@ -412,11 +412,11 @@ A table has a row for each pair of resources: the one that had the share before,
 share and one more; an exclusive set is the only one on its backup. Each cell says what becomes of the share, or of the
 acceptance of an accepter, and all calls of the operation:
 
-- **kept**: the share is never taken away.
-- **made again**: the share is taken away and made again, or rejected and accepted again.
+- **kept**: the share is never deleted.
+- **created again**: the share is deleted and created again, or rejected and accepted again.
 - **refused, then kept**: one line of error says that the share exists. With `pulumi config set cbr:adoptExisting true`, the same
-  command keeps the share. Nothing is taken away.
-- **taken away**: the share is gone, because the program does not have it any more.
+  command keeps the share. Nothing is deleted.
+- **deleted**: the share is gone, because the program does not have it any more.
 
 No cell loses a share or undoes an acceptance. After each cell, the state has just what the service has, the next `pulumi up`
 calls nothing, and shares of others are untouched. "Killed" means after all creates and before the first delete of an `up`; the
@@ -424,17 +424,17 @@ next `up` finishes.
 """
 
 
-def written(ends: Mapping[Cell, End]) -> str:
-    """Write the ends of all cells as a page."""
-    counted = Counter(end.letter for end in ends.values())
+def to_page(outcomes: Mapping[Cell, Outcome]) -> str:
+    """Return the outcomes of all cells as a page."""
+    counted = Counter(outcome.letter for outcome in outcomes.values())
     counts = ", ".join(f"{counted[letter]} {words}" for letter, words in _WORDS.items())
-    lines = [_HEAD, f"{len(ends)} cells: {counts}."]
+    lines = [INTRODUCTION, f"{len(outcomes)} cells: {counts}."]
     for operation in OPERATIONS:
         lines += ["", f"## {operation[0].upper()}{operation[1:]}", "", "| before | after | dynamic | first-class |"]
         lines.append("| --- | --- | --- | --- |")
         for pair in PAIRS:
-            cells = [ends.get(Cell(operation, pair, flavor)) for flavor in FLAVORS]
+            cells = [outcomes.get(Cell(operation, pair, flavor)) for flavor in FLAVORS]
             if any(cells):
-                texts = [f"{_WORDS[end.letter]} ({end.calls})" if end else "" for end in cells]
+                texts = [f"{_WORDS[outcome.letter]} ({outcome.calls})" if outcome else "" for outcome in cells]
                 lines.append("| " + " | ".join([_KIND_WORDS[pair[0]], _KIND_WORDS[pair[-1]], *texts]) + " |")
     return "\n".join(lines) + "\n"

@@ -15,7 +15,7 @@ import yaml
 
 from pulumi_cbr.simulator import Simulator
 
-from .operations import OPERATIONS, PAIRS, Cell, End, expected, run, written
+from .operations import OPERATIONS, PAIRS, Cell, Outcome, read_expected, run, to_page
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "operations-matrix.md"
 
@@ -29,7 +29,7 @@ def simulator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simul
     runtime = tmp_path / "runtime"
     runtime.mkdir(mode=0o700)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
-    with Simulator(backups=len(expected())) as running:
+    with Simulator(backups=len(read_expected())) as running:
         entries = {}
         for role in ("owner", "receiver"):
             env = running.env(role)
@@ -43,18 +43,18 @@ def simulator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simul
 
 
 def test_every_cell_ends_as_it_should(simulator: Simulator) -> None:
-    wanted = expected()
-    ends: dict[Cell, End] = {}
+    wanted = read_expected()
+    outcomes: dict[Cell, Outcome] = {}
     wrong = {}
     for cell, backup in zip(wanted, simulator.backups, strict=True):
         try:
-            ends[cell] = run(simulator, backup.id, cell)
+            outcomes[cell] = run(simulator, backup.id, cell)
         except Exception as error:
-            ends[cell] = End("!", f"{type(error).__name__}: {error}")
-        if ends[cell].letter != wanted[cell]:
-            wrong[cell] = (wanted[cell], ends[cell])
+            outcomes[cell] = Outcome("!", f"{type(error).__name__}: {error}")
+        if outcomes[cell].letter != wanted[cell]:
+            wrong[cell] = (wanted[cell], outcomes[cell])
     assert wrong == {}
-    text = written(ends)
+    text = to_page(outcomes)
     if os.environ.get("OPERATIONS_MATRIX") == "write":
         DOCS.write_text(text, encoding="utf-8")
     assert DOCS.read_text(encoding="utf-8") == text
@@ -64,7 +64,7 @@ def test_preflight_allows_what_a_replacement_does(simulator: Simulator) -> None:
     """The own share counts as free in each replacement that the engine does not force: see Limits."""
     backups = iter(simulator.backups)
     wrong = {}
-    for cell, letter in expected().items():
+    for cell, letter in read_expected().items():
         is_replacement = re.search("replace|taint|trigger|change of provider", cell.operation)
         is_forced = cell.operation.startswith(("--replace", "state taint")) and "adopt_existing" not in cell.operation
         if is_replacement and not is_forced and letter in "kn" and cell.pair in ("M>M", "S>S"):
@@ -75,7 +75,7 @@ def test_preflight_allows_what_a_replacement_does(simulator: Simulator) -> None:
 
 
 def test_every_operation_is_in_the_matrix() -> None:
-    wanted = expected()
+    wanted = read_expected()
     assert {cell.operation for cell in wanted} == set(OPERATIONS)
     assert {cell.pair for cell in wanted} == set(PAIRS)
     assert len(wanted) >= 120
