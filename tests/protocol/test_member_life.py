@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -319,7 +318,7 @@ def test_a_share_that_another_resource_took_over_stays(
     delete(plugin, state)
     assert list(service.members(backup)) == [project]
     if plugin.flavor == "dynamic":  # The other one tells the engine.
-        assert re.fullmatch(r"cbr: backup .* another resource of this stack has it now\n", plugin.said())
+        assert plugin.said().endswith(": another resource of this stack has it now\n")
     delete(new_plugin(), state)
     assert service.members(backup) == {}
 

@@ -156,9 +156,9 @@ ROWS = [
     Row(
         "misspelt key by an anchor",
         OS_ONE,
-        clouds=f"x: &x {{intrface: internal}}\nclouds:\n  one:\n    <<: *x\n    region_name: eu-de\n    auth: {{{ENTRY_USER}}}\n",
+        clouds=f"x: &x {{interfacex: internal}}\nclouds:\n  one:\n    <<: *x\n    region_name: eu-de\n    auth: {{{ENTRY_USER}}}\n",
         refused=(
-            "`intrface` of the entry `one` ({clouds}, line 3) is unknown (did you mean interface?). Correct the key"
+            "`interfacex` of the entry `one` ({clouds}, line 3) is unknown (did you mean interface?). Correct the key"
         ),
     ),
     Row(
