@@ -1,7 +1,8 @@
-"""The record of who took over a share or an acceptance in one operation of the engine.
+"""The record of which resource has a share or an acceptance in one operation of the engine.
 
-The engine creates before it deletes: a resource that was renamed, replaced or moved has taken a share over by the time that
-its old form is deleted. Several processes serve one operation: one for each explicit provider, and one for dynamic providers.
+If a resource is renamed, replaced or moved, its successor takes the share over first. Then the engine deletes the old
+resource. This record tells the old one not to delete the share. Several processes serve one operation: one for each explicit
+provider, and one for dynamic providers.
 """
 
 from __future__ import annotations
@@ -26,18 +27,18 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("pulumi_cbr")
 
-#: The inputs that tell two forms of a resource apart, and `updated_at` of an acceptance.
+#: Inputs that tell a replacement (the new form) from the replaced resource. Of an acceptance, also `updated_at`.
 Form = Mapping[str, Any]
 
-#: Stands for the share ID of an acceptance, whose receiver may not see the share.
+#: The share ID of an acceptance: its receiver may not see the real one.
 _ACCEPTED = "accepted"
 
 _FORM = ("adopt_existing", "cloud", "exclusive", "reshare_if_rejected", "updated_at", "vault_id")
 
-#: Seconds until an engine must have accepted a connection.
+#: Seconds to wait for an engine to accept a connection.
 _CONNECT_TIMEOUT = 2.0
 
-#: Locks without a record of the same name are removed after so many seconds: a process may be about to write it.
+#: Age in seconds at which a lock without a record is removed. Before that, its process may still write the record.
 _STALE_LOCK_AGE = 3600.0
 
 
@@ -77,8 +78,8 @@ class Claim:
 class OwnershipLog:
     """The claims of one operation, from all processes of the same engine.
 
-    `urn` returns the URN of the request that is served, or an empty text. Thread-safe. Without `join`, the log is of this
-    process alone.
+    `urn` returns the URN of the current request, or an empty text. Without `join`, only this process sees the claims.
+    Thread-safe.
     """
 
     def __init__(self, urn: Callable[[], str] = str) -> None:
@@ -88,7 +89,7 @@ class OwnershipLog:
         self._imports: set[tuple[Key, str]] = set()
         self._adoptions = 0
         self._registered: set[str] = set()
-        # By URN: the keys and share IDs of what resources keep that the program has.
+        # By URN: the shares kept by resources of the program.
         self._kept: dict[str, set[tuple[Key, str]]] = {}
         self._engine: str | None = None
         self._is_operation: bool | None = None
@@ -115,7 +116,7 @@ class OwnershipLog:
     def record(self, backup_id: str, project: str, share_id: str, *, adopted: bool, form: Form | None = None) -> None:
         """Record that the current resource has created a share, or adopted one that existed.
 
-        Without `form`, it stays unknown whose the share was. A failure is a warning.
+        Without `form`, the former owner is unknown. If the record cannot be written, a warning is logged.
         """
         key, urn, kept = (backup_id, project, share_id == _ACCEPTED), self._urn(), to_form(form)
         with self._lock:
@@ -142,7 +143,7 @@ class OwnershipLog:
             _log.info("%s", messages.more_adopted(_SHOWN_ADOPTIONS))
 
     def register(self, *, is_new: bool) -> None:
-        """Note that the program has the current resource, new or known to the state.
+        """Record that the program declares the current resource, new or known to the state.
 
         Called for each check: the engine checks a resource that it replaces as a new one.
         """
@@ -199,17 +200,17 @@ class OwnershipLog:
         with self._lock:
             claims = _current(self._read_all(key))
             if share_id == _ACCEPTED:
-                # The state has found since that the acceptance is in another vault than this resource's own.
+                # A refresh found the acceptance in another vault: it is not this resource's any more.
                 claims = [claim for claim in claims if claim.urn != urn or _is_same_vault(claim.form, form)]
             if is_kept(claims, deleted, urn) and self._engine is not None and self._in_operation():
-                # An interrupted replacement has left what is deleted now.
+                # An interrupted replacement left this old resource in the state.
                 return True
             is_renewed = is_new_form(claims, deleted, urn, to_form(form), in_operation=self._in_operation)
             own = [
                 claim for claim in claims if claim.urn == urn and (claim.kind != "kept" or claim.share_id == deleted)
             ]
             if own and not (is_renewed and self._in_operation()):
-                # The resource is gone, or its old form is: the next delete is of what is left.
+                # A later delete of the same URN is of a remaining resource.
                 self._release(key, deleted, urn)
             if is_renewed or is_anothers(claims, deleted, urn):
                 return True
@@ -303,13 +304,13 @@ def is_new_form(
     if share_id and own.share_id != share_id:
         return True
     if own.kind == "created" and share_id != _ACCEPTED:
-        return False  # no older form can have had it
+        return False  # it was created by this resource, so no earlier one had it
     if own.form is None:
         return True
     if form is not None and own.form != form:
         return True
-    # An engine deletes what it has created in the same operation only if that is the old form of a replacement. The old
-    # form may have had what the new one adopted, and its acceptance, but not a share that the new one made.
+    # In one operation, an engine deletes a resource that it created only to finish a replacement. The replaced resource may
+    # have had an adopted share or the acceptance. It cannot have had a share that the replacement created.
     return (own.kind == "adopted" or (bool(urn) and share_id == _ACCEPTED)) and in_operation()
 
 
@@ -318,7 +319,7 @@ def _current(claims: list[Claim]) -> list[Claim]:
 
     Those of released shares, and of shares that are gone, do not.
     """
-    # A project has one share at a time: when a new one is made, the one before is gone, whoever had it.
+    # A project has at most one share. A new one means that the earlier one is gone.
     made = max((claim for claim in claims if claim.kind == "created"), key=lambda claim: claim.time, default=None)
     if made:
         claims = [claim for claim in claims if claim.share_id == made.share_id or claim.time > made.time]
