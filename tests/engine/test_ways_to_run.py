@@ -1,4 +1,4 @@
-"""What people run Pulumi with: a `main` folder, structured configuration, transforms, hooks, plans, targets, import files."""
+"""Ways to run Pulumi: a `main` folder, structured configuration, transforms, hooks, plans, targets, import files."""
 
 from __future__ import annotations
 
