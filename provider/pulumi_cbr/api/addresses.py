@@ -70,7 +70,7 @@ def _check_one_region(values: Mapping[str, Value]) -> None:
             others.append((endpoint, address.region))
     # With an agency, only the agency's project is worked in.
     project = values.get("delegatedProject" if "agencyName" in values else "projectName")
-    if project and "projectId" not in values:
+    if project and "projectId" not in values and cloud_of_region(str(region.value)):
         others.append((project, region_of_project(str(project.value))))
     for other, home in others:
         if home and home != region.value:
@@ -108,6 +108,9 @@ def _contradict(first: _Fact, second: _Fact) -> bool:
 
 
 def _same_cloud(own: _Fact, other: _Fact) -> bool:
+    if own.value.name == "region" and other.value.name in ("authUrl", "cloudDomain"):
+        # Only the region tells the cloud of the credentials, and no other company has a region of that name.
+        return other.domain == own.domain
     if own.domain and other.domain:
         names = (own.value.name, other.value.name)
         unknown = not all(cloud_of_domain(fact.domain) for fact in (own, other))

@@ -108,7 +108,10 @@ def read_entry(cloud: str, region: str | None = None) -> Source:
     auth |= {key: explicit[key] for key in AUTH_KEYS if explicit.get(key) and not auth.get(key)}
     _check_keys(document, cloud, entry, _profile_of(loader, cloud, entry))
     needs_plugin = _needs_plugin(document, cloud, explicit.get("auth_type"), auth)
-    values = [*_values(document, cloud, explicit, auth), *_certificate_values(document, cloud, explicit, merged)]
+    values = [
+        *_values(document, cloud, merged.region_name, explicit, auth),
+        *_certificate_values(document, cloud, explicit, merged),
+    ]
     secrets = tuple(str(value) for key, value in sorted(auth.items()) if value and _SECRET.search(key))
     unsupported = tuple(document.origin(cloud, key) for key in _UNSUPPORTED if explicit.get(key))
     return Source(Place.ENTRY, tuple(values), needs_plugin, secrets if needs_plugin else (), unsupported)
@@ -341,7 +344,9 @@ def _plugin_options(auth_type: str) -> set[str]:
     return {name.replace("-", "_") for name in names}
 
 
-def _values(document: Document, cloud: str, explicit: Mapping[str, object], auth: Mapping[str, object]) -> list[Value]:
+def _values(
+    document: Document, cloud: str, region: str | None, explicit: Mapping[str, object], auth: Mapping[str, object]
+) -> list[Value]:
     found = [(name, key, auth[key]) for key, name in AUTH_KEYS.items() if auth.get(key)]
     # Reversed, because the last entry of a dictionary wins: it must be the first key that is given.
     beside = {_KEYS[key]: key for key in reversed(list(_KEYS)) if explicit.get(key)}
@@ -349,7 +354,7 @@ def _values(document: Document, cloud: str, explicit: Mapping[str, object], auth
     values = [Value("cloud", cloud, document.origin(cloud))]
     for name, key, given in found:
         origin = document.origin(cloud, key)
-        if (written := document.number(cloud, key)) and written != str(given):
+        if not isinstance(given, (dict, list)) and document.is_changed_by_yaml(cloud, region, key):
             raise SettingsError(messages.wrong_form(origin, "in quotes: YAML changes it"))
         text = str(given) if SETTINGS[name].kind is str and isinstance(given, (str, int)) else given
         values.append(Value(name, parse_value(name, text, origin), origin))

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from pulumi_cbr import messages
 from pulumi_cbr.api.errors import SettingsError
 
 if TYPE_CHECKING:
-    from yaml import Node
+    from yaml import Node, SafeLoader
 
 
 @dataclass(frozen=True)
@@ -33,22 +33,50 @@ class Document:
         what = f"`{key}` of the entry `{cloud}`" if key else f"the entry `{cloud}`"
         return f"{what} ({self.path}, line {_line(_value(self.root, 'clouds'), cloud)})"
 
-    def number(self, cloud: str, key: str) -> str | None:
-        """Return how a value is written, if YAML reads it as a number, a boolean or a date."""
-        for root in (self.secure_root, self.root):
-            for holder in _holders(root, cloud):
-                node = next(
-                    (value for name, value in _pairs(holder) if normalize(str(name.value)) == normalize(key)), None
-                )
-                if node is not None:
-                    return str(node.value) if isinstance(node.value, str) and not node.tag.endswith(":str") else None
-        return None
+    def is_changed_by_yaml(self, cloud: str, region: str | None, key: str) -> bool:
+        """Return whether YAML reads a value as a number, a boolean or a date, and changes it."""
+        import yaml
+
+        class TextLoader(yaml.SafeLoader):
+            """Reads every value as text, and follows `<<`."""
+
+            def __init__(self, stream: IO[str]) -> None:
+                super().__init__(stream)
+                self.yaml_implicit_resolvers = {"<": yaml.SafeLoader.yaml_implicit_resolvers["<"]}
+
+        read, written = (
+            _find(self._read_entries(loader, cloud), region, key) for loader in (yaml.SafeLoader, TextLoader)
+        )
+        return isinstance(written, str) and not isinstance(read, str) and written != str(read)
+
+    def _read_entries(self, loader: Callable[[IO[str]], SafeLoader], cloud: str) -> list[dict[str, Any]]:
+        """Return the entry in secure.yaml and in clouds.yaml."""
+        found = []
+        for path in filter(None, (self.secure_path, self.path)):
+            with open(path, encoding="utf-8") as file:
+                found.append(_mapping(_mapping(_mapping(loader(file).get_single_data()).get("clouds")).get(cloud)))
+        return found
 
     def keys(self, cloud: str) -> list[str]:
         """Return the keys beside `auth`, also those of regions, with ``_`` for ``-``."""
         entries = [_value(_value(root, "clouds"), cloud) for root in (self.root, self.secure_root)]
         holders = [holder for entry in entries for holder in (entry, *_values_of_regions(entry))]
         return [key.replace("-", "_") for holder in holders for key in _keys(holder)]
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _find(entries: Iterable[dict[str, Any]], region: str | None, key: str) -> object:
+    """Return the first value of a key: the chosen region's comes before the entry's."""
+    entries = list(entries)
+    listed = [entry["regions"] for entry in entries if isinstance(entry.get("regions"), list)]
+    regions = [_mapping(part) for parts in listed for part in parts]
+    chosen = [_mapping(part.get("values")) for part in regions if part.get("name") == region]
+    holders = (holder for entry in (*chosen, *entries) for holder in (_mapping(entry.get("auth")), entry))
+    values = (value for holder in holders for name, value in holder.items() if normalize(str(name)) == normalize(key))
+    return next(values, None)
 
 
 def check_document(cloud: str, files: Iterable[str], secure_files: Iterable[str] = ()) -> Document:

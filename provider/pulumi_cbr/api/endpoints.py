@@ -96,16 +96,16 @@ def parse_address(url: str | None, region: str | None = None) -> Address | None:
     """
     host = (urlsplit(url or "").hostname or "").lower().rstrip(".")
     match = _HOST.fullmatch(host)
+    known = [cloud.domain for cloud in CLOUDS if host.endswith(f".{cloud.domain}")]
+    if known:
+        domain = max(known, key=len)
+        labels = host.removesuffix(f".{domain}").split(".")
+        is_usual = match and len(labels) == 2
+        return Address(domain, labels[1] if is_usual else next(filter(cloud_of_region, labels), None))
     if not match:
-        # Of a host with another name, no more is known than the cloud.
-        known = [cloud.domain for cloud in CLOUDS if host.endswith(f".{cloud.domain}")]
-        return Address(max(known, key=len), None) if known else None
+        return None
     rest = match[2]
     first, _, domain = rest.partition(".")
-    if cloud_of_domain(rest):
-        return Address(rest, None)
-    if cloud_of_domain(domain):
-        return Address(domain, first)
     if "." in domain and (first == region or _REGION.fullmatch(first)):
         return Address(domain, first)
     return Address(rest, None)

@@ -472,17 +472,20 @@ def _check_agency(resolution: Resolution, sources: Sources) -> None:
 
 
 def _check_entry_identity(resolution: Resolution, sources: Sources) -> None:
-    """Raise `SettingsError` for access keys beside an entry that can sign in without them.
+    """Raise `SettingsError` for other credentials beside an entry that can sign in alone.
 
-    They may be another account's.
+    Access keys and application credentials may be another account's.
     """
     place = resolution.places.get(resolution.method.secret)
-    if resolution.method.name != "accessKey" or place is Place.ENTRY or Place.ENTRY not in sources:
+    others = ("accessKey", "applicationCredential")
+    if resolution.method.name not in others or place is Place.ENTRY or Place.ENTRY not in sources:
         return
     entry = sources[Place.ENTRY]
     own = _find_complete([entry])
     if "authType" not in resolution.values and own and own is not resolution.method:
-        raise SettingsError(messages.two_identities(resolution.origin("secretKey"), entry.values["cloud"].origin))
+        raise SettingsError(
+            messages.two_identities(resolution.origin(resolution.method.secret), entry.values["cloud"].origin)
+        )
 
 
 def _check_one_identity(resolution: Resolution, sources: Sources) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fake_clouds import OTHER, OWN, FakeClouds
+from fake_clouds import OTHER, OWN, FakeClouds, project_id
 from pulumi_cbr.api import CbrClient, SettingsError, load
 from pulumi_cbr.api.precedence import find_contradictions
 from pulumi_cbr.api.settings import resolve_settings
@@ -21,6 +21,7 @@ from unit.api.sign_in_rows import (
     ONE,
     OS_KEYS,
     OS_ONE,
+    OTC,
     USER,
     Row,
     check,
@@ -30,6 +31,9 @@ from unit.api.sign_in_rows import (
 
 pytestmark = pytest.mark.filterwarnings("ignore:Support for InfluxDB")
 
+#: An entry of which only the region tells the cloud.
+SHORT = entry("username: u, password: otc-password, user_domain_name: d")
+NO_PASSWORD = ENTRY_USER.replace("password: otc-password, ", "")
 OS_KEYS_DE = shell(OS_KEYS, OS_REGION_NAME="eu-de")
 
 ROWS = [
@@ -82,7 +86,65 @@ ROWS = [
             ("HW_ASSUME_ROLE_ID_TOKEN_FILE", HW_USER),
         )
     ],
+    Row(
+        "application credential of another account beside an entry with a user",
+        shell(OS_ONE, OS_APPLICATION_CREDENTIAL_ID="a", OS_APPLICATION_CREDENTIAL_SECRET="otc-secret"),
+        clouds=ONE,
+        refused=(
+            "OS_APPLICATION_CREDENTIAL_SECRET and the entry `one` ({clouds}, line 2) name two users or keys. "
+            "Set all credentials in one place"
+        ),
+    ),
     # Another cloud
+    *[
+        Row(
+            f"{name} of another cloud beside an entry with only a region",
+            shell(OS_ONE, env),
+            config,
+            clouds=SHORT,
+            refused=(
+                f"{name} is at {shown}, but `region_name` of the entry `one` ({{clouds}}, line 3) is at otc.t-systems.com. "
+                "Nothing was sent. Set both for one cloud"
+            ),
+        )
+        for name, shown, env, config in (
+            ("OS_AUTH_URL", "keystone.corp.example:5000", {"OS_AUTH_URL": "https://keystone.corp.example:5000/v3"}, {}),
+            ("OS_AUTH_URL", "evil.example", {"OS_AUTH_URL": "https://iam.evil.example/v3"}, {}),
+            ("cbr:authUrl", "evil.example", {}, {"authUrl": "https://iam.evil.example/v3"}),
+            ("cbr:cloudDomain", "evil.example", {}, {"cloudDomain": "evil.example"}),
+        )
+    ],
+    *[
+        Row(
+            f"CBR address of another region: {host}",
+            shell(HW_KEYS, CBR_ENDPOINT=f"https://{host}"),
+            refused=(
+                "CBR_ENDPOINT is in the region ap-southeast-2, but HW_REGION_NAME is ap-southeast-1. "
+                "Set both for one region"
+            ),
+        )
+        for host in ("csbs.ap-southeast-2.myhuaweicloud.com", "cbr.ap-southeast-2.internal.myhuaweicloud.com")
+    ],
+    Row(
+        "CBR address inside of the cloud",
+        shell(HW_KEYS, CBR_ENDPOINT="https://cbr.ap-southeast-1.internal.myhuaweicloud.com"),
+        cbr="cbr.ap-southeast-1.internal.myhuaweicloud.com",
+        method="signature",
+    ),
+    Row(
+        "project with a name like a region, in a private cloud",
+        shell(
+            USER,
+            OS_AUTH_URL="https://keystone.private.example.org/v3",
+            OS_PASSWORD="private-password",
+            OS_REGION_NAME="r1",
+            OS_PROJECT_NAME="eu-de_dr",
+            without="OS_PROJECT_ID",
+        ),
+        identity=("keystone.private.example.org",),
+        cbr="cbr.r1.private.example.org",
+        project=project_id("private", "eu-de_dr"),
+    ),
     Row(
         "the shell of another cloud beside an entry without a region",
         shell(
@@ -153,6 +215,36 @@ ROWS = [
             ("user_domain_name", "user_domain_name: d", "no"),
         )
     ],
+    *[
+        Row(
+            f"password that YAML takes for a number, {where}",
+            OS_ONE,
+            clouds=text,
+            refused=f"`password` of the entry `one` ({{clouds}}, line {line}) must be in quotes: YAML changes it. Correct the key",
+        )
+        for where, line, text in (
+            (
+                "by an anchor",
+                3,
+                f"x: &x {{password: 0123}}\nclouds:\n  one:\n    region_name: eu-de\n    auth: {{<<: *x, {NO_PASSWORD}}}\n",
+            ),
+            (
+                "of a region",
+                3,
+                entry(NO_PASSWORD, beside="regions: [{name: eu-de, values: {auth: {password: 0123}}}]"),
+            ),
+        )
+    ],
+    Row(
+        "number that the region replaces",
+        OS_ONE,
+        clouds=entry(
+            f"password: 0123, {NO_PASSWORD}",
+            beside="regions: [{name: eu-de, values: {auth: {password: otc-password}}}]",
+        ),
+        identity=(IAM_DE,),
+        cbr=f"cbr.eu-de.{OTC}",
+    ),
     Row(
         "misspelt key by an anchor",
         OS_ONE,
