@@ -191,6 +191,23 @@ def test_delete_share_that_cannot_be_identified_is_an_error(managed: Managed, se
     assert set(service.members(managed.backup)) == {managed.project}
 
 
+def test_delete_set_without_a_list_names_all_its_shares(service: Simulator, pool: SessionPool) -> None:
+    projects = sorted(service.projects[:3])
+    inputs = {"backup_id": service.backups[0].id, "dest_project_ids": projects}
+    controller = BackupShareController(pool)
+    id_, outputs = controller.create(inputs)
+    pool.get(None).invalidate(id_)
+    service.faults.add(
+        Fault("status_before", "GET", "/members$", status=400, body={"error_code": "X", "error_msg": "no"})
+    )
+    with pytest.raises(CbrError, match="Nothing was deleted") as refused:
+        controller.delete(id_, outputs)
+    text = str(refused.value)
+    assert [project for project in projects if project not in text] == []
+    assert f"Also not deleted: {projects[1]}, {projects[2]}" in text
+    assert set(service.members(id_)) == set(projects)
+
+
 @pytest.mark.parametrize("action", ["cbr:member:list", "cbr:member:get"])
 def test_delete_needs_one_permission_to_read(managed: Managed, service: Simulator, action: str) -> None:
     service.deny(action)

@@ -429,33 +429,37 @@ def delete_shares(
 
     `shares` has the state's outputs of each, by its project's ID.
 
-    Raises `CbrError` after all of them, which names those that stay.
+    Raises `CbrError`, after all deletes, that names all shares that were not deleted.
     """
     identified = [project for project, known in shares.items() if known.get("share_id") and not adopt]
     if identified:
-        _list_to_identify(session, backup_id, identified[0])
+        first, *others = dict.fromkeys((*identified, *shares))
+        _list_to_identify(session, backup_id, first, others)
     results = _run_parallel(
         list(shares), lambda project: delete_share(session, backup_id, project, shares[project], adopt=adopt)
     )
     failed = {project: result for project, result in results.items() if isinstance(result, CbrError)}
     if failed:
-        (_, first), *others = failed.items()
-        if others:
-            raise CbrError(messages.also_not_deleted(str(first), [project for project, _ in others])) from first
-        raise first
+        (_, error), *rest = failed.items()
+        if rest:
+            raise CbrError(messages.also_not_deleted(str(error), [project for project, _ in rest])) from error
+        raise error
 
 
-def _list_to_identify(session: CloudSession, backup_id: str, project: str) -> None:
+def _list_to_identify(session: CloudSession, backup_id: str, project: str, others: Sequence[str]) -> None:
     """List a backup's members for the deletes that follow.
 
-    If the list is forbidden or contradictory, each delete reads its own share instead. Raises `CbrError` if it fails.
+    If the list is forbidden or contradictory, each delete reads its own share instead.
+
+    Raises `CbrError` if the list fails: it names `project` and the `others`, as none of them is deleted.
     """
     try:
         session.member_cache.identify(backup_id, project)
     except (NotAllowed, NotFound, ContradictoryResponseError):
         pass
     except CbrError as error:
-        raise CbrError(messages.cannot_identify(backup_id, project, str(error))) from error
+        text = messages.cannot_identify(backup_id, project, str(error))
+        raise CbrError(messages.also_not_deleted(text, others) if others else text) from error
 
 
 def delete_created(session: CloudSession, backup_id: str, created: Iterable[str]) -> None:
