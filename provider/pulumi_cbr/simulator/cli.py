@@ -62,6 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     code = 1
     try:
         code = _run(words)
+    except SystemExit as ended:  # `--help` ends with 0
+        code = 1 if ended.code else 0
+        raise
     finally:
         if code and words[:1] == ["env"]:
             # The `eval` of a shell then fails too; it does not see the exit code.

@@ -175,6 +175,14 @@ def test_commands_refuse_to_choose_a_simulator(run: Run, env: dict[str, str], mo
         assert "export OS_USERNAME=receiver\n" in receiver
 
 
+def test_help_of_env_has_only_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["env", "--help"])
+
+    assert ended.value.code == 0
+    assert "false" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("arguments", [[], ["--as", "nobody"]])
 def test_env_failure_ends_the_shell(run: Run, env: dict[str, str], arguments: list[str]) -> None:
     """A shell does not see the exit code of a command whose output it evaluates."""
