@@ -240,7 +240,8 @@ def _messages() -> Iterator[Place]:
     for functions in reference.message_functions().values():
         for function in functions:
             yield f"messages.{function.__name__}", reference.sample_message(function)
-    yield from ((f"messages.ADVICE_BY_CODE[{code}]", text) for code, text in messages.ADVICE_BY_CODE.items())
+    for code, text in {**messages.ADVICE_BY_CODE, **messages.ADVICE_BY_GATEWAY_CODE}.items():
+        yield f"messages, advice for {code}", text
 
 
 def _documented() -> Iterator[tuple[Path, ast.AST, str]]:

@@ -362,6 +362,14 @@ ADVICE_BY_CODE: Mapping[str, str] = {
     "9998": "The service could not check the credentials: run again later, then check them",
 }
 
+#: What to do about the HTTP 403 of the API gateway, by the number after ``APIGW.``
+ADVICE_BY_GATEWAY_CODE: Mapping[str, str] = {
+    "0302": "Ask for access to the API: it is refused to the user",
+    "0310": "The project is not available: check it, or choose another one",
+    "0801": "Check the region, or choose another one: this one does not have the service",
+    "0802": "Check the region, and ask for access to it: it is refused to the user",
+}
+
 
 def failed(operation: str, cause: str) -> str:
     """Return the error of an operation, with its cause and an action."""
@@ -420,9 +428,10 @@ def needs_permission(action: str) -> str:
     return f"Ask for the IAM action {action}"
 
 
-def gateway_refused() -> str:
-    """Return the advice for an HTTP 403 of the API gateway, which knows no permissions."""
-    return "This is the API gateway, not a missing permission: run again later, then ask the cloud's support"
+def gateway_refused(number: str) -> str:
+    """Return the advice for an HTTP 403 of the API gateway, by the number of its code."""
+    default = "The API gateway refused the call, not the service: run again later, then ask the cloud's support"
+    return ADVICE_BY_GATEWAY_CODE.get(number, default)
 
 
 def unknown_not_found(address: str) -> str:

@@ -141,7 +141,7 @@ class ApiResponse:
         if self.status == 401:
             return NotSignedIn, sign_in
         if self.status == 403 and code.upper().startswith("APIG"):
-            return NotAllowed, messages.gateway_refused()
+            return NotAllowed, messages.gateway_refused(code.rpartition(".")[2])
         if self.status == 403:
             return NotAllowed, messages.needs_permission(action) if action else sign_in
         if self.status == 429:

@@ -109,13 +109,22 @@ def test_403_names_the_permission(call: str) -> None:
     assert f"Ask for the IAM action {ACTIONS[call]}" in str(error)
 
 
-def test_403_of_the_gateway_is_no_missing_permission() -> None:
-    error = refused("add_members", Reply(403, {"error_code": "APIGW.0202", "error_msg": "Backend unavailable"}))
+@pytest.mark.parametrize(
+    ("code", "advice"),
+    [
+        ("APIGW.0202", "run again later, then ask the cloud's support"),
+        ("APIGW.0302", "Ask for access to the API"),
+        ("APIG.0310", "The project is not available"),
+        ("APIGW.0801", "Check the region, or choose another one"),
+        ("APIGW.0802", "Check the region, and ask for access to it"),
+    ],
+)
+def test_403_of_the_gateway_has_advice_by_its_code(code: str, advice: str) -> None:
+    error = refused("add_members", Reply(403, {"error_code": code, "error_msg": "no"}))
 
     assert type(error) is NotAllowed
-    assert str(error).endswith(
-        "This is the API gateway, not a missing permission: run again later, then ask the cloud's support"
-    )
+    assert advice in str(error)
+    assert "IAM action" not in str(error)
 
 
 @pytest.mark.parametrize(
