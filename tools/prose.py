@@ -27,7 +27,7 @@ LIMITS = {
     "parameters": 0,
     "globals": 0,
     "messages": 0,
-    "glossary": 12,
+    "glossary": 10,
     "sentences": 0,
     "words": 0,
     "subjects": 4,
