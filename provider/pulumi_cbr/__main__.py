@@ -16,7 +16,7 @@ from pulumi_cbr.stdout import forget_stdout
 
 
 def main() -> int:
-    """Run the command; 0 where all is well."""
+    """Run the command; return 0 if it succeeds."""
     parser = argparse.ArgumentParser(prog="python -m pulumi_cbr", description="Tools beside the Pulumi resources.")
     commands = parser.add_subparsers(dest="command", required=True)
     command = commands.add_parser(

@@ -42,7 +42,7 @@ class BackupShareProperties:
 
 
 class BackupShare(BackupShareProperties, DynamicResource, module="cbr", name="BackupShare"):
-    """Shares a backup with a set of one to ten projects.
+    """The shares of a backup with a set of one to ten projects.
 
     Leaves shares alone that others created. Fails if such a share is for a project of this set, unless `adopt_existing` is
     set. With `exclusive`, every other share of the backup is deleted. Destroying the resource deletes its own shares. The

@@ -27,7 +27,7 @@ class BackupShareAccepterProperties:
     cloud: pulumi.Output[str | None]
     """The entry of clouds.yaml that signs in to the receiving project; None for the stack's settings."""
     source_project_id: pulumi.Output[str | None]
-    """The backup's own project: 32 hex digits, if the receiver may read the backup."""
+    """The backup's own project: 32 hex digits. Unset if the receiver may not read the backup."""
     status: pulumi.Output[str]
     """``accepted``. After a refresh also ``pending`` or ``rejected``: then the next `pulumi up` accepts again."""
     updated_at: pulumi.Output[str | None]
@@ -35,7 +35,7 @@ class BackupShareAccepterProperties:
 
 
 class BackupShareAccepter(BackupShareAccepterProperties, DynamicResource, module="cbr", name="BackupShareAccepter"):
-    """Accepts a backup that another project shares, into a vault of the receiving project.
+    """A backup of another project, accepted into a vault of the receiving project.
 
     Waits up to 15 seconds for a share that does not exist yet. Destroying the resource rejects the share. What was restored
     from it stays. The ID is ``<backup_id>/<own project ID>``.
@@ -69,7 +69,7 @@ class BackupShareAccepter(BackupShareAccepterProperties, DynamicResource, module
 class BackupShareAccepterProvider(DynamicProvider):
     """The provider that the engine calls.
 
-    Every stack's state has its import path: never move it, and give it no attributes.
+    States store this class by its import path. Do not move it, and do not add instance attributes: they would be pickled.
     """
 
     @staticmethod

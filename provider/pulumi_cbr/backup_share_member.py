@@ -49,7 +49,7 @@ class BackupShareMemberProperties:
 
 
 class BackupShareMember(BackupShareMemberProperties, DynamicResource, module="cbr", name="BackupShareMember"):
-    """Shares a backup with one project.
+    """The share of a backup with one project.
 
     Fails if the share exists already, unless `adopt_existing` is set. Destroying the resource deletes the share. What the
     receiver restored from it stays. The ID is ``<backup_id>/<dest_project_id>``.

@@ -218,7 +218,7 @@ def _translate_errors(hook: Callable[[], T]) -> T:
 
 
 def _configure_logging() -> None:
-    """Show warnings and adoptions as one line on standard error.
+    """Show warnings, adoptions and waits for acceptances on standard error, a line each.
 
     With the engine's own ``--logflow -v=9``, every call is shown too.
     """

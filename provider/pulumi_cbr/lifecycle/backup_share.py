@@ -42,7 +42,7 @@ _OPTIONS = (*_FLAGS, "wait_for_acceptance", "cloud")
 
 
 class BackupShareController(Controller):
-    """Decides what the engine's hooks do with a set of shares."""
+    """The controller of sets of shares."""
 
     outputs: ClassVar[tuple[str, ...]] = SET_OUTPUTS
 

@@ -58,6 +58,7 @@ class BackupShareAccepterController(Controller):
         updates = ["cloud"] if olds.get("cloud") != news.get("cloud") else []
         if olds.get("status") != "accepted":
             updates.append("status")
+        # A backup has one acceptance in a project, so the old one is rejected before it is accepted again.
         return Diff(updates=tuple(updates), replaces=replaces, delete_first="backup_id" not in replaces)
 
     def warn_before_change(self, id_: str, olds: Properties, news: Properties) -> None:
@@ -78,7 +79,7 @@ class BackupShareAccepterController(Controller):
             raise IncompleteResourceError(str(error), f"{backup_id}/{project}", inputs, pending) from error
         sent = session.client.service_now() - timedelta(seconds=session.client.timing.clock() - started)
         outputs = {**inputs, **_outputs(session, member)}
-        # An older acceptance may belong to a resource that the engine deletes next.
+        # An acceptance from before this request may be the old resource's, which the engine deletes next.
         is_older = member.updated_at is None or member.updated_at < sent - CLOCK_SLACK
         self.sessions.ownership.record_acceptance(backup_id, project, adopted=is_older, form=outputs)
         if is_older and member.updated_at is not None:
@@ -97,7 +98,7 @@ class BackupShareAccepterController(Controller):
         if "status" not in properties and member and member.vault_id:
             self.sessions.ownership.expect_import(backup_id, project, acceptance=True)
         inputs = {"backup_id": backup_id, **options}
-        # A share in another vault shows as a change of `vault_id`. One in no vault keeps the vault of the state.
+        # If the share is in another vault, the preview shows a change of `vault_id`. If it is in none, keep the state's.
         if member and member.vault_id:
             inputs["vault_id"] = member.vault_id
         if "vault_id" not in inputs:
@@ -135,7 +136,7 @@ class BackupShareAccepterController(Controller):
         except NotFound:
             return
         except NotAllowed:
-            member = None  # without the permission to read, reject what the state says
+            member = None  # reject without a read: the permission is missing
         if member and member.status == "accepted" and vault_id and member.vault_id not in (None, vault_id):
             _log.warning("%s", messages.accepted_elsewhere(backup_id, project, str(member.vault_id), str(vault_id)))
         elif member and member.status == "pending":
@@ -192,8 +193,8 @@ def _set_status(
 ) -> Member | None:
     """Set the status of a share, and return the share, or None if it does not exist.
 
-    This takes one PUT if all goes well. A lost response, or a refusal because the status is set already, is resolved by a
-    read. The PUT may be sent again at any time.
+    Usually one PUT. After a lost response, or a refusal because the status is set already, a read decides. The PUT is
+    idempotent.
     """
     client = session.client
     try:
@@ -255,11 +256,11 @@ def _find_share(session: CloudSession, backup_id: str, project: str) -> Member |
             raise
         says_gone = isinstance(error, NotFound) and error.is_about_member
         try:
-            # The contradiction has the backup that was just read.
+            # `ContradictoryResponseError` has the backup, so no second read is needed.
             backup = error.backup if isinstance(error, ContradictoryResponseError) else None
             members = (backup or session.client.show_backup(backup_id)).members
         except NotAllowed as hidden:
-            # Some services hide members from receivers and say `no such backup`: that says nothing about the share.
+            # A 404 for the backup may only mean that members are hidden. Raise it only if it is about the member.
             is_certain = says_gone or isinstance(error, NotAllowed)
             raise (error if is_certain else hidden) from None
         found = next((member for member in members if member.dest_project_id == project), None)
@@ -283,7 +284,7 @@ def _outputs(session: CloudSession, member: Member, before: Properties | None = 
 
 
 def _ensure_receiver(session: CloudSession, project: str) -> None:
-    """Raise `CbrError` if the session is of another project, where no share is found."""
+    """Raise `CbrError` if the session is signed in to another project than the ID names."""
     signed_in = session.client.project_id()
     if signed_in != project:
         raise CbrError(messages.other_receiver(project, signed_in))

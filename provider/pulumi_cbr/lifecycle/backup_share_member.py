@@ -51,7 +51,7 @@ _OPTIONS = ("cloud", "adopt_existing", "reshare_if_rejected", "wait_for_acceptan
 
 
 class BackupShareMemberController(Controller):
-    """Decides what the engine's hooks do with a share."""
+    """The controller of single shares."""
 
     outputs: ClassVar[tuple[str, ...]] = MEMBER_OUTPUTS
 

@@ -4,13 +4,13 @@ After a lost response, the shares are read. A share is deleted only if the state
 docs/inferences.md.
 
 ==================================  =================================  ===============================
-to read members                     requests                           waits for shares that show late
+to read members                     requests                           retries for invisible shares
 ==================================  =================================  ===============================
 `MemberCache.get`                   one list for all who ask together  no
-`reconcile.read_members`            one list, a GET for each missing   young ones
+`reconcile.read_members`            one list, a GET for each missing   if under a minute old
 `find_members`                      one list, or one GET               no
-`wait_for_members`                  up to five of these                all
-`find_unlisted`, `find_missing`     a GET for each share               young ones
+`wait_for_members`                  up to five of these                yes
+`find_unlisted`, `find_missing`     a GET for each share               if under a minute old
 ==================================  =================================  ===============================
 """
 
@@ -46,7 +46,7 @@ T = TypeVar("T")
 
 _log = logging.getLogger("pulumi_cbr")
 
-#: What others change of a share.
+#: Outputs of a share that others can change.
 _WATCHED = ("share_id", "status", "vault_id", "image_id")
 
 #: Seconds between reads of shares that the service may not show yet: three seconds in all.
@@ -55,10 +55,11 @@ _VISIBILITY_WAITS = (0.2, 0.4, 0.8, 1.6)
 #: How much older than its request a share or an acceptance may be, because the service's clocks differ.
 CLOCK_SLACK = timedelta(seconds=5)
 
-#: How long after its client gave up a request may still be carried out.
+#: A request may still be carried out this long after its client gave up.
 _LATE = timedelta(minutes=5)
 
-#: A share in a POST's response counts as new unless it is older than this: more than a wrong clock or time zone explains.
+#: A share in a POST's response existed before if it is this much older than the POST. No wrong clock or time zone
+#: explains a day.
 _RESPONSE_SLACK = timedelta(days=1)
 
 #: A share younger than this may not be visible everywhere yet.
@@ -124,7 +125,10 @@ def create_shares(
 
 @dataclass(frozen=True)
 class _Attempt:
-    """The outcome of one request."""
+    """The outcome of one request.
+
+    Empty if the request succeeded, or was refused because the shares exist.
+    """
 
     #: Whether its response was lost.
     is_lost: bool = False
@@ -139,7 +143,7 @@ class _Create:
         self._session, self._client = session, session.client
         self._backup_id, self._projects, self._adopt = backup_id, projects, adopt
         self.result = CreatedShares()
-        #: When the first request was sent that may have been carried out.
+        #: Time of the first request that may have been carried out.
         self._first_sent_at = session.client.timing.clock()
         #: The last request that may have been carried out.
         self._lost: CbrError | None = None
@@ -167,7 +171,7 @@ class _Create:
             members = self._client.add_members(self._backup_id, self._missing())
         except UnknownOutcomeError as error:
             if self._lost is None and error.sent_at is not None:
-                # Nothing was sent before this attempt: waits before it do not count.
+                # Earlier attempts sent nothing, so count from this one.
                 self._first_sent_at = error.sent_at
             self._lost = error
             return _Attempt(is_lost=True)
@@ -184,7 +188,7 @@ class _Create:
         return _Attempt(refusal=CbrError(messages.not_all_shared(self._backup_id, missing)) if missing else None)
 
     def _read_missing(self, attempt: _Attempt) -> bool:
-        """Read the missing shares; return whether the create is complete."""
+        """Read the missing shares; return whether no other request is needed."""
         # After a success, wait until the service shows the shares. After a lost response, read once.
         find = find_members if attempt.is_lost else wait_for_members
         missing = self._missing()
@@ -211,7 +215,7 @@ class _Create:
             # An earlier request would have been refused too.
             raise refusal
         if self._lost is None:
-            # The caller rolls known new shares back. Without any, the state keeps the unverified shares.
+            # If some shares were created, the caller rolls them back. Otherwise the state keeps the unverified ones.
             raise CbrError(str(refusal)) if self.result.created else self._unverified(str(refusal))
         raise self._unverified(messages.not_shown_after(str(refusal or self._lost), attempts)) from self._lost
 
@@ -236,7 +240,7 @@ def _add_from_response(
 def _existed_before(member: Member, newest: datetime, sent_at: datetime) -> bool:
     """Return whether a share in a POST's response is older than the POST.
 
-    Shares of one request have one creation time, by whatever clock: `newest` is that of the newest one.
+    All shares of one request have the same creation time. `newest` is the latest in the response, so clocks do not matter.
     """
     if member.status == "rejected" or member.image_id is not None:
         return True
@@ -250,7 +254,7 @@ def _add_from_read(
 ) -> None:
     """Sort the shares found after a lost response.
 
-    The caller's are not older than the first request.
+    A share that is older than the first request existed before.
     """
     sent_at = _service_time(session, first_sent_at)
     for member in members:
@@ -258,7 +262,7 @@ def _add_from_read(
             result.existing[member.dest_project_id] = member
         else:
             result.created[member.dest_project_id] = member
-            # Another resource of this stack may have had it a moment ago.
+            # Record it as adopted: it may be a share that another resource of this stack just gave up.
             session.ownership.record(member.backup_id, member.dest_project_id, member.id, adopted=True)
 
 
@@ -300,7 +304,7 @@ def find_missing(
 ) -> dict[str, Member]:
     """Return the shares that exist although a list does not show them.
 
-    `error` is the list's, if it failed. A contradiction is raised if none of the shares is found.
+    `error` is the error of the list, if any. If it is a contradiction and no share is found, it is raised again.
     """
     if isinstance(error, NotFound) and error.is_backup_gone:
         return {}
@@ -348,8 +352,8 @@ def delete_share(
 
     A share that is gone already is a success.
 
-    `known` has the state's outputs of the share. One list of the backup identifies the shares of all deletes at the same
-    time. With `adopt`, or if the state has no share ID, whatever share the project has is deleted.
+    `known` has the state's outputs of the share. Parallel deletes check their share IDs with one list of the members.
+    With `adopt`, or if the state has no share ID, whatever share the project has is deleted.
     """
     current, share_id = None, known.get("share_id")
     try:
@@ -400,9 +404,9 @@ def _delete_member(
 def _confirm_deleted(
     session: CloudSession, backup_id: str, project: str, current: Member | None, error: NotFound
 ) -> None:
-    """Raise `UnknownOutcomeError` unless a share is gone that a DELETE did not find.
+    """Raise `UnknownOutcomeError` if a share still exists after a DELETE returned `not found`.
 
-    Somebody was faster, a lost response was a success, or this response is wrong.
+    That response can be wrong. It is right if somebody else, or an earlier attempt, deleted the share.
     """
     try:
         after = session.client.show_member(backup_id, project)
@@ -465,7 +469,7 @@ def _list_to_identify(session: CloudSession, backup_id: str, project: str, other
 def delete_created(session: CloudSession, backup_id: str, created: Iterable[str]) -> None:
     """Delete the shares that the caller's own request has just created.
 
-    Its response is the proof. Raises as `delete_shares`.
+    No share ID is checked: the response has just shown that they are the caller's. Raises as `delete_shares`.
     """
     delete_shares(session, backup_id, {project: {} for project in created})
 
@@ -546,7 +550,7 @@ def is_replaced(backup_id: str, project: str, known: Mapping[str, Any], member: 
 
 
 def log_drift(backup_id: str, project: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    """Warn of others' changes of a share; return whether it was rejected or taken back."""
+    """Warn of others' changes of a share; return whether it is rejected or no longer accepted."""
     changed = [name for name in _WATCHED if "status" in before and before.get(name) != now.get(name)]
     if changed:
         changes = [(name, before.get(name, "none"), now.get(name, "none")) for name in changed]

@@ -23,8 +23,8 @@ class _NativeFlavor(pulumi.ComponentResource):
 
 
 class NewestBackupShares(_NativeFlavor, components.NewestBackupShares):
-    """Shares the newest finished backups: see `pulumi_cbr.NewestBackupShares`."""
+    """The shares of the newest finished backups: see `pulumi_cbr.NewestBackupShares`."""
 
 
 class AcceptPendingShares(_NativeFlavor, components.AcceptPendingShares):
-    """Accepts all that certain owners share: see `pulumi_cbr.AcceptPendingShares`."""
+    """The acceptances of all that certain owners share: see `pulumi_cbr.AcceptPendingShares`."""

@@ -67,7 +67,7 @@ _log = logging.getLogger("pulumi_cbr")
 
 
 class CbrProvider:
-    """Serve the requests of the engine; each method has the name of its RPC."""
+    """The server of the engine's requests: each method has the name of its RPC."""
 
     def __init__(self, registry: SessionRegistry | None = None) -> None:
         self._registry = registry
@@ -178,7 +178,7 @@ class CbrProvider:
         known = {**from_wire(request.inputs), **from_wire(request.properties)}
         state = await self._run(lambda: controller.read(request.id, known))
         if state is None:
-            # An empty response means `gone`. With properties, even empty ones, the engine would import what does not exist.
+            # An empty response means that the resource is gone. With `properties`, even empty ones, the engine imports it.
             return provider_pb2.ReadResponse()
         return provider_pb2.ReadResponse(id=state.id, properties=to_wire(state.outputs), inputs=to_wire(state.inputs))
 
@@ -216,13 +216,13 @@ class CbrProvider:
         return await self._components.construct(request, self.engine or "")
 
     async def cancel(self, request: empty_pb2.Empty) -> empty_pb2.Empty:
-        # Requests in flight end and are recorded; waits and components end at once.
+        # Requests in flight finish, so the state records them. Waits and components stop now.
         self.cancelled.set()
         self._components.end()
         return empty_pb2.Empty()
 
     def _controller(self, urn: str) -> tuple[str, Controller]:
-        # The type within a component has the component's in front; a name may have `::` in it too.
+        # In a component, the type is `parent$type`. A resource's name may contain `::`.
         kind = urn.split("::")[2].rpartition("$")[2]
         if kind not in self._controllers:
             raise CbrError(messages.unknown_token("resource", kind, find_closest(kind, self._controllers)))
@@ -264,8 +264,8 @@ def _check_setting(name: str, value: Any) -> str | None:
         elif name in SETTINGS:
             parse_value(name, _to_int(name, value), f"cbr:{name}")
             if name in _URLS:
-                # Refuse it before it reaches the state or a warning: it may contain a password. The sign-in checks for
-                # plain HTTP.
+                # A URL may contain a password: refuse it before the state stores it. Plain HTTP is allowed here, because
+                # the sign-in refuses it.
                 check_url(f"cbr:{name}", str(value), insecure=True)
         else:
             return messages.unknown_setting(name, find_closest(name, (*SETTINGS, "parallel")))
@@ -275,7 +275,7 @@ def _check_setting(name: str, value: Any) -> str | None:
 
 
 def _to_int(name: str, value: Any) -> Any:
-    """Return a setting of a whole number as an int, and another value as it is.
+    """Convert a whole-number setting to int; return any other value unchanged.
 
     SDKs send ``3``, ``3.0``, ``"3"`` or ``"3.0"``.
     """

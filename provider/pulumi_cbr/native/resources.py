@@ -31,7 +31,7 @@ class _CbrResource(pulumi.CustomResource):
 
 
 class BackupShareMember(BackupShareMemberProperties, _CbrResource):
-    """Shares a backup with one project: see `pulumi_cbr.BackupShareMember`.
+    """The share of a backup with one project: see `pulumi_cbr.BackupShareMember`.
 
     The ID is ``<backup_id>/<dest_project_id>``.
     """
@@ -83,7 +83,7 @@ class BackupShareMember(BackupShareMemberProperties, _CbrResource):
 
 
 class BackupShare(BackupShareProperties, _CbrResource):
-    """Shares a backup with a set of one to ten projects: see `pulumi_cbr.BackupShare`.
+    """The shares of a backup with a set of one to ten projects: see `pulumi_cbr.BackupShare`.
 
     The ID is ``<backup_id>``.
     """
@@ -120,7 +120,7 @@ class BackupShare(BackupShareProperties, _CbrResource):
 
 
 class BackupShareAccepter(BackupShareAccepterProperties, _CbrResource):
-    """Accepts a shared backup: see `pulumi_cbr.BackupShareAccepter`.
+    """The acceptance of a shared backup: see `pulumi_cbr.BackupShareAccepter`.
 
     The ID is ``<backup_id>/<own project ID>``.
     """
