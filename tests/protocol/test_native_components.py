@@ -171,8 +171,11 @@ def test_construct_registers_a_window_with_its_options(owner: Plugin, monitor: M
     assert MessageToDict(answer.state) == {"backupIds": newest} == monitor.outputs[answer.urn]
     assert (component.parent, component.protect, component.aliases[0].spec.name) == (PARENT, True, "old")
     assert list(component.dependencies) == [PARENT]
-    shares, accepters = monitor.of_kind("BackupShare"), monitor.of_kind("BackupShareAccepter")
-    assert [share.name for share in shares] == [f"nightly-{backup}" for backup in newest]
+    # They are registered side by side.
+    shares, accepters = (
+        sorted(monitor.of_kind(kind), key=lambda made: made.name) for kind in ("BackupShare", "BackupShareAccepter")
+    )
+    assert [share.name for share in shares] == sorted(f"nightly-{backup}" for backup in newest)
     for share, accepter in zip(shares, accepters, strict=True):
         assert {share.parent, accepter.parent} == {answer.urn}
         assert {share.provider, accepter.provider, *monitor.invoked} == {OWN}
