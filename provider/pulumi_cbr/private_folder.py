@@ -88,6 +88,11 @@ class PrivateFolder:
         """Return the names of the entries, sorted."""
         return sorted(os.listdir(self.path if self._fd is None else self._fd))
 
+    def version(self, name: str) -> tuple[int, ...]:
+        """Return numbers that change if a file grows or is replaced. Raises OSError."""
+        status = os.stat(self._locate(name), dir_fd=self._fd, follow_symlinks=False)
+        return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
     def read(self, name: str, limit: int = 65536) -> bytes:
         """Return the content of a file.
 

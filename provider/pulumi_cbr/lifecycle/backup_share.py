@@ -175,7 +175,7 @@ class BackupShareController(Controller):
         elsewhere = managed_elsewhere(session, backup_id, members, outputs)
         own = {project: members[project] for project in members if project not in elsewhere}
         own = verify_shares(session, backup_id, own)
-        delete_shares(session, backup_id, own, adopt=self.adopts(outputs))
+        delete_shares(session, backup_id, own, own=own, adopt=self.adopts(outputs))
 
     def _apply(self, inputs: Properties, olds: Properties) -> dict[str, Any]:
         """Make the service agree with the inputs, and return all outputs.

@@ -29,7 +29,7 @@ from pulumi_cbr.lifecycle.reconcile import verify_shares
 from pulumi_cbr.lifecycle.shares import (
     already_shared,
     create_shares,
-    delete_share,
+    delete_own_share,
     find_missing,
     is_replaced,
     is_unverified,
@@ -170,7 +170,7 @@ class BackupShareMemberController(Controller):
         known = verify_shares(session, backup_id, {project: outputs}).get(project)
         if known is None:
             return
-        delete_share(session, backup_id, project, known, adopt=self.adopts(outputs))
+        delete_own_share(session, backup_id, project, known, adopt=self.adopts(outputs))
 
 
 def _is_reshared(olds: Properties, news: Properties) -> bool:

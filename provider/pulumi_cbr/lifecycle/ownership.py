@@ -14,13 +14,13 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from pulumi_cbr import messages
-from pulumi_cbr.api.errors import CbrError
+from pulumi_cbr.api.errors import CbrError, UnknownOutcomeError
 
 if TYPE_CHECKING:
     from pulumi_cbr.private_folder import Lock, PrivateFolder
@@ -38,7 +38,7 @@ _FORM = ("adopt_existing", "cloud", "exclusive", "reshare_if_rejected", "updated
 #: Seconds to wait for an engine to accept a connection.
 _CONNECT_TIMEOUT = 2.0
 
-#: Age in seconds at which a lock without a record is removed. Before that, its process may still write the record.
+#: Age in seconds at which a lock without a record is removed, if it is free. Before, a process may be about to take it.
 _STALE_LOCK_AGE = 3600.0
 
 
@@ -54,13 +54,14 @@ class Claim:
     """One line of the record.
 
     A resource created, adopted or keeps a share, has released it because it is deleted or replaced, or deletes the share.
+    `retracted` takes a `deleted` back: the share stays.
     """
 
     backup_id: str
     project: str
     share_id: str
     urn: str
-    kind: Literal["created", "adopted", "kept", "released", "deleted"]
+    kind: Literal["created", "adopted", "kept", "released", "deleted", "retracted"]
     form: dict[str, Any] | None
     time: float
 
@@ -169,7 +170,7 @@ class OwnershipLog:
 
         What only a refresh keeps may be deleted in the same operation. A failure is a warning.
 
-        Raises `CbrError` if another resource has deleted the share in this operation.
+        Raises `CbrError` if another resource deletes the share in this operation, or has deleted it.
         """
         key, urn = (backup_id, project, share_id == _ACCEPTED), self._urn()
         if not (urn and isinstance(share_id, str)):
@@ -193,7 +194,8 @@ class OwnershipLog:
     def managed_elsewhere(self, backup_id: str, project: str, share_id: object, form: Form | None = None) -> bool:
         """Return whether another resource, or a new form of this one, has the share to delete.
 
-        `share_id` and `form` are of the state that is deleted. Raises `CbrError` if the record cannot be read.
+        `share_id` and `form` are of the state that is deleted. If the share need not stay, this resource's claims on it end.
+        Raises `CbrError` if the record cannot be read.
         """
         urn, key = self._urn(), (backup_id, project, share_id == _ACCEPTED)
         deleted = share_id if isinstance(share_id, str) else ""
@@ -212,17 +214,35 @@ class OwnershipLog:
             if own and not (is_renewed and self._in_operation()):
                 # A later delete of the same URN is of a remaining resource.
                 self._release(key, deleted, urn)
-            if is_renewed or is_anothers(claims, deleted, urn):
-                return True
-            if share_id == _ACCEPTED:
-                return False  # it may turn out to be in another vault, and stay
-            self._add(Claim(backup_id, project, deleted, urn, "deleted", None, time.time()))
-            # Another process may have kept it since, without knowing that it is deleted.
-            return is_anothers(_current(self._read_all(key)), deleted, urn)
+            return is_renewed or is_anothers(claims, deleted, urn)
 
     def acceptance_managed_elsewhere(self, backup_id: str, project: str, form: Form | None = None) -> bool:
         """Return the same as `managed_elsewhere`, for an acceptance that is about to be rejected."""
         return self.managed_elsewhere(backup_id, project, _ACCEPTED, form)
+
+    @contextmanager
+    def record_delete(self, backup_id: str, project: str, share_id: str) -> Iterator[bool]:
+        """Record that the current resource deletes a share; yield whether it must stay.
+
+        The DELETE is sent inside the context. Its record comes before it, not after: `keep` writes and then reads, as this
+        does, so at least one of the two resources notices the other. After the DELETE, a resource in between would keep a
+        share that is gone. The record is retracted if the share stays, because another resource has it or the DELETE
+        failed. It remains if the result is unknown. Raises `CbrError` if the record cannot be read.
+        """
+        key, urn = (backup_id, project, False), self._urn()
+        try:
+            with self._lock:
+                self._add(Claim(*key[:2], share_id, urn, "deleted", None, time.time()))
+                is_kept_since = is_anothers(_current(self._read_all(key)), share_id, urn)
+                if is_kept_since:
+                    self._retract_delete(key, share_id, urn)
+            yield is_kept_since
+        except UnknownOutcomeError:
+            raise
+        except CbrError:
+            with self._lock:
+                self._retract_delete(key, share_id, urn)
+            raise
 
     def _forget(self) -> None:
         self._claims.clear()
@@ -241,13 +261,17 @@ class OwnershipLog:
         return claims
 
     def _is_deleted(self, key: Key, share_id: str, urn: str) -> bool:
-        """Return whether another resource deletes the share, if the record can be read."""
-        claims: list[Claim] = []
-        if self._engine is not None:
-            with suppress(CbrError):
-                claims = self._read_all(key)
-        found = any(claim.kind == "deleted" and claim.share_id == share_id and claim.urn != urn for claim in claims)
-        return found and self._in_operation()
+        """Return whether another resource deletes the share, as far as the record can be read."""
+        if self._engine is None:
+            return False
+        try:
+            claims = self._read_all(key)
+        except CbrError:
+            claims = self._claims.get(key, [])
+        return is_deleted(claims, share_id, urn) and self._in_operation()
+
+    def _retract_delete(self, key: Key, share_id: str, urn: str) -> None:
+        self._add(Claim(*key[:2], share_id, urn, "retracted", None, time.time()))
 
     def _release(self, key: Key, share_id: str, urn: str) -> None:
         self._add(Claim(*key[:2], share_id, urn, "released", None, time.time()))
@@ -284,6 +308,13 @@ def is_anothers(claims: list[Claim], share_id: str, urn: str) -> bool:
     """Return whether another resource than `urn` has the share, or has replaced it."""
     others = [claim for claim in claims if claim.urn != urn]
     return any(claim.kind != "kept" or claim.share_id == share_id for claim in others)
+
+
+def is_deleted(claims: list[Claim], share_id: str, urn: str) -> bool:
+    """Return whether another resource than `urn` deletes the share, or has deleted it."""
+    others = [claim for claim in claims if claim.urn != urn and claim.share_id == share_id]
+    last = {claim.urn: claim.kind for claim in others if claim.kind in ("deleted", "retracted")}
+    return "deleted" in last.values()
 
 
 def is_kept(claims: list[Claim], share_id: str, urn: str) -> bool:
@@ -325,7 +356,7 @@ def _current(claims: list[Claim]) -> list[Claim]:
         claims = [claim for claim in claims if claim.share_id == made.share_id or claim.time > made.time]
     current: dict[str, list[Claim]] = {}
     for claim in sorted(claims, key=lambda claim: claim.time):
-        if claim.kind == "deleted":
+        if claim.kind in ("deleted", "retracted"):
             continue
         if claim.kind == "released":
             current.pop(claim.urn, None)
@@ -358,6 +389,8 @@ class _Record:
 
     def __init__(self) -> None:
         self._content = b""
+        #: Of the file that was read.
+        self.version: tuple[int, ...] | None = None
         self.claims: dict[Key, list[Claim]] = {}
 
     def continues_in(self, content: bytes) -> bool:
@@ -486,19 +519,28 @@ class _SharedFile:
             os.close(lines)
 
     def _read(self, folder: PrivateFolder, name: str) -> _Record:
-        """Return the claims of another process, none if it has ended or has another engine."""
+        """Return the claims of another process, none if it has ended or has another engine.
+
+        A file that has not changed is not read again: each unchanged resource asks for all of them.
+        """
         if not name.startswith(f"{self._prefix}-") or _remove_if_ended(folder, name):
             return _Record()
         try:
+            version = folder.version(name)
+            known = self._others.get(name)
+            if known and known.version == version:
+                return known
             content = folder.read(name, limit=1 << 24)
         except FileNotFoundError:
             return _Record()  # the process has left since the folder was listed
         if b"\n" not in content:
             raise OSError(f"{folder.path / name} is incomplete")
-        if not self._others.setdefault(name, _Record()).continues_in(content):
-            self._others[name] = _Record()
-        self._others[name].read(content)
-        return self._others[name]
+        record = known if known and known.continues_in(content) else _Record()
+        record.read(content)
+        # The file may have grown since its version was read: then it is read again.
+        record.version = version
+        self._others[name] = record
+        return record
 
 
 def _remove_leftovers(folder: PrivateFolder) -> None:
@@ -510,11 +552,11 @@ def _remove_leftovers(folder: PrivateFolder) -> None:
         elif name.endswith(".lock") and f"{name.removesuffix('.lock')}.json" not in names:
             with suppress(OSError):
                 if time.time() - (folder.path / name).lstat().st_mtime > _STALE_LOCK_AGE:
-                    folder.remove(name)
+                    _remove_if_ended(folder, f"{name.removesuffix('.lock')}.json")
 
 
 def _remove_if_ended(folder: PrivateFolder, name: str) -> bool:
-    """Remove the record of a process that has ended; return whether it has."""
+    """Remove the record and the lock of a process that has ended; return whether it has."""
     lock_name = f"{name.removesuffix('.json')}.lock"
     lock = folder.lock(lock_name)
     if lock is None:

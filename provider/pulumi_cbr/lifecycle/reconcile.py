@@ -188,7 +188,7 @@ def _execute_plan(
     elsewhere = managed_elsewhere(session, backup_id, plan.removed, inputs.form)
     deleting = {project: share for project, share in plan.delete.items() if project not in elsewhere}
     if plan.delete_first:
-        delete_shares(session, backup_id, deleting, adopt=inputs.adopt)
+        delete_shares(session, backup_id, deleting, own=plan.removed, adopt=inputs.adopt)
     result = CreatedShares()
     if plan.create:
         result = _create(session, inputs, plan, list(deleting) if plan.delete_first else [])
@@ -196,7 +196,7 @@ def _execute_plan(
     existing = {**{project: members[project] for project in plan.adopt}, **result.existing}
     if not plan.delete_first and deleting:
         try:
-            delete_shares(session, backup_id, deleting, adopt=inputs.adopt)
+            delete_shares(session, backup_id, deleting, own=plan.removed, adopt=inputs.adopt)
         except CbrError as error:
             raise roll_back(session, backup_id, created, error) from error
     _record(session, inputs, state, created, existing)

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import contextvars
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent import futures
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
@@ -370,6 +370,20 @@ def delete_share(
         session.invalidate(backup_id, project)
 
 
+def delete_own_share(
+    session: CloudSession, backup_id: str, project: str, known: Mapping[str, Any], *, adopt: bool = False
+) -> None:
+    """Delete a share that the current resource gives up, and record it for other resources: see `delete_share`.
+
+    The share stays, with a warning, if another resource of the stack has it.
+    """
+    with session.ownership.record_delete(backup_id, project, str(known.get("share_id") or "")) as must_stay:
+        if must_stay:
+            _log.warning("%s", messages.managed_elsewhere(backup_id, [project]))
+        else:
+            delete_share(session, backup_id, project, known, adopt=adopt)
+
+
 def _identify(session: CloudSession, backup_id: str, project: str) -> Member | None:
     """Return the share that a project has now; None if there is none, or none is visible yet."""
     try:
@@ -427,11 +441,16 @@ def _find_image(session: CloudSession, backup_id: str, project: str, known: Mapp
 
 
 def delete_shares(
-    session: CloudSession, backup_id: str, shares: Mapping[str, Mapping[str, Any]], *, adopt: bool = False
+    session: CloudSession,
+    backup_id: str,
+    shares: Mapping[str, Mapping[str, Any]],
+    *,
+    own: Collection[str] = (),
+    adopt: bool = False,
 ) -> None:
     """Delete shares in parallel: see `delete_share`.
 
-    `shares` has the state's outputs of each, by its project's ID.
+    `shares` has the state's outputs of each, by its project's ID. For the projects in `own`, see `delete_own_share`.
 
     Raises `CbrError`, after all deletes, that names all shares that were not deleted.
     """
@@ -439,9 +458,12 @@ def delete_shares(
     if identified:
         first, *others = dict.fromkeys((*identified, *shares))
         _list_to_identify(session, backup_id, first, others)
-    results = _run_parallel(
-        list(shares), lambda project: delete_share(session, backup_id, project, shares[project], adopt=adopt)
-    )
+
+    def delete(project: str) -> None:
+        function = delete_own_share if project in own else delete_share
+        function(session, backup_id, project, shares[project], adopt=adopt)
+
+    results = _run_parallel(list(shares), delete)
     failed = {project: result for project, result in results.items() if isinstance(result, CbrError)}
     if failed:
         (_, error), *rest = failed.items()

@@ -7,13 +7,14 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import platformdirs
 import pytest
 
-from pulumi_cbr.api.errors import CbrError
+from pulumi_cbr.api.errors import CbrError, UnknownOutcomeError
 from pulumi_cbr.lifecycle.ownership import OwnershipLog
 from pulumi_cbr.private_folder import PrivateFolder
 
@@ -62,6 +63,14 @@ class Process:
     def stays(self, urn: str, share_id: str, **form: object) -> bool:
         self.urn = urn
         return self.log.managed_elsewhere(BACKUP, PROJECT, share_id, form)
+
+    def delete(self, urn: str, share_id: str, error: CbrError | None = None) -> bool:
+        """Send a DELETE, which may fail; return whether it was sent."""
+        self.urn = urn
+        with self.log.record_delete(BACKUP, PROJECT, share_id) as must_stay:
+            if error:
+                raise error
+            return not must_stay
 
 
 @pytest.fixture(autouse=True)
@@ -242,7 +251,7 @@ def test_share_kept_by_another_process_stays(engine: str, runtime: Path) -> None
     """Two resources of the stack have the share, each by a provider of its own."""
     keeper, process = Process(engine), Process(engine)
     keeper.keep("another", "T")
-    assert not process.stays("old", "U")
+    assert process.delete("old", "U")
     keeper.keep("new", "S")
     keeper.keep("new", "S")
     assert process.stays("old", "S")
@@ -254,16 +263,74 @@ def test_share_that_another_resource_deletes_cannot_be_kept(engine: str, of_anot
     """A set that drops a project may be asked before a set that keeps it."""
     process, keeper = Process(engine), Process(engine)
     keeper = keeper if of_another_process else process
-    assert not process.stays("a", "S")
+    assert process.delete("a", "S")
     keeper.keep("b", "T")
     keeper.keep("a", "S")
     with pytest.raises(CbrError, match="another resource of this stack deletes it"):
         keeper.keep("b", "S")
 
 
+@pytest.mark.parametrize("of_another_process", [False, True])
+def test_share_whose_delete_failed_can_be_kept(engine: str, of_another_process: bool) -> None:
+    process, keeper = Process(engine), Process(engine)
+    keeper = keeper if of_another_process else process
+    with pytest.raises(CbrError, match="an image uses it"):
+        process.delete("a", "S", CbrError("an image uses it"))
+    keeper.keep("b", "S")
+    assert not process.delete("a", "S")
+
+
+def test_share_whose_delete_is_unknown_cannot_be_kept(engine: str) -> None:
+    process = Process(engine)
+    with pytest.raises(UnknownOutcomeError):
+        process.delete("a", "S", UnknownOutcomeError("no response"))
+    with pytest.raises(CbrError, match="another resource of this stack deletes it"):
+        process.keep("b", "S")
+
+
+@pytest.mark.parametrize("of_another_process", [False, True])
+def test_share_kept_since_the_check_stays_for_its_keeper(engine: str, of_another_process: bool) -> None:
+    process, keeper = Process(engine), Process(engine)
+    keeper = keeper if of_another_process else process
+    assert not process.stays("a", "S")
+    keeper.keep("b", "S")
+    assert not process.delete("a", "S")
+    keeper.keep("b", "S")
+
+
+def test_own_delete_counts_if_another_record_is_unreadable(engine: str, runtime: Path) -> None:
+    other, process = Process(engine), Process(engine)
+    assert process.delete("a", "S")
+    other.create("new", "T", adopted=True)
+    for file in files(runtime):
+        if b"new" in file.read_bytes():
+            file.write_bytes(b"")
+    with pytest.raises(CbrError, match="another resource of this stack deletes it"):
+        process.keep("b", "S")
+
+
+def test_record_that_has_not_changed_is_not_read_again(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An `up` of 1,000 unchanged resources asks for all records 1,000 times."""
+    other, process = Process(engine), Process(engine)
+    reads, read = [], PrivateFolder.read
+
+    def count(folder: PrivateFolder, name: str, limit: int = 0) -> bytes:
+        reads.append(name)
+        return read(folder, name, limit)
+
+    monkeypatch.setattr(PrivateFolder, "read", count)
+    assert other.delete("a", "S")
+    process.keep("b", "T")
+    process.keep("c", "T")
+    assert len(reads) == 1
+    assert other.delete("a", "U")
+    with pytest.raises(CbrError, match="another resource of this stack deletes it"):
+        process.keep("d", "U")
+
+
 def test_long_lived_process_keeps_what_it_could_not_delete() -> None:
     process = Process("127.0.0.1:1")
-    assert not process.stays("a", "S")
+    assert process.delete("a", "S")
     process.keep("b", "S")
 
 
@@ -283,6 +350,20 @@ def test_first_claim_removes_what_killed_processes_left(engine: str, runtime: Pa
     Process(engine).keep("a", "S")
     assert len(files(runtime)) == 1
     assert len(list((runtime / "pulumi-cbr" / "takeovers").glob("*.lock"))) == 1
+
+
+def test_lock_that_is_held_for_hours_is_not_removed(engine: str, runtime: Path) -> None:
+    """A process that has checked a delete waits for acceptances, and records a share only then."""
+    waiting, process = Process(engine), Process(engine)
+    assert not waiting.stays("a", "T")
+    folder = runtime / "pulumi-cbr" / "takeovers"
+    (folder / "free.lock").touch(mode=0o600)
+    for lock in folder.glob("*.lock"):
+        os.utime(lock, (time.time() - 7200,) * 2)
+    process.keep("b", "U")
+    assert not (folder / "free.lock").exists()
+    waiting.create("new", "S", adopted=True)
+    assert process.stays("old", "S")
 
 
 def test_line_that_is_being_written_is_read_later(engine: str, runtime: Path) -> None:

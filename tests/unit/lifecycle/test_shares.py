@@ -13,10 +13,12 @@ from pulumi_cbr.api.errors import AlreadyShared, CbrError, NotShareable, Unknown
 from pulumi_cbr.api.models import Member
 from pulumi_cbr.api.retry import Clock
 from pulumi_cbr.lifecycle.failures import UnverifiedSharesError
+from pulumi_cbr.lifecycle.ownership import OwnershipLog
 from pulumi_cbr.lifecycle.session import CloudSession, SessionPool
 from pulumi_cbr.lifecycle.shares import (
     PartialFailure,
     create_shares,
+    delete_own_share,
     delete_share,
     delete_shares,
     find_unlisted,
@@ -201,6 +203,19 @@ def test_delete_not_found_and_failed_read_is_unknown(account: CloudSession, serv
     service.faults.add(Fault("status_before", "GET", f"/members/{project}$", status=503, times=None))
     with pytest.raises(UnknownOutcomeError):
         delete_share(account, backup, project, known)
+    assert project in service.members(backup)
+
+
+def test_delete_own_share_kept_by_another_resource_stays(service: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    sign_in(monkeypatch, service.env())
+    backup, project, urn = service.backups[0].id, service.projects[0], "keeps"
+    log = OwnershipLog(lambda: urn)
+    account = SessionPool({"maxRetries": 2}.get, Clock(sleep=wait), ownership=log).get(None)
+    known = {"share_id": service.share(backup, project).id}
+    log.register(is_new=False)
+    log.keep(backup, project, known["share_id"])
+    urn = "drops"
+    delete_own_share(account, backup, project, known)
     assert project in service.members(backup)
 
 
