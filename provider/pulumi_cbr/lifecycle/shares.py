@@ -373,9 +373,9 @@ def delete_share(
 def delete_own_share(
     session: CloudSession, backup_id: str, project: str, known: Mapping[str, Any], *, adopt: bool = False
 ) -> None:
-    """Delete a share that the current resource gives up, and record it for other resources: see `delete_share`.
+    """Delete a share that the current resource gives up: see `delete_share`.
 
-    The share stays, with a warning, if another resource of the stack has it.
+    The record of ownership has it before the request. The share stays, with a warning, if another resource of the stack has it.
     """
     with session.ownership.record_delete(backup_id, project, str(known.get("share_id") or "")) as must_stay:
         if must_stay:
