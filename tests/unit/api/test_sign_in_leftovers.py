@@ -95,6 +95,12 @@ ROWS = [
             "Set all credentials in one place"
         ),
     ),
+    Row(
+        "token of the shell beside a user of the stack",
+        shell(USER, OS_TOKEN="otc-token"),
+        {"username": "other"},
+        refused="cbr:username and OS_TOKEN name two users or keys. Set all credentials in one place",
+    ),
     # Another cloud
     *[
         Row(
