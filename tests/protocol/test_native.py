@@ -122,7 +122,7 @@ def test_diff_config_other_project_or_region_warns(new_plugin: Callable[..., Plu
     assert "'owner' changes region from a to b, projectId from x to y" in warning
     # A URL of an earlier version's state.
     diff("owner", {"authUrl": "https://u:pw@iam.example.com"}, {"authUrl": "https://iam.example.com"})
-    assert "'owner' changes authUrl:" in plugin.said()
+    wait_until(lambda: "'owner' changes authUrl:" in plugin.said())
     assert "pw" not in plugin.said()
 
 
