@@ -98,7 +98,7 @@ class DynamicProvider(ResourceProvider):
 
     @staticmethod
     def controller(sessions: SessionPool) -> Controller:
-        """Import and return the controller of the resource."""
+        """Import and return the controller of the resource: each provider has its own."""
         raise NotImplementedError
 
     def configure(self, req: ConfigureRequest) -> None:
@@ -260,7 +260,7 @@ def _freeze_modules() -> None:
 
 
 def _shorten_errors() -> None:
-    """Let the plugin report the errors of failed hooks as one line."""
+    """Make the plugin report the errors of failed hooks as one line."""
     plugin = sys.modules["__main__"]
     # Only the first provider of the process does this.
     if _is_plugin() and getattr(plugin, "traceback", None) is traceback:

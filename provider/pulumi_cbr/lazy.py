@@ -8,8 +8,10 @@ from importlib import import_module
 from typing import Any
 
 
-def import_on_use(package: str, modules: Mapping[str, Iterable[str]]) -> Callable[[str], Any]:
-    """Return the `__getattr__` of a package whose names are imported on use.
+def import_on_use(
+    package: str, modules: Mapping[str, Iterable[str]]
+) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """Return the `__getattr__` and the `__dir__` of a package whose names are imported on use.
 
     `modules` has the names by the module that each is from. Thread-safe, as the import of a module is.
     """
@@ -22,4 +24,7 @@ def import_on_use(package: str, modules: Mapping[str, Iterable[str]]) -> Callabl
         setattr(sys.modules[package], name, value)
         return value
 
-    return find
+    def list_names() -> list[str]:
+        return sorted({*vars(sys.modules[package]), *places})
+
+    return find, list_names

@@ -69,7 +69,7 @@ class Service:
     foreign: dict[str, MemberRecord] = field(default_factory=dict)
 
     def make_backups(self, day: int) -> None:
-        """Let a day pass: new backups, one deletion, and somebody's share now and then."""
+        """Simulate a day: new backups, one deletion, and on some days somebody's share."""
         self.simulator.advance(86400)
         made = [self.simulator.add_backup(server) for server in self.servers]
         if day % 3 == 0:

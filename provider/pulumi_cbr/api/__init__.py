@@ -67,8 +67,4 @@ _MODULES = {
 }
 
 if not TYPE_CHECKING:
-    __getattr__ = import_on_use(__name__, _MODULES)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    __getattr__, __dir__ = import_on_use(__name__, _MODULES)

@@ -70,8 +70,8 @@ def _check_one_region(values: Mapping[str, Value]) -> None:
             others.append((endpoint, address.region))
     # With an agency, only the agency's project is worked in.
     project = values.get("delegatedProject" if "agencyName" in values else "projectName")
-    if project and "projectId" not in values and cloud_of_region(str(region.value)):
-        others.append((project, region_of_project(str(project.value))))
+    if project and "projectId" not in values:
+        others.append((project, other_region_of(str(project.value), str(region.value))))
     for other, home in others:
         if home and home != region.value:
             raise SettingsError(messages.two_regions(other.origin, home, region.origin, str(region.value)))
@@ -122,14 +122,23 @@ def _same_cloud(own: _Fact, other: _Fact) -> bool:
 
 def region_from(auth_url: str | None, project_name: str | None) -> str | None:
     """Return the region in a project's name or in the identity address."""
-    home = region_of_project(project_name)
+    home = _region_of_project(project_name)
     if home:
         return home
     address = parse_address(auth_url)
     return address.region if address else None
 
 
-def region_of_project(name: str | None) -> str | None:
+def other_region_of(project: str | None, region: str | None) -> str | None:
+    """Return the region that a project is in by its name, if another one is configured.
+
+    A region that no public cloud has is the catalog's to refuse: it knows the names.
+    """
+    home = _region_of_project(project)
+    return home if cloud_of_region(region) and home != region else None
+
+
+def _region_of_project(name: str | None) -> str | None:
     """Return the region that the name of a project begins with, in a public cloud."""
     prefix = (name or "").partition("_")[0].lower()
     return prefix if cloud_of_region(prefix) else None

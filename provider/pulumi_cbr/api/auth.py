@@ -17,8 +17,8 @@ from urllib3.exceptions import HTTPError
 
 from pulumi_cbr import messages
 from pulumi_cbr.api import ids
-from pulumi_cbr.api.addresses import region_of_project
-from pulumi_cbr.api.endpoints import cloud_of_region, with_version
+from pulumi_cbr.api.addresses import other_region_of
+from pulumi_cbr.api.endpoints import with_version
 from pulumi_cbr.api.errors import (
     CbrError,
     InvalidId,
@@ -189,9 +189,8 @@ class TokenAuthenticator:
 
         There, all backups would seem to be deleted.
         """
-        home, region = region_of_project(project), self._settings.region
-        # A region that no cloud has is the catalog's to refuse: it knows the names.
-        if home and cloud_of_region(region) and home != region:
+        region = self._settings.region
+        if home := other_region_of(project, region):
             place = self._settings.place_to_set("region")
             raise SettingsError(messages.two_regions(f"the project `{project}`", home, place, str(region)))
 

@@ -352,9 +352,10 @@ def _values(
     beside = {_KEYS[key]: key for key in reversed(list(_KEYS)) if explicit.get(key)}
     found += [(name, key, explicit[key]) for name, key in beside.items()]
     values = [Value("cloud", cloud, document.origin(cloud))]
+    is_changed_by_yaml = document.find_changed_by_yaml(cloud, region)
     for name, key, given in found:
         origin = document.origin(cloud, key)
-        if not isinstance(given, (dict, list)) and document.is_changed_by_yaml(cloud, region, key):
+        if not isinstance(given, (dict, list)) and is_changed_by_yaml(key):
             raise SettingsError(messages.wrong_form(origin, "in quotes: YAML changes it"))
         text = str(given) if SETTINGS[name].kind is str and isinstance(given, (str, int)) else given
         values.append(Value(name, parse_value(name, text, origin), origin))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
@@ -33,8 +33,11 @@ class Document:
         what = f"`{key}` of the entry `{cloud}`" if key else f"the entry `{cloud}`"
         return f"{what} ({self.path}, line {_line(_value(self.root, 'clouds'), cloud)})"
 
-    def is_changed_by_yaml(self, cloud: str, region: str | None, key: str) -> bool:
-        """Return whether YAML reads a value as a number, a boolean or a date, and changes it."""
+    def find_changed_by_yaml(self, cloud: str, region: str | None) -> Callable[[str], bool]:
+        """Return what tells of a key whether YAML reads its value as no text, and changes it.
+
+        The files are read once for all keys.
+        """
         import yaml
 
         class TextLoader(yaml.SafeLoader):
@@ -44,10 +47,13 @@ class Document:
                 super().__init__(stream)
                 self.yaml_implicit_resolvers = {"<": yaml.SafeLoader.yaml_implicit_resolvers["<"]}
 
-        read, written = (
-            _find(self._read_entries(loader, cloud), region, key) for loader in (yaml.SafeLoader, TextLoader)
-        )
-        return isinstance(written, str) and not isinstance(read, str) and written != str(read)
+        readings = [self._read_entries(loader, cloud) for loader in (yaml.SafeLoader, TextLoader)]
+
+        def is_changed(key: str) -> bool:
+            read, written = (_find(entries, region, key) for entries in readings)
+            return isinstance(written, str) and not isinstance(read, str) and written != str(read)
+
+        return is_changed
 
     def _read_entries(self, loader: Callable[[IO[str]], SafeLoader], cloud: str) -> list[dict[str, Any]]:
         """Return the entry in secure.yaml and in clouds.yaml."""
@@ -68,9 +74,8 @@ def _mapping(value: object) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _find(entries: Iterable[dict[str, Any]], region: str | None, key: str) -> object:
+def _find(entries: Sequence[dict[str, Any]], region: str | None, key: str) -> object:
     """Return the first value of a key: the chosen region's comes before the entry's."""
-    entries = list(entries)
     listed = [entry["regions"] for entry in entries if isinstance(entry.get("regions"), list)]
     regions = [_mapping(part) for parts in listed for part in parts]
     chosen = [_mapping(part.get("values")) for part in regions if part.get("name") == region]

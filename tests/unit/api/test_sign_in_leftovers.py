@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -282,12 +281,6 @@ ROWS = [
         method="signature",
     ),
 ]
-
-
-@pytest.fixture(scope="module")
-def clouds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeClouds]:
-    with FakeClouds(tmp_path_factory.mktemp("clouds")) as running:
-        yield running
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -493,12 +492,6 @@ FILES = [
 ]
 
 ROWS = VARIABLES + FILES
-
-
-@pytest.fixture(scope="module")
-def clouds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeClouds]:
-    with FakeClouds(tmp_path_factory.mktemp("clouds")) as clouds:
-        yield clouds
 
 
 @pytest.mark.parametrize("row", ROWS, ids=[row.name for row in ROWS])

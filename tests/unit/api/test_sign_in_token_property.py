@@ -6,7 +6,7 @@ fake clouds, because the token and its service catalog decide the project and th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -224,12 +224,6 @@ def expected(case: Case) -> tuple[str, str] | None:
         # No project of the fake clouds has the name beside its ID.
         return None if "projectName" in values else (values["projectId"], region)
     return project_id(tag, values.get("projectName", region)), region
-
-
-@pytest.fixture(scope="module")
-def clouds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeClouds]:
-    with FakeClouds(tmp_path_factory.mktemp("clouds")) as clouds:
-        yield clouds
 
 
 @settings(
