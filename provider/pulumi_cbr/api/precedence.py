@@ -494,7 +494,7 @@ def _check_one_identity(resolution: Resolution, sources: Sources) -> None:
     if place not in (Place.OS, Place.HW):
         return
     stack, variables = sources[Place.STACK].values, sources[place].values
-    unused = next((name for name in stack if name in _CREDENTIALS and name not in resolution.values), None)
+    unused = next((name for name in stack if name in _CREDENTIALS and not resolution.method.uses(name)), None)
     if unused:
         raise SettingsError(messages.two_identities(stack[unused].origin, resolution.origin(resolution.method.secret)))
     identifiers = [names for names in resolution.method.credentials if names != (resolution.method.secret,)]

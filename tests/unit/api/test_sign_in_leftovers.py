@@ -100,6 +100,13 @@ ROWS = [
         {"username": "other"},
         refused="cbr:username and OS_TOKEN name two users or keys. Set all credentials in one place",
     ),
+    Row(
+        "user of the stack by ID and by name, with the shell's password",
+        shell(USER, without="OS_USERNAME"),
+        {"userId": "u", "username": "u"},
+        identity=(IAM_DE,),
+        cbr=f"cbr.eu-de.{OTC}",
+    ),
     # Another cloud
     *[
         Row(
