@@ -5,16 +5,16 @@ The orders are those of `step_generator.go` of the engine, and `tests/engine/tes
 
 from __future__ import annotations
 
-import asyncio
 import socket
-from collections.abc import Collection, Coroutine, Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from google.protobuf.struct_pb2 import Struct
 from pulumi.runtime.proto import provider_pb2
 
+import event_loops
 from protocol.plugin import FLAVORS, PROVIDERS, Diff
 from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.api.retry import Clock
@@ -83,7 +83,7 @@ class NativeProcess:
         self.ownership.join(engine)
         args = Struct()
         args.update(dict(config))
-        _run(self._provider.configure(provider_pb2.ConfigureRequest(args=args)))
+        event_loops.run(self._provider.configure(provider_pb2.ConfigureRequest(args=args)))
 
     def check(self, urn: str, news: Properties, olds: Properties) -> Properties:
         request = provider_pb2.CheckRequest(urn=urn, olds=to_wire(olds), news=to_wire(news))
@@ -117,18 +117,12 @@ class NativeProcess:
         of_state = " of the state" if method == "check" and request.olds.fields else ""
         self._hooks.append(f"{request.urn} {method}{of_state}")
         current_urn.set(request.urn)
-        return _run(getattr(self._provider, method)(request))
+        return event_loops.run(getattr(self._provider, method)(request))
 
 
 def _registry(config: Mapping[str, str]) -> SessionRegistry | None:
     """Return sessions of their own for what must not know the calls of other processes."""
     return SessionRegistry() if "preflight" in config else None
-
-
-def _run(call: Coroutine[Any, Any, Any]) -> Any:
-    # `asyncio.run` would leave this thread without the loop that Pulumi's mocks run on.
-    with closing(asyncio.new_event_loop()) as loop:
-        return loop.run_until_complete(call)
 
 
 Process = DynamicProcess | NativeProcess

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from pulumi.runtime.proto import provider_pb2
 
+import event_loops
 from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.lifecycle.failures import save_bug_report
 from pulumi_cbr.native.component_process import ComponentProcesses
@@ -28,7 +29,7 @@ def processes(script: str) -> ComponentProcesses:
 
 
 def construct(script: str) -> provider_pb2.ConstructResponse:
-    return asyncio.run(processes(script).construct(REQUEST, ""))
+    return event_loops.run(processes(script).construct(REQUEST, ""))
 
 
 def test_answer_is_the_response() -> None:
@@ -78,6 +79,6 @@ def test_end_fails_what_runs_and_what_waits(tmp_path: Path) -> None:
     async def late(all_: ComponentProcesses) -> list[object]:
         return [*await asyncio.gather(all_.construct(REQUEST, str(tmp_path)), return_exceptions=True)]
 
-    failed = asyncio.run(run())
+    failed = event_loops.run(run())
     assert [isinstance(error, CbrError) and NOT_FINISHED in str(error) for error in failed] == [True] * 7
     assert len([*tmp_path.iterdir()]) == 4

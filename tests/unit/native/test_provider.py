@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import math
 import time
 from collections.abc import Callable
-from contextlib import closing
 
 import pytest
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import provider_pb2
 
+import event_loops
 from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.native.provider import CbrProvider, deadline
 from pulumi_cbr.native.server import Servicer
@@ -57,17 +56,14 @@ class ReportsDeadline(CbrProvider):
 @pytest.mark.parametrize(("timeout", "shortest", "longest"), [(100, 50, 100), (0, math.inf, math.inf)])
 def test_request_has_the_time_that_the_engine_gives_it(timeout: float, shortest: float, longest: float) -> None:
     provider = ReportsDeadline()
-    with closing(asyncio.new_event_loop()) as loop:
-        serve = getattr(Servicer(provider), "Create")  # noqa: B009
-        loop.run_until_complete(loop.create_task(serve(provider_pb2.CreateRequest(timeout=timeout), None)))
+    serve = getattr(Servicer(provider), "Create")  # noqa: B009
+    event_loops.run(serve(provider_pb2.CreateRequest(timeout=timeout), None))
     assert shortest <= provider.left <= longest
 
 
 def test_cancel_ends_a_wait() -> None:
     provider = CbrProvider()
-    # `asyncio.run` would leave this thread without the loop that Pulumi's mocks run on.
-    with closing(asyncio.new_event_loop()) as loop:
-        loop.run_until_complete(provider.cancel(empty_pb2.Empty()))
+    event_loops.run(provider.cancel(empty_pb2.Empty()))
     assert waited(provider, math.inf) == "cancelled while waiting to try again. Run again to finish"
 
 
