@@ -13,8 +13,9 @@ unexport PYTHONDONTWRITEBYTECODE
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1  /p' Makefile
 
-engine: $(READY) ## find the Pulumi CLI, or obtain it; the last line is the folder to put on PATH
-	@$(PYTHON) tools/engine/engine.py
+engine: ## find the Pulumi CLI, or obtain it; the last line is the folder to put on PATH
+	@# What is there already is found without .venv.
+	@python3 tools/engine/engine.py --find 2>/dev/null || { $(MAKE) --no-print-directory $(READY) && $(PYTHON) tools/engine/engine.py; }
 
 demo: $(READY) ## share a backup, lose the share, get it back, with the real CLI and a simulated cloud
 	@$(PYTHON) tools/demo/demo.py

@@ -61,13 +61,13 @@ class Machine:
             (sdk / "python" / script).write_text("#!/bin/sh\n")
         self.put("go", FAKE_GO.format(log=self.log, sdk=sdk, seconds=seconds))
 
-    def start(self, *by: str) -> subprocess.Popen[str]:
+    def start(self, *by: str, options: tuple[str, ...] = ()) -> subprocess.Popen[str]:
         pipe = subprocess.PIPE
-        command = [*by, sys.executable, str(self.tool)]
+        command = [*by, sys.executable, str(self.tool), *options]
         return subprocess.Popen(command, env=self.env, stdout=pipe, stderr=pipe, text=True)
 
-    def run(self) -> tuple[int, str, str]:
-        process = self.start()
+    def run(self, *options: str) -> tuple[int, str, str]:
+        process = self.start(options=options)
         output, errors = process.communicate(timeout=60)
         return process.returncode, output, errors
 
@@ -90,6 +90,15 @@ def test_found_on_path(machine: Machine) -> None:
     machine.put("pulumi-language-python")
     assert machine.run() == (0, f"{machine.bin}\n", "")
     assert not machine.cache.exists()
+
+
+def test_find_alone_obtains_nothing(machine: Machine) -> None:
+    machine.put_go()
+    assert machine.run("--find") == (1, "", "")
+    assert not machine.log.exists()
+    machine.put("pulumi")
+    machine.put("pulumi-language-python")
+    assert machine.run("--find") == (0, f"{machine.bin}\n", "")
 
 
 def test_found_behind_a_link(machine: Machine, tmp_path: Path) -> None:

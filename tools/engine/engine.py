@@ -1,6 +1,7 @@
 """Find the Pulumi engine, or obtain it, and print the folder to put on PATH.
 
-The folder is the last (and only) line on standard output; everything for people goes to standard error. In this order:
+The folder is the last (and only) line on standard output; everything for people goes to standard error. With `--find`, nothing
+is obtained. In this order:
 
 1. `pulumi` and its Python language host on PATH;
 2. what an earlier run of this program left in the user's cache folder;
@@ -63,7 +64,10 @@ def main() -> int:
     for number in signal.SIGINT, signal.SIGTERM:
         signal.signal(number, lambda number, frame: sys.exit(128 + number))
     try:
-        print(find() or obtain())
+        folder = find()
+        if folder is None and sys.argv[1:] == ["--find"]:
+            return 1
+        print(folder or obtain())
     except EngineError as error:
         say(f"error: {error}")
         return 1
