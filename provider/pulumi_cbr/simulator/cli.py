@@ -129,7 +129,7 @@ def _make_parser() -> argparse.ArgumentParser:
                 "--url", help="the simulator's URL (the one that OS_AUTH_URL names, or the only one that runs)"
             )
         if name not in ("serve", "env"):
-            command.add_argument("--json", action="store_true", help="print JSON")
+            command.add_argument("--json", action="store_true", help="print JSON, as without a terminal")
     return parser
 
 
@@ -270,12 +270,15 @@ def _act(options: argparse.Namespace, action: Action) -> int:
     for name in _RESOURCES.keys() & wanted.keys():
         wanted[name] = ids.get(wanted[name], wanted[name])
     result = simulator.send("POST", f"/{action.name}", wanted)
+    # Most actions answer with nothing, which looks like a failure.
+    given = {name: value for name, value in wanted.items() if value is not None}
     if wants_json(options.json):
-        print_json(result)
+        print_json(result or {"done": action.name, **given})
     elif "dest_project_id" in result:
         _print_members([result], _names(status))
     else:
-        lines = [f"{name}: {value}" for name, value in result.items()] or [f"{action.name}: done at {simulator.url}"]
+        done = " ".join([_to_flag(action.name), *map(str, given.values())])
+        lines = [f"{name}: {value}" for name, value in result.items()] or [f"{done}: done at {simulator.url}"]
         print(*map(clean, lines), sep="\n")
     return 0
 

@@ -125,7 +125,8 @@ def test_command_runs_its_action(cbr_simulator: Simulator, capsys: pytest.Captur
     changed = run("set-backup", "backup-001", "--encrypted", "true", "--status", "error")
     assert changed == asdict(cbr_simulator.backups[1])
     assert (cbr_simulator.backups[1].encrypted, cbr_simulator.backups[1].status) == (True, "error")
-    assert run("deny", "cbr:member:list", "--role", "receiver") == {}
+    denied = {"done": "deny", "action": "cbr:member:list", "role": "receiver"}
+    assert run("deny", "cbr:member:list", "--role", "receiver") == denied
     assert not cbr_simulator.state.is_allowed("cbr:member:list", "receiver")
     assert main(["deny", "cbr:member:creat", "--url", cbr_simulator.url]) == 1
     assert capsys.readouterr().err == (
@@ -133,7 +134,7 @@ def test_command_runs_its_action(cbr_simulator: Simulator, capsys: pytest.Captur
     )
     assert main(["deny", "share", "--url", cbr_simulator.url]) == 1
     assert ". The actions are: cbr:backups:get, " in capsys.readouterr().err
-    assert run("allow-all") == {}
+    assert run("allow-all") == {"done": "allow_all"}
     assert cbr_simulator.state.is_allowed("cbr:member:list", "receiver")
     assert run("advance", "60.5") == {"now": pytest.approx(before + 60.5, abs=30)}
     run("share", "backup-000", "--status", "accepted")
@@ -320,7 +321,7 @@ def test_terminal_shows_tables(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
         assert f" {id_} " in out
     assert f" {backup} " in out
     assert "from the 1., all that follow" in out
-    assert f"withdraw: done at {simulator.url}\n" in out
+    assert f"withdraw {backup} {simulator.receiver.project_id}: done at {simulator.url}\n" in out
 
 
 def test_table_shows_brackets_of_a_path(
