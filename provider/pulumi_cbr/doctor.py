@@ -340,10 +340,11 @@ def _catch(call: Callable[[], object]) -> CbrError | None:
 
 def _permission(what: str, action: str, error: CbrError | None) -> Finding:
     if isinstance(error, NotAllowed):
-        # A receiver needs no permission to share, and an owner none to accept.
-        return Finding(
-            "permission", "note", messages.not_permitted(what, str(error)), messages.permission_needed_for(what)
-        )
+        # A receiver needs no permission to share, and an owner none to accept. A gateway refuses for other reasons.
+        is_known = messages.needs_permission(action) in str(error)
+        cause = messages.refused_with(error.status, error.request_id) if is_known else str(error)
+        advice = messages.permission_needed_for(what, action if is_known else None)
+        return Finding("permission", "note", messages.not_permitted(what, cause), advice)
     # With the permission, the service says that there is no such backup, or names another fault of the request.
     refused = isinstance(error, ServiceError) and error.has_service_code and error.status < 500
     if error is None or (refused and not isinstance(error, NotSignedIn)):

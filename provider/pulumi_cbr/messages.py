@@ -1113,9 +1113,17 @@ def not_permitted(call: str, error: str) -> str:
     return f"may not {call}: {error}"
 
 
-def permission_needed_for(call: str) -> str:
-    """Return the advice for a call that is not allowed."""
-    return f"It is needed only to {call}."
+def refused_with(status: int, request_id: str) -> str:
+    """Return the words for the response to a call that is not allowed."""
+    return f"HTTP {status}{f', request {request_id}' if request_id else ''}"
+
+
+def permission_needed_for(call: str, action: str | None = None) -> str:
+    """Return the advice for a call that is not allowed.
+
+    `action` is the permission, if it is known.
+    """
+    return f"{f'{needs_permission(action)}. ' if action else ''}It is needed only to {call}."
 
 
 # Bugs

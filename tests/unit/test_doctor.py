@@ -69,11 +69,20 @@ def test_doctor_denied_call_is_a_note_with_its_permission(
     sim.deny("cbr:member:create")
     code, told = doctor(monkeypatch, capsys)
     assert code == 0
-    assert "note   permission    may not share: " in told
-    assert " ".join(told.split()).count("sk for the IAM action cbr:member:create") == 1
+    (finding,) = re.findall(r"^note   permission .*\n.*", told, re.MULTILINE)
+    assert re.fullmatch(
+        r"note   permission    may not share: HTTP 403, request [\w-]+\n"
+        r" {21}Ask for the IAM action cbr:member:create\. It is needed only to share\.",
+        finding,
+    )
     assert told.endswith("\n\nNothing failed; 1 permission is missing: see the notes.\n")
     sim.deny("cbr:member:delete")
     assert doctor(monkeypatch, capsys)[1].endswith("\n\nNothing failed; 2 permissions are missing: see the notes.\n")
+    # A gateway's refusal is not of a permission: its own advice stays.
+    sim.faults.scripted("every POST to /members: status 403 before commit")
+    told = " ".join(doctor(monkeypatch, capsys)[1].split())
+    assert "The API gateway refused the call" in told
+    assert "cbr:member:create" not in told
 
 
 def test_doctor_stack_comes_before_the_environment(
