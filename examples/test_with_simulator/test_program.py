@@ -1,4 +1,4 @@
-"""Tests of the program on the real engine, against a simulated cloud: each takes a few seconds."""
+"""Tests of the program on the real engine, against a simulated cloud: each takes 10 to 40 seconds."""
 
 from __future__ import annotations
 

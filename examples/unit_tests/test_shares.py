@@ -1,4 +1,4 @@
-"""Tests of the program with `pulumi.runtime.set_mocks`: no cloud, no engine, no state; a second for all of them."""
+"""Tests of the program with `pulumi.runtime.set_mocks`: no cloud, no engine, no state, and a second for all."""
 
 from __future__ import annotations
 

@@ -1415,6 +1415,17 @@ def lookup_unknown(function: str) -> str:
     )
 
 
+def mock_without_result(function: str, token: str) -> str:
+    """Return the error of a look-up that a test's mock answered with nothing."""
+    return f"{function} failed: the mock returned nothing. Let Mocks.call return the result of {token}"
+
+
+def result_incomplete(kind: str, missing: Sequence[str]) -> str:
+    """Return the error of a test's mock that left out required fields of an object."""
+    is_missing, it = ("is", "it") if len(missing) == 1 else ("are", "them")
+    return f"reading a {kind} failed: {_join_with_and(missing)} {is_missing} missing. Add {it} to the mock"
+
+
 def run_again_to_verify() -> str:
     """Return the advice for a create with an unknown result: the next run verifies it."""
     return "Run `pulumi up` again: it finds out"

@@ -29,7 +29,7 @@ from .shortcuts import backend_of, deployment_of
 (BOTH_SIDES,) = programs("docs/how-to/both-sides.md")
 WINDOW, EACH_SERVER, INBOX, LOOK_UP = programs("docs/how-to/newest-backups.md")
 (PROVIDERS,) = programs("docs/how-to/several-accounts.md")
-FIXTURES, LOOK_UP_TEST = programs("docs/how-to/test-a-program.md")
+FIXTURES, MOCKS, LOOK_UP_TEST = programs("docs/how-to/test-a-program.md")
 (CLIENT,) = programs("docs/reference/client.md")
 _, NATIVE_MEMBER = programs("docs/reference/backup-share-member.md")
 _, NATIVE_SHARE = programs("docs/reference/backup-share.md")
@@ -59,6 +59,7 @@ RUN = {
         LOOK_UP,
         PROVIDERS,
         FIXTURES,
+        MOCKS,
         LOOK_UP_TEST,
         CLIENT,
     ),
@@ -306,6 +307,23 @@ def test_the_fixtures(simulator: Simulator) -> None:
     names: dict[str, Any] = {}
     exec(FIXTURES, names)
     names["test_the_backup_is_shared"](simulator, lambda program: Stack())
+
+
+def test_mocks_answer_look_ups() -> None:
+    names: dict[str, Any] = {}
+    exec(MOCKS, names)
+    names["test_the_newest_backup_is_shared"]()
+
+
+def test_guides_and_reference_show_the_same_programs() -> None:
+    """Those of the reference are run."""
+    for guide, page in (
+        ("share-one-backup", "backup-share-member"),
+        ("share-with-a-set", "backup-share"),
+        ("accept-a-share", "backup-share-accepter"),
+    ):
+        for language in ("python", "yaml"):
+            assert blocks(f"docs/how-to/{guide}.md", language) == blocks(f"docs/reference/{page}.md", language)
 
 
 def test_fixtures_serve_look_ups(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:

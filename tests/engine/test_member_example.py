@@ -29,13 +29,13 @@ def run_tests(folder: Path) -> subprocess.CompletedProcess[str]:
 
 def test_its_tests_pass(copy: Path) -> None:
     run = run_tests(copy)
-    assert "2 passed" in run.stdout, run.stdout + run.stderr
+    assert "4 passed" in run.stdout, run.stdout + run.stderr
 
 
 def test_its_tests_notice_a_wrong_program(copy: Path) -> None:
     program = copy / "shares.py"
     program.write_text(program.read_text().replace("reshare_if_rejected=True", "reshare_if_rejected=False"))
-    assert "1 failed, 1 passed" in run_tests(copy).stdout
+    assert "1 failed, 3 passed" in run_tests(copy).stdout
 
 
 def test_it_runs(copy: Path, cli: Cli, init_stack: InitStack, simulator: Simulator) -> None:

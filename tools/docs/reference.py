@@ -137,7 +137,10 @@ def function(name: str) -> str:
             for key, value in sorted(inputs.items(), key=lambda item: item[0] not in required)
         ),
         "### Result",
-        *(_definition(key, value, [_type(value)]) for key, value in entry["outputs"]["properties"].items()),
+        *(
+            _definition(key, value, _output_notes(key, entry["outputs"]))
+            for key, value in entry["outputs"]["properties"].items()
+        ),
     ]
     return "\n\n".join(parts)
 
@@ -145,7 +148,7 @@ def function(name: str) -> str:
 def type_(name: str) -> str:
     """Return the fields of an object that resources or look-ups return."""
     entry = schema()["types"][f"cbr:index:{name}"]
-    return "\n\n".join(_definition(key, value, [_type(value)]) for key, value in entry["properties"].items())
+    return "\n\n".join(_definition(key, value, _output_notes(key, entry)) for key, value in entry["properties"].items())
 
 
 def look_ups() -> str:

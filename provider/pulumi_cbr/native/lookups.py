@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
@@ -178,8 +179,18 @@ def _invoke(function: str, args: Mapping[str, Any], opts: pulumi.InvokeOptions |
         # Of a RunError, the language host shows the message alone: without what the SDK puts before the provider's own.
         raise pulumi.RunError(str(error).rpartition(" returned an error: ")[2]) from error
     if not result:
+        _refuse_empty_mock(function)
         raise pulumi.RunError(f"cbr: {messages.lookup_unknown(to_snake(function))}")
     return result
+
+
+def _refuse_empty_mock(function: str) -> None:
+    """Raise `RunError` if a mock of the program's test gave an empty answer: no look-up's own is empty."""
+    from pulumi.runtime.mocks import MockMonitor
+    from pulumi.runtime.settings import get_monitor
+
+    if isinstance(get_monitor(), MockMonitor):
+        raise pulumi.RunError(f"cbr: {messages.mock_without_result(to_snake(function), f'cbr:index:{function}')}")
 
 
 def _invoke_output(
@@ -189,8 +200,11 @@ def _invoke_output(
     make: Callable[[Mapping[str, Any]], T],
 ) -> pulumi.Output[T]:
     def known(result: Mapping[str, Any]) -> pulumi.Input[T]:
-        # What the engine gives in a preview for a provider whose settings are not known yet; no look-up's own is empty.
-        return make(result) if result else pulumi.Output.from_input(unknown)
+        if result:
+            return make(result)
+        _refuse_empty_mock(function)
+        # What the engine gives in a preview for a provider whose settings are not known yet.
+        return pulumi.Output.from_input(unknown)
 
     unknown: Any = pulumi.output.UNKNOWN
     return pulumi.runtime.invoke_output(f"cbr:index:{function}", _wired(args), with_plugin(opts)).apply(known)
@@ -213,7 +227,7 @@ def _wired(args: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _backup(result: Mapping[str, Any]) -> Backup:
-    fields = _fields(result)
+    fields = _fields(Backup, result)
     return Backup(**{**fields, "members": tuple(_member(member) for member in fields.get("members", ()))})
 
 
@@ -222,7 +236,7 @@ def _backups(result: Mapping[str, Any]) -> list[Backup]:
 
 
 def _member(result: Mapping[str, Any]) -> Member:
-    return Member(**_fields(result))
+    return Member(**_fields(Member, result))
 
 
 def _members(result: Mapping[str, Any]) -> tuple[Member, ...]:
@@ -230,7 +244,7 @@ def _members(result: Mapping[str, Any]) -> tuple[Member, ...]:
 
 
 def _vault(result: Mapping[str, Any]) -> Vault:
-    fields = _fields(result)
+    fields = _fields(Vault, result)
     size = fields.get("size")
     # Numbers come over the wire as floats.
     return Vault(**{**fields, "size": None if size is None else int(size)})
@@ -241,10 +255,14 @@ def _vaults(result: Mapping[str, Any]) -> tuple[Vault, ...]:
 
 
 def _projects(result: Mapping[str, Any]) -> tuple[Project, ...]:
-    return tuple(Project(**_fields(entry)) for entry in result.get("projects", ()))
+    return tuple(Project(**_fields(Project, entry)) for entry in result.get("projects", ()))
 
 
-def _fields(result: Mapping[str, Any]) -> dict[str, Any]:
+def _fields(kind: Any, result: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a result in Python's names. Raises `RunError` if a mock left out a required one."""
     fields = {to_snake(name): value for name, value in result.items()}
+    required = (field.name for field in dataclasses.fields(kind) if field.default is dataclasses.MISSING)
+    if missing := [to_camel(name) for name in required if name not in fields]:
+        raise pulumi.RunError(f"cbr: {messages.result_incomplete(kind.__name__, missing)}")
     times = {name: datetime.fromisoformat(fields[name]) for name in ("created_at", "updated_at") if fields.get(name)}
     return {**fields, **times}
