@@ -645,7 +645,10 @@ _MAX_DESCRIBED = 2
 
 
 def share(project: str, share_id: str, status: str, age: str | None) -> str:
-    """Return the description of an existing share. `age` is None if it is not known."""
+    """Return the description of an existing share.
+
+    `age` is None if it is not known.
+    """
     return f"project {project} (share {share_id}, {status}, {f'{age} old' if age else 'of unknown age'})"
 
 
@@ -1214,7 +1217,7 @@ def shares_summary(shares: int, backups: int, projects: int, statuses: Mapping[s
 
 
 def shares_in_stacks(unmanaged: int, several: int) -> str:
-    """Return the line for shares that no resource manages, or more than one does."""
+    """Return the end of the line for shares that no resource manages, or more than one does."""
     return f"; {unmanaged} unmanaged" + (f", {several} managed more than once" if several else "")
 
 
@@ -1358,57 +1361,57 @@ def accepter_needs_owners() -> str:
 
 
 def unknown_setting(name: str, closest: str | None) -> str:
-    """Refuse a setting that does not exist."""
+    """Return the error of a setting that does not exist."""
     return f"unknown setting cbr:{name}{_suggestion(closest and f'cbr:{closest}')}"
 
 
 def invalid_parallel(value: object) -> str:
-    """Refuse a number of calls at once."""
+    """Return the error of a number of calls at once that is out of range."""
     return f"cbr:parallel must be a whole number from 1 to 256, not {value!r}"
 
 
 def unknown_property(name: str, closest: str | None) -> str:
-    """Refuse an input that the resource does not have."""
+    """Return the error of an input that the resource does not have."""
     return f"unknown property {name}{_suggestion(closest)}"
 
 
 def unknown_argument(function: str, name: str, closest: str | None) -> str:
-    """Refuse an argument that the function does not have."""
+    """Return the error of an argument that the function does not have."""
     return f"{function} failed: unknown argument {name}{_suggestion(closest)}"
 
 
 def missing_argument(function: str, name: str) -> str:
-    """Ask for an argument that the function requires."""
+    """Return the error of a call without an argument that the function requires."""
     return f"{function} failed: {name} is missing. Set it"
 
 
 def invalid_argument_type(function: str, name: str, kind: str, value: object) -> str:
-    """Refuse an argument of the wrong type."""
+    """Return the error of an argument of the wrong type."""
     return f"{function} failed: {name} must be of type {kind}, not {value!r}"
 
 
 def unknown_token(kind: str, token: str, closest: str | None) -> str:
-    """Refuse a resource or a function that the package does not have."""
+    """Return the error of a resource or a function that the package does not have."""
     return f"unknown {kind} {token}{_suggestion(closest)}. Check that program and provider have the same version"
 
 
 def method_not_supported(method: str) -> str:
-    """Refuse a request that this provider does not serve."""
+    """Return the error of a request that this provider does not serve."""
     return f"{method} is not supported by this provider"
 
 
 def wait_cancelled() -> str:
-    """Report a wait that the engine has ended."""
+    """Return the error of a wait that the engine has ended."""
     return "cancelled while waiting to try again. Run again to finish"
 
 
 def custom_timeout_exceeded() -> str:
-    """Report a resource whose own time has ended."""
+    """Return the error of a resource whose own time has ended."""
     return "timed out (customTimeouts). Run again, or give the resource more time"
 
 
 def lookup_unknown(function: str) -> str:
-    """Refuse the plain form of a look-up whose arguments or settings a preview does not know."""
+    """Return the error of a plain look-up whose values a preview does not know."""
     return (
         f"{function} is not known in this preview, as its arguments or its provider's settings are not. "
         f"Use {function}_output"
@@ -1432,7 +1435,7 @@ def run_again_to_verify() -> str:
 
 
 def provider_moves(provider: str, changes: str) -> str:
-    """Warn that an explicit provider will sign in elsewhere than its resources were made."""
+    """Return the warning that a provider will sign in elsewhere than its resources were made."""
     return (
         f"Provider {provider!r} changes {changes}: refresh and destroy of its existing resources will fail. "
         "Declare a second Provider for another project or region"
@@ -1440,7 +1443,7 @@ def provider_moves(provider: str, changes: str) -> str:
 
 
 def component_preview_unknown(component: str, arguments: list[str]) -> str:
-    """Warn that a preview cannot look up the backups of a component."""
+    """Return the warning that a preview cannot look up the backups of a component."""
     return (
         f"{component}: this preview does not know {' and '.join(arguments)} yet. It shows no shares of the component, and "
         "existing ones as deleted. `pulumi up` creates the right shares"
@@ -1456,7 +1459,7 @@ def component_inputs_unknown(component: str, arguments: list[str]) -> str:
 
 
 def component_not_finished(component: str, name: str) -> str:
-    """Report a component whose operation ended before it was complete."""
+    """Return the error of a component whose operation ended before it was complete."""
     return (
         f"{component} {name!r} failed: the operation ended before it was complete. See the other errors, then run again"
     )

@@ -224,26 +224,31 @@ _KINDS: Mapping[type, str] = {str: "string", bool: "boolean", int: "integer", fl
 
 
 def messages() -> str:
-    """Return every message for users: a sample, what it means, and what to do."""
-    parts = []
+    """Return every message for users: a sample, and what it is. Those that only complete a line come last."""
+    parts, pieces = [], []
     for title, functions in message_functions().items():
-        if functions:
+        whole = [function for function in functions if not _PIECE.match(inspect.getdoc(function) or "")]
+        pieces += [function for function in functions if function not in whole and sample_message(function)]
+        if whole:
             parts.append(f"## {title}")
-        parts += [f"`{sample_message(function)}`\n: {_meaning(function)}" for function in functions]
-    return "\n\n".join(parts)
+        parts += map(_message, whole)
+    return "\n\n".join(
+        [*parts, "## Parts of other messages", "These begin, complete or end a line:", *map(_message, pieces)]
+    )
+
+
+def _message(function: Callable[..., str]) -> str:
+    return f"`{sample_message(function)}`\n: {_meaning(function)}"
+
+
+#: What the docstring of a text says that is no line by itself.
+_PIECE = re.compile(r"Return (?:(?:the|an?) (?:advice|words|suggestion|description|age|end)|the reason why|how|what)\b")
 
 
 def _meaning(function: Callable[..., str]) -> str:
-    """Return what a message means: its docstring, less the words for programmers."""
+    """Return what a message is: its docstring, less the words for programmers."""
     text = _text((inspect.getdoc(function) or "").partition("\n\n")[0])
-    text = re.sub(r"^(?:Refuse|Ask for|Warn that) ", "", text)
-    text = re.sub(
-        r"^(?:Return|Report|Write|Show) (?:(?:the|an?) (?:last )?"
-        r"(?:error|warning|problem|log line|advice|reason|cause|finding|words|description|line|message|text) "
-        r"(?:of|for|about|that|why) )?",
-        "",
-        text,
-    )
+    text = re.sub(r"^Return (?:(?:the|an?) )?", "", text)
     return text[:1].upper() + text[1:]
 
 
@@ -353,9 +358,29 @@ def setup(app: Any) -> dict[str, bool]:
 def sample_message(function: Callable[..., str]) -> str:
     """Return a message with samples in place of its values."""
     hints = get_type_hints(function)
-    parameters = inspect.signature(function).parameters
-    return function(**{name: _sample(name, hints[name]) for name in parameters}).replace("`", "'")
+    samples = {name: _sample(name, hints[name]) for name in inspect.signature(function).parameters}
+    return function(**{**samples, **_SAMPLES.get(function.__name__, {})}).replace("`", "'")
 
+
+_SHARES = {"shares": ["project <project> (share <share_id>, pending, 4 minutes old)"]}
+
+#: Values that say more than their names, by message.
+_SAMPLES: Mapping[str, Mapping[str, Any]] = {
+    "adopted": _SHARES,
+    "adoption_summary": {"left_out": {"managed": 2}},
+    "already_shared": _SHARES,
+    "configuration_read": {"count": 3},
+    "doctor_failed": {"count": 2},
+    "doctor_permissions_missing": {"count": 2},
+    "drift": {"changes": [("status", "pending", "rejected")]},
+    "more_adopted": {"count": 10},
+    "no_single_vault": {"ids": ["<vault_id>", "<vault_id>"]},
+    "refused": {"status": 403},
+    "refused_beside_shares": _SHARES,
+    "refused_with": {"status": 403},
+    "shares_summary": {"shares": 4, "backups": 2, "statuses": {"pending": 3, "accepted": 1}},
+    "wrong_share_id": {"project": "dest_project_id"},
+}
 
 #: Numbers that make sense together, by the names of parameters. The others are 3.
 _NUMBERS = {
@@ -365,6 +390,7 @@ _NUMBERS = {
     "line": 12,
     "milliseconds": 85,
     "planned": 11,
+    "seconds": 900,
     "several": 1,
     "status": 200,
     "total": 12,
