@@ -11,6 +11,9 @@ T = TypeVar("T")
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine on a loop of its own: `asyncio.run` removes the loop that Pulumi's mocks need."""
+    """Run a coroutine on a loop of its own.
+
+    `asyncio.run` removes the loop that Pulumi's mocks need.
+    """
     with closing(asyncio.new_event_loop()) as loop:
         return loop.run_until_complete(coroutine)

@@ -13,7 +13,7 @@ from pathlib import Path
 from pulumi_cbr.simulator import Simulator
 
 from .conftest import ROOT, Cli, InitStack
-from .native_example import SCRIPT, Example
+from .native_example import SCRIPT, Example, schema_programs
 
 
 def compile_with(folder: Path, *command: str) -> None:
@@ -36,8 +36,12 @@ def test_go(tmp_path: Path, cli: Cli, init_stack: InitStack, simulator: Simulato
     example = Example("native_go", tmp_path, cli, init_stack, simulator.env())
     example.run("package", "gen-sdk", SCRIPT, "--language", "go", "--local", "--out", "sdks")
     (example.folder / "sdks" / "go").rename(example.folder / "sdks" / "cbr")
+    for name, text in schema_programs("go").items():
+        folder = example.folder / "shown" / name
+        folder.mkdir(parents=True)
+        (folder / "main.go").write_text(text)
     compile_with(example.folder, "go", "mod", "tidy")
-    compile_with(example.folder, "go", "vet", ".")
+    compile_with(example.folder, "go", "vet", "./...")
     compile_with(example.folder, "go", "build", "-o", "program", ".")
 
     example.configure_both_sides(simulator)

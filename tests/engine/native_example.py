@@ -9,12 +9,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from documents import code_blocks
 from pulumi_cbr.simulator import Simulator
 
 from .conftest import ROOT, Cli, InitStack
 from .shortcuts import deployment_of, outputs_of
 
 SCRIPT = str(Path(sys.executable).parent / "pulumi-resource-cbr")
+
+
+def schema_programs(language: str) -> dict[str, str]:
+    """Return the programs of the schema, by the names of their resources and functions."""
+    pages = sorted((ROOT / "tools/schema/docs").glob("*.md"))
+    return {page.stem: text for page in pages for text in code_blocks(page.read_text(), language)}
 
 
 class Example:

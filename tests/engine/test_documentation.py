@@ -24,8 +24,8 @@ from .conftest import Cli, Clouds, InitStack
 from .shortcuts import backend_of, deployment_of
 
 (MEMBER,) = programs("README.md")
-(SHARE,) = programs("docs/how-to/share-with-a-set.md")
-(ACCEPTER,) = programs("docs/how-to/accept-a-share.md")
+SHARE, _ = programs("docs/how-to/share-with-a-set.md")
+ACCEPTER, _ = programs("docs/how-to/accept-a-share.md")
 (BOTH_SIDES,) = programs("docs/how-to/both-sides.md")
 WINDOW, EACH_SERVER, INBOX, LOOK_UP = programs("docs/how-to/newest-backups.md")
 (PROVIDERS,) = programs("docs/how-to/several-accounts.md")

@@ -11,7 +11,7 @@ from typing import Any
 from pulumi_cbr.simulator import Simulator
 
 from .conftest import Cli, InitStack
-from .native_example import SCRIPT, Example
+from .native_example import SCRIPT, Example, schema_programs
 
 
 def test_python(tmp_path: Path, cli: Cli, init_stack: InitStack, simulator: Simulator) -> None:
@@ -93,3 +93,24 @@ def test_typescript(tmp_path: Path, cli: Cli, init_stack: InitStack, simulator: 
     assert installed.returncode == 0, installed.stderr
     example.configure_both_sides(simulator)
     example.run_both_sides(simulator, rolling=[simulator.backups[-1].id])
+
+    quickstart = Example("quickstart_typescript", tmp_path, cli, init_stack, simulator.env())
+    for name in ("node_modules", "sdks"):
+        (quickstart.folder / name).symlink_to(example.folder / name)
+    quickstart.run("up", "--yes", "--skip-preview")
+    (member,) = simulator.members(simulator.backups[0].id).values()
+    outputs = json.loads(quickstart.run("stack", "output", "--json"))
+    assert outputs == {"shareId": member.id, "status": "pending"}
+
+    programs = schema_programs("typescript")
+    for name, text in programs.items():
+        (example.folder / f"{name}.ts").write_text(text)
+    options = ["--noEmit", "--strict", "--skipLibCheck", "--target", "es2020", "--module", "commonjs"]
+    compiled = subprocess.run(
+        ["node_modules/.bin/tsc", *options, *(f"{name}.ts" for name in programs)],
+        cwd=example.folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+    assert (compiled.returncode, compiled.stdout) == (0, "")

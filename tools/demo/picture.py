@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PICTURE = ROOT / "docs" / "_static" / "demo.svg"
 COLUMNS = 118
 
-#: The steps that the picture shows, and the lines of them that differ from run to run.
+#: The steps that the picture shows, and the lines of them that differ from run to run. Durations are left out too.
 STEPS = (1, 2, 6, 8)
 NOISE = re.compile(
     r"^\s*(?:Previewing|Updating|Refreshing|Destroying|Duration:|The resources in the stack|have not been|If you want)"
@@ -53,7 +53,7 @@ def cut(output: str) -> str:
         plain = re.sub(r"\x1b\[[0-9;]*m", "", line)
         blank = not plain.strip()
         if not NOISE.match(plain) and not (blank and (not shown or not shown[-1].strip())):
-            shown.append("" if blank else re.sub(r"demo-\d+", "demo", line))
+            shown.append("" if blank else re.sub(r" \([\d.]+s\)", "", re.sub(r"demo-\d+", "demo", line)))
         if plain.startswith("-- checked"):
             shown.append("")
     return "\n".join(shown).strip()

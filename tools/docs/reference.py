@@ -224,7 +224,10 @@ _KINDS: Mapping[type, str] = {str: "string", bool: "boolean", int: "integer", fl
 
 
 def messages() -> str:
-    """Return every message for users: a sample, and what it is. Those that only complete a line come last."""
+    """Return every message for users: a sample, and what it is.
+
+    Those that only complete a line come last.
+    """
     parts, pieces = [], []
     for title, functions in message_functions().items():
         whole = [function for function in functions if not _PIECE.match(inspect.getdoc(function) or "")]

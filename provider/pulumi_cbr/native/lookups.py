@@ -185,7 +185,7 @@ def _invoke(function: str, args: Mapping[str, Any], opts: pulumi.InvokeOptions |
 
 
 def _refuse_empty_mock(function: str) -> None:
-    """Raise `RunError` if a mock of the program's test gave an empty answer: no look-up's own is empty."""
+    """Raise `RunError` for an empty answer of a mock: no look-up's own is empty."""
     from pulumi.runtime.mocks import MockMonitor
     from pulumi.runtime.settings import get_monitor
 
@@ -259,7 +259,10 @@ def _projects(result: Mapping[str, Any]) -> tuple[Project, ...]:
 
 
 def _fields(kind: Any, result: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a result in Python's names. Raises `RunError` if a mock left out a required one."""
+    """Return the fields of a result in Python's names.
+
+    Raises `RunError` if a mock left out a required one.
+    """
     fields = {to_snake(name): value for name, value in result.items()}
     required = (field.name for field in dataclasses.fields(kind) if field.default is dataclasses.MISSING)
     if missing := [to_camel(name) for name in required if name not in fields]:
