@@ -227,7 +227,7 @@ def _signing_in(entries: _Entries, cloud: str | None) -> Iterator[Finding]:
         yield Finding("sign-in", "failed", str(error))
         return
     try:
-        yield from _values(entries, resolution.usages)
+        yield from _list_values(entries, resolution.usages)
         yield from _contradiction_findings(resolution.usages, state="note" if cloud else "failed")
         if resolution.also_complete:
             others = [place.value for place in resolution.also_complete]
@@ -239,7 +239,7 @@ def _signing_in(entries: _Entries, cloud: str | None) -> Iterator[Finding]:
     yield from _check_account(settings, Place.ENTRY.value if settings.cloud else resolution.method.description)
 
 
-def _values(entries: _Entries, usages: Sequence[Usage]) -> Iterator[Finding]:
+def _list_values(entries: _Entries, usages: Sequence[Usage]) -> Iterator[Finding]:
     """Show each value that was found, where it comes from, and why it is not used."""
     for usage in usages:
         shown = _show_value(entries, usage.value.name, usage.value.value, usage.value.origin)

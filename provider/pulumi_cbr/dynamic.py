@@ -48,7 +48,7 @@ from pulumi_cbr.lifecycle.failures import (
 
 if TYPE_CHECKING:
     from pulumi_cbr.lifecycle.controller import Controller, ResourceState
-    from pulumi_cbr.lifecycle.ownership import OwnershipLog
+    from pulumi_cbr.lifecycle.ownership import Ownership
     from pulumi_cbr.lifecycle.session import SessionPool
 
 T = TypeVar("T")
@@ -109,7 +109,7 @@ class DynamicProvider(ResourceProvider):
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         _urn.set(_caller_urn())
-        self.hooks.sessions.ownership.register(is_new=not _olds)
+        self.hooks.sessions.ownership.declare(is_new=not _olds)
         checked = _translate_errors(
             lambda: self.hooks.check(_strip_engine_properties(_olds), _strip_engine_properties(news))
         )
@@ -120,7 +120,7 @@ class DynamicProvider(ResourceProvider):
         _urn.set(_caller_urn())
         olds, news = _strip_engine_properties(_olds), _strip_engine_properties(_news)
         diff = _translate_errors(lambda: self.hooks.diff(_id, olds, news))
-        _translate_errors(lambda: self.hooks.warn_before_change(_id, olds, news))
+        _translate_errors(lambda: self.hooks.prepare_change(_id, olds, news))
         # If only inputs differ, the engine compares them itself. Otherwise it would ignore `replace_on_changes`.
         inputs_differ = diff.updates and not diff.replaces and not set(diff.updates) & set(self.hooks.outputs)
         return DiffResult(
@@ -170,21 +170,23 @@ def _open_sessions(config: Any) -> SessionPool:
 
     check_names(_setting_names(config))
     engine = _engine_address()
-    return SessionPool(lambda name: config.get(f"cbr:{name}"), ownership=_process_log(engine) if engine else _new_log())
+    return SessionPool(
+        lambda name: config.get(f"cbr:{name}"), ownership=_process_ownership(engine) if engine else _new_ownership()
+    )
 
 
 @cache
-def _process_log(engine: str) -> OwnershipLog:
-    """Return the log of the plugin's process, which its providers share."""
-    log = _new_log()
-    log.join(engine)
-    return log
+def _process_ownership(engine: str) -> Ownership:
+    """Return the claims of the plugin's process, which its providers share."""
+    ownership = _new_ownership()
+    ownership.join(engine)
+    return ownership
 
 
-def _new_log() -> OwnershipLog:
-    from pulumi_cbr.lifecycle.ownership import OwnershipLog
+def _new_ownership() -> Ownership:
+    from pulumi_cbr.lifecycle.ownership import Ownership
 
-    return OwnershipLog(_urn.get)
+    return Ownership(_urn.get)
 
 
 def _setting_names(config: Any) -> list[str]:

@@ -851,7 +851,7 @@ def _sentence(text: str) -> str:
     return text if text.endswith(".") else f"{text}."
 
 
-# Acceptances and takeovers
+# Acceptances and owners
 
 
 def not_shared_yet(backup_id: str, project: str, wait: float) -> str:
@@ -920,16 +920,16 @@ def pending_not_rejected(backup_id: str, project: str) -> str:
     )
 
 
-def takeover_not_recorded(reason: str) -> str:
-    """Return the warning that other processes of the operation do not learn of a takeover."""
+def claim_not_recorded(reason: str) -> str:
+    """Return the warning that other processes of the operation cannot read a claim."""
     return (
         f"recording which resource manages a share failed: {reason}. Set XDG_RUNTIME_DIR to a folder that only you can "
         "write before you move shares between providers"
     )
 
 
-def takeovers_unreadable(reason: str) -> str:
-    """Return the error of a delete if another resource may have taken the share over."""
+def claims_unreadable(reason: str) -> str:
+    """Return the error of a delete if another resource may have the share."""
     return (
         f"deleting failed: the record of which resource manages a share cannot be read ({reason}). Nothing was changed. Set "
         "XDG_RUNTIME_DIR to a folder that only you can write, then run again"

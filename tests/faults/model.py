@@ -19,7 +19,7 @@ from protocol.plugin import FLAVORS, PROVIDERS, Diff
 from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.api.retry import Clock
 from pulumi_cbr.lifecycle.controller import UNKNOWN
-from pulumi_cbr.lifecycle.ownership import OwnershipLog
+from pulumi_cbr.lifecycle.ownership import Ownership
 from pulumi_cbr.lifecycle.session import SessionPool, SessionRegistry
 from pulumi_cbr.native.convert import from_wire, to_wire
 from pulumi_cbr.native.provider import CbrProvider, current_urn
@@ -32,7 +32,7 @@ class DynamicProcess:
 
     def __init__(self, engine: str, config: Mapping[str, str], hooks: list[str]) -> None:
         self._urn, self._hooks = "", hooks
-        self.ownership = OwnershipLog(lambda: self._urn)
+        self.ownership = Ownership(lambda: self._urn)
         self.ownership.join(engine)
         clock = Clock(sleep=lambda seconds: None)
         sessions = SessionPool(config.get, clock, ownership=self.ownership, registry=_registry(config))
@@ -40,7 +40,7 @@ class DynamicProcess:
 
     def check(self, urn: str, news: Properties, olds: Properties) -> Properties:
         self._serve("check of the state" if olds else "check", urn)
-        self.ownership.register(is_new=not olds)
+        self.ownership.declare(is_new=not olds)
         checked = self._of[_kind(urn)].check(olds, news)
         if checked.problems:
             raise CbrError(checked.problems[0].reason)
@@ -49,7 +49,7 @@ class DynamicProcess:
     def diff(self, urn: str, id_: str, olds: Properties, news: Properties) -> Diff:
         self._serve("diff", urn)
         diff = self._of[_kind(urn)].diff(id_, olds, news)
-        self._of[_kind(urn)].warn_before_change(id_, olds, news)
+        self._of[_kind(urn)].prepare_change(id_, olds, news)
         return Diff(bool(diff.updates or diff.replaces), list(diff.replaces), diff.delete_first)
 
     def create(self, urn: str, inputs: Properties) -> tuple[str, Properties]:

@@ -348,9 +348,9 @@ def test_exclusive_set_warns_of_foreign_shares_only(service: Simulator, caplog: 
     hooks.sessions.get(None).invalidate(backup)
     seen = outputs_of(hooks.read(id_, outputs))
     with captured_warnings(caplog):
-        hooks.warn_before_change(id_, seen, {**news, "dest_project_ids": [kept, UNKNOWN]})
+        hooks.prepare_change(id_, seen, {**news, "dest_project_ids": [kept, UNKNOWN]})
         assert caplog.messages == []
-        hooks.warn_before_change(id_, seen, news)
+        hooks.prepare_change(id_, seen, news)
     assert set(caplog.messages) == {f"backup {backup}: exclusive=True deletes the shares with {foreign}"}
 
 

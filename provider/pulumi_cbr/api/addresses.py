@@ -38,19 +38,19 @@ def check_one_cloud(resolution: Resolution, sources: Mapping[Place, Source]) -> 
     Raises `SettingsError`.
     """
     values = resolution.values
-    used = list(_facts(values))
+    used = list(_find_facts(values))
     for first, second in combinations(used, 2):
         if _contradict(first, second):
             raise SettingsError(messages.two_clouds(first.value.origin, first.shown, second.value.origin, second.shown))
     _check_one_region(values)
-    for home in _homes(resolution):
-        own = next(_facts(sources[home].values), None)
+    for place in _find_credential_places(resolution):
+        own = next(_find_facts(sources[place].values), None)
         for fact in used:
-            if own and resolution.places[fact.value.name] is not home and not _same_cloud(own, fact):
+            if own and resolution.places[fact.value.name] is not place and not _same_cloud(own, fact):
                 raise SettingsError(messages.two_clouds(fact.value.origin, fact.shown, own.value.origin, own.shown))
 
 
-def _homes(resolution: Resolution) -> list[Place]:
+def _find_credential_places(resolution: Resolution) -> list[Place]:
     """Return the entry that is named, and the places that give a credential."""
     given = (name for names in resolution.method.credentials for name in names if name in resolution.places)
     named = [Place.ENTRY] if resolution.rule.credentials_from is Place.ENTRY else []
@@ -72,12 +72,12 @@ def _check_one_region(values: Mapping[str, Value]) -> None:
     project = values.get("delegatedProject" if "agencyName" in values else "projectName")
     if project and "projectId" not in values:
         others.append((project, other_region_of(str(project.value), str(region.value))))
-    for other, home in others:
-        if home and home != region.value:
-            raise SettingsError(messages.two_regions(other.origin, home, region.origin, str(region.value)))
+    for other, other_region in others:
+        if other_region and other_region != region.value:
+            raise SettingsError(messages.two_regions(other.origin, other_region, region.origin, str(region.value)))
 
 
-def _facts(values: Mapping[str, Value]) -> Iterator[_Fact]:
+def _find_facts(values: Mapping[str, Value]) -> Iterator[_Fact]:
     """Yield what is told of the cloud, the most telling first."""
     region = str(values["region"].value) if "region" in values else None
     for name in ("authUrl", "cloudDomain", "endpoint", "region"):
@@ -122,9 +122,9 @@ def _same_cloud(own: _Fact, other: _Fact) -> bool:
 
 def region_from(auth_url: str | None, project_name: str | None) -> str | None:
     """Return the region in a project's name or in the identity address."""
-    home = _region_of_project(project_name)
-    if home:
-        return home
+    own = _region_of_project(project_name)
+    if own:
+        return own
     address = parse_address(auth_url)
     return address.region if address else None
 
@@ -134,8 +134,8 @@ def other_region_of(project: str | None, region: str | None) -> str | None:
 
     A region that no public cloud has is the catalog's to refuse: it knows the names.
     """
-    home = _region_of_project(project)
-    return home if cloud_of_region(region) and home != region else None
+    own = _region_of_project(project)
+    return own if cloud_of_region(region) and own != region else None
 
 
 def _region_of_project(name: str | None) -> str | None:

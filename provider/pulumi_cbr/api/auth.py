@@ -190,9 +190,9 @@ class TokenAuthenticator:
         There, all backups would seem to be deleted.
         """
         region = self._settings.region
-        if home := other_region_of(project, region):
+        if other := other_region_of(project, region):
             place = self._settings.place_to_set("region")
-            raise SettingsError(messages.two_regions(f"the project `{project}`", home, place, str(region)))
+            raise SettingsError(messages.two_regions(f"the project `{project}`", other, place, str(region)))
 
     def endpoint(self, deadline: Deadline) -> str:
         if self._settings.endpoint:

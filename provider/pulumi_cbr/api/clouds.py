@@ -109,7 +109,7 @@ def read_entry(cloud: str, region: str | None = None) -> Source:
     _check_keys(document, cloud, entry, _profile_of(loader, cloud, entry))
     needs_plugin = _needs_plugin(document, cloud, explicit.get("auth_type"), auth)
     values = [
-        *_values(document, cloud, merged.region_name, explicit, auth),
+        *_find_values(document, cloud, merged.region_name, explicit, auth),
         *_certificate_values(document, cloud, explicit, merged),
     ]
     secrets = tuple(str(value) for key, value in sorted(auth.items()) if value and _SECRET.search(key))
@@ -218,8 +218,8 @@ def _choose_region(
         if region and offered and region not in offered:
             raise SettingsError(messages.entry_has_no_region(document.origin(cloud), region, offered))
         own = entry.get("region_name")
-        homes = {cloud.domain for cloud in map(cloud_of_region, (own, region)) if cloud}
-        if own and region and len(homes) > 1:
+        domains = {cloud.domain for cloud in map(cloud_of_region, (own, region)) if cloud}
+        if own and region and len(domains) > 1:
             # Only this region tells the entry's cloud: its credentials must not follow to another.
             raise SettingsError(messages.entry_has_no_region(document.origin(cloud), region, [str(own)]))
         if region and "regions" not in entry and own != region:
@@ -344,7 +344,7 @@ def _plugin_options(auth_type: str) -> set[str]:
     return {name.replace("-", "_") for name in names}
 
 
-def _values(
+def _find_values(
     document: Document, cloud: str, region: str | None, explicit: Mapping[str, object], auth: Mapping[str, object]
 ) -> list[Value]:
     found = [(name, key, auth[key]) for key, name in AUTH_KEYS.items() if auth.get(key)]

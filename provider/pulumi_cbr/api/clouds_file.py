@@ -27,7 +27,7 @@ class Document:
         """Name an entry or one of its keys, with the file and the line."""
         if key:
             for path, root in ((self.secure_path, self.secure_root), (self.path, self.root)):
-                line = next((line for node in _holders(root, cloud) if (line := _line(node, key))), None)
+                line = next((line for node in _find_holders(root, cloud) if (line := _line(node, key))), None)
                 if line:
                     return f"`{key}` of the entry `{cloud}` ({path}, line {line})"
         what = f"`{key}` of the entry `{cloud}`" if key else f"the entry `{cloud}`"
@@ -67,7 +67,7 @@ class Document:
         """Return the keys beside `auth`, also those of regions, with ``_`` for ``-``."""
         entries = [_value(_value(root, "clouds"), cloud) for root in (self.root, self.secure_root)]
         holders = [holder for entry in entries for holder in (entry, *_values_of_regions(entry))]
-        return [key.replace("-", "_") for holder in holders for key in _keys(holder)]
+        return [key.replace("-", "_") for holder in holders for key in _get_keys(holder)]
 
 
 def _mapping(value: object) -> dict[str, Any]:
@@ -94,15 +94,15 @@ def check_document(cloud: str, files: Iterable[str], secure_files: Iterable[str]
         raise SettingsError(messages.no_clouds_file(cloud))
     secure = first_file(secure_files)
     document = Document(path, _compose(path), secure or "", _compose(secure) if secure else None)
-    names = _keys(document.root)
+    names = _get_keys(document.root)
     if "clouds" not in names:
         raise SettingsError(messages.no_clouds_key(path, names))
-    if secure and (written := _keys(document.secure_root)) and "clouds" not in written:
+    if secure and (written := _get_keys(document.secure_root)) and "clouds" not in written:
         raise SettingsError(messages.no_clouds_key(secure, written))
-    entries = _keys(_value(document.root, "clouds"))
+    entries = _get_keys(_value(document.root, "clouds"))
     if cloud not in entries:
         raise SettingsError(messages.no_such_entry(cloud, path, entries))
-    if not _keys(_value(_value(document.root, "clouds"), cloud)):
+    if not _get_keys(_value(_value(document.root, "clouds"), cloud)):
         raise SettingsError(messages.empty_entry(document.origin(cloud)))
     for file, root in ((path, document.root), (document.secure_path, document.secure_root)):
         _check_repeated(file, root, cloud)
@@ -144,13 +144,13 @@ def _check_repeated(path: str, root: Node | None, cloud: str) -> None:
     Raises `SettingsError`.
     """
     clouds = _value(root, "clouds")
-    _check_mapping(path, (pair for pair in _pairs(root) if pair[0].value == "clouds"))
-    _check_mapping(path, (pair for pair in _pairs(clouds) if pair[0].value == cloud))
+    _check_mapping(path, (pair for pair in _get_pairs(root) if pair[0].value == "clouds"))
+    _check_mapping(path, (pair for pair in _get_pairs(clouds) if pair[0].value == cloud))
     entry = _value(clouds, cloud)
-    for node in _nodes(entry, set()):
-        _check_mapping(path, _pairs(node))
+    for node in _walk_nodes(entry, set()):
+        _check_mapping(path, _get_pairs(node))
     # A key may be below `auth` and beside it if both have one value.
-    _check_mapping(path, [*_pairs(_value(entry, "auth")), *_pairs(entry)], is_same_allowed=True)
+    _check_mapping(path, [*_get_pairs(_value(entry, "auth")), *_get_pairs(entry)], is_same_allowed=True)
 
 
 def _check_mapping(path: str, pairs: Iterable[tuple[Node, Node]], *, is_same_allowed: bool = False) -> None:
@@ -162,7 +162,7 @@ def _check_mapping(path: str, pairs: Iterable[tuple[Node, Node]], *, is_same_all
         seen[name] = value.value
 
 
-def _nodes(node: Node | None, seen: set[int]) -> Iterator[Node]:
+def _walk_nodes(node: Node | None, seen: set[int]) -> Iterator[Node]:
     """Yield a node and all below it, each once: an alias may lead back to it."""
     if node is None or id(node) in seen:
         return
@@ -170,10 +170,10 @@ def _nodes(node: Node | None, seen: set[int]) -> Iterator[Node]:
     yield node
     for part in node.value if isinstance(node.value, list) else ():
         for below in part if isinstance(part, tuple) else (part,):
-            yield from _nodes(below, seen)
+            yield from _walk_nodes(below, seen)
 
 
-def _holders(root: Node | None, cloud: str) -> list[Node]:
+def _find_holders(root: Node | None, cloud: str) -> list[Node]:
     entry = _value(_value(root, "clouds"), cloud)
     regions = _values_of_regions(entry)
     holders = (_value(entry, "auth"), entry, *(_value(values, "auth") for values in regions), *regions)
@@ -189,21 +189,21 @@ def _values_of_regions(entry: Node | None) -> list[Node]:
     return [values for region in listed if (values := _value(region, "values")) is not None]
 
 
-def _pairs(node: Node | None) -> list[tuple[Node, Node]]:
+def _get_pairs(node: Node | None) -> list[tuple[Node, Node]]:
     import yaml
 
     return list(node.value) if isinstance(node, yaml.MappingNode) else []
 
 
-def _keys(node: Node | None) -> list[str]:
-    return [str(key.value) for key, _ in _pairs(node)]
+def _get_keys(node: Node | None) -> list[str]:
+    return [str(key.value) for key, _ in _get_pairs(node)]
 
 
 def _value(node: Node | None, name: str) -> Node | None:
-    return next((value for key, value in _pairs(node) if str(key.value) == name), None)
+    return next((value for key, value in _get_pairs(node) if str(key.value) == name), None)
 
 
 def _line(node: Node | None, name: str) -> int | None:
     return next(
-        (key.start_mark.line + 1 for key, _ in _pairs(node) if normalize(str(key.value)) == normalize(name)), None
+        (key.start_mark.line + 1 for key, _ in _get_pairs(node) if normalize(str(key.value)) == normalize(name)), None
     )

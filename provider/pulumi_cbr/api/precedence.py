@@ -1,4 +1,7 @@
-"""Which place's credentials are used, and which other places add values: docs/reference/settings.md shows the table."""
+"""Choose the place whose credentials are used, and the places that add values.
+
+docs/reference/settings.md shows the table.
+"""
 
 from __future__ import annotations
 
@@ -40,13 +43,14 @@ class Layer(NamedTuple):
 class Rule(NamedTuple):
     """When a place's credentials are used, and the places that add values, in order."""
 
-    condition: str
-    #: The place whose credentials are used if no earlier layer has any.
+    #: What signs in, in messages and in the table. `_choose_rule` has the condition.
+    label: str
+    #: The place of the credentials, unless an earlier layer has some.
     credentials_from: Place
     layers: tuple[Layer, ...]
 
 
-def _layer(place: Place, *groups: Group, if_no_credentials: bool = False) -> Layer:
+def _make_layer(place: Place, *groups: Group, if_no_credentials: bool = False) -> Layer:
     return Layer(place, frozenset(groups) or _ALL, if_no_credentials)
 
 
@@ -54,36 +58,38 @@ _CLOUD_ARGUMENT = Rule(
     "`cloud=` of a resource",
     Place.ENTRY,
     (
-        _layer(Place.ENTRY),
-        _layer(Place.STACK, Group.TRUST, Group.OPTION),
-        _layer(Place.OS, Group.TRUST),
+        _make_layer(Place.ENTRY),
+        _make_layer(Place.STACK, Group.TRUST, Group.OPTION),
+        _make_layer(Place.OS, Group.TRUST),
     ),
 )
 _STACK_CLOUD = Rule(
-    "`cbr:cloud`", Place.ENTRY, (_layer(Place.STACK), _layer(Place.ENTRY), _layer(Place.OS, Group.TRUST))
+    "`cbr:cloud`", Place.ENTRY, (_make_layer(Place.STACK), _make_layer(Place.ENTRY), _make_layer(Place.OS, Group.TRUST))
 )
 _STACK = Rule(
     "credentials of the stack",
     Place.STACK,
     (
-        _layer(Place.STACK),
-        _layer(Place.CBR),
-        _layer(Place.OS, Group.SCOPE, if_no_credentials=True),
-        _layer(Place.HW, Group.SCOPE, if_no_credentials=True),
-        _layer(Place.OS, Group.TRUST),
+        _make_layer(Place.STACK),
+        _make_layer(Place.CBR),
+        _make_layer(Place.OS, Group.SCOPE, if_no_credentials=True),
+        _make_layer(Place.HW, Group.SCOPE, if_no_credentials=True),
+        _make_layer(Place.OS, Group.TRUST),
     ),
 )
 _OS_CLOUD = Rule(
-    "`OS_CLOUD`", Place.ENTRY, (_layer(Place.STACK), _layer(Place.CBR), _layer(Place.OS), _layer(Place.ENTRY))
+    "`OS_CLOUD`",
+    Place.ENTRY,
+    (_make_layer(Place.STACK), _make_layer(Place.CBR), _make_layer(Place.OS), _make_layer(Place.ENTRY)),
 )
-_OS = Rule("credentials in `OS_*`", Place.OS, (_layer(Place.STACK), _layer(Place.CBR), _layer(Place.OS)))
+_OS = Rule("credentials in `OS_*`", Place.OS, (_make_layer(Place.STACK), _make_layer(Place.CBR), _make_layer(Place.OS)))
 _HW = Rule(
     "credentials in `HW_*`",
     Place.HW,
-    (_layer(Place.STACK), _layer(Place.CBR), _layer(Place.HW), _layer(Place.OS, Group.TRUST)),
+    (_make_layer(Place.STACK), _make_layer(Place.CBR), _make_layer(Place.HW), _make_layer(Place.OS, Group.TRUST)),
 )
 
-#: In order: the first rule whose condition holds is used. See `_choose_rule`.
+#: In the order of the table. `_choose_rule` has the conditions.
 PRECEDENCE = (_CLOUD_ARGUMENT, _STACK_CLOUD, _STACK, _OS_CLOUD, _OS, _HW)
 
 
@@ -92,6 +98,7 @@ class AuthMethod(NamedTuple):
 
     name: str
     description: str
+    #: The setting with the secret: where it is, this method is tried.
     secret: str
     #: Each inner tuple has alternatives, of which one is required.
     credentials: tuple[tuple[str, ...], ...]
@@ -158,7 +165,7 @@ class Source:
 
     place: Place
     found: tuple[Value, ...] = ()
-    #: An entry whose `auth_type` asks for a plugin of keystoneauth1.
+    #: Whether the `auth_type` of the entry needs a plugin of keystoneauth1.
     needs_plugin: bool = False
     #: The secrets of such an entry.
     secrets: tuple[str, ...] = field(default=(), repr=False)
@@ -225,20 +232,20 @@ def resolve(sources: Sources, cloud: str | None, read_entry: ReadEntry) -> Resol
     values, places = _merge(layers, sources)
     if method is None:
         raise SettingsError(_missing_credentials(rule, layers, sources))
-    _check_all_used(layers, sources, method, values)
+    _check_unsupported(layers, sources, method, values)
     if "accessKey" in values and places.get("securityToken", places["accessKey"]) is not places["accessKey"]:
-        del values["securityToken"], places["securityToken"]  # temporary keys come with their own token
+        del values["securityToken"], places["securityToken"]  # it belongs to the keys of another place
     values = {name: value for name, value in values.items() if method.uses(name)}
-    usages = _usages(rule, method, layers, sources, values)
+    usages = _list_usages(rule, method, layers, sources, values)
     secrets = sources[Place.ENTRY].secrets if Place.ENTRY in sources else ()
     secrets += tuple(
         str(usage.value.value) for usage in usages if not usage.is_used and SETTINGS[usage.value.name].secret
     )
     resolution = Resolution(rule, method, values, places, usages, also_complete, secrets)
-    _check_agency(resolution, sources)
-    _check_one_identity(resolution, sources)
-    _check_entry_identity(resolution, sources)
-    _check_one_value(resolution, sources)
+    _check_agency_used(resolution, sources)
+    _check_stack_and_variables(resolution, sources)
+    _check_beside_entry(resolution, sources)
+    _check_repeated_values(resolution, sources)
     return resolution
 
 
@@ -263,7 +270,7 @@ def entry_key(name: str) -> str:
 def precedence_table() -> str:
     """Return the table of docs/reference/settings.md: what signs in, and what is used with it."""
     rows = ["| what signs in | what is used, in this order |", "| --- | --- |"]
-    rows += [f"| {rule.condition} | {'; '.join(_describe(layer) for layer in rule.layers)} |" for rule in PRECEDENCE]
+    rows += [f"| {rule.label} | {'; '.join(_describe(layer) for layer in rule.layers)} |" for rule in PRECEDENCE]
     return "\n".join(rows)
 
 
@@ -283,9 +290,9 @@ def _choose_rule(sources: Sources, cloud: str | None) -> tuple[Rule, tuple[Place
     1. A resource's `cloud`.
     2. `cbr:cloud`.
     3. Complete credentials of the stack.
-    4. If the stack has no credential: the first of OS_* and HW_* that is complete.
-    5. Else the first of them that completes what the stack begins.
-    6. Else the first place with any credential: what it lacks becomes the error.
+    4. The stack has no credential: OS_* if it is complete, else HW_* if it is complete.
+    5. The stack has some credentials: OS_* if it completes them, else HW_*.
+    6. Otherwise, the first place with any credential. The error names what it lacks.
     """
     stack, os, hw = (sources[place] for place in (Place.STACK, Place.OS, Place.HW))
     if cloud:
@@ -313,13 +320,13 @@ def _first_with_credentials(sources: Iterable[Source]) -> Place:
 
 
 def _completes_stack(stack: Source, variables: Source) -> bool:
-    """Return whether variables complete what the stack begins."""
+    """Return whether variables complete the credentials of the stack."""
     if "cloud" in variables.values:
         return True
-    begun = (
+    methods = (
         method for method in AUTH_METHODS if any(name in stack.values for names in method.credentials for name in names)
     )
-    return any(_is_complete(method, [stack, variables]) for method in begun)
+    return any(_is_complete(method, [stack, variables]) for method in methods)
 
 
 def _is_complete(method: AuthMethod, sources: Iterable[Source]) -> bool:
@@ -364,18 +371,22 @@ def _adds_values(source: Source, groups: frozenset[Group]) -> bool:
 
 
 def _choose_method(layers: Sequence[Layer], sources: Sources) -> AuthMethod | None:
-    """Return the method of the first layer that has its secret, if the layers complete it.
+    """Return the method whose secret is in the earliest layer, if it is complete.
 
-    The first `authType` decides, even if a place before it gives a secret of another method.
+    The first `authType` decides, even if an earlier layer has a secret of another method.
     """
-    identities = [sources[layer.place] for layer in layers if Group.IDENTITY in layer.groups]
-    typed = next((source for source in identities if "authType" in source.values), None)
-    wanted = _wanted_method(typed) if typed else None
-    if wanted is None and any(source.needs_plugin for source in identities):
+    identity_sources = [sources[layer.place] for layer in layers if Group.IDENTITY in layer.groups]
+    with_type = next((source for source in identity_sources if "authType" in source.values), None)
+    wanted = _wanted_method(with_type) if with_type else None
+    if wanted is None and any(source.needs_plugin for source in identity_sources):
         return _PLUGIN
-    for source in identities:
+    for source in identity_sources:
         for method in AUTH_METHODS:
-            if method.secret in source.values and wanted in (None, method.name) and _is_complete(method, identities):
+            if (
+                method.secret in source.values
+                and wanted in (None, method.name)
+                and _is_complete(method, identity_sources)
+            ):
                 return method
     return None
 
@@ -393,27 +404,27 @@ def _merge(layers: Sequence[Layer], sources: Sources) -> tuple[dict[str, Value],
     values: dict[str, Value] = {}
     places: dict[str, Place] = {}
     for layer in layers:
-        taken = {name for pair in ALTERNATIVES if any(name in values for name in pair) for name in pair}
+        given = {name for pair in ALTERNATIVES if any(name in values for name in pair) for name in pair}
         for name, value in sources[layer.place].values.items():
-            if SETTINGS[name].group in layer.groups and name not in values and name not in taken:
+            if SETTINGS[name].group in layer.groups and name not in values and name not in given:
                 values[name] = value
                 places[name] = layer.place
     for by_id, by_name in ALTERNATIVES:
-        # The name of a project stays: it is compared with the one that belongs to the ID.
+        # Keep a project's name: the sign-in compares it with the name that belongs to the ID.
         if by_id in values and by_id != "projectId":
-            # For openstackclient it is a scope: it names the user's domain if nothing else does.
+            # OS_DOMAIN_ID is a scope for openstackclient. It names the user's domain only if nothing else does.
             is_scope = values[by_id].origin == "OS_DOMAIN_ID" and by_name in values
-            for name in (by_id if is_scope else by_name,):
-                values.pop(name, None)
-                places.pop(name, None)
+            unused = by_id if is_scope else by_name
+            values.pop(unused, None)
+            places.pop(unused, None)
     return values, places
 
 
 def _missing_credentials(rule: Rule, layers: Sequence[Layer], sources: Sources) -> str:
     """Return the message about the first incomplete method."""
-    identities = [sources[layer.place] for layer in layers if Group.IDENTITY in layer.groups]
-    given = {name for source in identities for name in source.values}
-    wanted = next((_wanted_method(source) for source in identities if "authType" in source.values), None)
+    identity_sources = [sources[layer.place] for layer in layers if Group.IDENTITY in layer.groups]
+    given = {name for source in identity_sources for name in source.values}
+    wanted = next((_wanted_method(source) for source in identity_sources if "authType" in source.values), None)
     for method in AUTH_METHODS:
         missing = [names for names in method.credentials if not given.intersection(names)]
         is_begun = 0 < len(missing) < len(method.credentials)
@@ -423,7 +434,7 @@ def _missing_credentials(rule: Rule, layers: Sequence[Layer], sources: Sources) 
     return messages.no_credentials()
 
 
-def _usages(
+def _list_usages(
     rule: Rule, method: AuthMethod, layers: Sequence[Layer], sources: Sources, values: Mapping[str, Value]
 ) -> tuple[Usage, ...]:
     """Return every value that was found, and why it is used or not."""
@@ -431,7 +442,7 @@ def _usages(
     def reason(place: Place, value: Value) -> str:
         group = SETTINGS[value.name].group
         if not any(layer.place is place and group in layer.groups for layer in layers):
-            return messages.place_not_used(rule.condition)
+            return messages.place_not_used(rule.label)
         if not method.uses(value.name):
             return messages.method_needs_no(method.description)
         names = next((pair for pair in ALTERNATIVES if value.name in pair), (value.name,))
@@ -447,8 +458,13 @@ def _usages(
     )
 
 
-def _check_all_used(layers: Sequence[Layer], sources: Sources, method: AuthMethod, values: Mapping[str, Value]) -> None:
-    """Raise `SettingsError` for what changes who signs in, and is not used."""
+def _check_unsupported(
+    layers: Sequence[Layer], sources: Sources, method: AuthMethod, values: Mapping[str, Value]
+) -> None:
+    """Raise `SettingsError` if an unsupported value would change who signs in.
+
+    The plugin of an entry is one, if another place signs in.
+    """
     for layer in layers:
         source = sources[layer.place]
         if layer.groups == _ALL and source.unsupported:
@@ -459,19 +475,22 @@ def _check_all_used(layers: Sequence[Layer], sources: Sources, method: AuthMetho
             )
 
 
-def _check_agency(resolution: Resolution, sources: Sources) -> None:
-    """Raise `SettingsError` for an unused agency that belongs to no other credentials."""
+def _check_agency_used(resolution: Resolution, sources: Sources) -> None:
+    """Raise `SettingsError` if an agency is not used.
+
+    In a place with credentials of its own, it belongs to them.
+    """
     rule = resolution.rule
     if "agencyName" in resolution.values or rule in (_CLOUD_ARGUMENT, _STACK_CLOUD):
         return
     for usage in resolution.usages:
         if usage.value.name == "agencyName" and not sources[usage.place].has_credentials:
             raise SettingsError(
-                messages.agency_not_used(usage.value.origin, rule.condition, place_to_set(rule, "agencyName"))
+                messages.agency_not_used(usage.value.origin, rule.label, place_to_set(rule, "agencyName"))
             )
 
 
-def _check_entry_identity(resolution: Resolution, sources: Sources) -> None:
+def _check_beside_entry(resolution: Resolution, sources: Sources) -> None:
     """Raise `SettingsError` for other credentials beside an entry that can sign in alone.
 
     Access keys and application credentials may be another account's.
@@ -488,7 +507,7 @@ def _check_entry_identity(resolution: Resolution, sources: Sources) -> None:
         )
 
 
-def _check_one_identity(resolution: Resolution, sources: Sources) -> None:
+def _check_stack_and_variables(resolution: Resolution, sources: Sources) -> None:
     """Raise `SettingsError` if the stack and the variables name two users or keys."""
     place = resolution.rule.credentials_from
     if place not in (Place.OS, Place.HW):
@@ -507,7 +526,7 @@ def _check_one_identity(resolution: Resolution, sources: Sources) -> None:
             raise SettingsError(messages.two_identities(first.origin, second.origin))
 
 
-def _check_one_value(resolution: Resolution, sources: Sources) -> None:
+def _check_repeated_values(resolution: Resolution, sources: Sources) -> None:
     """Raise `SettingsError` for two values of one setting in one place."""
     for name, value in resolution.values.items():
         for other in sources[resolution.places[name]].found:

@@ -20,7 +20,7 @@ from pulumi_cbr.lifecycle.failures import IncompleteResourceError, UnverifiedCre
 from pulumi_cbr.lifecycle.inputs import Inputs
 from pulumi_cbr.lifecycle.outputs import SET_OUTPUTS
 from pulumi_cbr.lifecycle.preflight import PlannedChange
-from pulumi_cbr.lifecycle.reconcile import KnownShares, SetInputs, apply_changes, managed_elsewhere, verify_shares
+from pulumi_cbr.lifecycle.reconcile import KnownShares, SetInputs, apply_changes, begin_deletes, verify_shares
 from pulumi_cbr.lifecycle.shares import (
     delete_shares,
     find_missing,
@@ -107,7 +107,7 @@ class BackupShareController(Controller):
             self.sessions.mark_managed(str(olds.get("backup_id")), project)
         return Diff(updates=tuple(updates), replaces=() if same_backup else ("backup_id",), delete_first=same_backup)
 
-    def warn_before_change(self, id_: str, olds: Properties, news: Properties) -> None:
+    def prepare_change(self, id_: str, olds: Properties, news: Properties) -> None:
         backup_id, projects = news.get("backup_id"), news.get("dest_project_ids", ())
         if olds.get("backup_id") != backup_id or UNKNOWN in projects:
             return
@@ -172,8 +172,8 @@ class BackupShareController(Controller):
         session = self.sessions.get(outputs.get("cloud"))
         session.require_source_project(outputs.get("source_project_id"))
         members = _members_of(outputs)
-        elsewhere = managed_elsewhere(session, backup_id, members, outputs)
-        own = {project: members[project] for project in members if project not in elsewhere}
+        must_stay = begin_deletes(session, backup_id, members, outputs)
+        own = {project: members[project] for project in members if project not in must_stay}
         own = verify_shares(session, backup_id, own)
         delete_shares(session, backup_id, own, own=own, adopt=self.adopts(outputs))
 
@@ -194,7 +194,7 @@ class BackupShareController(Controller):
             exclusive=inputs.get("exclusive") is True,
             adopt=self.adopts(inputs),
             reshare=inputs.get("reshare_if_rejected") is True,
-            form=inputs,
+            properties=inputs,
         )
         own = verify_shares(session, wanted.backup_id, _members_of(olds))
         try:

@@ -61,7 +61,7 @@ class BackupShareAccepterController(Controller):
         # A backup has one acceptance in a project, so the old one is rejected before it is accepted again.
         return Diff(updates=tuple(updates), replaces=replaces, delete_first="backup_id" not in replaces)
 
-    def warn_before_change(self, id_: str, olds: Properties, news: Properties) -> None:
+    def prepare_change(self, id_: str, olds: Properties, news: Properties) -> None:
         is_same = all(olds.get(name) == news.get(name) for name in ("backup_id", "vault_id"))
         if is_same and olds.get("status") == "accepted":
             self.sessions.ownership.keep_acceptance(*split_share_id(id_, "own project ID"))
@@ -81,7 +81,7 @@ class BackupShareAccepterController(Controller):
         outputs = {**inputs, **_outputs(session, member)}
         # An acceptance from before this request may be the old resource's, which the engine deletes next.
         is_older = member.updated_at is None or member.updated_at < sent - CLOCK_SLACK
-        self.sessions.ownership.record_acceptance(backup_id, project, adopted=is_older, form=outputs)
+        self.sessions.ownership.record_acceptance(backup_id, project, adopted=is_older, properties=outputs)
         if is_older and member.updated_at is not None:
             self.sessions.ownership.show_adoption(messages.adopted_acceptance(backup_id, project, vault_id))
         return f"{backup_id}/{project}", outputs
@@ -120,7 +120,7 @@ class BackupShareAccepterController(Controller):
         backup_id, project = split_share_id(id_, "own project ID")
         _ensure_receiver(session, project)
         outputs = {**news, **_outputs(session, _accept(session, backup_id, project, news["vault_id"]), olds)}
-        self.sessions.ownership.record_acceptance(backup_id, project, adopted=True, form=outputs)
+        self.sessions.ownership.record_acceptance(backup_id, project, adopted=True, properties=outputs)
         return outputs
 
     def delete(self, id_: str, outputs: Properties) -> None:
@@ -128,7 +128,7 @@ class BackupShareAccepterController(Controller):
         session = self.sessions.get(outputs.get("cloud"))
         _ensure_receiver(session, project)
         vault_id = outputs.get("vault_id")
-        if self.sessions.ownership.acceptance_managed_elsewhere(backup_id, project, outputs):
+        if self.sessions.ownership.begin_reject(backup_id, project, outputs):
             _log.warning("%s", messages.acceptance_managed_elsewhere(backup_id, project))
             return
         try:
@@ -162,7 +162,7 @@ def _reject(session: CloudSession, backup_id: str, project: str) -> None:
 
 def _accept(session: CloudSession, backup_id: str, project: str, vault_id: str) -> Member:
     """Accept the share, and wait for it if it does not exist yet. Raises `CbrError`."""
-    for wait in (*_waits(session), None):
+    for wait in (*_get_waits(session), None):
         member = _set_status(session, backup_id, project, "accepted", vault_id)
         if member:
             return member
@@ -184,7 +184,7 @@ def _is_owner(session: CloudSession, backup_id: str, project: str) -> bool:
         return False  # only for a clearer message
 
 
-def _waits(session: CloudSession) -> Sequence[float]:
+def _get_waits(session: CloudSession) -> Sequence[float]:
     return _RETRY_WAITS[: session.client.settings.max_retries]
 
 
@@ -198,7 +198,7 @@ def _set_status(
     """
     client = session.client
     try:
-        for is_last in attempts(client.timing, _waits(session)):
+        for is_last in attempts(client.timing, _get_waits(session)):
             try:
                 return client.update_member(backup_id, project, status, vault_id=vault_id)
             except NotFound:

@@ -97,7 +97,7 @@ class BackupShareMemberController(Controller):
         # created first: if that fails, the old one stays.
         return Diff(updates=tuple(updates), replaces=tuple(replaces), delete_first=same_pair)
 
-    def warn_before_change(self, id_: str, olds: Properties, news: Properties) -> None:
+    def prepare_change(self, id_: str, olds: Properties, news: Properties) -> None:
         if any(olds.get(name) != news.get(name) for name in _IDENTITY):
             return
         if not _is_reshared(olds, news):
@@ -122,7 +122,7 @@ class BackupShareMemberController(Controller):
             member, is_new = _read_existing(session, backup_id, project, error), False
             if not adopt:
                 raise CbrError(already_shared(session, backup_id, [member])) from error
-        self.sessions.ownership.record(backup_id, project, member.id, adopted=not is_new, form=inputs)
+        self.sessions.ownership.record(backup_id, project, member.id, adopted=not is_new, properties=inputs)
         if not is_new:
             show_adopted(session, backup_id, [member])
         outputs = {**inputs, **share_outputs(member), "source_project_id": source}
@@ -164,7 +164,7 @@ class BackupShareMemberController(Controller):
         backup_id, project = split_share_id(id_, "dest_project_id")
         session = self.sessions.get(outputs.get("cloud"))
         session.require_source_project(outputs.get("source_project_id"))
-        if self.sessions.ownership.managed_elsewhere(backup_id, project, outputs.get("share_id"), outputs):
+        if self.sessions.ownership.begin_delete(backup_id, project, outputs.get("share_id"), outputs):
             _log.warning("%s", messages.managed_elsewhere(backup_id, [project]))
             return
         known = verify_shares(session, backup_id, {project: outputs}).get(project)

@@ -111,7 +111,7 @@ class Controller(ABC):
         Records for preflight which shares are managed. Makes no call.
         """
 
-    def warn_before_change(self, id_: str, olds: Properties, news: Properties) -> None:
+    def prepare_change(self, id_: str, olds: Properties, news: Properties) -> None:
         """Warn of effects that a diff does not show, and record the shares that stay.
 
         Called once for each diff that the engine asks for. Makes no call.

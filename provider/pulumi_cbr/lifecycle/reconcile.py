@@ -49,8 +49,8 @@ class SetInputs:
     exclusive: bool = False
     adopt: bool = False
     reshare: bool = False
-    #: All inputs, by which the record of owners tells two forms of a set apart.
-    form: Mapping[str, Any] = field(default_factory=dict)
+    #: All inputs. They tell a replacement from the replaced set.
+    properties: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -185,8 +185,8 @@ def _execute_plan(
     for project in plan.recreated:
         old_id, new_id = str(state[project]["share_id"]), members[project].id
         _log.warning("%s", messages.share_not_deleted(backup_id, project, old_id, new_id))
-    elsewhere = managed_elsewhere(session, backup_id, plan.removed, inputs.form)
-    deleting = {project: share for project, share in plan.delete.items() if project not in elsewhere}
+    must_stay = begin_deletes(session, backup_id, plan.removed, inputs.properties)
+    deleting = {project: share for project, share in plan.delete.items() if project not in must_stay}
     if plan.delete_first:
         delete_shares(session, backup_id, deleting, own=plan.removed, adopt=inputs.adopt)
     result = CreatedShares()
@@ -215,7 +215,7 @@ def _record(
     for project, member in (*created.items(), *existing.items()):
         if state.get(project, {}).get("share_id") != member.id:
             session.ownership.record(
-                inputs.backup_id, project, member.id, adopted=project in existing, form=inputs.form
+                inputs.backup_id, project, member.id, adopted=project in existing, properties=inputs.properties
             )
             adopted += [member] if project in existing else []
     show_adopted(session, inputs.backup_id, adopted)
@@ -325,17 +325,18 @@ def verify_shares(session: CloudSession, backup_id: str, known: KnownShares) -> 
     return verified
 
 
-def managed_elsewhere(session: CloudSession, backup_id: str, shares: KnownShares, form: Mapping[str, Any]) -> list[str]:
-    """Return the projects whose share another resource of the stack took over, and warn.
+def begin_deletes(
+    session: CloudSession, backup_id: str, shares: KnownShares, properties: Mapping[str, Any]
+) -> list[str]:
+    """Release shares that are about to be deleted; return the projects of those that stay.
 
-    `form` has the options of the set that is deleted or changed.
+    A warning names them. `properties` are of the set that is deleted or changed.
     """
-    log = session.ownership
-    kept = [
+    must_stay = [
         project
         for project in shares
-        if log.managed_elsewhere(backup_id, project, shares[project].get("share_id"), form)
+        if session.ownership.begin_delete(backup_id, project, shares[project].get("share_id"), properties)
     ]
-    if kept:
-        _log.warning("%s", messages.managed_elsewhere(backup_id, kept))
-    return kept
+    if must_stay:
+        _log.warning("%s", messages.managed_elsewhere(backup_id, must_stay))
+    return must_stay

@@ -11,7 +11,7 @@ from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.api.retry import CallLimits, Clock
 from pulumi_cbr.api.settings import ConfigLookup, Settings, find_project_id, load, read_option
 from pulumi_cbr.lifecycle.member_cache import MemberCache
-from pulumi_cbr.lifecycle.ownership import OwnershipLog
+from pulumi_cbr.lifecycle.ownership import Ownership
 from pulumi_cbr.lifecycle.preflight import Preflight, PreflightState
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class CloudSession:
         self._timing = timing or Clock()
         self._client: CbrClient | None = None
         #: The record of the pool that made the session.
-        self.ownership: OwnershipLog = OwnershipLog()
+        self.ownership: Ownership = Ownership()
         self.member_cache: MemberCache = MemberCache(
             lambda backup_id: self.client.list_members(backup_id), timing=self._timing, timeout=settings.timeout
         )
@@ -76,9 +76,7 @@ class SessionRegistry:
         self._lock = threading.Lock()
         self._sessions: dict[tuple[Settings, Clock | None], CloudSession] = {}
 
-    def get(
-        self, settings: Settings, timing: Clock | None, limits: CallLimits, ownership: OwnershipLog
-    ) -> CloudSession:
+    def get(self, settings: Settings, timing: Clock | None, limits: CallLimits, ownership: Ownership) -> CloudSession:
         """Return the session of some settings, with the record of the pool that asks."""
         with self._lock:
             session = self._sessions.get((settings, timing))
@@ -107,13 +105,13 @@ class SessionPool:
         config: ConfigLookup,
         timing: Clock | None = None,
         limits: CallLimits | None = None,
-        ownership: OwnershipLog | None = None,
+        ownership: Ownership | None = None,
         registry: SessionRegistry | None = None,
     ) -> None:
         registry = registry or _PROCESS
         self._config = config
-        #: The ownership records of this operation.
-        self.ownership: OwnershipLog = ownership or OwnershipLog()
+        #: The claims of this operation.
+        self.ownership: Ownership = ownership or Ownership()
         self._registry = registry
         self._limits = limits or registry.limits
         self._timing = timing

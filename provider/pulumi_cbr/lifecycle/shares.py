@@ -19,7 +19,7 @@ from __future__ import annotations
 import contextvars
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from concurrent import futures
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -89,11 +89,6 @@ class CreatedShares:
 
     def __getitem__(self, project: str) -> Member:
         return self.created.get(project) or self.existing[project]
-
-
-# Ten members for each of up to 256 resources at a time, so no call waits for another's retries. Threads start when they
-# are needed.
-_workers = futures.ThreadPoolExecutor(MAX_MEMBERS * 256, thread_name_prefix="pulumi-cbr")
 
 
 def create_shares(
@@ -510,15 +505,10 @@ def _run_parallel(projects: Sequence[str], call: Callable[[str], T]) -> dict[str
 
     if len(projects) == 1:
         return {projects[0]: capture(projects[0])}
-    running: dict[str, futures.Future[T | CbrError]] = {}
-    try:
-        for project in projects:
-            # Each in a copy of the caller's context, which knows the caller's deadline.
-            running[project] = _workers.submit(contextvars.copy_context().run, capture, project)
-        return {project: future.result() for project, future in running.items()}
-    finally:
-        # A bug in one of them must not leave others in flight.
-        futures.wait(running.values())
+    # Each call runs in a copy of the caller's context, which has the caller's deadline.
+    with ThreadPoolExecutor(MAX_MEMBERS, thread_name_prefix="pulumi-cbr") as workers:
+        running = {project: workers.submit(contextvars.copy_context().run, capture, project) for project in projects}
+    return {project: future.result() for project, future in running.items()}
 
 
 def already_shared(session: CloudSession, backup_id: str, members: Iterable[Member]) -> str:

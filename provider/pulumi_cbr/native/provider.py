@@ -27,7 +27,7 @@ from pulumi_cbr.lifecycle.backup_share import BackupShareController
 from pulumi_cbr.lifecycle.backup_share_accepter import BackupShareAccepterController
 from pulumi_cbr.lifecycle.backup_share_member import BackupShareMemberController
 from pulumi_cbr.lifecycle.controller import UNKNOWN, Controller, Diff, Properties
-from pulumi_cbr.lifecycle.ownership import OwnershipLog
+from pulumi_cbr.lifecycle.ownership import Ownership
 from pulumi_cbr.lifecycle.session import SessionPool, SessionRegistry
 from pulumi_cbr.native.component_process import ComponentProcesses
 from pulumi_cbr.native.convert import from_struct, from_wire, to_secret, to_wire
@@ -79,8 +79,8 @@ class CbrProvider:
         self.engine: str | None = None
         #: The reference (`urn::id`) by which resources name this provider.
         self._reference: str | None = None
-        #: The ownership records of the operation that this process serves.
-        self.ownership: OwnershipLog = OwnershipLog(current_urn.get)
+        #: The claims of the operation that this process serves.
+        self.ownership: Ownership = Ownership(current_urn.get)
         self._start(_PARALLEL)
 
     def _start(self, parallel: int) -> None:
@@ -140,7 +140,7 @@ class CbrProvider:
         kind, controller = self._controller(request.urn)
         unknown = unknown_inputs(kind, from_struct(request.news))
         olds, news = from_wire(request.olds), from_wire(request.news)
-        self.ownership.register(is_new=not olds)
+        self.ownership.declare(is_new=not olds)
         checked = await self._run(lambda: controller.check(olds, news))
         problems = [
             (to_camel(problem.property), to_native_terms(problem.reason, self.name)) for problem in checked.problems
@@ -152,7 +152,7 @@ class CbrProvider:
         _, controller = self._controller(request.urn)
         olds, news = from_wire(request.olds), from_wire(request.news)
         diff = await self._run(lambda: controller.diff(request.id, olds, news))
-        await self._run(lambda: controller.warn_before_change(request.id, olds, news))
+        await self._run(lambda: controller.prepare_change(request.id, olds, news))
         changed = [to_camel(name) for name in (*diff.updates, *diff.replaces)]
         kinds = provider_pb2.DiffResponse
         return provider_pb2.DiffResponse(

@@ -362,7 +362,7 @@ def _to_help(sentence: str) -> str:
 # Values of arguments
 
 
-def _number(most: int, message: str) -> Callable[[str], int]:
+def _number_up_to(most: int, message: str) -> Callable[[str], int]:
     def convert(text: str) -> int:
         if not (text.isascii() and text.isdigit()) or int(text) > most:
             raise argparse.ArgumentTypeError(message)
@@ -387,11 +387,11 @@ def _boolean(text: str) -> bool:
     return text == "true"
 
 
-_COUNT = _number(10**9, "must be a number, at least 0")
+_COUNT = _number_up_to(10**9, "must be a number, at least 0")
 
 #: By the name of an option, or by its type as it is written.
 _CONVERTERS: dict[str, Callable[[str], Any]] = {
-    "port": _number(65535, "a port is 0 to 65535"),
+    "port": _number_up_to(65535, "a port is 0 to 65535"),
     "seed": int,
     "int": _COUNT,
     "int | None": _COUNT,

@@ -15,7 +15,7 @@ import platformdirs
 import pytest
 
 from pulumi_cbr.api.errors import CbrError, UnknownOutcomeError
-from pulumi_cbr.lifecycle.ownership import OwnershipLog
+from pulumi_cbr.lifecycle.ownership import Ownership
 from pulumi_cbr.private_folder import PrivateFolder
 
 BACKUP, PROJECT = "backup", "project"
@@ -23,10 +23,10 @@ BACKUP, PROJECT = "backup", "project"
 #: Another process of an engine, which records one share, and lives until its standard input ends.
 OTHER = """
 import sys
-from pulumi_cbr.lifecycle.ownership import OwnershipLog
-log = OwnershipLog(lambda: "other")
+from pulumi_cbr.lifecycle.ownership import Ownership
+log = Ownership(lambda: "other")
 log.join(sys.argv[1])
-log.record("backup", "project", "S", adopted=True, form={})
+log.record("backup", "project", "S", adopted=True, properties={})
 print(flush=True)
 sys.stdin.read()
 """
@@ -37,18 +37,18 @@ class Process:
 
     def __init__(self, engine: str | None = None) -> None:
         self.urn = ""
-        self.log = OwnershipLog(lambda: self.urn)
+        self.log = Ownership(lambda: self.urn)
         if engine:
             self.log.join(engine)
 
     def create(self, urn: str, share_id: str, *, adopted: bool = False, **form: object) -> None:
         self.urn = urn
-        self.log.record(BACKUP, PROJECT, share_id, adopted=adopted, form=form)
+        self.log.record(BACKUP, PROJECT, share_id, adopted=adopted, properties=form)
 
     def keep(self, urn: str, share_id: str) -> None:
         """Keep a share for a resource that the program has."""
         self.urn = urn
-        self.log.register(is_new=False)
+        self.log.declare(is_new=False)
         self.log.keep(BACKUP, PROJECT, share_id)
 
     def read(self, urn: str, share_id: str) -> None:
@@ -58,11 +58,11 @@ class Process:
 
     def replace(self, urn: str) -> None:
         self.urn = urn
-        self.log.register(is_new=True)
+        self.log.declare(is_new=True)
 
     def stays(self, urn: str, share_id: str, **form: object) -> bool:
         self.urn = urn
-        return self.log.managed_elsewhere(BACKUP, PROJECT, share_id, form)
+        return self.log.begin_delete(BACKUP, PROJECT, share_id, form)
 
     def delete(self, urn: str, share_id: str, error: CbrError | None = None) -> bool:
         """Send a DELETE, which may fail; return whether it was sent."""
@@ -109,7 +109,7 @@ def test_share_of_nobody_else_is_deleted() -> None:
 
 
 @pytest.mark.parametrize("adopted", [False, True])
-def test_share_taken_over_by_another_resource_stays(adopted: bool) -> None:
+def test_share_of_another_resource_stays(adopted: bool) -> None:
     process = Process()
     process.create("new", "S", adopted=adopted)
     assert process.stays("old", "S")
@@ -141,8 +141,8 @@ def test_share_made_in_place_of_the_old_one_stays() -> None:
 def test_acceptance_of_a_replaced_resource_stays() -> None:
     process = Process()
     process.urn = "a"
-    process.log.record_acceptance(BACKUP, PROJECT, adopted=False, form={})
-    assert process.log.acceptance_managed_elsewhere(BACKUP, PROJECT, {})
+    process.log.record_acceptance(BACKUP, PROJECT, adopted=False, properties={})
+    assert process.log.begin_reject(BACKUP, PROJECT, {})
     assert not process.stays("a", "S")
 
 
@@ -237,7 +237,7 @@ def start_other(engine: str) -> subprocess.Popen[bytes]:
     return process
 
 
-def test_takeover_by_another_process_stays_while_it_lives(engine: str, runtime: Path) -> None:
+def test_share_adopted_by_another_process_stays_while_it_lives(engine: str, runtime: Path) -> None:
     process = Process(engine)
     with start_other(engine) as other:
         assert process.stays("old", "S")
@@ -337,9 +337,9 @@ def test_long_lived_process_keeps_what_it_could_not_delete() -> None:
 def test_acceptance_kept_by_another_process_stays(engine: str) -> None:
     keeper, process = Process(engine), Process(engine)
     keeper.urn, process.urn = "new", "old"
-    keeper.log.register(is_new=False)
+    keeper.log.declare(is_new=False)
     keeper.log.keep_acceptance(BACKUP, PROJECT)
-    assert process.log.acceptance_managed_elsewhere(BACKUP, PROJECT, {})
+    assert process.log.begin_reject(BACKUP, PROJECT, {})
     assert not process.stays("old", "S")
 
 

@@ -13,7 +13,7 @@ from pulumi_cbr.api.errors import AlreadyShared, CbrError, NotShareable, Unknown
 from pulumi_cbr.api.models import Member
 from pulumi_cbr.api.retry import Clock
 from pulumi_cbr.lifecycle.failures import UnverifiedSharesError
-from pulumi_cbr.lifecycle.ownership import OwnershipLog
+from pulumi_cbr.lifecycle.ownership import Ownership
 from pulumi_cbr.lifecycle.session import CloudSession, SessionPool
 from pulumi_cbr.lifecycle.shares import (
     PartialFailure,
@@ -209,10 +209,10 @@ def test_delete_not_found_and_failed_read_is_unknown(account: CloudSession, serv
 def test_delete_own_share_kept_by_another_resource_stays(service: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
     sign_in(monkeypatch, service.env())
     backup, project, urn = service.backups[0].id, service.projects[0], "keeps"
-    log = OwnershipLog(lambda: urn)
+    log = Ownership(lambda: urn)
     account = SessionPool({"maxRetries": 2}.get, Clock(sleep=wait), ownership=log).get(None)
     known = {"share_id": service.share(backup, project).id}
-    log.register(is_new=False)
+    log.declare(is_new=False)
     log.keep(backup, project, known["share_id"])
     urn = "drops"
     delete_own_share(account, backup, project, known)

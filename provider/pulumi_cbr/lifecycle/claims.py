@@ -1,0 +1,140 @@
+"""Decide from the claims of one operation which resource has a share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, NamedTuple
+
+#: Inputs or outputs of a resource.
+Properties = Mapping[str, Any]
+
+#: The share ID in claims on an acceptance: its receiver may not see the real one.
+ACCEPTED = "accepted"
+
+#: A replacement has the URN of the resource that it replaces. At least one of these properties differs.
+_COMPARED = ("adopt_existing", "cloud", "exclusive", "reshare_if_rejected", "updated_at", "vault_id")
+
+
+class Key(NamedTuple):
+    """A share, or its acceptance."""
+
+    backup_id: str
+    project: str
+    is_acceptance: bool
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A statement of one resource about a share or an acceptance.
+
+    - `created`, `adopted`: it has the share since this operation.
+    - `kept`: it had the share before.
+    - `released`: it has the share no longer.
+    - `deleted`: it is about to delete the share. `retracted`: the share stays after all.
+
+    `properties` are the compared ones of the resource, or None if they are unknown.
+    """
+
+    backup_id: str
+    project: str
+    share_id: str
+    urn: str
+    kind: Literal["created", "adopted", "kept", "released", "deleted", "retracted"]
+    properties: dict[str, Any] | None
+    time: float
+
+    @property
+    def key(self) -> Key:
+        """The share or the acceptance that the claim is about."""
+        return Key(self.backup_id, self.project, self.share_id == ACCEPTED)
+
+    @property
+    def line(self) -> bytes:
+        """The claim as a line of JSON."""
+        return f"{json.dumps(asdict(self))}\n".encode()
+
+
+def select_compared(properties: Properties | None) -> dict[str, Any] | None:
+    """Return the properties that tell a replacement from the replaced resource."""
+    if properties is None:
+        return None
+    return {name: properties[name] for name in _COMPARED if properties.get(name)}
+
+
+def select_current(claims: Iterable[Claim]) -> list[Claim]:
+    """Return the claims of resources that still have their share, oldest first."""
+    claims = sorted(claims, key=lambda claim: claim.time)
+    # A project has at most one share. A new one means that the earlier one is gone.
+    created = next((claim for claim in reversed(claims) if claim.kind == "created"), None)
+    if created:
+        claims = [claim for claim in claims if claim.share_id == created.share_id or claim.time > created.time]
+    current: dict[str, list[Claim]] = {}
+    for claim in claims:
+        if claim.kind == "released":
+            current.pop(claim.urn, None)
+        elif claim.kind not in ("deleted", "retracted"):
+            current.setdefault(claim.urn, []).append(claim)
+    return sorted((claim for same_urn in current.values() for claim in same_urn), key=lambda claim: claim.time)
+
+
+def find_last_own(claims: list[Claim], urn: str) -> Claim | None:
+    """Return the last claim by which a resource got its share in this operation."""
+    own = [claim for claim in claims if claim.urn == urn and claim.kind != "kept"]
+    return own[-1] if own else None
+
+
+def has_other_owner(claims: list[Claim], share_id: str, urn: str) -> bool:
+    """Return whether another resource than `urn` has this share, or a newer one.
+
+    A newer share has the same backup and project.
+    """
+    others = [claim for claim in claims if claim.urn != urn]
+    return any(claim.kind != "kept" or claim.share_id == share_id for claim in others)
+
+
+def is_deleted_by_another(claims: Iterable[Claim], share_id: str, urn: str) -> bool:
+    """Return whether another resource than `urn` deletes the share, or has deleted it."""
+    others = [claim for claim in claims if claim.urn != urn and claim.share_id == share_id]
+    last = {claim.urn: claim.kind for claim in others if claim.kind in ("deleted", "retracted")}
+    return "deleted" in last.values()
+
+
+def is_kept(claims: list[Claim], share_id: str, urn: str) -> bool:
+    """Return whether the program has the resource, and it keeps the share."""
+    return any(claim.urn == urn and claim.kind == "kept" and claim.share_id == share_id for claim in claims)
+
+
+def has_replacement(
+    claims: list[Claim],
+    share_id: str,
+    urn: str,
+    properties: dict[str, Any] | None,
+    *,
+    is_operation: Callable[[], bool],
+) -> bool:
+    """Return whether a replacement has the share that the replaced resource deletes.
+
+    Both have the same URN. `claims` are current. `share_id` and `properties` are of the replaced resource. `is_operation`
+    returns whether an engine runs this process for one operation.
+    """
+    own = find_last_own(claims, urn)
+    if own is None:
+        return False
+    if share_id and own.share_id != share_id:
+        return True
+    if own.kind == "created" and share_id != ACCEPTED:
+        return False  # no earlier resource had this share
+    if own.properties is None:
+        return True
+    if properties is not None and own.properties != properties:
+        return True
+    # In one operation, the engine deletes a URN after its create only to finish a replacement. The replaced resource may
+    # have had an adopted share or the acceptance. It cannot have had a share that the replacement created.
+    return (own.kind == "adopted" or (bool(urn) and share_id == ACCEPTED)) and is_operation()
+
+
+def is_same_vault(claimed: Properties | None, deleted: Properties | None) -> bool:
+    """Return whether two acceptances may be in the same vault."""
+    return not claimed or not deleted or claimed.get("vault_id") == deleted.get("vault_id")
