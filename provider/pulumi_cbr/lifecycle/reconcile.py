@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pulumi_cbr import messages
-from pulumi_cbr.api.errors import AlreadyShared, CbrError, LimitReached, ServiceError
+from pulumi_cbr.api.errors import AlreadyShared, CbrError, LimitReached, ServiceError, UnknownOutcomeError
 from pulumi_cbr.api.models import MAX_MEMBERS
 from pulumi_cbr.lifecycle.failures import UnverifiedSharesError
 from pulumi_cbr.lifecycle.shares import (
@@ -22,6 +22,7 @@ from pulumi_cbr.lifecycle.shares import (
     find_unlisted,
     is_foreign,
     is_unverified,
+    join_failed_deletes,
     share_outputs,
     show_adopted,
     wait_for_members,
@@ -244,15 +245,15 @@ def roll_back(session: CloudSession, backup_id: str, created: Mapping[str, Membe
     """Delete the shares that a failed change has created; return the error for the user."""
     if not created:
         return error
-    try:
-        delete_created(session, backup_id, created)
-    except CbrError as failed:
-        text = messages.not_rolled_back(str(error), list(created), str(failed))
-        now = session.client.service_now()
-        unverified = UnverifiedSharesError(text, now, now, ())
-        unverified.created.update(created)
-        return unverified
-    return CbrError(messages.rolled_back(str(error), list(created)))
+    failed = delete_created(session, backup_id, created)
+    if not failed:
+        return CbrError(messages.rolled_back(str(error), list(created)))
+    text = messages.not_rolled_back(str(error), list(created), str(join_failed_deletes(failed)))
+    unknown = [project for project in failed if isinstance(failed[project], UnknownOutcomeError)]
+    oldest = min(created[project].created_at for project in failed)
+    unverified = UnverifiedSharesError(text, oldest, session.client.service_now(), unknown)
+    unverified.created.update({project: created[project] for project in failed if project not in unknown})
+    return unverified
 
 
 def _read_after_refusal(

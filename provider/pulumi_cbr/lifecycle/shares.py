@@ -458,13 +458,18 @@ def delete_shares(
         function = delete_own_share if project in own else delete_share
         function(session, backup_id, project, shares[project], adopt=adopt)
 
-    results = _run_parallel(list(shares), delete)
-    failed = {project: result for project, result in results.items() if isinstance(result, CbrError)}
-    if failed:
-        (_, error), *rest = failed.items()
-        if rest:
-            raise CbrError(messages.also_not_deleted(str(error), [project for project, _ in rest])) from error
-        raise error
+    if failed := _find_failed(_run_parallel(list(shares), delete)):
+        raise join_failed_deletes(failed)
+
+
+def join_failed_deletes(failed: Mapping[str, CbrError]) -> CbrError:
+    """Return one error for deletes that failed, by their project."""
+    (_, error), *others = failed.items()
+    return CbrError(messages.also_not_deleted(str(error), [project for project, _ in others])) if others else error
+
+
+def _find_failed(results: Mapping[str, object]) -> dict[str, CbrError]:
+    return {project: result for project, result in results.items() if isinstance(result, CbrError)}
 
 
 def _list_to_identify(session: CloudSession, backup_id: str, project: str, others: Sequence[str]) -> None:
@@ -483,12 +488,14 @@ def _list_to_identify(session: CloudSession, backup_id: str, project: str, other
         raise CbrError(messages.also_not_deleted(text, others) if others else text) from error
 
 
-def delete_created(session: CloudSession, backup_id: str, created: Iterable[str]) -> None:
-    """Delete the shares that the caller's own request has just created.
+def delete_created(session: CloudSession, backup_id: str, created: Collection[str]) -> dict[str, CbrError]:
+    """Delete shares that the caller's own request created; return the errors by project.
 
-    No share ID is checked: the response has just shown that they are the caller's. Raises as `delete_shares`.
+    No share ID is checked: the response has just shown that they are the caller's.
     """
-    delete_shares(session, backup_id, {project: {} for project in created})
+    return _find_failed(
+        _run_parallel(list(created), lambda project: delete_share(session, backup_id, project, known={}))
+    )
 
 
 def _run_parallel(projects: Sequence[str], call: Callable[[str], T]) -> dict[str, T | CbrError]:

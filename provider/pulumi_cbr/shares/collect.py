@@ -10,7 +10,6 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from queue import SimpleQueue
 from typing import Protocol, TypeVar
 
@@ -58,9 +57,7 @@ class Listing:
     complete: frozenset[str] = field(default=frozenset(), repr=False)
 
 
-def list_own(
-    source: Source, filters: Filters, now: datetime, pool: Executor, progress: Progress, *, whole: bool
-) -> Listing:
+def list_own(source: Source, filters: Filters, pool: Executor, progress: Progress, *, whole: bool) -> Listing:
     """Return the shares of a project's own backups. Raises `CbrError`.
 
     With `whole`, every backup is listed, as a comparison with stacks needs it.
@@ -68,6 +65,8 @@ def list_own(
     client = source.client
     server_id = None if whole else filters.server_id
     backups = list(client.list_backups(PAGE_SIZE, resource_id=server_id, own_type="private"))
+    # Until a response tells the service's time, it is this machine's.
+    now = client.service_now()
     wanted = [backup for backup in backups if filters.may_match(backup, now)]
     members = _members(client, wanted, pool, progress)
     own = client.project_id()

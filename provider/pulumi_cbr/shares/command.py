@@ -79,7 +79,6 @@ def _add_filters(parser: argparse.ArgumentParser) -> None:
     what.add_argument(
         "--sort",
         type=_argument(sort_order),
-        default=sort_order(DEFAULT_SORT),
         metavar="KEY[:desc],...",
         help=f"the order, by {', '.join(SORT_KEYS)} (default: {DEFAULT_SORT})",
     )
@@ -135,7 +134,7 @@ def run(given: argparse.Namespace) -> int:
     # The times of shares are the service's, and this machine's clock may differ.
     now = sources[0].client.service_now()
     everything = [known_names.add_to(share) for share in marked]
-    shares = sort((share for share in everything if filters.match(share, now)), given.sort)
+    shares = sort((share for share in everything if filters.match(share, now)), given.sort or sort_order(DEFAULT_SORT))
     _print(given, shares, everything, now)
     if given.fail_on_unmanaged and any(share.known == "unmanaged" for share in shares):
         return UNMANAGED
@@ -154,17 +153,27 @@ def _refuse_without_stack(given: argparse.Namespace) -> None:
         raise WrongArgumentsError(messages.option_needs_stack("--status gone"))
 
 
+def _find_details(given: argparse.Namespace) -> set[str]:
+    """Return the details of received shares that the output needs.
+
+    A detail costs one GET for each share whose list lacks it.
+    """
+    if given.json or given.csv or given.html:
+        return {"vault", "time"}
+    columns = set(given.columns or ())
+    is_sorted_by_age = given.sort is not None and any(key == "age" for key, _ in given.sort)
+    needed = {
+        "vault": given.vault or given.adopt == "python" or not columns.isdisjoint(_IN_VAULT),
+        "time": given.older_than is not None or is_sorted_by_age or not columns.isdisjoint(_OF_THE_SHARE),
+    }
+    return {name for name, is_needed in needed.items() if is_needed}
+
+
 def _listings(
     given: argparse.Namespace, filters: Filters, sources: Sequence[Source]
 ) -> tuple[list[Listing], names.Names]:
     whole = bool(given.stack)
-    # Programs name the vault that accepted. Without a wish for it, nothing is worth a call for each share.
-    columns = set(given.columns or ())
-    details = set()
-    if given.vault or given.adopt == "python" or not columns.isdisjoint(_IN_VAULT):
-        details.add("vault")
-    if given.older_than is not None or not columns.isdisjoint(_OF_THE_SHARE):
-        details.add("time")
+    details = _find_details(given)
     calls, projects = ThreadPoolExecutor(PARALLEL), ThreadPoolExecutor(len(sources))
 
     def list_source(source: Source) -> tuple[Listing, names.Names]:
@@ -172,9 +181,7 @@ def _listings(
             if given.received:
                 listing = list_received(source, filters, calls, bar.part(), whole=whole, details=details)
             else:
-                # Signing in tells the service's time.
-                source.client.project_id()
-                listing = list_own(source, filters, source.client.service_now(), calls, bar.part(), whole=whole)
+                listing = list_own(source, filters, calls, bar.part(), whole=whole)
             return listing, names.look_up(source.client, calls)
         except CbrError as error:
             if len(sources) == 1:

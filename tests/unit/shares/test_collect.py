@@ -7,7 +7,7 @@ import threading
 from collections.abc import Collection, Iterator
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -24,8 +24,7 @@ from waiting import Gate, wait_until
 
 def own(client: Any, filters: Filters | None = None, *, whole: bool = False) -> Listing:
     with ThreadPoolExecutor(8) as pool:
-        now = datetime.now(timezone.utc)
-        return list_own(Source("a", client), filters or Filters(), now, pool, lambda done, total: None, whole=whole)
+        return list_own(Source("a", client), filters or Filters(), pool, lambda done, total: None, whole=whole)
 
 
 def received(client: Any, filters: Filters | None = None, *, details: Collection[str] = ()) -> Listing:
@@ -86,10 +85,7 @@ def test_list_own_ends_if_its_calls_are_cancelled(cbr_simulator: Simulator, owne
     """Another project could not be listed: nobody waits for what has not begun."""
     pool = ThreadPoolExecutor(1)
     with ThreadPoolExecutor(1) as thread, Gate(cbr_simulator, "GET", "/members$") as gate:
-        now = datetime.now(timezone.utc)
-        listing = thread.submit(
-            list_own, Source("a", owner), Filters(), now, pool, lambda done, total: None, whole=False
-        )
+        listing = thread.submit(list_own, Source("a", owner), Filters(), pool, lambda done, total: None, whole=False)
         wait_until(lambda: gate.held)
         pool.shutdown(wait=False, cancel_futures=True)
         gate.open()
@@ -142,6 +138,9 @@ class TellingClient:
     def project_id(self) -> str:
         return "own"
 
+    def service_now(self) -> datetime:
+        return NOW + timedelta(days=1)
+
     def list_backups(self, page_size: int, /, **filters: str | None) -> Iterator[Backup]:
         for backup_id, members in self.members.items():
             told = members[self.hides :]
@@ -181,7 +180,6 @@ def test_list_own_asks_for_several_backups_at_a_time() -> None:
         list_own(
             Source(None, client),  # type: ignore[arg-type]
             Filters(),
-            NOW + timedelta(days=1),
             pool,
             lambda done, total: seen.append((done, total)),
             whole=False,
@@ -218,11 +216,9 @@ def test_list_own_of_10000_backups_counts_calls(hides: int, filters: Filters, li
     client = LargeClient()
     client.hides = hides
     with ThreadPoolExecutor(8) as pool:
-        now = NOW + timedelta(days=1)
         listing = list_own(
             Source(None, client),  # type: ignore[arg-type]
             filters,
-            now,
             pool,
             lambda done, total: None,
             whole=False,

@@ -96,6 +96,15 @@ def test_shares_filters(simulator: Simulator, run: Run, arguments: Sequence[str]
     assert len(listed(out)) == found
 
 
+def test_shares_filters_by_the_time_of_the_service(
+    simulator: Simulator, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """This machine's clock is behind, and the project's ID takes no request that would tell the service's."""
+    monkeypatch.setenv("OS_PROJECT_ID", simulator.owner.project_id)
+    simulator.advance(2.5 * 3600)
+    assert len(listed(run("--json", "--older-than", "2h")[1])) == 4
+
+
 def test_shares_sorts(run: Run) -> None:
     statuses = [record["status"] for record in listed(run("--json", "--sort", "status:desc")[1])]
     assert statuses == sorted(statuses, reverse=True)
@@ -112,12 +121,26 @@ def test_shares_received_lists_for_the_receiver(
         (simulator.backups[7].id, "pending"),
     }
     assert "1 share of 1 backup, 1 other project: 1 pending" in run("--received", "--status", "pending")[1]
+    ages = [record["shared_at"] for record in listed(out)]
+    assert all(ages)
     table = run("--received", "--columns", "backup,share_id,age")[1]
     share = simulator.members(simulator.backups[0].id)[simulator.receiver.project_id]
     assert share.id in table
     # Half an hour more: shares' times and responses' dates have different fractions of a second.
     simulator.advance(2.5 * 3600)
     assert " 2 h\n" in run("--received", "--columns", "backup,age")[1]
+
+
+@pytest.mark.parametrize("order", ["age", "age:desc"])
+def test_shares_received_sorts_by_age(
+    simulator: Simulator, run: Run, monkeypatch: pytest.MonkeyPatch, order: str
+) -> None:
+    """Lists do not tell since when a backup is shared."""
+    sign_in(monkeypatch, simulator.env("receiver"))
+    simulator.advance(3600)
+    simulator.share(simulator.backups[3].id, simulator.receiver.project_id)
+    lines = run("--received", "--columns", "backup", "--sort", order)[1].splitlines()
+    assert (lines.index("backup-003") == 1) is (order == "age")
 
 
 @pytest.mark.parametrize("option", ["--csv", "--columns=backup_id,status"])
