@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -219,6 +220,11 @@ def test_programs_yaml(stack: Programs) -> None:
         (text,) = blocks(f"docs/reference/{page}.md", "yaml")
         (stack.folder / "Pulumi.yaml").write_text(yaml.safe_dump({**yaml.safe_load(text), "name": "docs"}))
         assert stack.up("", role) == statuses
+    assert "from $PATH" in stack.shell("pulumi preview")
+    (plugins,) = blocks("docs/choose-a-flavor.md", "yaml")
+    with (stack.folder / "Pulumi.yaml").open("a") as manifest:
+        manifest.write(plugins.replace("venv/bin", str(Path(sys.executable).parent)))
+    assert "from $PATH" not in stack.shell("pulumi preview")
 
 
 def test_client_script(
