@@ -44,6 +44,7 @@ soak: $(READY) ## the slow round: more generated responses, and thousands of ope
 		$(PYTHON) -m pytest -n 4 tests/unit/api/test_response_fuzzer.py $(addprefix tests/engine/,test_window.py test_shares_command.py) $(addprefix tests/faults/,test_two_stacks.py test_soak.py test_at_once.py kills.py)
 
 docs: $(READY) ## the documentation site, into build/docs
+	@rm -rf build/docs  # pages that are no more
 	$(PYTHON) -m sphinx --fresh-env --doctree-dir build/doctrees --fail-on-warning --keep-going --quiet --jobs auto docs build/docs
 	@echo "Open build/docs/index.html"
 

@@ -103,10 +103,11 @@ def component(name: str) -> str:
     """Return the inputs and the outputs of a component."""
     entry = schema()["resources"][f"cbr:index:{name}"]
     inputs, required = entry["inputProperties"], entry["requiredInputs"]
+    defaults = _defaults(getattr(pulumi_cbr, name).__init__)
     parts = [
         _names_line(),
         *(
-            _definition(key, value, [_type(value), *_required(key, required, {})])
+            _definition(key, value, [_type(value), *_required(key, required, defaults)])
             for key, value in sorted(inputs.items(), key=lambda item: item[0] not in required)
         ),
         "Outputs:",
@@ -469,7 +470,7 @@ def _required(key: str, required: list[str], defaults: Mapping[str, Any]) -> lis
     if key in required:
         return ["required"]
     default = defaults.get(snake(key))
-    return [] if default is None else [f"default `{str(default).lower()}`"]
+    return ["optional" if default is None else f"default `{str(default).lower()}`"]
 
 
 def _input_notes(

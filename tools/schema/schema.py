@@ -237,7 +237,7 @@ COMPONENTS: dict[str, Spec] = {
             **CLOUD,
         },
         "required": ("dest_project_ids",),
-        "backup_ids": "The backups that are shared, of each server the newest first: UUIDs.",
+        "backup_ids": "The backups of the window, of each server the newest first: UUIDs.",
     },
     "AcceptPendingShares": {
         "inputs": {
