@@ -273,7 +273,7 @@ def _act(options: argparse.Namespace, action: Action) -> int:
     # Most actions answer with nothing, which looks like a failure.
     given = {name: value for name, value in wanted.items() if value is not None}
     if wants_json(options.json):
-        print_json(result or {"done": action.name, **given})
+        print_json(result or {"done": _to_flag(action.name), **given})
     elif "dest_project_id" in result:
         _print_members([result], _names(status))
     else:

@@ -134,7 +134,7 @@ def test_command_runs_its_action(cbr_simulator: Simulator, capsys: pytest.Captur
     )
     assert main(["deny", "share", "--url", cbr_simulator.url]) == 1
     assert ". The actions are: cbr:backups:get, " in capsys.readouterr().err
-    assert run("allow-all") == {"done": "allow_all"}
+    assert run("allow-all") == {"done": "allow-all"}
     assert cbr_simulator.state.is_allowed("cbr:member:list", "receiver")
     assert run("advance", "60.5") == {"now": pytest.approx(before + 60.5, abs=30)}
     run("share", "backup-000", "--status", "accepted")
