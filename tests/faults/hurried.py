@@ -1,6 +1,7 @@
 """Start a plugin that waits a twentieth of its time between tries. All else is as it is.
 
-Its clock goes on by these waits alone, and chance is none: what it decides does not depend on how busy the machine is.
+Its clock goes on by these waits alone, and chance is none: what it decides does not depend on how busy the machine is. So
+a call that is to time out gets the status `TIMED_OUT`, and every other one has the time that it needs.
 
     python hurried.py pulumi.dynamic <the engine's address>
 """
@@ -12,7 +13,11 @@ import sys
 import threading
 from collections.abc import Callable, Hashable
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
 
 from pulumi_cbr.api.models import Member
 from pulumi_cbr.api.retry import CallLimits, Clock
@@ -23,6 +28,10 @@ from pulumi_cbr.lifecycle.session import CloudSession, SessionRegistry
 
 T = TypeVar("T")
 
+#: The status of a response in place of which the client sees a time-out.
+TIMED_OUT = 598
+
+_send_as_it_is = HTTPAdapter.send
 _as_it_is = CloudSession.__init__
 _wait_for_call = SingleFlight.do
 _cache_as_it_is = MemberCache.__init__
@@ -62,7 +71,16 @@ def _cache(self: MemberCache, fetch: Callable[[str], tuple[Member, ...]], *, tim
     _cache_as_it_is(self, fetch, timing=replace(timing, clock=Clock().clock), timeout=timeout)
 
 
+def _send(self: HTTPAdapter, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+    response = _send_as_it_is(self, request, **{**options, "timeout": urllib3.Timeout(600)})
+    if response.status_code == TIMED_OUT:
+        response.close()
+        raise requests.ReadTimeout("as if there were no response", request=request)
+    return response
+
+
 if __name__ == "__main__":
+    HTTPAdapter.send = _send  # type: ignore[assignment, method-assign]
     MemberCache.__init__ = _cache  # type: ignore[method-assign]
     SingleFlight.do = _do  # type: ignore[method-assign]
     CloudSession.__init__ = _hurried  # type: ignore[method-assign]

@@ -22,6 +22,8 @@ from typing import Any
 
 from pulumi_cbr.simulator import Fault
 
+from .hurried import TIMED_OUT
+
 #: How often each fault happens, in the order of the letters.
 TIMES: dict[str, int | None] = {"once": 1, "twice": 2, "for ever": None}
 
@@ -29,8 +31,8 @@ TIMES: dict[str, int | None] = {"once": 1, "twice": 2, "for ever": None}
 FAULTS: dict[str, dict[str, Any]] = {
     "reset before": {"kind": "reset_before"},
     "reset after": {"kind": "reset_after"},
-    "timeout before": {"kind": "timeout_before"},
-    "timeout after": {"kind": "timeout_after"},
+    "timeout before": {"kind": "status_before", "status": TIMED_OUT},
+    "timeout after": {"kind": "status_after", "status": TIMED_OUT},
     "500 before": {"kind": "status_before", "status": 500},
     "500 after": {"kind": "status_after", "status": 500},
     "502 before": {"kind": "status_before", "status": 502},
@@ -163,8 +165,7 @@ INTRODUCTION = """\
 
 The tests in `tests/faults` produce this page, and fail if a run gives anything else. To write it again, run
 `FAULT_MATRIX=write pytest tests/faults/test_matrix.py`. Every cell is run in both flavors of the provider, through the calls
-that the Pulumi engine makes, against the simulator. `cbr:maxRetries` is 2 and `cbr:timeout` is 8, or 2 if the fault is a
-time-out. The defaults are 4 and 120.
+that the Pulumi engine makes, against the simulator. `cbr:maxRetries` is 2 and `cbr:timeout` is 8. The defaults are 4 and 120.
 
 A fault happens to the call that the title names: once, twice in a row, or for ever. For ever means every call of the operation.
 "Before" and "after" say whether the service had made the change before the fault. Each cell has its outcome, and all its calls:

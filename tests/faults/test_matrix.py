@@ -212,54 +212,40 @@ def _counted(calls: list[Call], backup_id: str, *, signing_in: bool) -> str:
 
 @pytest.fixture
 def simulator() -> Iterator[Simulator]:
-    with Simulator(backups=2 * _SIDE_BY_SIDE) as running:
+    with Simulator(backups=_SIDE_BY_SIDE) as running:
         yield running
 
 
 @pytest.fixture(params=FLAVORS)
-def plugins(request: pytest.FixtureRequest, simulator: Simulator) -> Iterator[tuple[Plugins, Plugins]]:
-    """Plugins for all cells, and others with a short timeout for faults that never answer."""
-
-    def started(timeout: str) -> Plugins:
-        config = {"timeout": timeout, "maxRetries": "2"}
-        owner, receiver = simulator.env("owner"), simulator.env("receiver")
-        return {
+def plugins(request: pytest.FixtureRequest, simulator: Simulator) -> Iterator[Plugins]:
+    """Plugins for all cells."""
+    config = {"timeout": "8", "maxRetries": "2"}
+    owner, receiver = simulator.env("owner"), simulator.env("receiver")
+    with ExitStack() as stack:
+        yield {
             "owner": stack.enter_context(Hurried(request.param, owner, config)),
             "adopting": stack.enter_context(Hurried(request.param, owner, {**config, "adoptExisting": "true"})),
             "receiver": stack.enter_context(Hurried(request.param, receiver, config)),
         }
 
-    with ExitStack() as stack:
-        yield started("8"), started("2")
 
-
-def test_every_cell_ends_as_it_should(plugins: tuple[Plugins, Plugins], simulator: Simulator) -> None:
-    backups = [backup.id for backup in simulator.backups]
-    calm = Cells(simulator, plugins[0], backups[:_SIDE_BY_SIDE])
-    short = Cells(simulator, plugins[1], backups[_SIDE_BY_SIDE:])
+def test_every_cell_ends_as_it_should(plugins: Plugins, simulator: Simulator) -> None:
+    cells = Cells(simulator, plugins, [backup.id for backup in simulator.backups])
     wanted = read_expected(OPERATIONS)
     # The first-class flavor keeps a create that cannot be verified, and the next run verifies it without an adoption.
-    heals = plugins[0]["owner"].flavor == "native"
+    heals = plugins["owner"].flavor == "native"
     letters = {cell: "e" if heals and letter == "a" else letter for cell, letter in wanted.items()}
 
-    def run(cell: Cell) -> Outcome:
-        return (short if "timeout" in cell.fault else calm).run(cell)
-
-    outcomes: dict[Cell, Outcome] = {}
-    with ThreadPoolExecutor(_SIDE_BY_SIDE) as some, ThreadPoolExecutor(_SIDE_BY_SIDE) as others:
-        running = {
-            cell: (others if "timeout" in cell.fault else some).submit(run, cell)
-            for cell in wanted
-            if cell.fault not in RUN_ALONE
-        }
-        outcomes = {cell: future.result() for cell, future in running.items()}
+    side_by_side = [cell for cell in wanted if cell.fault not in RUN_ALONE]
+    with ThreadPoolExecutor(_SIDE_BY_SIDE) as threads:
+        outcomes = dict(zip(side_by_side, threads.map(cells.run, side_by_side), strict=True))
     # These take the token away from everybody.
-    outcomes.update((cell, run(cell)) for cell in wanted if cell.fault in RUN_ALONE)
+    outcomes.update((cell, cells.run(cell)) for cell in wanted if cell.fault in RUN_ALONE)
 
     assert {
         cell: (outcome.letter, outcome.calls) for cell, outcome in outcomes.items() if outcome.letter != letters[cell]
     } == {}
-    assert all("Traceback" not in plugin.said() for half in plugins for plugin in half.values())
+    assert all("Traceback" not in plugin.said() for plugin in plugins.values())
     titles = {name: operation.title for name, operation in OPERATIONS.items()}
     text = to_page(titles, {cell: Outcome(wanted[cell], outcome.calls) for cell, outcome in outcomes.items()})
     if os.environ.get("FAULT_MATRIX") == "write":
