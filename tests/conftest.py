@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
+from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+
+from pulumi_cbr.lifecycle import session
+
+#: The oldest versions are tested without it.
+HAS_OPENSTACKSDK = find_spec("openstack") is not None
 
 #: The folders whose tests take longest come first.
 FOLDERS = ["faults", "protocol", "packaging", "engine", "browser", "contract", "unit"]
@@ -15,14 +23,48 @@ FOLDERS = ["faults", "protocol", "packaging", "engine", "browser", "contract", "
 os.environ |= {"GOGC": "off", "GOMEMLIMIT": "500MiB"}
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the cases of Hypothesis the same in each run, however busy the machine is."""
+    if config.pluginmanager.hasplugin("hypothesispytest"):
+        from hypothesis import HealthCheck, settings
+
+        settings.register_profile(
+            "tests", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+        )
+        settings.load_profile("tests")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Order the tests by folder: several workers take a file at a time."""
     items.sort(key=lambda item: FOLDERS.index(item.path.relative_to(Path(__file__).parent).parts[0]))
 
 
 @pytest.fixture(autouse=True)
+def new_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start each test without sessions.
+
+    Its simulator has the IDs of earlier ones, and may have the port of one.
+    """
+    monkeypatch.setattr(session, "PROCESS", session.SessionRegistry())
+
+
+@pytest.fixture(autouse=True)
+def same_logger() -> Iterator[None]:
+    """Restore the package's logger, which `configure` of a plugin changes."""
+    logger = logging.getLogger("pulumi_cbr")
+    handlers, propagates, level = [*logger.handlers], logger.propagate, logger.level
+    yield
+    logger.handlers, logger.propagate = handlers, propagates
+    logger.setLevel(level)
+
+
+@pytest.fixture(autouse=True)
 def no_settings_of_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hide the caller's own sign-in and proxy from every test."""
+    """Hide the caller's own sign-in, clouds.yaml and proxy from every test."""
+    if HAS_OPENSTACKSDK:
+        for name in ("CONFIG_FILES", "SECURE_FILES", "VENDOR_FILES"):
+            # New lists: openstacksdk adds the files of a test to them.
+            monkeypatch.setattr(f"openstack.config.loader.{name}", [])
     for name in os.environ:
         if re.fullmatch(r"(OS|HW|CBR|PULUMI|SSL_CERT)_.*|(REQUESTS|CURL)_CA_BUNDLE|.*_proxy", name, re.IGNORECASE):
             monkeypatch.delenv(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +40,11 @@ class Mocks(pulumi.runtime.Mocks):
 
 
 @pytest.fixture
-def mocks() -> Mocks:
+def mocks() -> Iterator[Mocks]:
     made = Mocks()
     pulumi.runtime.set_mocks(made)
-    return made
+    yield made
+    pulumi.runtime.reset_options()
 
 
 def test_a_program_under_mocks(mocks: Mocks) -> None:

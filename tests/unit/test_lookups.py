@@ -31,6 +31,8 @@ def no_settings() -> Iterator[None]:
     pulumi.runtime.set_all_config({})
     yield
     pulumi.runtime.set_all_config({})
+    # After mocks.
+    pulumi.runtime.reset_options()
 
 
 @pytest.fixture

@@ -91,7 +91,8 @@ class SessionRegistry:
             return list(self._sessions.values())
 
 
-_PROCESS = SessionRegistry()
+#: The sessions of this process.
+PROCESS = SessionRegistry()
 
 
 class SessionPool:
@@ -108,7 +109,7 @@ class SessionPool:
         ownership: Ownership | None = None,
         registry: SessionRegistry | None = None,
     ) -> None:
-        registry = registry or _PROCESS
+        registry = registry or PROCESS
         self._config = config
         #: The claims of this operation.
         self.ownership: Ownership = ownership or Ownership()
