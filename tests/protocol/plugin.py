@@ -7,8 +7,6 @@ import re
 import subprocess
 import sys
 import tempfile
-import threading
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -26,6 +24,7 @@ from pulumi_cbr.backup_share import BackupShareProvider
 from pulumi_cbr.backup_share_accepter import BackupShareAccepterProvider
 from pulumi_cbr.backup_share_member import BackupShareMemberProvider
 from pulumi_cbr.native.schema import python_names
+from waiting import PATIENCE
 
 PROVIDERS = {
     "BackupShareMember": BackupShareMemberProvider,
@@ -101,19 +100,17 @@ class Plugin:
     def __enter__(self) -> Plugin:
         self.prefix, _ = FLAVORS[self.flavor]
         self._temporary = tempfile.TemporaryDirectory()
+        # Not a pipe, from which a thread would read: what a call has written is in the file when the call ends.
+        self._errors = tempfile.TemporaryFile()
         self.temporary: str = self.beside.temporary if self.beside else self._temporary.name
         self.process = subprocess.Popen(
             [*self.command(), "127.0.0.1:1"],
             env={**os.environ, **self.environment, "TMPDIR": self.temporary, "XDG_RUNTIME_DIR": self.temporary},
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=self._errors,
             text=True,
         )
         assert self.process.stdout
-        assert self.process.stderr
-        self._said: list[str] = []
-        self._reader = threading.Thread(target=self._said.extend, args=(self.process.stderr,), daemon=True)
-        self._reader.start()
         port = self.process.stdout.readline().strip()
         # Its own connection: gRPC would share one that has failed, to a plugin that was killed and had the same port.
         self._channel = grpc.insecure_channel(f"127.0.0.1:{port}", options=[("grpc.use_local_subchannel_pool", 1)])
@@ -135,15 +132,14 @@ class Plugin:
         # Not killed: where coverage is measured, it is written at the end.
         self.process.terminate()
         try:
-            self.process.wait(20)
+            self.process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-        self._reader.join()
         assert self.process.stdout
-        assert self.process.stderr
         self.process.stdout.close()
-        self.process.stderr.close()
+        self._ended = self.said()
+        self._errors.close()
         self._temporary.cleanup()
 
     def command(self) -> list[str]:
@@ -151,11 +147,11 @@ class Plugin:
         return FLAVORS[self.flavor][1]
 
     def said(self) -> str:
-        """Return what was written to standard error, after a moment for the last call's output."""
-        until = time.monotonic() + 1
-        while not self._said and time.monotonic() < until:
-            time.sleep(0.01)
-        return to_python_terms("".join(self._said))
+        """Return what was written to standard error until now."""
+        if self._errors.closed:
+            return self._ended
+        size = os.fstat(self._errors.fileno()).st_size
+        return to_python_terms(os.pread(self._errors.fileno(), size, 0).decode())
 
     def check(
         self, kind: str, news: Properties, olds: Properties | None = None
@@ -224,7 +220,7 @@ class Plugin:
 
     def call(self, method: str, request: Any) -> Any:
         try:
-            return getattr(self.stub, method)(request, timeout=120)
+            return getattr(self.stub, method)(request, timeout=PATIENCE)
         except grpc.RpcError as error:
             raise HookFailed(error.details() or "", error) from None
 

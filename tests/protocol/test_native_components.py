@@ -28,15 +28,13 @@ from pulumi.runtime.proto import (
 from protocol.plugin import HookFailed, Plugin
 from pulumi_cbr.lifecycle.controller import UNKNOWN
 from pulumi_cbr.simulator import Simulator
-from waiting import wait_until
+from waiting import PATIENCE, wait_until
 
 WINDOW, INBOX = "cbr:index:NewestBackupShares", "cbr:index:AcceptPendingShares"
 PARENT = "urn:pulumi:test::test::my:index:Site::site"
 OWN = "urn:pulumi:test::test::pulumi:providers:cbr::default_0_1_0::own-id"
 OTHER = "urn:pulumi:test::test::pulumi:providers:cbr::other::other-id"
 SECRET = "4dabf18193072939515e22adb298388d"
-#: A wait that no test waits out.
-LONG = 60
 
 
 class Monitor(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.EngineServicer):
@@ -231,7 +229,7 @@ def test_construct_of_unknown_look_up_warns(
     answer = owner.call("Construct", request_of(monitor, kind, inputs, dryRun=True))
     assert MessageToDict(answer.state) == {"backupIds": UNKNOWN}
     assert [request.type for request in monitor.registered] == [kind]
-    urn, warning = monitor.warnings.get(timeout=LONG)
+    urn, warning = monitor.warnings.get(timeout=PATIENCE)
     assert urn == answer.urn
     assert warning.startswith(f"cbr: {kind.rpartition(':')[2]}: this preview does not know {unknown} yet.")
 
@@ -277,7 +275,7 @@ def test_construct_refusal_is_one_line(
 
 
 def test_two_components_are_constructed_at_once(owner: Plugin, monitor: Monitor, service: Simulator) -> None:
-    both = threading.Barrier(2, timeout=LONG)
+    both = threading.Barrier(2, timeout=PATIENCE)
     monitor.before = both.wait
     inputs = {"vaultId": service.backups[-1].vault_id, "count": 1, "destProjectIds": service.projects[:1]}
     with ThreadPoolExecutor(2) as pool:
@@ -302,15 +300,15 @@ def test_cancelled_construct_ends_its_process(
 
     def hold() -> None:
         there.set()
-        go_on.wait(LONG)
+        go_on.wait(PATIENCE)
 
     monitor.before = hold
     inputs = {"vaultId": service.backups[-1].vault_id, "count": 1, "destProjectIds": service.projects[:1]}
     config = {"cbr:password": "the-password"}
     request = request_of(monitor, WINDOW, inputs, config=config, configSecretKeys=list(config))
-    constructing = plugin.stub.Construct.future(request, timeout=LONG)
+    constructing = plugin.stub.Construct.future(request, timeout=PATIENCE)
     try:
-        assert there.wait(LONG)
+        assert there.wait(PATIENCE)
         # The request is not on the command line.
         (command,) = processes_of(monitor)
         assert command.endswith(f"-m pulumi_cbr.native.construct {monitor.address}")

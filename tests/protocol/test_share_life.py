@@ -11,7 +11,7 @@ import pytest
 from protocol.plugin import UNKNOWN_OUTCOME_ADVICE, HookFailed, Plugin
 from pulumi_cbr.lifecycle.controller import UNKNOWN
 from pulumi_cbr.simulator import Fault, Simulator
-from waiting import Gate, wait_until
+from waiting import Gate
 
 KIND = "BackupShare"
 
@@ -315,7 +315,7 @@ def test_read_is_one_list_and_shows_what_is_different(
     later = new_plugin()
     _, seen, inputs = later.read(KIND, id_, outputs)
     assert seen["members"][a]["status"] == "rejected"
-    wait_until(lambda: f"with project {a} has changed: status is rejected, not pending\n" in later.said())
+    assert f"with project {a} has changed: status is rejected, not pending\n" in later.said()
     assert f"with project {b}" not in later.said()
     assert set(seen["members"]) == {a, b}
     assert inputs == inputs_of(backup, [a, b])
@@ -578,7 +578,7 @@ def test_what_was_taken_over_is_not_deleted_with_its_old_form(
     _, renamed = operation.create(KIND, inputs_of(backup, [a], adopt_existing=True))
     operation.delete(KIND, id_, outputs)
     assert member_ids(service, backup) == set(renamed["members"]) == {a}
-    wait_until(lambda: f"backup {backup} stays shared with {a}" in operation.said())
+    assert f"backup {backup} stays shared with {a}" in operation.said()
 
 
 # Previews
@@ -593,7 +593,7 @@ def test_foreign_members_are_named_in_a_preview_after_a_refresh(
     # Not where an entry that is not known yet may be that one.
     plugin.diff(KIND, backup, state, {**olds, "dest_project_ids": [a, UNKNOWN]}, olds)
     plugin.diff(KIND, backup, state, inputs_of(backup, [a, b], exclusive=True), olds)
-    wait_until(lambda: f"cbr: backup {backup}: exclusive=True deletes the shares with {foreign}\n" in plugin.said())
+    assert f"cbr: backup {backup}: exclusive=True deletes the shares with {foreign}\n" in plugin.said()
     assert plugin.said().count(backup) == 1
     assert other not in plugin.said()
 
@@ -615,7 +615,7 @@ def test_preflight(plugin_with: New, service: Simulator, backups: Any) -> None:
         assert ("would be shared with 11 projects" in str(failures)) == (not options)
         _, failures = plugin.check(KIND, inputs_of("00000000-0000-4000-8000-000000000000", [a, b], **options))
         assert "does not exist in project" in failures["dest_project_ids"][0]
-    wait_until(lambda: f"backup {full}: exclusive=True deletes the shares with {foreign}" in plugin.said())
+    assert f"backup {full}: exclusive=True deletes the shares with {foreign}" in plugin.said()
     assert plugin.said().count(f"deletes the shares with {foreign}") == 2
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from protocol.plugin import FLAVORS, Plugin
 from pulumi_cbr.simulator import Simulator
+from waiting import PATIENCE
 
 
 @pytest.mark.parametrize("flavor", sorted(FLAVORS))
@@ -20,7 +21,7 @@ def test_four_are_made_at_a_time(flavor: str) -> None:
 
         def held(method: str, path: str) -> Any:
             if method == "POST" and path.endswith("/members"):
-                meeting.wait(30)
+                meeting.wait(PATIENCE)
             return take(method, path)
 
         service.faults.take = held  # type: ignore[method-assign]
