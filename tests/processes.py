@@ -11,12 +11,14 @@ from pathlib import Path
 
 
 def session(leader: int) -> list[int]:
-    """Return the processes of a session."""
+    """Return the living processes of a session."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
-            with suppress(ProcessLookupError):
-                if os.getsid(int(entry.name)) == leader:
+            with suppress(OSError):
+                # After the name, which may have any characters: state, parent, group, session.
+                state, _, _, number, *_ = (entry / "stat").read_text().rpartition(")")[2].split()
+                if int(number) == leader and state != "Z":
                     found.append(int(entry.name))
     return found
 
@@ -38,7 +40,9 @@ def started(folder: Path, *arguments: str, env: Mapping[str, str]) -> subprocess
 def kill_session(leader: subprocess.Popen[str]) -> None:
     """Kill a process that began a session, and all that it has started."""
     leader.kill()
-    for other in session(leader.pid):
-        with suppress(ProcessLookupError):
-            os.kill(other, signal.SIGKILL)
+    # Until none is left: each may start another before it is killed.
+    while others := session(leader.pid):
+        for other in others:
+            with suppress(ProcessLookupError):
+                os.kill(other, signal.SIGKILL)
     leader.communicate()

@@ -14,8 +14,11 @@ from pulumi_cbr.simulator import Simulator
 
 T = TypeVar("T")
 
+#: Seconds after which a test has failed. Only a test that fails waits so long, so it is more than a busy machine needs.
+PATIENCE = 300.0
 
-def wait_until(happened: Callable[[], object], patience: float = 60) -> None:
+
+def wait_until(happened: Callable[[], object], patience: float = PATIENCE) -> None:
     """Wait until something has happened, and fail after `patience` seconds."""
     until = time.monotonic() + patience
     while not happened():
@@ -52,7 +55,7 @@ class Gate:
                 self.held += 1
             if self.held >= self._number:
                 self.open()
-            assert self._opened.wait(60), "the gate was not opened"
+            assert self._opened.wait(PATIENCE), "the gate was not opened"
         return self._take(method, path)
 
 

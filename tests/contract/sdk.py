@@ -10,6 +10,8 @@ from huaweicloudsdkcbr.v1 import CbrClient
 from huaweicloudsdkcore.auth.credentials import BasicCredentials
 from huaweicloudsdkcore.http.http_config import HttpConfig
 
+from waiting import PATIENCE
+
 #: The SDK calls datetime.utcnow, which newer Pythons warn of, and warns itself where dateutil is not installed.
 WARNINGS = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
@@ -23,6 +25,6 @@ def connected(keys: Mapping[str, str]) -> Any:
     if "HW_SECURITY_TOKEN" in keys:
         credentials.with_security_token(keys["HW_SECURITY_TOKEN"])
     config = HttpConfig.get_default_config()
-    config.timeout = (5, 20)
+    config.timeout = (PATIENCE, PATIENCE)
     builder = CbrClient.new_builder().with_credentials(credentials).with_http_config(config)
     return builder.with_endpoint(keys["CBR_ENDPOINT"]).build()

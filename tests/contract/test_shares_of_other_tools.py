@@ -22,6 +22,7 @@ from faults.bare_engine import Resource, Run
 from pulumi_cbr import __main__ as command
 from pulumi_cbr.simulator import Simulator
 from unit.signing_in import sign_in
+from waiting import PATIENCE
 
 from .sdk import WARNINGS, connected
 
@@ -70,7 +71,7 @@ def share_with_otcextensions(simulator: Simulator, one: str, two: str, three: st
     ]
     script = Path(__file__).with_name("otcextensions_client.py")
     env = {**os.environ, "PYTHONPATH": str(packages), "PYTHONWARNINGS": "ignore"}
-    subprocess.run([sys.executable, script], input=json.dumps(calls), env=env, text=True, check=True, timeout=120)
+    subprocess.run([sys.executable, script], input=json.dumps(calls), env=env, text=True, check=True, timeout=PATIENCE)
 
 
 @pytest.fixture(params=[share_with_huawei, share_with_otcextensions])

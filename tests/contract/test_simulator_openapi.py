@@ -19,8 +19,8 @@ from schemathesis.specs.openapi.checks import content_type_conformance, response
 
 from pulumi_cbr.simulator import Account, Simulator
 from pulumi_cbr.simulator.openapi import openapi_document
+from waiting import PATIENCE
 
-_PATIENCE = 10.0
 _OPERATIONS = [
     (path, method)
     for path, item in openapi_document("")["paths"].items()
@@ -38,7 +38,7 @@ def simulator() -> Iterator[Simulator]:
 @pytest.fixture(scope="module")
 def schema(simulator: Simulator) -> Any:
     """Return the served description; some of the IDs to try exist."""
-    document = requests.get(f"{simulator.url}/openapi.json", timeout=_PATIENCE).json()
+    document = requests.get(f"{simulator.url}/openapi.json", timeout=PATIENCE).json()
     known = {
         "project_id": [simulator.owner.project_id, simulator.receiver.project_id],
         "backup_id": [backup.id for backup in simulator.backups[:2]],
@@ -55,7 +55,7 @@ def _token(simulator: Simulator, account: Account) -> str:
     user = {"name": account.username, "password": account.password, "domain": {"name": account.domain_name}}
     identity = {"methods": ["password"], "password": {"user": user}}
     body = {"auth": {"identity": identity, "scope": {"project": {"id": account.project_id}}}}
-    answer = requests.post(f"{simulator.url}/v3/auth/tokens", json=body, timeout=_PATIENCE)
+    answer = requests.post(f"{simulator.url}/v3/auth/tokens", json=body, timeout=PATIENCE)
     return answer.headers["X-Subject-Token"]
 
 
@@ -69,13 +69,13 @@ def tokens(simulator: Simulator) -> dict[str, str]:
 def test_openapi_every_response_is_as_described(
     simulator: Simulator, schema: Any, tokens: dict[str, str], path: str, method: str, mode: GenerationMode
 ) -> None:
-    @settings(max_examples=25, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=25, suppress_health_check=list(HealthCheck))
     @given(case=schema[path][method].as_strategy(generation_mode=mode), other=st.booleans())
     def try_one(case: Any, other: bool) -> None:
         project = str(case.path_parameters.get("project_id"))
         whose = simulator.receiver.project_id if other else simulator.owner.project_id
         answer = case.call(
-            base_url=simulator.url, headers={"X-Auth-Token": tokens.get(project, tokens[whose])}, timeout=_PATIENCE
+            base_url=simulator.url, headers={"X-Auth-Token": tokens.get(project, tokens[whose])}, timeout=PATIENCE
         )
         case.validate_response(
             answer, checks=[not_a_server_error, content_type_conformance, response_schema_conformance]

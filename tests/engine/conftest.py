@@ -14,6 +14,7 @@ import yaml
 from pulumi import automation as auto
 
 from pulumi_cbr.simulator import Simulator
+from waiting import PATIENCE
 
 from .shortcuts import TEMPLATE, EmptyStack, QuickStack, backend_of, write_python
 
@@ -107,7 +108,7 @@ def cli(engine_env: dict[str, str]) -> Cli:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=120,
+            timeout=PATIENCE,
         )
 
     return run

@@ -16,7 +16,7 @@ from pulumi import automation as auto
 #: Before each program the language host lists the installed packages, for a CPU second: here, once for all.
 PYTHON = """#!/bin/sh
 if [ "$*" = "-m pip list -v --format json" ]; then
-    [ -s '{packages}' ] || '{python}' "$@" >'{packages}'
+    [ -e '{packages}' ] || {{ '{python}' "$@" >'{packages}'.$$ && mv '{packages}'.$$ '{packages}'; }}
     exec cat '{packages}'
 fi
 exec '{python}' "$@"

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from waiting import PATIENCE
+
 from .conftest import ROOT
 
 DEMO = ROOT / "tools" / "demo" / "demo.py"
@@ -47,7 +49,7 @@ def left_by(demo: int) -> list[str]:
 @pytest.mark.usefixtures("engine")
 def test_passes_whatever_the_caller_is_signed_in_to() -> None:
     demo = start()
-    output, _ = demo.communicate(timeout=120)
+    output, _ = demo.communicate(timeout=PATIENCE)
     assert demo.returncode == 0, output
     assert "All 8 steps did what they should" in output
     assert left_by(demo.pid) == []
@@ -60,7 +62,7 @@ def test_notices_a_step_that_did_nothing(engine: Path, tmp_path: Path) -> None:
     lazy.write_text(LAZY_PULUMI.format(command="up", pulumi=engine / "pulumi"))
     lazy.chmod(0o755)
     demo = start(path=str(tmp_path))
-    output, _ = demo.communicate(timeout=120)
+    output, _ = demo.communicate(timeout=PATIENCE)
     assert demo.returncode == 1
     assert output.splitlines()[-1] == "FAILED: step 2 (Up): the cloud has 0 shares instead of 1"
     assert left_by(demo.pid) == []
@@ -83,7 +85,7 @@ def test_stopped_leaves_nothing(moment: str, number: signal.Signals) -> None:
         if moment in line:
             break
     demo.send_signal(number)
-    output, _ = demo.communicate(timeout=60)
+    output, _ = demo.communicate(timeout=PATIENCE)
     assert demo.returncode == 128 + number
     assert output.endswith(f"{number.name}: stopping.\n")
     assert left_by(demo.pid) == []

@@ -19,7 +19,7 @@ from pulumi_cbr.api import load
 from pulumi_cbr.simulator import Fault, Simulator
 from pulumi_cbr.simulator.registry import announce
 from unit.signing_in import sign_in
-from waiting import wait_until
+from waiting import PATIENCE, wait_until
 
 from .conftest import Cli, Clouds, InitStack
 from .shortcuts import backend_of, deployment_of
@@ -119,7 +119,7 @@ def shell(folder: Path, block: str, env: Mapping[str, str]) -> str:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=300,
+        timeout=PATIENCE,
     )
     assert finished.returncode == 0, finished.stdout
     return finished.stdout

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from waiting import wait_until
+from waiting import PATIENCE, wait_until
 
 from .conftest import ROOT
 
@@ -68,7 +68,7 @@ class Machine:
 
     def run(self, *options: str) -> tuple[int, str, str]:
         process = self.start(options=options)
-        output, errors = process.communicate(timeout=60)
+        output, errors = process.communicate(timeout=PATIENCE)
         return process.returncode, output, errors
 
 
@@ -173,7 +173,7 @@ def test_failing_build_leaves_nothing(machine: Machine) -> None:
 def test_two_at_once_build_once(machine: Machine) -> None:
     machine.put_go(seconds=0.5)
     both = [machine.start(), machine.start()]
-    results = [process.communicate(timeout=60) for process in both]
+    results = [process.communicate(timeout=PATIENCE) for process in both]
     assert [process.returncode for process in both] == [0, 0]
     assert results[0][0] == results[1][0]
     assert machine.log.read_text().count(" build ") == 5  # the CLI and the language hosts
@@ -186,7 +186,7 @@ def test_stopped_in_a_build(machine: Machine, number: signal.Signals) -> None:
     process = machine.start("/bin/sh", "-c", 'trap "" INT; exec "$0" "$@"')
     wait_until(machine.log.exists)
     process.send_signal(number)
-    process.communicate(timeout=60)
+    process.communicate(timeout=PATIENCE)
     assert process.returncode == 128 + number
     assert [path.name for path in (machine.cache / "pulumi-cbr").iterdir()] == ["lock"]
 

@@ -13,7 +13,7 @@ from subprocess import PIPE
 import grpc
 import pytest
 
-from waiting import wait_until
+from waiting import PATIENCE, wait_until
 
 HOST = "pulumi-language-python"
 
@@ -66,7 +66,7 @@ def test_heartbeat(ours: Path) -> None:
             wait_until(lambda: len(asked.asked) >= 3)
             assert asked.asked[2] - asked.asked[0] > 1
             server.stop(None).wait()
-            assert host.wait(60) == 0
+            assert host.wait(PATIENCE) == 0
         finally:
             host.kill()
             server.stop(None).wait()
@@ -85,6 +85,6 @@ def test_ends_what_ignores_an_interrupt(ours: Path, tmp_path: Path) -> None:
             assert host.stdout.readline().strip().isdigit()
             host.send_signal(signal.SIGINT)
             assert {"host", "program"} <= set(host.stderr.read().split())
-            assert host.wait(60) == 0
+            assert host.wait(PATIENCE) == 0
         finally:
             host.kill()

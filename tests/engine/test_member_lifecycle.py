@@ -263,7 +263,8 @@ def test_preflight(stack: Stack, simulator: Simulator) -> None:
         shown
     )
     for one in backup[:3]:
-        assert simulator.count("*", one) in (0, 2)
+        # The backup and its members, once for all its resources; a plugin that is ended may have asked for the first alone.
+        assert simulator.count("*", one) <= 2
     assert simulator.members(backup[0]) == {}
 
     # What fits passes, in the preview and in the up, and then in a replacement of each kind.

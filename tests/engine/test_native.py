@@ -19,7 +19,7 @@ import pytest
 
 import pulumi_cbr.native as cbr
 from pulumi_cbr.simulator import Fault, Simulator
-from waiting import wait_until
+from waiting import PATIENCE, wait_until
 
 from .conftest import Cli, InitStack, NewStack
 from .shortcuts import configure, deployment_of
@@ -365,7 +365,7 @@ def waiting_up(project: Path, engine_env: dict[str, str], simulator: Simulator) 
         stderr=subprocess.STDOUT,
         text=True,
     ) as up:
-        assert met.wait(60)
+        assert met.wait(PATIENCE)
         yield up
 
 
@@ -375,7 +375,7 @@ def test_interrupted_while_it_waits(
     """Ctrl-C ends a wait of half a minute at once; what was made is in the state, and the next run makes the rest."""
     one, two = (entry.id for entry in simulator.backups[:2])
     waiting_up.send_signal(signal.SIGINT)
-    output, _ = waiting_up.communicate(timeout=40)
+    output, _ = waiting_up.communicate(timeout=PATIENCE)
     assert waiting_up.returncode != 0
     assert "cancelled while waiting to try again. Run again to finish" in output
     assert [entry["id"].partition("/")[0] for entry in resources(project.parent) if "::first" in entry["urn"]] == [one]

@@ -14,6 +14,7 @@ import yaml
 import pulumi_cbr.native as cbr
 from pulumi_cbr.api.settings import SETTINGS
 from pulumi_cbr.simulator import Simulator
+from waiting import PATIENCE
 
 from .conftest import Cli, InitStack, NewStack
 from .written import WrittenStack
@@ -59,7 +60,7 @@ def fetch_token(simulator: Simulator) -> str:
     user = {"id": owner.user_id, "password": owner.password}
     identity = {"methods": ["password"], "password": {"user": user}}
     body = {"auth": {"identity": identity, "scope": {"project": {"id": owner.project_id}}}}
-    response = requests.post(f"{simulator.url}/v3/auth/tokens", json=body, timeout=30)
+    response = requests.post(f"{simulator.url}/v3/auth/tokens", json=body, timeout=PATIENCE)
     simulator.clear_calls()
     return response.headers["X-Subject-Token"]
 

@@ -19,7 +19,7 @@ import pulumi
 import {module} as cbr
 
 wait, one, two, receiver, other = os.environ["TEST"].split()
-timeouts = pulumi.CustomTimeouts(create="3s", update="60s") if wait == "15m" else None
+timeouts = pulumi.CustomTimeouts(create="15s", update="10m") if wait == "15m" else None
 opts = pulumi.ResourceOptions(custom_timeouts=timeouts)
 wait = None if wait == "off" else wait
 cbr.BackupShareMember("one", one, receiver, wait_for_acceptance=wait, opts=opts)

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from waiting import PATIENCE
+
 from .conftest import ROOT
 
 
@@ -22,7 +24,7 @@ def test_the_example_passes_its_own_tests(engine_settings: dict[str, str], tmp_p
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=240,
+        timeout=2 * PATIENCE,
     )
 
     assert ended.returncode == 0, ended.stdout

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from engine.conftest import (
 from engine.shortcuts import backend_of, configure, deployment_of
 from processes import kill_session, session, started
 from pulumi_cbr.simulator import Simulator
+from waiting import PATIENCE, wait_until
 
 __all__ = ["empty_stack", "engine", "engine_env", "engine_settings", "init_stack", "pulumi_home", "simulator"]
 
@@ -60,13 +62,18 @@ class Terminal:
         self._started.append(process)
         return process
 
+    def wait(self, process: subprocess.Popen[str], happened: Callable[[], object]) -> None:
+        """Wait until something has happened, and fail if a started CLI ends before."""
+        wait_until(lambda: happened() or process.poll() is not None)
+        assert process.poll() is None, process.communicate()[0]
+
     def run(self, *arguments: str, fails: bool = False) -> str:
         """Run the CLI to its end, which must be as said; give what it showed: never a traceback."""
         return self.ended(self.start(*arguments), fails=fails)
 
     def ended(self, process: subprocess.Popen[str], *, fails: bool = False) -> str:
         """Wait for the end of a started one."""
-        shown, _ = process.communicate(timeout=120)
+        shown, _ = process.communicate(timeout=PATIENCE)
         assert (process.returncode != 0) == fails, shown
         assert "Traceback" not in shown, shown
         assert "this is a bug" not in shown, shown
@@ -102,9 +109,16 @@ class Terminal:
 
 
 def below(process: subprocess.Popen[str], what: str) -> int:
-    """Return the process below a started CLI that has `what` in its command line."""
-    lines = {id_: Path(f"/proc/{id_}/cmdline").read_text().replace("\0", " ") for id_ in session(process.pid)}
-    return next(id_ for id_, line in lines.items() if what in line)
+    """Return the process below a started CLI that has `what` in its command line.
+
+    Raises ProcessLookupError.
+    """
+    for id_ in session(process.pid):
+        # Some of them end meanwhile.
+        with suppress(OSError):
+            if what in Path(f"/proc/{id_}/cmdline").read_text().replace("\0", " "):
+                return id_
+    raise ProcessLookupError(f"no process has {what!r} in its command line")
 
 
 def there(simulator: Simulator) -> dict[Pair, str]:

@@ -108,7 +108,7 @@ def _kill(run: subprocess.Popen[str], victim: str) -> None:
     if part := VICTIMS[victim]:
         try:
             os.kill(below(run, part), signal.SIGKILL)
-        except (StopIteration, ProcessLookupError, FileNotFoundError):
+        except ProcessLookupError:
             pass  # it has ended, or this run has none
         else:
             # An engine that waits for what is dead is ended by its user.

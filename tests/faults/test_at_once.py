@@ -144,7 +144,7 @@ def test_tokens_that_expire_in_the_middle_of_an_up(new_plugin: NewPlugin, simula
 def test_service_restarted_in_the_middle_of_an_up(new_plugin: NewPlugin, simulator: Simulator) -> None:
     plugin = new_plugin()
     resources = members(simulator, 3)
-    simulator.latency = 0.01
+    simulator.latency = 0.03
     restarts = 0
     done = threading.Event()
 

@@ -13,7 +13,7 @@ import pytest
 
 from processes import kill_session
 from pulumi_cbr.simulator import Fault, Simulator
-from waiting import wait_until
+from waiting import PATIENCE
 
 from .conftest import Terminal, below, there
 
@@ -73,7 +73,7 @@ def test_killed_in_the_middle_of_twenty(victim: str, simulator: Simulator, termi
     stack.pairs = [(backup.id, project) for backup in simulator.backups[:2] for project in simulator.projects[:10]]
     simulator.faults.add(Fault("timeout_after", nth=8))
     up = stack.start("up", "--yes", "--skip-preview")
-    wait_until(lambda: any(call.fault for call in simulator.calls))
+    stack.wait(up, lambda: any(call.fault for call in simulator.calls))
     if victim == "plugin":
         os.kill(below(up, "-m pulumi.dynamic"), signal.SIGKILL)
         stack.ended(up, fails=True)
@@ -97,9 +97,9 @@ def test_killed_in_the_middle_of_twenty(victim: str, simulator: Simulator, termi
 def test_program_killed_in_the_middle(simulator: Simulator, terminal: NewTerminal) -> None:
     stack = terminal("test")
     stack.pairs = [(simulator.backups[0].id, project) for project in simulator.projects[:10]]
-    simulator.faults.add(Fault("slow", nth=3, times=None, seconds=0.5))
+    simulator.faults.add(Fault("slow", nth=3, times=None, seconds=2))
     up = stack.start("up", "--yes", "--skip-preview")
-    wait_until(lambda: simulator.count("POST", "/members$") >= 2)
+    stack.wait(up, lambda: simulator.count("POST", "/members$") >= 2)
 
     os.kill(below(up, "pulumi-language-python-exec"), signal.SIGKILL)
 
@@ -114,9 +114,9 @@ def test_program_killed_in_the_middle(simulator: Simulator, terminal: NewTermina
 def test_interrupted_once(simulator: Simulator, terminal: NewTerminal) -> None:
     stack = terminal("test")
     stack.pairs = [(backup.id, project) for backup in simulator.backups[:2] for project in simulator.projects[:10]]
-    simulator.faults.add(Fault("slow", nth=5, times=None, seconds=0.5))
+    simulator.faults.add(Fault("slow", nth=5, times=None, seconds=2))
     up = stack.start("up", "--yes", "--skip-preview", "--parallel", "4")
-    wait_until(lambda: simulator.count("POST", "/members$") >= 4)
+    stack.wait(up, lambda: simulator.count("POST", "/members$") >= 4)
 
     up.send_signal(signal.SIGINT)
 
@@ -138,7 +138,7 @@ def test_two_stacks_at_once_on_one_backup(simulator: Simulator, terminal: NewTer
         stack.pairs = [(backup, project) for project in mine]
 
     running = [stack.start("up", "--yes", "--skip-preview", "--continue-on-error") for stack in stacks]
-    shown = [process.communicate(timeout=120)[0] for process in running]
+    shown = [process.communicate(timeout=PATIENCE)[0] for process in running]
 
     states = [stack.shares() for stack in stacks]
     assert states[0].keys() & states[1].keys() == set()
@@ -155,13 +155,13 @@ def test_the_back_end_loses_what_was_written_last(
 ) -> None:
     stack = terminal("test")
     stack.pairs = [(simulator.backups[0].id, project) for project in simulator.projects[:10]]
-    simulator.faults.add(Fault("slow", nth=3, times=None, seconds=0.5))
+    simulator.faults.add(Fault("slow", nth=3, times=None, seconds=2))
     up = stack.start("up", "--yes", "--skip-preview")
-    wait_until(lambda: simulator.count("POST", "/members$") >= 2)
+    stack.wait(up, lambda: simulator.count("POST", "/members$") >= 2)
     backend = Path(engine_env["PULUMI_BACKEND_URL"].removeprefix("file://"))
     backend.rename(f"{backend}-gone")
 
-    up.communicate(timeout=120)
+    up.communicate(timeout=PATIENCE)
 
     # The engine has made the folder anew. What comes back is as old as the moment when it went.
     shutil.rmtree(backend)

@@ -346,9 +346,6 @@ def test_random_operations_keep_state_and_service_equal() -> None:
         settings=settings(
             max_examples=60,
             stateful_step_count=25,
-            deadline=None,
-            derandomize=True,
-            database=None,
             # Not Phase.shrink: a failure is told within the minute, and a life is short enough to be read.
             phases=(Phase.generate,),
             suppress_health_check=list(HealthCheck),

@@ -17,9 +17,7 @@ from pulumi_cbr.lifecycle.backup_share_member import BackupShareMemberController
 from pulumi_cbr.lifecycle.session import SessionPool
 from pulumi_cbr.simulator import Fault, Simulator
 from unit.signing_in import sign_in
-
-#: Seconds after which a test has failed.
-LONG = 30.0
+from waiting import PATIENCE
 
 
 class Asleep:
@@ -33,14 +31,14 @@ class Asleep:
 
     def are(self, number: int) -> bool:
         """Return whether so many more have fallen asleep."""
-        return all(self._fallen.acquire(timeout=LONG) for _ in range(number))
+        return all(self._fallen.acquire(timeout=PATIENCE) for _ in range(number))
 
     def wake(self) -> None:
         self._morning.set()
 
     def _sleep(self, seconds: float) -> None:
         self._fallen.release()
-        assert self._morning.wait(LONG)
+        assert self._morning.wait(PATIENCE)
 
 
 @pytest.fixture
@@ -117,9 +115,9 @@ def test_waits_of_some_resources_block_no_other(
             hooks = BackupShareController(sessions["owner"])
             inputs = {"backup_id": other, "dest_project_ids": service.projects[:3]}
             served = threads.submit(lambda: hooks.delete(*hooks.create(inputs)))
-            served.result(LONG)
+            served.result(PATIENCE)
             assert not any(future.done() for future in waiting)
         finally:
             asleep.wake()
         for future in waiting:
-            future.result(LONG)
+            future.result(PATIENCE)

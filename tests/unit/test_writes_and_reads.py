@@ -31,7 +31,7 @@ from pulumi_cbr.lifecycle.failures import UnverifiedCreateError
 from pulumi_cbr.lifecycle.session import SessionPool, SessionRegistry
 from pulumi_cbr.simulator import Fault, Simulator
 from unit.signing_in import sign_in
-from waiting import wait_until
+from waiting import PATIENCE, wait_until
 
 IN_NO_TIME = Clock(sleep=lambda seconds: None)
 
@@ -461,7 +461,7 @@ def test_joined_calls_wait_for_one_or_two_timeouts(
 
     def wait(asked: Any, seconds: float) -> Any:
         waited.append(seconds)
-        return futures.wait(asked, 30)
+        return futures.wait(asked, PATIENCE)
 
     def hold(backup_id: str) -> Any:
         wait_until(lambda: len(waited) >= 2)

@@ -123,7 +123,7 @@ class Demo:
         with log.open("wb") as output:
             serve = [sys.executable, "-m", "pulumi_cbr.simulator", "serve", "--port", "0"]
             self.simulator = self.start(serve, stdout=output, stderr=subprocess.STDOUT)
-        patience = time.monotonic() + 20
+        patience = time.monotonic() + 120
         while not self.url:
             self.pause()
             printed = log.read_text()

@@ -92,6 +92,7 @@ class Server:
         self.respond = respond
         self.seen: list[Seen] = []
         self.connections = 0
+        lock = threading.Lock()
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -101,8 +102,10 @@ class Server:
 
             def setup(self) -> None:
                 super().setup()
-                self.number = outer.connections
-                outer.connections += 1
+                # Each connection has a thread.
+                with lock:
+                    self.number = outer.connections
+                    outer.connections += 1
 
             def __getattr__(self, name: str) -> Callable[[], None]:
                 if name.startswith("do_"):

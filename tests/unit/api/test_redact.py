@@ -61,7 +61,7 @@ def _compact(text: str) -> str:
 
 
 @pytest.mark.parametrize("form", FORMS)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(secret=_SECRETS, before=_AROUND, after=_AROUND)
 @example(secret="Qpass word&<>\"'%2F+/=Z", before="", after="")
 def test_secret_is_found_in_every_form(form: str, secret: str, before: str, after: str) -> None:
@@ -74,7 +74,7 @@ def test_secret_is_found_in_every_form(form: str, secret: str, before: str, afte
     assert len(result) <= len(text) - min(len(secret), 6) + 3
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(secret=_SECRETS, before=_AROUND, length=st.integers(6, 60))
 def test_start_of_a_secret_that_is_cut_off_is_hidden(secret: str, before: str, length: int) -> None:
     start = secret[:length].rstrip(" .")
@@ -83,7 +83,7 @@ def test_start_of_a_secret_that_is_cut_off_is_hidden(secret: str, before: str, l
         assert start not in Redactor([secret]).redact(f"{before}|{start}...")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(secret=_SECRETS, form=st.sampled_from(sorted(FORMS)), wrapped=st.booleans())
 def test_error_of_a_response_has_no_secret(secret: str, form: str, wrapped: bool) -> None:
     said = FORMS[form](secret, "")
@@ -95,13 +95,13 @@ def test_error_of_a_response_has_no_secret(secret: str, form: str, wrapped: bool
         assert _compact(secret) not in _compact(text)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(text=st.text(max_size=60))
 def test_text_without_a_secret_stays(text: str) -> None:
     assert Redactor(["Q-none-of-these-Z"]).redact(text) == text
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(text=st.text(max_size=60))
 def test_clean_text_is_printable_and_keeps_what_was(text: str) -> None:
     result = clean(text)

@@ -44,7 +44,7 @@ from unit.api.kit import (
     ticking,
     trickle,
 )
-from waiting import wait_until
+from waiting import PATIENCE, wait_until
 
 READS = ("list_members", "show_member", "show_backup", "list_backups")
 WRITES = ("add_members", "update_member")
@@ -347,7 +347,7 @@ def test_slots_limit_the_calls_in_flight() -> None:
         with lock:
             now += 1
             most = max(most, now)
-        seconds.acquire(timeout=30)
+        seconds.acquire(timeout=PATIENCE)
         with lock:
             now -= 1
         return GOOD
@@ -358,7 +358,7 @@ def test_slots_limit_the_calls_in_flight() -> None:
         for _ in range(6):
             wait_until(lambda: now)
             seconds.release()
-        assert all(call.result(30) for call in running)
+        assert all(call.result(PATIENCE) for call in running)
     assert most <= 2
 
 

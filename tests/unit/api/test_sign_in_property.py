@@ -86,9 +86,7 @@ def _family(stack: Values, os_: Values, hw: Values) -> Values | None:
     return next((family for family in (os_, hw) if keys <= stack.keys() | family.keys()), None)
 
 
-@settings(
-    max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
-)
+@settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(
     stack=place(GIVEN),
     os_=place(GIVEN, "OS"),

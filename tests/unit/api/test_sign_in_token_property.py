@@ -226,9 +226,7 @@ def expected(case: Case) -> tuple[str, str] | None:
     return project_id(tag, values.get("projectName", region)), region
 
 
-@settings(
-    max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
-)
+@settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(case=CASES)
 def test_token_project_and_region_follow_the_rules(
     case: Case, clouds: FakeClouds, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

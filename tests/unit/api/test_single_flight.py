@@ -10,9 +10,7 @@ import pytest
 
 from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.api.single_flight import SingleFlight
-
-#: Seconds after which a test has failed.
-LONG = 30.0
+from waiting import PATIENCE
 
 KEY = "key"
 
@@ -31,17 +29,17 @@ class Call:
         self._threads = threads
         self._started = threading.Event()
         self._result: Future[str] = Future()
-        self.first = threads.submit(flight.do, KEY, self._run, LONG)
-        assert self._started.wait(LONG)
+        self.first = threads.submit(flight.do, KEY, self._run, PATIENCE)
+        assert self._started.wait(PATIENCE)
 
     def _run(self) -> str:
         self.count += 1
         self._started.set()
-        return self._result.result(LONG)
+        return self._result.result(PATIENCE)
 
     def join(self, number: int) -> list[Future[str]]:
         """Start more callers, which all wait for the same call."""
-        return [self._threads.submit(self._flight.do, KEY, self._run, LONG) for _ in range(number)]
+        return [self._threads.submit(self._flight.do, KEY, self._run, PATIENCE) for _ in range(number)]
 
     def succeed(self, text: str) -> None:
         self._result.set_result(text)
@@ -67,7 +65,7 @@ def joined(call: Call, number: int, monkeypatch: pytest.MonkeyPatch) -> list[Fut
 
     monkeypatch.setattr("pulumi_cbr.api.single_flight.wait", counted)
     callers = call.join(number)
-    assert all(waiting.acquire(timeout=LONG) for _ in range(number))
+    assert all(waiting.acquire(timeout=PATIENCE) for _ in range(number))
     return callers
 
 
@@ -76,22 +74,22 @@ def test_do_while_in_flight_joins_the_call(threads: ThreadPoolExecutor, monkeypa
     call = Call(flight, threads)
     others = joined(call, 4, monkeypatch)
     call.succeed("found")
-    assert {caller.result(LONG) for caller in (call.first, *others)} == {"found"}
+    assert {caller.result(PATIENCE) for caller in (call.first, *others)} == {"found"}
     assert call.count == 1
 
 
 def test_do_after_the_end_calls_again() -> None:
     flight = SingleFlight[str]()
-    assert flight.do(KEY, lambda: "first", LONG) == "first"
-    assert flight.do(KEY, lambda: "second", LONG) == "second"
+    assert flight.do(KEY, lambda: "first", PATIENCE) == "first"
+    assert flight.do(KEY, lambda: "second", PATIENCE) == "second"
 
 
 def test_do_with_another_key_calls_too(threads: ThreadPoolExecutor) -> None:
     flight = SingleFlight[str]()
     call = Call(flight, threads)
-    assert flight.do("other", lambda: "other", LONG) == "other"
+    assert flight.do("other", lambda: "other", PATIENCE) == "other"
     call.succeed("found")
-    assert call.first.result(LONG) == "found"
+    assert call.first.result(PATIENCE) == "found"
 
 
 @pytest.mark.parametrize("error", [CbrError("no"), KeyError("a bug"), SystemExit(1)], ids=repr)
@@ -102,9 +100,9 @@ def test_do_failed_call_fails_all_callers(
     call = Call(flight, threads)
     others = joined(call, 4, monkeypatch)
     call.fail(error)
-    assert all(caller.exception(LONG) is error for caller in (call.first, *others))
+    assert all(caller.exception(PATIENCE) is error for caller in (call.first, *others))
     assert call.count == 1
-    assert flight.do(KEY, lambda: "again", LONG) == "again"
+    assert flight.do(KEY, lambda: "again", PATIENCE) == "again"
 
 
 def test_do_out_of_time_leaves_the_call_running(threads: ThreadPoolExecutor) -> None:
@@ -114,7 +112,7 @@ def test_do_out_of_time_leaves_the_call_running(threads: ThreadPoolExecutor) -> 
         with pytest.raises(TimeoutError):
             flight.do(KEY, lambda: "another", seconds)
     call.succeed("found")
-    assert call.first.result(LONG) == "found"
+    assert call.first.result(PATIENCE) == "found"
 
 
 def test_do_runs_the_call_outside_its_callers_context() -> None:
@@ -123,7 +121,7 @@ def test_do_runs_the_call_outside_its_callers_context() -> None:
 
     token = own_time.set("the caller's")
     try:
-        assert SingleFlight[tuple[str, bool]]().do(KEY, call, LONG) == ("the call's", True)
+        assert SingleFlight[tuple[str, bool]]().do(KEY, call, PATIENCE) == ("the call's", True)
     finally:
         own_time.reset(token)
 

@@ -42,16 +42,13 @@ from unit.api.kit import (
     in_turn,
     password,
 )
-from waiting import wait_until
-
-#: Seconds after which a test has failed.
-LONG = 30.0
+from waiting import PATIENCE, wait_until
 
 GOOD = Reply(200, {"backup": BACKUP_OBJECT})
 
 
 def test_four_threads_one_token_and_a_connection_each() -> None:
-    together = threading.Barrier(4, timeout=10)
+    together = threading.Barrier(4, timeout=PATIENCE)
 
     def work(client: CbrClient) -> None:
         together.wait()
@@ -77,7 +74,7 @@ def test_connections_are_kept() -> None:
 
 
 def test_a_storm_of_401_is_one_renewal() -> None:
-    together = threading.Barrier(4, timeout=10)
+    together = threading.Barrier(4, timeout=PATIENCE)
     tokens = iter(["one", "two", "three", "four", "five"])
 
     def respond(seen: Seen) -> Reply:
@@ -129,7 +126,9 @@ def test_a_failed_sign_in_is_everybodys_error(
     with Server(respond) as server:
         client = CbrClient(password(server.url), timing=replace(clock.timing, time_left=lambda: seconds))
         with ThreadPoolExecutor(4) as pool:
-            errors = [future.exception(LONG) for future in [pool.submit(client.show_backup, BACKUP) for _ in range(4)]]
+            errors = [
+                future.exception(PATIENCE) for future in [pool.submit(client.show_backup, BACKUP) for _ in range(4)]
+            ]
     assert {type(error) for error in errors} == {kind}
     # With the retries of one.
     assert len(server.seen) == tries
@@ -170,21 +169,21 @@ def test_who_waits_for_anothers_sign_in_does_so_for_its_own_time() -> None:
         if "tokens" not in seen.path:
             return GOOD
         asked.set()
-        assert answered.wait(LONG)
+        assert answered.wait(PATIENCE)
         return grant(server.url)
 
     with Server(respond) as server, ThreadPoolExecutor(1) as pool:
         client = CbrClient(password(server.url), timing=timing)
         patient = pool.submit(client.show_backup, BACKUP)
         try:
-            assert asked.wait(LONG)
+            assert asked.wait(PATIENCE)
             left.set(0.01)
             with pytest.raises(ServiceUnavailableError, match=r"^signing in at \S+ failed: no response in time"):
                 client.add_members(BACKUP, [OTHER])
             assert not patient.done()
         finally:
             answered.set()
-        patient.result(LONG)
+        patient.result(PATIENCE)
     assert Counter(seen.method for seen in server.seen) == {"POST": 1, "GET": 1}
 
 

@@ -16,6 +16,7 @@ from pulumi_cbr.api.errors import NotAllowed, NotFound, ServiceError, ServiceUna
 from pulumi_cbr.api.models import Member
 from pulumi_cbr.api.retry import Clock
 from pulumi_cbr.lifecycle.member_cache import MemberCache
+from waiting import PATIENCE
 
 
 def member(project: str) -> Member:
@@ -95,12 +96,12 @@ def test_list_in_flight_during_a_write_is_not_cached(service: Service) -> None:
 
     def hold() -> None:
         asked.set()
-        assert written.wait(10)
+        assert written.wait(PATIENCE)
 
     service.before_answer = hold
     with ThreadPoolExecutor(1) as pool:
         early = pool.submit(service.member_cache.get, "b")
-        assert asked.wait(10)
+        assert asked.wait(PATIENCE)
         service.members = ()
         service.before_answer = lambda: None
         service.member_cache.invalidate("b")
@@ -115,18 +116,18 @@ def test_list_failing_late_keeps_a_newer_one(service: Service) -> None:
 
     def fail() -> None:
         asked.set()
-        assert failing.wait(10)
+        assert failing.wait(PATIENCE)
         raise ServiceUnavailableError("no network")
 
     service.before_answer = fail
     with ThreadPoolExecutor(1) as pool:
         early = pool.submit(service.member_cache.get, "b")
-        assert asked.wait(10)
+        assert asked.wait(PATIENCE)
         service.before_answer = lambda: None
         service.member_cache.invalidate("b")
         assert list(service.member_cache.get("b")) == ["p"]
         failing.set()
-        assert early.exception(10)
+        assert early.exception(PATIENCE)
     assert list(service.member_cache.get("b")) == ["p"]
     assert service.calls == 2
 
@@ -166,7 +167,7 @@ def on_its_way(service: Service) -> Iterator[Callable[[float], Future[Mapping[st
 
     def hold() -> None:
         asked.set()
-        assert answered.wait(30)
+        assert answered.wait(PATIENCE)
 
     def ask(seconds: float) -> Mapping[str, Member]:
         time_left.set(seconds)
@@ -180,8 +181,8 @@ def on_its_way(service: Service) -> Iterator[Callable[[float], Future[Mapping[st
                 pass
             began = threads.submit(ask, seconds)
             # It looks at the clock for the time of day, for its own end, and for how long it may wait.
-            assert all(service.looked.acquire(timeout=30) for _ in range(3))
-            assert asked.wait(30)
+            assert all(service.looked.acquire(timeout=PATIENCE) for _ in range(3))
+            assert asked.wait(PATIENCE)
             return began
 
         try:
@@ -193,7 +194,7 @@ def on_its_way(service: Service) -> Iterator[Callable[[float], Future[Mapping[st
 def test_list_waiter_has_its_own_deadline(service: Service) -> None:
     with on_its_way(service) as begin:
         first = begin(math.inf)
-        assert "listing the members of backup b failed: no response in time" in str(begin(0.01).exception(30))
+        assert "listing the members of backup b failed: no response in time" in str(begin(0.01).exception(PATIENCE))
         assert not first.done()
     assert list(first.result()) == ["p"]
 
@@ -201,7 +202,7 @@ def test_list_waiter_has_its_own_deadline(service: Service) -> None:
 def test_list_waiter_outlives_a_shorter_deadline(service: Service) -> None:
     with on_its_way(service) as begin:
         hurried = begin(0.01)
-        assert isinstance(hurried.exception(30), ServiceUnavailableError)
+        assert isinstance(hurried.exception(PATIENCE), ServiceUnavailableError)
         joined = begin(math.inf)
     assert list(joined.result()) == ["p"]
     assert service.calls == 1

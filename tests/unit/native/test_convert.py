@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from google.protobuf.json_format import ParseDict
 from google.protobuf.struct_pb2 import Struct, Value
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pulumi_cbr.api.names import find_closest, to_camel, to_snake
@@ -51,8 +51,7 @@ def test_find_closest(name: str, closest: str | None) -> None:
     assert find_closest(name, ["backupId", "cloud", "destProjectId"]) == closest
 
 
-# A machine that is busy is slow, which says nothing of the values.
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40)
 @given(st.dictionaries(names, values))
 def test_from_wire_reverses_to_wire(properties: dict[str, Any]) -> None:
     assert from_wire(to_wire(properties)) == properties

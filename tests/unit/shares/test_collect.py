@@ -19,7 +19,7 @@ from pulumi_cbr.shares.select import Filters
 from pulumi_cbr.simulator import Fault, Simulator
 from unit.shares.rows import NOW
 from unit.signing_in import sign_in
-from waiting import Gate, wait_until
+from waiting import PATIENCE, Gate, wait_until
 
 
 def own(client: Any, filters: Filters | None = None, *, whole: bool = False) -> Listing:
@@ -89,7 +89,7 @@ def test_list_own_ends_if_its_calls_are_cancelled(cbr_simulator: Simulator, owne
         wait_until(lambda: gate.held)
         pool.shutdown(wait=False, cancel_futures=True)
         gate.open()
-        assert isinstance(listing.exception(60), CancelledError)
+        assert isinstance(listing.exception(PATIENCE), CancelledError)
 
 
 @pytest.mark.parametrize("whole", [False, True])
@@ -169,7 +169,7 @@ class CountingClient(TellingClient):
         self.barrier = threading.Barrier(threads)
 
     def list_members(self, backup_id: str) -> tuple[Member, ...]:
-        self.barrier.wait(10)
+        self.barrier.wait(PATIENCE)
         return super().list_members(backup_id)
 
 

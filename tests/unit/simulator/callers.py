@@ -9,6 +9,7 @@ from typing import Any
 import requests
 
 from pulumi_cbr.simulator import Account, Simulator
+from waiting import PATIENCE
 
 NOW = 1_580_897_914.209782
 
@@ -27,7 +28,7 @@ class Caller:
         answer = sign_in(simulator, session, password(account), scope)
         self.token = answer.headers["X-Subject-Token"]
 
-    def __call__(self, method: str, path: str, *, timeout: float = 5, **more: Any) -> requests.Response:
+    def __call__(self, method: str, path: str, *, timeout: float = PATIENCE, **more: Any) -> requests.Response:
         headers = {"X-Auth-Token": self.token, **more.pop("headers", {})}
         return self.session.request(method, self.base + path, headers=headers, timeout=timeout, **more)
 
@@ -43,8 +44,8 @@ def sign_in(
     auth: dict[str, Any] = {"identity": identity}
     if scope is not None:
         auth["scope"] = scope
-    return session.post(f"{simulator.url}/v3/auth/tokens", json={"auth": auth}, timeout=5)
+    return session.post(f"{simulator.url}/v3/auth/tokens", json={"auth": auth}, timeout=PATIENCE)
 
 
 def connect(simulator: Simulator) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", int(simulator.url.rpartition(":")[2])), timeout=5)
+    return socket.create_connection(("127.0.0.1", int(simulator.url.rpartition(":")[2])), timeout=PATIENCE)

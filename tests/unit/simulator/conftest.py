@@ -10,6 +10,7 @@ import requests
 
 from pulumi_cbr.simulator import Simulator
 from unit.simulator.callers import NOW, Ask, Caller
+from waiting import PATIENCE
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def ask(cbr_simulator: Simulator) -> Iterator[Ask]:
         owner = Caller(cbr_simulator, cbr_simulator.owner, session)
         members = f"/backups/{cbr_simulator.backups[0].id}/members"
 
-        def make(method: str = "POST", path: str = "", timeout: float = 5, **more: Any) -> requests.Response:
+        def make(method: str = "POST", path: str = "", timeout: float = PATIENCE, **more: Any) -> requests.Response:
             body = {"json": {"members": cbr_simulator.projects[:1]}} if method == "POST" else {}
             return owner(method, members + path, timeout=timeout, **{**body, **more})
 

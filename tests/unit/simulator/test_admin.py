@@ -7,16 +7,17 @@ import requests
 
 from pulumi_cbr.simulator import Simulator
 from unit.simulator.callers import NOW, Ask, Caller
+from waiting import PATIENCE
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "LOCALHOST:80", "[::1]", "[::1]:80"])
 def test_admin_loopback_host_is_allowed(simulator: Simulator, session: requests.Session, host: str) -> None:
-    assert session.get(f"{simulator.url}/_simulator", headers={"Host": host}, timeout=5).status_code == 200
+    assert session.get(f"{simulator.url}/_simulator", headers={"Host": host}, timeout=PATIENCE).status_code == 200
 
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "[::1", "x@localhost"])
 def test_admin_other_host_is_refused(simulator: Simulator, session: requests.Session, host: str) -> None:
-    assert session.get(f"{simulator.url}/_simulator", headers={"Host": host}, timeout=5).status_code == 403
+    assert session.get(f"{simulator.url}/_simulator", headers={"Host": host}, timeout=PATIENCE).status_code == 403
 
 
 #: Headers that a browser adds to a request of a page, and whether the page is the simulator's own.
@@ -40,7 +41,7 @@ def test_admin_page_of_another_site_is_refused(
     # A browser sends a form as plain text across sites without a preflight request.
     form = {"Content-Type": "text/plain", **headers}
     denied = owner.session.post(
-        f"{simulator.url}/_simulator/deny", data='{"action": "cbr:backups:list"}', headers=form, timeout=5
+        f"{simulator.url}/_simulator/deny", data='{"action": "cbr:backups:list"}', headers=form, timeout=PATIENCE
     )
 
     assert denied.status_code == (200 if allowed else 403)
@@ -49,7 +50,7 @@ def test_admin_page_of_another_site_is_refused(
 
 def test_admin_runs_each_action(simulator: Simulator, session: requests.Session) -> None:
     def post(step: str, **body: object) -> requests.Response:
-        return session.post(f"{simulator.url}/_simulator/{step}", json=body, timeout=5)
+        return session.post(f"{simulator.url}/_simulator/{step}", json=body, timeout=PATIENCE)
 
     pair = {"backup_id": simulator.backups[0].id, "project_id": simulator.receiver.project_id}
     assert post("share", **pair).json()["status"] == "pending"
@@ -66,17 +67,17 @@ def test_admin_runs_each_action(simulator: Simulator, session: requests.Session)
     assert post("deny").status_code == 400
     assert post("explode").status_code == 404
     assert post("share").status_code == 400
-    there = session.get(f"{simulator.url}/_simulator", timeout=5).json()
+    there = session.get(f"{simulator.url}/_simulator", timeout=PATIENCE).json()
     assert there["backups"][0]["members"][0]["status"] == "accepted"
-    assert session.get(f"{simulator.url}/_simulator/env/nobody", timeout=5).status_code == 404
+    assert session.get(f"{simulator.url}/_simulator/env/nobody", timeout=PATIENCE).status_code == 404
 
 
 def test_admin_adds_lists_and_clears_faults(cbr_simulator: Simulator, ask: Ask) -> None:
     faults = f"{cbr_simulator.url}/_simulator/faults"
 
-    requests.post(faults, json={"kind": "html", "method": "GET"}, timeout=5)
-    requests.post(faults, json={"script": "every GET to /members: slow 0 s"}, timeout=5)
-    assert [fault["kind"] for fault in requests.get(faults, timeout=5).json()["faults"]] == ["html", "slow"]
+    requests.post(faults, json={"kind": "html", "method": "GET"}, timeout=PATIENCE)
+    requests.post(faults, json={"script": "every GET to /members: slow 0 s"}, timeout=PATIENCE)
+    assert [fault["kind"] for fault in requests.get(faults, timeout=PATIENCE).json()["faults"]] == ["html", "slow"]
     assert [ask("GET").status_code, ask("GET").status_code] == [502, 200]
-    requests.delete(faults, timeout=5)
+    requests.delete(faults, timeout=PATIENCE)
     assert cbr_simulator.faults.list() == []

@@ -7,6 +7,7 @@ import requests
 
 from pulumi_cbr.simulator import Simulator
 from unit.simulator.callers import Caller, password, sign_in
+from waiting import PATIENCE
 
 
 def test_member_times_have_the_two_documented_forms(simulator: Simulator, owner: Caller) -> None:
@@ -55,7 +56,7 @@ def test_path_malformed_id_gets_401(simulator: Simulator, owner: Caller, path: s
 
 @pytest.mark.parametrize("path", ["/v2", "/v3/x/y", "/v3//backups/", "/%ff", "/v3/%F0%9F/backups/a/b/c/d"])
 def test_path_unknown_gets_404(simulator: Simulator, session: requests.Session, path: str) -> None:
-    answer = session.get(simulator.url + path, timeout=5)
+    answer = session.get(simulator.url + path, timeout=PATIENCE)
 
     assert answer.status_code in (401, 404)
     assert "error_code" in answer.json() or "unauthorized" in answer.json()
@@ -105,10 +106,10 @@ def test_action_denied_is_refused_and_no_other(
 
     for role in ("owner", "receiver"):
         wanted = {"action": denied, "role": role}
-        assert session.post(f"{simulator.url}/_simulator/deny", json=wanted, timeout=5).status_code == 200
+        assert session.post(f"{simulator.url}/_simulator/deny", json=wanted, timeout=PATIENCE).status_code == 200
     assert [action for action in ACTIONS if call(action) == 403] == [denied]
 
-    session.post(f"{simulator.url}/_simulator/allow_all", timeout=5)
+    session.post(f"{simulator.url}/_simulator/allow_all", timeout=PATIENCE)
     assert [action for action in ACTIONS if call(action) == 403] == []
 
 
@@ -174,4 +175,4 @@ def test_body_malformed_is_refused(
 
 @pytest.mark.parametrize("path", ["/v3/auth/tokens", "/_simulator/faults", "/_simulator/share"])
 def test_body_nested_too_deep_is_refused(simulator: Simulator, session: requests.Session, path: str) -> None:
-    assert session.post(simulator.url + path, data=DEEP, timeout=5).status_code == 400
+    assert session.post(simulator.url + path, data=DEEP, timeout=PATIENCE).status_code == 400

@@ -26,11 +26,11 @@ from pulumi_cbr.simulator.cli import main
 from pulumi_cbr.simulator.faults import FORM_HELP
 from pulumi_cbr.simulator.options import Options
 from pulumi_cbr.simulator.registry import announce
+from waiting import PATIENCE, wait_until
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 COMMAND = [sys.executable, "-m", "pulumi_cbr.simulator"]
-_PATIENCE = 30
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def run(env: Mapping[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.
 
 
 def wait_for_exit(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    out, error = process.communicate(timeout=_PATIENCE)
+    out, error = process.communicate(timeout=PATIENCE)
     return process.returncode, out, error
 
 
@@ -152,8 +152,7 @@ def test_serve_closed_output_goes_on(env: dict[str, str]) -> None:
     with subprocess.Popen([*COMMAND, "serve"], env=env, stdout=writing, stderr=subprocess.PIPE, text=True) as process:
         os.close(writing)
         folder = Path(env["XDG_RUNTIME_DIR"])
-        while process.poll() is None and not list(folder.rglob("*.json")):
-            pass
+        wait_until(lambda: process.poll() is not None or list(folder.rglob("*.json")))
         process.send_signal(signal.SIGTERM)
         assert wait_for_exit(process)[0::2] == (0, "")
 
@@ -169,7 +168,7 @@ def test_commands_refuse_to_choose_a_simulator(run: Run, env: dict[str, str], mo
         assert f"{first}/v3" in run("env").stdout
         monkeypatch.delenv("OS_AUTH_URL")
         process.kill()
-        process.wait(_PATIENCE)
+        process.wait(PATIENCE)
 
         receiver = run("env", "--as", "receiver").stdout
         assert f"{first}/v3" in receiver
@@ -457,7 +456,7 @@ def test_serve_state_file_in_use_fails(run: Run, env: dict[str, str], tmp_path: 
             f"cbr simulator: another simulator keeps its state in {file}\n",
         )
         process.kill()
-        process.wait(_PATIENCE)
+        process.wait(PATIENCE)
     with serving(env, "--state", str(file)) as (url, _process):
         assert url.startswith("http://")
 
@@ -465,7 +464,7 @@ def test_serve_state_file_in_use_fails(run: Run, env: dict[str, str], tmp_path: 
 def test_announcement_of_a_killed_simulator_is_removed(run: Run, env: dict[str, str], tmp_path: Path) -> None:
     with serving(env) as (_url, process):
         process.kill()
-        process.wait(_PATIENCE)
+        process.wait(PATIENCE)
     folder = tmp_path / "pulumi-cbr" / "simulators"
     assert len(list(folder.iterdir())) == 1
 

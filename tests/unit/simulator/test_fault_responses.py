@@ -14,7 +14,7 @@ from pulumi_cbr.simulator import Fault, Simulator
 from pulumi_cbr.simulator.faults import KINDS
 from pulumi_cbr.simulator.options import Switches
 from unit.simulator.callers import Ask, connect
-from waiting import wait_until
+from waiting import PATIENCE, wait_until
 
 #: Kind, further fields; what the caller sees (status or exception), whether the share is there afterwards.
 OUTCOMES: list[tuple[Fault, int | type[Exception], bool]] = [
@@ -60,7 +60,7 @@ def test_fault_kind_has_its_outcome(
     cbr_simulator.clear_calls()
 
     if isinstance(seen, int):
-        answer = ask(timeout=5)
+        answer = ask(timeout=PATIENCE)
         assert answer.status_code == seen
         assert {"Date", "X-Request-Id"} <= set(answer.headers)
     else:
@@ -207,8 +207,8 @@ def test_expire_token_revokes_it(cbr_simulator: Simulator, ask: Ask) -> None:
 def test_fault_applies_to_identity_and_not_to_admin(cbr_simulator: Simulator) -> None:
     cbr_simulator.faults.add(Fault("status_before", method="*", path="", times=None))
 
-    assert requests.post(f"{cbr_simulator.url}/v3/auth/tokens", json={}, timeout=5).status_code == 503
-    assert requests.get(f"{cbr_simulator.url}/_simulator", timeout=5).status_code == 200
+    assert requests.post(f"{cbr_simulator.url}/v3/auth/tokens", json={}, timeout=PATIENCE).status_code == 503
+    assert requests.get(f"{cbr_simulator.url}/_simulator", timeout=PATIENCE).status_code == 200
 
 
 def test_stop_ends_a_timeout(ask: Ask, cbr_simulator: Simulator) -> None:
@@ -259,5 +259,5 @@ def test_timeout_is_recorded_and_ends_with_its_client(ask: Ask, cbr_simulator: S
 
     assert [call.status for call in cbr_simulator.calls if call.fault == "timeout_after"] == [0]
     for thread in set(threading.enumerate()) - before:
-        thread.join(5)
+        thread.join(PATIENCE)
         assert not thread.is_alive()

@@ -10,6 +10,7 @@ import requests
 
 from pulumi_cbr.simulator import Fault, Simulator
 from pulumi_cbr.simulator.faults import Faults
+from waiting import PATIENCE
 
 
 def taken(faults: Faults, *requests_made: str) -> list[str | None]:
@@ -180,7 +181,7 @@ WRONG: list[dict[str, Any]] = [
 def test_fault_wrong_json_is_refused(document: dict[str, Any], cbr_simulator: Simulator) -> None:
     with pytest.raises(ValueError, match=r".+"):
         Fault.from_dict(document)
-    answer = requests.post(f"{cbr_simulator.url}/_simulator/faults", json=document, timeout=5)
+    answer = requests.post(f"{cbr_simulator.url}/_simulator/faults", json=document, timeout=PATIENCE)
     assert (answer.status_code, list(answer.json())) == (400, ["error"])
 
 

@@ -15,6 +15,7 @@ import requests
 from pulumi_cbr.simulator import Simulator
 from pulumi_cbr.simulator.http_server import HttpServer
 from unit.simulator.callers import Caller, connect
+from waiting import PATIENCE
 
 
 def test_connection_is_kept_and_each_response_has_an_id(simulator: Simulator, owner: Caller) -> None:
@@ -56,7 +57,7 @@ def test_stop_closes_a_connection_whose_thread_has_not_started(
 
     def late(self: HttpServer, *arguments: Any) -> None:
         accepted.set()
-        go_on.wait(5)
+        go_on.wait(PATIENCE)
         serve(self, *arguments)
 
     def join(self: threading.Thread, timeout: float | None = None) -> None:
@@ -67,7 +68,7 @@ def test_stop_closes_a_connection_whose_thread_has_not_started(
     monkeypatch.setattr(HttpServer, "process_request_thread", late)
     monkeypatch.setattr(threading.Thread, "join", join)
     with connect(simulator) as raw:
-        accepted.wait(5)
+        accepted.wait(PATIENCE)
         simulator.stop()
         go_on.set()
         with suppress(OSError):
@@ -90,9 +91,9 @@ def test_request_odd_or_too_long_gets_a_response(simulator: Simulator) -> None:
 
 
 def test_latency_delays_requests_in_parallel(session: requests.Session) -> None:
-    with Simulator(latency=1) as simulator:
+    with Simulator(latency=3) as simulator:
         threads = [
-            threading.Thread(target=requests.get, args=(simulator.url,), kwargs={"timeout": 5}) for _ in range(4)
+            threading.Thread(target=requests.get, args=(simulator.url,), kwargs={"timeout": PATIENCE}) for _ in range(4)
         ]
         for thread in threads:
             thread.start()

@@ -12,6 +12,7 @@ from pulumi_cbr.simulator import Account, Simulator
 from pulumi_cbr.simulator.identity import AGENCY, Identity, SignInRefused, Token, generate_passcode
 from pulumi_cbr.simulator.options import Switches
 from pulumi_cbr.simulator.state import State
+from waiting import PATIENCE
 
 NOW = 1_580_897_914.0
 Document = dict[str, Any]
@@ -156,7 +157,7 @@ def test_delegated_token_calls_the_api_as_the_owner(cbr_simulator: Simulator) ->
 
         def sign_in(identity: Document, account: Account, token: str | None = None) -> requests.Response:
             auth = {"auth": {"identity": identity, "scope": project(account)}}
-            return session.post(tokens, json=auth, headers={"X-Auth-Token": token}, timeout=5)
+            return session.post(tokens, json=auth, headers={"X-Auth-Token": token}, timeout=PATIENCE)
 
         assert sign_in(delegate(), cbr_simulator.owner).status_code == 401
         first = sign_in(password(cbr_simulator.receiver), cbr_simulator.receiver)
@@ -164,7 +165,7 @@ def test_delegated_token_calls_the_api_as_the_owner(cbr_simulator: Simulator) ->
         headers = {"X-Auth-Token": delegated.headers["X-Subject-Token"]}
         base = f"{cbr_simulator.url}/v3/{cbr_simulator.owner.project_id}"
 
-        assert session.get(f"{base}/backups", headers=headers, timeout=5).json()["count"] == 12
+        assert session.get(f"{base}/backups", headers=headers, timeout=PATIENCE).json()["count"] == 12
 
 
 # Domains of projects, and the catalog
@@ -214,7 +215,7 @@ def test_interface_that_is_unknown_is_refused() -> None:
 
 @pytest.mark.parametrize("prefix", ["", "/internal", "/admin"])
 def test_every_interface_is_served(cbr_simulator: Simulator, prefix: str) -> None:
-    answer = requests.get(f"{cbr_simulator.url}{prefix}/v3", timeout=5)
+    answer = requests.get(f"{cbr_simulator.url}{prefix}/v3", timeout=PATIENCE)
 
     assert answer.json()["version"]["id"] == "v3.14"
     assert [call.path for call in cbr_simulator.calls] == [f"{prefix}/v3"]

@@ -18,6 +18,7 @@ from pulumi_cbr.api import settings
 from pulumi_cbr.api.errors import SettingsError
 from pulumi_cbr.simulator import Simulator
 from pulumi_cbr.simulator.pytest_plugin import StackFactory
+from waiting import PATIENCE
 
 CLOUD = "{auth: {auth_url: 'https://iam.example.com/v3', username: u, password: p, user_domain_name: d}}"
 PROJECT = """
@@ -111,6 +112,8 @@ def test_plugin_import_loads_no_server() -> None:
     heavy = "{'flask', 'werkzeug', 'rich', 'requests', 'keystoneauth1'}"
     program = f"import sys, pulumi_cbr.simulator.pytest_plugin; print(sorted({heavy} & set(sys.modules)))"
 
-    ended = subprocess.run([sys.executable, "-c", program], text=True, capture_output=True, timeout=60, check=True)
+    ended = subprocess.run(
+        [sys.executable, "-c", program], text=True, capture_output=True, timeout=PATIENCE, check=True
+    )
 
     assert ended.stdout == "[]\n"

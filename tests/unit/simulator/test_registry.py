@@ -27,6 +27,7 @@ from pulumi_cbr.simulator.registry import (
     announce,
     read_announcements,
 )
+from waiting import PATIENCE
 
 SECRET = b"s" * 32
 Capture = pytest.CaptureFixture[str]
@@ -113,7 +114,7 @@ def test_serve_unsafe_folder_is_not_announced(folder: Path) -> None:
         url = process.stdout.readline().strip()
         assert AdminClient(url).read_status()["url"] == url
         process.terminate()
-        assert "not announced: " in process.communicate(timeout=30)[1]
+        assert "not announced: " in process.communicate(timeout=PATIENCE)[1]
     assert list(folder.iterdir()) == []
 
 
@@ -133,7 +134,7 @@ def test_find_simulator_prefers_the_one_of_the_shell(cbr_simulator: Simulator) -
 
 def test_proof_does_not_contain_the_secret(cbr_simulator: Simulator) -> None:
     request = Request(f"{cbr_simulator.url}/_simulator", headers={NONCE_HEADER: "0"})
-    with urlopen(request, timeout=5) as response:
+    with urlopen(request, timeout=PATIENCE) as response:
         sent = str(response.headers).encode() + response.read()
         assert len(response.headers[PROOF_HEADER]) == 64
 
@@ -199,7 +200,7 @@ def test_env_impostor_on_a_killed_simulators_port_is_refused(
 ) -> None:
     with Simulator() as simulator:
         request = Request(f"{simulator.url}/_simulator", headers={NONCE_HEADER: "0"})
-        with urlopen(request, timeout=5) as response:
+        with urlopen(request, timeout=PATIENCE) as response:
             monkeypatch.setattr(Impostor, "proof", response.headers[PROOF_HEADER])
         url, secret = simulator.url, simulator.secret
     # As after SIGKILL, if another process has the process ID: the announcement looks alive.

@@ -12,6 +12,7 @@ import requests
 from pulumi_cbr.simulator import Simulator
 from pulumi_cbr.simulator.models import DISK
 from unit.simulator.callers import Caller, password, sign_in
+from waiting import PATIENCE
 
 SWITCHES: dict[str, dict[str, Any]] = {
     "bare": {"bare_add_answer": True},
@@ -53,7 +54,7 @@ def test_switch_changes_its_effect_and_no_other(session: requests.Session, switc
 def test_calls_record_each_request(simulator: Simulator, owner: Caller) -> None:
     simulator.clear_calls()
     owner("GET", "/backups?limit=1", headers={"User-Agent": "test/1"})
-    requests.get(f"{simulator.url}/_simulator/calls", timeout=5)
+    requests.get(f"{simulator.url}/_simulator/calls", timeout=PATIENCE)
 
     (call,) = simulator.calls
     assert (call.method, call.status, call.query, call.user_agent) == ("GET", 200, "limit=1", "test/1")

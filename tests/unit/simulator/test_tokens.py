@@ -12,6 +12,7 @@ import requests
 
 from pulumi_cbr.simulator import Account, Simulator
 from unit.simulator.callers import NOW, Caller, password, sign_in
+from waiting import PATIENCE
 
 
 def credential(account: Account, **changed: Any) -> dict[str, Any]:
@@ -75,10 +76,10 @@ def test_sign_in_application_credential_and_token_are_accepted(simulator: Simula
     assert first.json()["token"]["project"] == again.json()["token"]["project"]
     headers = {"X-Auth-Token": text, "X-Subject-Token": text}
     tokens = f"{simulator.url}/v3/auth/tokens"
-    assert session.get(tokens, headers=headers, timeout=5).json()["token"]["user"]["name"] == "owner"
-    assert session.head(tokens, headers=headers, timeout=5).status_code == 200
-    assert session.delete(tokens, headers=headers, timeout=5).status_code == 204
-    assert session.head(tokens, headers=headers, timeout=5).status_code == 401
+    assert session.get(tokens, headers=headers, timeout=PATIENCE).json()["token"]["user"]["name"] == "owner"
+    assert session.head(tokens, headers=headers, timeout=PATIENCE).status_code == 200
+    assert session.delete(tokens, headers=headers, timeout=PATIENCE).status_code == 204
+    assert session.head(tokens, headers=headers, timeout=PATIENCE).status_code == 401
 
 
 @pytest.mark.parametrize(
@@ -126,12 +127,14 @@ def test_token_unscoped_is_refused_by_cbr(simulator: Simulator, session: request
 
 
 def test_identity_lists_versions_and_projects(simulator: Simulator, session: requests.Session, owner: Caller) -> None:
-    assert session.get(f"{simulator.url}/v3", timeout=5).json()["version"]["id"] == "v3.14"
-    assert session.get(f"{simulator.url}/", timeout=5).json()["versions"]["values"]
+    assert session.get(f"{simulator.url}/v3", timeout=PATIENCE).json()["version"]["id"] == "v3.14"
+    assert session.get(f"{simulator.url}/", timeout=PATIENCE).json()["versions"]["values"]
     headers = {"X-Auth-Token": owner.token}
-    named = session.get(f"{simulator.url}/v3/projects", params={"name": "eu-de"}, headers=headers, timeout=5).json()
+    named = session.get(
+        f"{simulator.url}/v3/projects", params={"name": "eu-de"}, headers=headers, timeout=PATIENCE
+    ).json()
     assert [project["id"] for project in named["projects"]] == [simulator.owner.project_id]
-    other = session.get(f"{simulator.url}/v3/projects", params={"name": "x"}, headers=headers, timeout=5)
+    other = session.get(f"{simulator.url}/v3/projects", params={"name": "x"}, headers=headers, timeout=PATIENCE)
     assert other.json()["projects"] == []
 
 
@@ -151,7 +154,7 @@ def test_token_of_a_token_does_not_outlive_it(simulator: Simulator, owner: Calle
     scope = {"project": {"id": simulator.owner.project_id}}
     again = sign_in(simulator, owner.session, {"methods": ["token"], "token": {"id": owner.token}}, scope)
     headers = {"X-Auth-Token": owner.token, "X-Subject-Token": owner.token}
-    first = owner.session.get(f"{simulator.url}/v3/auth/tokens", headers=headers, timeout=5)
+    first = owner.session.get(f"{simulator.url}/v3/auth/tokens", headers=headers, timeout=PATIENCE)
 
     assert again.json()["token"]["issued_at"] > first.json()["token"]["issued_at"]
     assert again.json()["token"]["expires_at"] == first.json()["token"]["expires_at"]
@@ -168,7 +171,7 @@ def test_token_of_another_run_differs(session: requests.Session, tmp_path: Path)
 def test_revoke_needs_a_valid_token(simulator: Simulator, owner: Caller) -> None:
     tokens, subject = f"{simulator.url}/v3/auth/tokens", {"X-Subject-Token": owner.token}
 
-    assert owner.session.delete(tokens, headers=subject, timeout=5).status_code == 401
+    assert owner.session.delete(tokens, headers=subject, timeout=PATIENCE).status_code == 401
     assert owner("GET", "/backups").status_code == 200
 
 
