@@ -93,10 +93,14 @@ class FakeClouds:
         #: The URL of ``cbr`` in the catalogs.
         self.catalog_url = "https://cbr.{region}.{domain}/v3/{project}"
         self.interfaces: tuple[str, ...] = ("public",)
+        #: What differs in every entry of the catalogs.
+        self.catalog_changes: Mapping[str, str | None] = {}
         #: The region that the projects are in by their names.
         self.home = "eu-de"
         #: Whether each name is that of two projects.
         self.twins = False
+        #: The only host that has the backup; None for all.
+        self.backup_at: str | None = None
         self.certificates = folder / "authority.pem"
         self._authority = _Authority(folder)
         self._projects: dict[str, str | None] = {}
@@ -133,8 +137,10 @@ class FakeClouds:
         self.requests.clear()
         self.catalog_url = "https://cbr.{region}.{domain}/v3/{project}"
         self.interfaces = ("public",)
+        self.catalog_changes = {}
         self.home = "eu-de"
         self.twins = False
+        self.backup_at = None
 
     def context(self, host: str) -> ssl.SSLContext:
         """Return the TLS side of a host."""
@@ -169,8 +175,9 @@ class FakeClouds:
             return Answer(
                 200, {"projects": [{"name": name, "id": project_id(of, name)} for name in names for of in tags]}
             )
-        if match := re.fullmatch(r"/v3/([0-9a-f]{32})/backups/([0-9a-f-]{36})", request.path):
-            return Answer(200, {"backup": {**_BACKUP, "id": match[2], "project_id": match[1]}})
+        match = re.fullmatch(r"/v3/([0-9a-f]{32})/backups/([0-9a-f-]{36})(/members)?(/[0-9a-f]{32})?", request.path)
+        if match and self.backup_at in (None, request.host):
+            return _backup(request.method, *match.groups())
         return Answer(404, {"error_code": "BackupService.6200", "error_msg": "no such backup"})
 
     def _sign_in(self, request: CloudRequest, tag: str) -> Answer:
@@ -179,6 +186,8 @@ class FakeClouds:
         project: str | None = scope.get("id")
         if "name" in scope:
             project = project_id(tag, scope["name"])
+        if "OS-TRUST:trust" in auth.get("scope", {}):
+            project = project_id(tag, "trust")
         if "application_credential" in auth["identity"]["methods"]:
             project = project_id(tag, "application")
         token = f"{tag}-token{len(self._projects)}"
@@ -210,6 +219,7 @@ class FakeClouds:
                 "url": self.catalog_url.format(
                     region=region if interface == "public" else f"{region}-{interface}", domain=domain, project=project
                 ),
+                **self.catalog_changes,
             }
             for region in DOMAINS[domain][1]
             for interface in self.interfaces
@@ -227,6 +237,23 @@ _BACKUP = {
     "image_type": "backup",
     "created_at": "2020-02-05T10:38:34.209782",
 }
+
+
+def _backup(method: str, project: str, backup: str, members: str | None, receiver: str | None) -> Answer:
+    """Answer for a backup that is shared with the receiver in the path, or with `OTHER`."""
+    if not members:
+        return Answer(200, {"backup": {**_BACKUP, "id": backup, "project_id": project}})
+    member = {
+        "id": BACKUP,
+        "backup_id": backup,
+        "dest_project_id": (receiver or f"/{OTHER}")[1:],
+        "status": {"PUT": "rejected", "POST": "pending"}.get(method, "accepted"),
+        "vault_id": BACKUP,
+        "created_at": datetime.now(timezone.utc).isoformat() if method == "POST" else "2020-02-05T10:38:34.209782",
+    }
+    if method == "DELETE":
+        return Answer(204)
+    return Answer(200, {"member": member} if receiver else {"members": [member], "count": 1})
 
 
 def _credentials(request: CloudRequest) -> Iterator[str]:
@@ -353,7 +380,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.host = urlsplit(target).hostname or ""
             target = target.removeprefix("http://").partition("/")[2].join(("/", ""))
         answer = self.server.clouds.answer(CloudRequest(self.host, self.command, target, headers, body))
-        content = json.dumps(answer.body).encode()
+        content = b"" if answer.status == 204 else json.dumps(answer.body).encode()
         self.send_response_only(answer.status)
         for name, value in {"Content-Type": "application/json", **answer.headers}.items():
             self.send_header(name, value)

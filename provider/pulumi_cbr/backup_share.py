@@ -39,6 +39,8 @@ class BackupShareProperties:
     """The shares, by the ID of their project."""
     source_project_id: pulumi.Output[str]
     """The backup's own project: 32 hex digits."""
+    endpoint: pulumi.Output[str | None]
+    """The CBR address where the shares were last seen. At another one, a missing backup is an error."""
 
 
 class BackupShare(BackupShareProperties, DynamicResource, module="cbr", name="BackupShare"):

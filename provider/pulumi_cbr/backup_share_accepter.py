@@ -32,6 +32,8 @@ class BackupShareAccepterProperties:
     """``accepted``. After a refresh also ``pending`` or ``rejected``: then the next `pulumi up` accepts again."""
     updated_at: pulumi.Output[str | None]
     """When the share was last changed: ISO 8601, UTC."""
+    endpoint: pulumi.Output[str | None]
+    """The CBR address where the share was last seen. At another one, a missing backup is an error."""
 
 
 class BackupShareAccepter(BackupShareAccepterProperties, DynamicResource, module="cbr", name="BackupShareAccepter"):

@@ -46,6 +46,8 @@ class BackupShareMemberProperties:
     """The image that the receiver made of the backup: a UUID."""
     source_project_id: pulumi.Output[str | None]
     """The backup's own project: 32 hex digits. Unknown to a `get` in the receiver's project."""
+    endpoint: pulumi.Output[str | None]
+    """The CBR address where the share was last seen. At another one, a missing backup is an error."""
 
 
 class BackupShareMember(BackupShareMemberProperties, DynamicResource, module="cbr", name="BackupShareMember"):

@@ -220,7 +220,7 @@ def _applied(look_up: Callable[..., T], given: dict[str, Any]) -> pulumi.Output[
 
 
 def _account(cloud: str | None) -> CloudSession:
-    return SessionPool(pulumi.Config("cbr").get).get((cloud or "").strip() or None)
+    return SessionPool(pulumi.Config("cbr").get).get(cloud)
 
 
 @contextmanager

@@ -47,9 +47,20 @@ def not_among(where: str, given: str, choices: Sequence[str]) -> str:
     return f"{where} must be one of {', '.join(choices)}, not {given!r}"
 
 
-def unknown_auth_type(where: str, given: str) -> str:
+def unknown_auth_type(where: str, given: str, entry: str | None) -> str:
     """Return the error of an `OS_AUTH_TYPE` that variables alone cannot serve."""
-    return f"{where} is `{given[:40]}`, which only an entry of clouds.yaml can have. Set OS_CLOUD or cbr:cloud"
+    action = f"Put `auth_type` into {entry}" if entry else "Set OS_CLOUD or cbr:cloud"
+    return f"{where} is `{given[:40]}`, which only an entry of clouds.yaml can have. {action}"
+
+
+def empty_cloud() -> str:
+    """Return the error of a `cloud=` without a name."""
+    return "`cloud` is an empty text. Name an entry of clouds.yaml, or leave `cloud` out"
+
+
+def empty_setting(name: str) -> str:
+    """Return the error of a `Provider` whose project, region or address is empty."""
+    return f"cbr:{name} is an empty text. Give it a value, or leave it out"
 
 
 def not_a_url(where: str) -> str:
@@ -100,6 +111,11 @@ def not_supported(where: str) -> str:
 def two_clouds(first: str, first_cloud: str, second: str, second_cloud: str) -> str:
     """Return the error of two addresses or regions of different clouds."""
     return f"{first} is at {first_cloud}, but {second} is at {second_cloud}. Nothing was sent. Set both for one cloud"
+
+
+def hidden_domain(where: str, domain: str) -> str:
+    """Return the error of a host with a public cloud's domain in its middle."""
+    return f"{where} has {domain} in the middle of its host, not at the end. Nothing was sent. Correct the host"
 
 
 def two_regions(first: str, first_region: str, second: str, second_region: str) -> str:
@@ -190,6 +206,28 @@ def catalog_without_region(region: str | None, offered: Sequence[str], place: st
     return f"the service catalog has {cause}. Set {place} to one of {', '.join(offered)}"
 
 
+def catalog_without_regions(place: str) -> str:
+    """Return the error of a catalog that does not say in which region an address is."""
+    return f"the service catalog has `cbr` in no named region. Set {place}"
+
+
+def catalog_with_several(hosts: Sequence[str], place: str) -> str:
+    """Return the error of a catalog with several addresses of CBR for one region."""
+    return (
+        f"the service catalog has several addresses of `cbr` for one region: {', '.join(hosts)}. Set {place} to yours"
+    )
+
+
+def catalog_elsewhere(host: str, place: str) -> str:
+    """Return the error of a catalog whose address of CBR is in another cloud or region."""
+    return f"the service catalog has {host} for `cbr`, which is another cloud or region. Nothing was sent to it. Set {place}"
+
+
+def catalog_address() -> str:
+    """Name the address that the service catalog has."""
+    return "the service catalog's address of CBR"
+
+
 def agency_not_used(where: str, condition: str, place: str) -> str:
     """Return the error of an agency in variables of one kind, beside credentials of another."""
     return f"{where} has no effect beside {condition}. Unset it, or set {place}"
@@ -230,6 +268,11 @@ def comes_before(origin: str) -> str:
     return f"{origin} has precedence"
 
 
+def not_checked(origin: str) -> str:
+    """Return the reason why certificates are not used: none are checked."""
+    return f"{origin} turns off the check of certificates"
+
+
 def belongs_to_other_key() -> str:
     """Return the reason why a security token is not used."""
     return "it belongs to another access key"
@@ -261,6 +304,11 @@ def no_such_file(where: str, path: str) -> str:
 def repeated_key(path: str, line: int, key: str) -> str:
     """Return the error of a file in which a key appears twice: YAML drops the first."""
     return f"{path}, line {line}, gives `{key}` a second time. Remove one of the two"
+
+
+def key_is_no_text(path: str, line: int) -> str:
+    """Return the error of a key that YAML reads as a number, a boolean, nothing or a list."""
+    return f"{path}, line {line}, has a key that YAML does not read as text. Correct the key"
 
 
 def name_is_no_text(entry: str) -> str:
@@ -809,6 +857,14 @@ def exclusive_deletes(backup_id: str, projects: Sequence[str]) -> str:
 def other_source_project(source: str, signed_in: str) -> str:
     """Return the error of a run that is signed in to another project than the owner's."""
     return _signed_in_elsewhere(f"the share belongs to project {source}", signed_in)
+
+
+def other_endpoint(backup_id: str, made_at: str, here: str) -> str:
+    """Return the error of a missing backup whose share was made at another CBR address."""
+    return (
+        f"backup {backup_id} was shared at {made_at}, and {here} does not have it. Nothing was changed. "
+        f"Sign in to the region of before, {use_of_changed_settings()}"
+    )
 
 
 def other_receiver(receiver: str, signed_in: str) -> str:

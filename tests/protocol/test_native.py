@@ -92,6 +92,14 @@ def test_settings_are_checked(plugin: Plugin, settings: dict[str, Any], problems
     assert "user:pass" not in str(found)
 
 
+@pytest.mark.parametrize("name", ["cloud", "projectId", "region"])
+def test_empty_setting_of_an_explicit_provider_is_refused(plugin: Plugin, name: str) -> None:
+    assert config_problems(plugin, **{name: ""}) == {}
+    assert re.fullmatch(
+        f"{name} of Provider 'p' is an empty text. Give .*", config_problems(plugin, "p", **{name: ""})[name]
+    )
+
+
 def test_credentials_among_the_settings_become_secrets(plugin: Plugin) -> None:
     secrets = {name: f"the-{name}" for name, setting in SETTINGS.items() if setting.secret}
     news = ParseDict({"username": "u", **secrets}, Struct())
@@ -261,7 +269,7 @@ def test_secret_inputs_are_secret_outputs(
 ) -> None:
     """As the engine marks them for plugins that know no secrets: it does not for those that construct components."""
     service.share(other_backup, project)
-    inputs = ParseDict({"backupId": secret(backup), "destProjectIds": [secret(project)], "cloud": ""}, Struct())
+    inputs = ParseDict({"backupId": secret(backup), "destProjectIds": [secret(project)]}, Struct())
     urn = URN.replace(KIND, "BackupShare")
     checked = plugin.call("Check", provider_pb2.CheckRequest(urn=urn, news=inputs)).inputs
     assert MessageToDict(checked) == {"backupId": secret(backup), "destProjectIds": secret([project])}

@@ -59,6 +59,10 @@ TEXTS = {
     "rejected": (messages.rejected(BACKUP, A), ["reshare_if_rejected=True"]),
     "exclusive_deletes": (messages.exclusive_deletes(BACKUP, [B, A]), [f"{A}, {B}"]),
     "use_of_changed_settings": (messages.use_of_changed_settings(), ["`pulumi up`", "--run-program"]),
+    "other_endpoint": (
+        messages.other_endpoint(BACKUP, "https://cbr.eu-de.otc.t-systems.com", "https://cbr.eu-nl.otc.t-systems.com"),
+        [BACKUP, "at https://cbr.eu-de", "does not have it", "`pulumi up`"],
+    ),
     "other_source_project": (messages.other_source_project(A, B), [A, B, "`pulumi up`", "--run-program"]),
 }
 

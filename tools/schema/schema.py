@@ -178,7 +178,7 @@ RESOURCES: dict[str, Spec] = {
             wait_for_acceptance=DURATION,
         ),
         "required": ("backup_id", "dest_project_id"),
-        "outputs": {**SHARE, **properties_of(BackupShareMemberProperties, source_project_id=TEXT)},
+        "outputs": {**SHARE, **properties_of(BackupShareMemberProperties, source_project_id=TEXT, endpoint=TEXT)},
         "always": ("share_id", "status", "created_at"),
         "replaces": ("backup_id", "dest_project_id"),
     },
@@ -194,14 +194,16 @@ RESOURCES: dict[str, Spec] = {
             cloud=TEXT,
         ),
         "required": ("backup_id", "dest_project_ids"),
-        "outputs": properties_of(BackupShareProperties, members=MEMBERS, source_project_id=TEXT),
+        "outputs": properties_of(BackupShareProperties, members=MEMBERS, source_project_id=TEXT, endpoint=TEXT),
         "always": ("members", "source_project_id"),
         "replaces": ("backup_id",),
     },
     "BackupShareAccepter": {
         "inputs": properties_of(BackupShareAccepterProperties, backup_id=TEXT, vault_id=TEXT, cloud=TEXT),
         "required": ("backup_id", "vault_id"),
-        "outputs": properties_of(BackupShareAccepterProperties, source_project_id=TEXT, status=TEXT, updated_at=TEXT),
+        "outputs": properties_of(
+            BackupShareAccepterProperties, source_project_id=TEXT, status=TEXT, updated_at=TEXT, endpoint=TEXT
+        ),
         "always": ("status",),
         "replaces": ("backup_id", "vault_id"),
     },

@@ -13,6 +13,7 @@ from pulumi_cbr.api.endpoints import (
     cbr_url,
     cloud_of_domain,
     cloud_of_region,
+    hidden_domain,
     identity_url,
     parse_address,
 )
@@ -38,6 +39,7 @@ def check_one_cloud(resolution: Resolution, sources: Mapping[Place, Source]) -> 
     Raises `SettingsError`.
     """
     values = resolution.values
+    _check_hosts(values)
     used = list(_find_facts(values))
     for first, second in combinations(used, 2):
         if _contradict(first, second):
@@ -48,6 +50,15 @@ def check_one_cloud(resolution: Resolution, sources: Mapping[Place, Source]) -> 
         for fact in used:
             if own and resolution.places[fact.value.name] is not place and not _same_cloud(own, fact):
                 raise SettingsError(messages.two_clouds(fact.value.origin, fact.shown, own.value.origin, own.shown))
+
+
+def _check_hosts(values: Mapping[str, Value]) -> None:
+    """Refuse a host that only begins like one of a public cloud."""
+    for name in {"authUrl", "endpoint", "cloudDomain"} & values.keys():
+        text = str(values[name].value)
+        domain = hidden_domain(text if name == "cloudDomain" else urlsplit(text).hostname or "")
+        if domain:
+            raise SettingsError(messages.hidden_domain(values[name].origin, domain))
 
 
 def _find_credential_places(resolution: Resolution) -> list[Place]:
@@ -118,6 +129,25 @@ def _same_cloud(own: _Fact, other: _Fact) -> bool:
     if "region" in (own.value.name, other.value.name):
         return True
     return own.host == other.host if own.host and other.host else True
+
+
+def is_elsewhere(url: str, auth_url: str | None, region: str) -> bool:
+    """Return whether a catalog's address is in another public cloud or region."""
+    address, identity = parse_address(url), parse_address(auth_url)
+    if not address or not cloud_of_domain(address.domain):
+        return False
+    is_other_cloud = identity and cloud_of_domain(identity.domain) and identity.domain != address.domain
+    return bool(
+        is_other_cloud or (cloud_of_region(region) and cloud_of_region(address.region) and address.region != region)
+    )
+
+
+def is_same_region(one: str, other: str) -> bool:
+    """Return whether two CBR addresses are of one region. False if they do not tell it."""
+    if one == other:
+        return True
+    first, second = parse_address(one), parse_address(other)
+    return bool(first and second and first.region and first == second)
 
 
 def region_from(auth_url: str | None, project_name: str | None) -> str | None:

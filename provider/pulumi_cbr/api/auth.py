@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
+from urllib.parse import urlsplit
 
 import requests
 from requests import PreparedRequest
@@ -17,7 +18,7 @@ from urllib3.exceptions import HTTPError
 
 from pulumi_cbr import messages
 from pulumi_cbr.api import ids
-from pulumi_cbr.api.addresses import other_region_of
+from pulumi_cbr.api.addresses import is_elsewhere, other_region_of
 from pulumi_cbr.api.endpoints import with_version
 from pulumi_cbr.api.errors import (
     CbrError,
@@ -201,8 +202,11 @@ class TokenAuthenticator:
             services = self._signed_in(deadline).access.service_catalog.get_endpoints(
                 interface=self._settings.interface
             )
-            entries = [entry for entry in services.get("cbr", ()) if entry and entry.get("url")]
-            by_region = {str(entry.get("region_id") or entry.get("region")): str(entry["url"]) for entry in entries}
+            urls: dict[str, set[str]] = {}
+            for entry in services.get("cbr", ()):
+                if entry and entry.get("url"):
+                    region = str(entry.get("region_id") or entry.get("region") or "")
+                    urls.setdefault(region, set()).add(str(entry["url"]).rstrip("/"))
             there = ", ".join(sorted(services)) or "nothing"
         except CbrError:
             raise
@@ -213,17 +217,7 @@ class TokenAuthenticator:
                 said=messages.not_a_service_catalog(),
                 advice=_check_identity(self._settings),
             ) from error
-        region = self._settings.region
-        if not by_region:
-            raise SettingsError(
-                messages.catalog_without_cbr(self._settings.interface, there, self._settings.place_to_set("endpoint"))
-            )
-        if region is None and len(by_region) == 1:
-            return next(iter(by_region.values()))
-        if region not in by_region:
-            place = self._settings.place_to_set("region")
-            raise SettingsError(messages.catalog_without_region(region, sorted(by_region), place))
-        return by_region[region]
+        return _choose_address(self._settings, urls, there)
 
     def secrets(self) -> Iterable[str]:
         return list(self._tokens)
@@ -336,6 +330,29 @@ class TokenAuthenticator:
         self._answers.append(answer)
         if date := answer.date():
             self.clock_skew = date - self._timing.now()
+
+
+def _choose_address(settings: Settings, urls: Mapping[str, set[str]], services: str) -> str:
+    """Return the address of CBR among those of a catalog, by their region.
+
+    Raises `SettingsError` unless exactly one is right.
+    """
+    place = settings.place_to_set("endpoint")
+    if not urls:
+        raise SettingsError(messages.catalog_without_cbr(settings.interface, services, place))
+    region = next(iter(urls)) if settings.region is None and len(urls) == 1 else settings.region
+    if region is None or region not in urls:
+        offered = sorted(filter(None, urls))
+        if not offered:
+            raise SettingsError(messages.catalog_without_regions(place))
+        raise SettingsError(messages.catalog_without_region(region, offered, settings.place_to_set("region")))
+    first, *others = sorted(urls[region])
+    if others:
+        hosts = [urlsplit(url).netloc for url in (first, *others)]
+        raise SettingsError(messages.catalog_with_several(hosts, place))
+    if is_elsewhere(first, settings.auth_url, region):
+        raise SettingsError(messages.catalog_elsewhere(urlsplit(first).netloc, place))
+    return first
 
 
 class FixedTokenAuthenticator:
@@ -495,7 +512,8 @@ def service_root(endpoint: str, project_id: str, settings: Settings) -> str:
     Raises `SettingsError`.
     """
     endpoint = PROJECT_TEMPLATE.sub(project_id, endpoint)
-    check_url("endpoint", endpoint, insecure=settings.insecure)
+    origin = settings.place_to_set("endpoint") if settings.endpoint else messages.catalog_address()
+    check_url(origin, endpoint, insecure=settings.insecure)
     ending = re.search(r"/v3(?:/([0-9a-f]{32}))?$", endpoint.rstrip("/"))
     host, found = (endpoint[: ending.start()], ending[1]) if ending else (endpoint.rstrip("/"), None)
     if settings.endpoint and found and found != project_id:

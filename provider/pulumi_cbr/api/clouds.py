@@ -91,8 +91,10 @@ _SERVICE_KEYS = re.compile(
     r".+_(api_version|endpoint(_override|_type)?|interface|region_name|service_(type|name)|timeout)"
 )
 
-#: Keys that change who signs in, and that nothing here can honor.
-_UNSUPPORTED = ("cert", "key")
+#: Keys that change who signs in or what is called, and that nothing here can honor.
+_UNSUPPORTED = ("cert", "key", "cbr_service_type", "cbr_service_name", "cbr_api_version", "cbr_timeout")
+#: Values of these keys that change nothing.
+_USUAL = {"cbr_service_type": ("cbr",), "cbr_api_version": ("3", "v3")}
 
 
 def read_entry(cloud: str, region: str | None = None) -> Source:
@@ -113,8 +115,12 @@ def read_entry(cloud: str, region: str | None = None) -> Source:
         *_certificate_values(document, cloud, explicit, merged),
     ]
     secrets = tuple(str(value) for key, value in sorted(auth.items()) if value and _SECRET.search(key))
-    unsupported = tuple(document.origin(cloud, key) for key in _UNSUPPORTED if explicit.get(key))
+    unsupported = tuple(document.origin(cloud, key) for key in _UNSUPPORTED if _is_set(explicit, key))
     return Source(Place.ENTRY, tuple(values), needs_plugin, secrets if needs_plugin else (), unsupported)
+
+
+def _is_set(explicit: Mapping[str, Any], key: str) -> bool:
+    return bool(explicit.get(key)) and str(explicit[key]) not in _USUAL.get(key, ())
 
 
 def _certificate_values(
@@ -218,8 +224,8 @@ def _choose_region(
         if region and offered and region not in offered:
             raise SettingsError(messages.entry_has_no_region(document.origin(cloud), region, offered))
         own = entry.get("region_name")
-        domains = {cloud.domain for cloud in map(cloud_of_region, (own, region)) if cloud}
-        if own and region and len(domains) > 1:
+        own_cloud, wanted = cloud_of_region(own), cloud_of_region(region)
+        if region and own_cloud and own_cloud is not wanted and (wanted or not _has_address(loader, cloud, entry)):
             # Only this region tells the entry's cloud: its credentials must not follow to another.
             raise SettingsError(messages.entry_has_no_region(document.origin(cloud), region, [str(own)]))
         if region and "regions" not in entry and own != region:
@@ -231,9 +237,19 @@ def _choose_region(
         return entry, loader.get_one(cloud, validate=False, region_name=region or "")
     except SettingsError:
         raise
-    except Exception as error:  # an unknown vendor profile, an entry of a wrong form
-        words = one_line(str(error), 120).rstrip(".")
+    except Exception as error:  # a vendor file that is not YAML, an entry of a wrong form
+        mark = getattr(error, "problem_mark", None)
+        if mark:
+            raise SettingsError(messages.no_yaml(mark.name, mark.line + 1)) from None
+        is_odd = isinstance(error, (AttributeError, KeyError, IndexError, TypeError))
+        words = "a value has a wrong form" if is_odd else one_line(str(error), 120).rstrip(".")
         raise SettingsError(messages.entry_cannot_sign_in(document.origin(cloud), words)) from error
+
+
+def _has_address(loader: OpenStackConfig, cloud: str, entry: Mapping[str, Any]) -> bool:
+    """Return whether an entry or its vendor profile has an identity address."""
+    parts = (entry, _profile_of(loader, cloud, entry))
+    return any(part.get("auth_url") or (part.get("auth") or {}).get("auth_url") for part in parts)
 
 
 def _normalize_regions(document: Document, cloud: str, entry: dict[str, Any]) -> None:
@@ -253,6 +269,9 @@ def _normalize_regions(document: Document, cloud: str, entry: dict[str, Any]) ->
         entry.pop("regions", None)
     elif not isinstance(regions, list) or not all(map(_is_region, regions)):
         raise SettingsError(messages.wrong_form(document.origin(cloud, "regions"), "a list of regions"))
+    for region in regions or ():
+        if isinstance(region, dict):
+            region["values"] = region.get("values") or {}
     if not isinstance(entry.get("auth") or {}, dict):
         raise SettingsError(messages.wrong_form(document.origin(cloud, "auth"), "keys with values"))
     # openstacksdk would make the text `None` of a key without a value.
@@ -268,6 +287,8 @@ def _is_region(region: object) -> bool:
 def _check_profile(document: Document, loader: OpenStackConfig, cloud: str, entry: Mapping[str, Any]) -> None:
     """Refuse a vendor profile that nobody knows. Raises `SettingsError`."""
     key = next((key for key in ("profile", "cloud") if entry.get(key)), None)
+    if key and not isinstance(entry[key], str):
+        raise SettingsError(messages.wrong_form(document.origin(cloud, key), "a text"))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         profile = _profile_of(loader, cloud, entry)

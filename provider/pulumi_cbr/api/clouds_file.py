@@ -148,9 +148,17 @@ def _check_repeated(path: str, root: Node | None, cloud: str) -> None:
     _check_mapping(path, (pair for pair in _get_pairs(clouds) if pair[0].value == cloud))
     entry = _value(clouds, cloud)
     for node in _walk_nodes(entry, set()):
+        _check_texts(path, _get_pairs(node))
         _check_mapping(path, _get_pairs(node))
     # A key may be below `auth` and beside it if both have one value.
     _check_mapping(path, [*_get_pairs(_value(entry, "auth")), *_get_pairs(entry)], is_same_allowed=True)
+
+
+def _check_texts(path: str, pairs: Iterable[tuple[Node, Node]]) -> None:
+    """Refuse a key that YAML does not read as text. Raises `SettingsError`."""
+    for key, _ in pairs:
+        if key.tag not in ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"):
+            raise SettingsError(messages.key_is_no_text(path, key.start_mark.line + 1))
 
 
 def _check_mapping(path: str, pairs: Iterable[tuple[Node, Node]], *, is_same_allowed: bool = False) -> None:

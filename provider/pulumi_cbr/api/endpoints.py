@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -87,6 +88,21 @@ def cloud_of_region(region: str | None) -> Cloud | None:
 def is_domain(text: str) -> bool:
     """Return whether a text can be the domain of a cloud."""
     return bool(_DOMAIN.fullmatch(text))
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host's name or address is this machine."""
+    if host.lower().rstrip(".") == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def hidden_domain(host: str) -> str | None:
+    """Return the domain of a public cloud in the middle of a host, which somebody else has."""
+    return next((cloud.domain for cloud in CLOUDS if f".{cloud.domain}." in f".{host.rstrip('.')}"), None)
 
 
 def parse_address(url: str | None, region: str | None = None) -> Address | None:

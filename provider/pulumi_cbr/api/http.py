@@ -22,10 +22,10 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.util import wait_for_read
 
 from pulumi_cbr import messages
+from pulumi_cbr.api.endpoints import is_loopback
 from pulumi_cbr.api.errors import SettingsError
 from pulumi_cbr.api.redact import Redactor
 from pulumi_cbr.api.retry import Clock
-from pulumi_cbr.api.settings import is_loopback
 from pulumi_cbr.api.text import one_line
 
 _CONNECT_SECONDS = 10.0

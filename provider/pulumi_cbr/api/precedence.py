@@ -236,6 +236,8 @@ def resolve(sources: Sources, cloud: str | None, read_entry: ReadEntry) -> Resol
     if "accessKey" in values and places.get("securityToken", places["accessKey"]) is not places["accessKey"]:
         del values["securityToken"], places["securityToken"]  # it belongs to the keys of another place
     values = {name: value for name, value in values.items() if method.uses(name)}
+    if _is_insecure(values):
+        values.pop("caCert", None)
     usages = _list_usages(rule, method, layers, sources, values)
     secrets = sources[Place.ENTRY].secrets if Place.ENTRY in sources else ()
     secrets += tuple(
@@ -377,7 +379,7 @@ def _choose_method(layers: Sequence[Layer], sources: Sources) -> AuthMethod | No
     """
     identity_sources = [sources[layer.place] for layer in layers if Group.IDENTITY in layer.groups]
     with_type = next((source for source in identity_sources if "authType" in source.values), None)
-    wanted = _wanted_method(with_type) if with_type else None
+    wanted = _wanted_method(with_type, sources) if with_type else None
     if wanted is None and any(source.needs_plugin for source in identity_sources):
         return _PLUGIN
     for source in identity_sources:
@@ -391,12 +393,18 @@ def _choose_method(layers: Sequence[Layer], sources: Sources) -> AuthMethod | No
     return None
 
 
-def _wanted_method(source: Source) -> str | None:
-    value = source.values["authType"]
-    if source.needs_plugin:
+def _wanted_method(source: Source, sources: Sources) -> str | None:
+    """Return the method that a place asks for, or None for a plugin.
+
+    Raises `SettingsError`.
+    """
+    value, entry = source.values["authType"], sources.get(Place.ENTRY)
+    plugins = [other.values.get("authType") for other in (source, entry) if other and other.needs_plugin]
+    if any(plugin and plugin.value == value.value for plugin in plugins):
         return None
     if value.value not in AUTH_TYPES:
-        raise SettingsError(messages.unknown_auth_type(value.origin, str(value.value)))
+        name = entry.values["cloud"].origin if entry else None
+        raise SettingsError(messages.unknown_auth_type(value.origin, str(value.value), name))
     return AUTH_TYPES[str(value.value)]
 
 
@@ -424,7 +432,8 @@ def _missing_credentials(rule: Rule, layers: Sequence[Layer], sources: Sources) 
     """Return the message about the first incomplete method."""
     identity_sources = [sources[layer.place] for layer in layers if Group.IDENTITY in layer.groups]
     given = {name for source in identity_sources for name in source.values}
-    wanted = next((_wanted_method(source) for source in identity_sources if "authType" in source.values), None)
+    typed = (source for source in identity_sources if "authType" in source.values)
+    wanted = next((_wanted_method(source, sources) for source in typed), None)
     for method in AUTH_METHODS:
         missing = [names for names in method.credentials if not given.intersection(names)]
         is_begun = 0 < len(missing) < len(method.credentials)
@@ -432,6 +441,10 @@ def _missing_credentials(rule: Rule, layers: Sequence[Layer], sources: Sources) 
             names = [names[-1] for names in missing]
             return messages.missing_settings(method.description, names, [place_to_set(rule, name) for name in names])
     return messages.no_credentials()
+
+
+def _is_insecure(values: Mapping[str, Value]) -> bool:
+    return "insecure" in values and bool(values["insecure"].value)
 
 
 def _list_usages(
@@ -445,6 +458,8 @@ def _list_usages(
             return messages.place_not_used(rule.label)
         if not method.uses(value.name):
             return messages.method_needs_no(method.description)
+        if value.name == "caCert" and _is_insecure(values):
+            return messages.not_checked(values["insecure"].origin)
         names = next((pair for pair in ALTERNATIVES if value.name in pair), (value.name,))
         before = next((values[name] for name in names if name in values), None)
         return messages.comes_before(before.origin) if before else messages.belongs_to_other_key()

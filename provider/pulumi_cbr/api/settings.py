@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,7 +19,7 @@ from pulumi_cbr.api.addresses import (
 )
 from pulumi_cbr.api.certificates import certificate_path
 from pulumi_cbr.api.definitions import NATIVE_SETTINGS, SETTINGS, ConfigLookup, parse_value
-from pulumi_cbr.api.endpoints import cloud_of_region, is_domain
+from pulumi_cbr.api.endpoints import cloud_of_region, is_domain, is_loopback
 from pulumi_cbr.api.errors import InvalidId, SettingsError
 from pulumi_cbr.api.names import find_closest, to_snake
 from pulumi_cbr.api.precedence import Place, Resolution, Source, place_to_set, resolve
@@ -33,7 +32,6 @@ __all__ = [
     "check_names",
     "check_url",
     "find_project_id",
-    "is_loopback",
     "load",
     "parse_value",
     "read_nothing",
@@ -161,6 +159,9 @@ def load(config: ConfigLookup = read_nothing, *, cloud: str | None = None) -> Se
 
 def resolve_settings(config: ConfigLookup = read_nothing, *, cloud: str | None = None) -> Resolution:
     """Return the values to sign in with, their origins, and why others are not used."""
+    if cloud is not None and not cloud.strip():
+        # Without a name, the stack's own account would sign in.
+        raise SettingsError(messages.empty_cloud())
     sources = read_sources(config)
     seen = dict(sources)
 
@@ -170,7 +171,7 @@ def resolve_settings(config: ConfigLookup = read_nothing, *, cloud: str | None =
         seen[Place.ENTRY] = read_entry(name, region)
         return seen[Place.ENTRY]
 
-    resolution = resolve(sources, cloud.strip() if cloud and cloud.strip() else None, read_entry)
+    resolution = resolve(sources, cloud.strip() if cloud else None, read_entry)
     _check_values(resolution)
     check_one_cloud(resolution, seen)
     return resolution
@@ -396,13 +397,3 @@ def check_url(origin: str, url: str, *, insecure: bool) -> None:
         raise SettingsError(messages.not_a_url(origin))
     if parts.scheme == "http" and not insecure and not is_loopback(host):
         raise SettingsError(messages.plain_http(origin, host))
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether a host's name or address is this machine."""
-    if host.lower().rstrip(".") == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

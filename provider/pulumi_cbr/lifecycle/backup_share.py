@@ -48,7 +48,7 @@ class BackupShareController(Controller):
 
     def check(self, olds: Properties, news: Properties) -> CheckedInputs:
         inputs = Inputs(news)
-        inputs.text("cloud")
+        inputs.cloud()
         inputs.backup_id()
         inputs.dest_project_ids(self.sessions.configured_project_id(inputs.value("cloud")))
         for name in _FLAGS:
@@ -129,7 +129,7 @@ class BackupShareController(Controller):
     def read(self, id_: str, properties: Properties) -> ResourceState | None:
         backup_id = ids.uuid("the ID", id_)
         session = self.sessions.get(properties.get("cloud"))
-        session.require_source_project(properties.get("source_project_id"))
+        session.require_source(backup_id, properties)
         state = _members_of(properties)
         members = _read_members(session, backup_id, state)
         if members is None or ("members" not in properties and not members):
@@ -152,6 +152,7 @@ class BackupShareController(Controller):
             **inputs,
             "members": {project: share_outputs(member, state[project]) for project, member in own.items()},
             "source_project_id": session.client.project_id(),
+            **session.address(),
         }
         for project in own:
             if log_drift(backup_id, project, state[project], outputs["members"][project]):
@@ -170,7 +171,7 @@ class BackupShareController(Controller):
     def delete(self, id_: str, outputs: Properties) -> None:
         backup_id = ids.uuid("the ID", id_)
         session = self.sessions.get(outputs.get("cloud"))
-        session.require_source_project(outputs.get("source_project_id"))
+        session.require_source(backup_id, outputs)
         members = _members_of(outputs)
         must_stay = begin_deletes(session, backup_id, members, outputs)
         own = {project: members[project] for project in members if project not in must_stay}
@@ -183,8 +184,9 @@ class BackupShareController(Controller):
         `olds` has the shares of the state.
         """
         session = self.sessions.get(inputs.get("cloud"))
-        session.require_source_project(olds.get("source_project_id"))
+        session.require_source(inputs["backup_id"], olds)
         source = session.client.project_id()
+        origin = {"source_project_id": source, **session.address()}
         projects = inputs["dest_project_ids"]
         if source in projects:
             raise CbrError(messages.own_project(source))
@@ -202,13 +204,13 @@ class BackupShareController(Controller):
         except UnverifiedSharesError as error:
             created = {project: share_outputs(member) for project, member in error.created.items()}
             # Keep shares that were to be deleted: they may still exist.
-            outputs = {"members": {**own, **created, **error.unverified}, "source_project_id": source}
+            outputs = {"members": {**own, **created, **error.unverified}, **origin}
             raise UnverifiedCreateError(str(error), wanted.backup_id, inputs, {**inputs, **outputs}) from error
         shares = {
             project: share_outputs(members[project], own.get(project)) if project in members else dict(own[project])
             for project in sorted(set(projects))
         }
-        return _wait(session, inputs, {**inputs, "members": shares, "source_project_id": source})
+        return _wait(session, inputs, {**inputs, "members": shares, **origin})
 
 
 def _members_of(properties: Properties) -> KnownShares:

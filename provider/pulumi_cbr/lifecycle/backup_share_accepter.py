@@ -50,7 +50,7 @@ class BackupShareAccepterController(Controller):
         inputs = Inputs(news)
         inputs.backup_id()
         inputs.vault_id()
-        inputs.text("cloud")
+        inputs.cloud()
         return inputs.checked()
 
     def diff(self, id_: str, olds: Properties, news: Properties) -> Diff:
@@ -75,7 +75,7 @@ class BackupShareAccepterController(Controller):
             member = _accept(session, backup_id, project, vault_id)
         except UnknownOutcomeError as error:
             # The next run accepts again, and a destroy rejects if this request was carried out.
-            pending = {**inputs, "status": "pending"}
+            pending = {**inputs, "status": "pending", **session.address()}
             raise IncompleteResourceError(str(error), f"{backup_id}/{project}", inputs, pending) from error
         sent = session.client.service_now() - timedelta(seconds=session.client.timing.clock() - started)
         outputs = {**inputs, **_outputs(session, member)}
@@ -89,7 +89,7 @@ class BackupShareAccepterController(Controller):
     def read(self, id_: str, properties: Properties) -> ResourceState | None:
         backup_id, project = split_share_id(id_, "own project ID")
         session = self.sessions.get(properties.get("cloud"))
-        _ensure_receiver(session, project)
+        _ensure_receiver(session, backup_id, project, properties)
         try:
             member = _find_share(session, backup_id, project)
         except NotFound:
@@ -118,7 +118,7 @@ class BackupShareAccepterController(Controller):
         if olds.get("status") == "accepted":
             return {**{name: olds[name] for name in ACCEPTER_OUTPUTS if name in olds}, **news}
         backup_id, project = split_share_id(id_, "own project ID")
-        _ensure_receiver(session, project)
+        _ensure_receiver(session, backup_id, project, olds)
         outputs = {**news, **_outputs(session, _accept(session, backup_id, project, news["vault_id"]), olds)}
         self.sessions.ownership.record_acceptance(backup_id, project, adopted=True, properties=outputs)
         return outputs
@@ -126,7 +126,7 @@ class BackupShareAccepterController(Controller):
     def delete(self, id_: str, outputs: Properties) -> None:
         backup_id, project = split_share_id(id_, "own project ID")
         session = self.sessions.get(outputs.get("cloud"))
-        _ensure_receiver(session, project)
+        _ensure_receiver(session, backup_id, project, outputs)
         vault_id = outputs.get("vault_id")
         if self.sessions.ownership.begin_reject(backup_id, project, outputs):
             _log.warning("%s", messages.acceptance_managed_elsewhere(backup_id, project))
@@ -279,12 +279,18 @@ def _outputs(session: CloudSession, member: Member, before: Properties | None = 
         except CbrError:
             source = None  # only for the user's information
     outputs = share_outputs(member, before)
-    found = {"source_project_id": source, "status": outputs["status"], "updated_at": outputs.get("updated_at")}
+    found = {
+        "source_project_id": source,
+        "status": outputs["status"],
+        "updated_at": outputs.get("updated_at"),
+        **session.address(),
+    }
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _ensure_receiver(session: CloudSession, project: str) -> None:
-    """Raise `CbrError` if the session is signed in to another project than the ID names."""
+def _ensure_receiver(session: CloudSession, backup_id: str, project: str, state: Properties) -> None:
+    """Raise `CbrError` if the session is of another project or region than the share."""
     signed_in = session.client.project_id()
     if signed_in != project:
         raise CbrError(messages.other_receiver(project, signed_in))
+    session.require_endpoint(backup_id, state.get("endpoint"))

@@ -57,7 +57,7 @@ class BackupShareMemberController(Controller):
 
     def check(self, olds: Properties, news: Properties) -> CheckedInputs:
         inputs = Inputs(news)
-        inputs.text("cloud")
+        inputs.cloud()
         inputs.backup_id()
         inputs.dest_project_id(self.sessions.configured_project_id(inputs.value("cloud")))
         inputs.flag("adopt_existing")
@@ -112,11 +112,12 @@ class BackupShareMemberController(Controller):
         if project == source:
             raise CbrError(messages.own_project(project))
         adopt, id_ = self.adopts(inputs), f"{backup_id}/{project}"
+        origin = {"source_project_id": source, **session.address()}
         try:
             result = create_shares(session, backup_id, [project], adopt=adopt)
             member, is_new = result[project], project in result.created
         except UnverifiedSharesError as error:
-            outputs = {**inputs, **error.unverified[project], "source_project_id": source}
+            outputs = {**inputs, **error.unverified[project], **origin}
             raise UnverifiedCreateError(str(error), id_, inputs, outputs) from error
         except AlreadyShared as error:
             member, is_new = _read_existing(session, backup_id, project, error), False
@@ -125,13 +126,13 @@ class BackupShareMemberController(Controller):
         self.sessions.ownership.record(backup_id, project, member.id, adopted=not is_new, properties=inputs)
         if not is_new:
             show_adopted(session, backup_id, [member])
-        outputs = {**inputs, **share_outputs(member), "source_project_id": source}
+        outputs = {**inputs, **share_outputs(member), **origin}
         return id_, _wait(session, inputs, outputs)
 
     def read(self, id_: str, properties: Properties) -> ResourceState | None:
         backup_id, project = split_share_id(id_, "dest_project_id")
         session = self.sessions.get(properties.get("cloud"))
-        session.require_source_project(properties.get("source_project_id"))
+        session.require_source(backup_id, properties)
         member = _find(session, backup_id, project, properties.get("created_at"))
         if member is None or is_replaced(backup_id, project, properties, member):
             return None
@@ -142,6 +143,7 @@ class BackupShareMemberController(Controller):
         outputs = {**inputs, **share_outputs(member, dict(properties))}
         if log_drift(backup_id, project, properties, outputs):
             self.report_drift(outputs)
+        outputs |= session.address()
         # A receiver may read its own share, but is not the source project.
         if (source := session.client.project_id()) != project:
             outputs["source_project_id"] = source
@@ -150,12 +152,13 @@ class BackupShareMemberController(Controller):
     def update(self, id_: str, olds: Properties, news: Properties) -> dict[str, Any]:
         session = self.sessions.get(news.get("cloud"))
         if is_unverified(olds):
-            session.require_source_project(olds.get("source_project_id"))
             backup_id, project = split_share_id(id_, "dest_project_id")
+            session.require_source(backup_id, olds)
             verified = verify_shares(session, backup_id, {project: olds}).get(project)
             if verified is None:
                 return self.create(news)[1]
-            outputs = {**news, **verified, "source_project_id": session.client.project_id()}
+            origin = {"source_project_id": session.client.project_id(), **session.address()}
+            outputs = {**news, **verified, **origin}
         else:
             outputs = {**{name: olds[name] for name in MEMBER_OUTPUTS if name in olds}, **news}
         return _wait(session, news, outputs)
@@ -163,7 +166,7 @@ class BackupShareMemberController(Controller):
     def delete(self, id_: str, outputs: Properties) -> None:
         backup_id, project = split_share_id(id_, "dest_project_id")
         session = self.sessions.get(outputs.get("cloud"))
-        session.require_source_project(outputs.get("source_project_id"))
+        session.require_source(backup_id, outputs)
         if self.sessions.ownership.begin_delete(backup_id, project, outputs.get("share_id"), outputs):
             _log.warning("%s", messages.managed_elsewhere(backup_id, [project]))
             return

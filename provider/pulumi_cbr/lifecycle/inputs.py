@@ -87,14 +87,17 @@ class Inputs:
         if project and project == own_project_id:
             self.add_problem(name, messages.own_project(project))
 
-    def text(self, name: str) -> None:
-        """Allow a text. An empty one is left out."""
-        value = self._news.get(name)
-        text = "" if value is None else value
-        if not isinstance(text, str):
-            self.add_problem(name, messages.wrong_input("a text", format_value(value)))
-        elif text.strip():
-            self._checked[name] = text.strip()
+    def cloud(self) -> None:
+        """Allow a name, but no empty one: without it, another account would sign in."""
+        value = self._news.get("cloud")
+        if value is None:
+            return
+        if not isinstance(value, str):
+            self.add_problem("cloud", messages.wrong_input("a text", format_value(value)))
+        elif value.strip():
+            self._checked["cloud"] = value.strip()
+        else:
+            self.add_problem("cloud", messages.empty_cloud())
 
     def flag(self, name: str) -> None:
         """Allow true or false. False is left out, so that the state does not store it."""

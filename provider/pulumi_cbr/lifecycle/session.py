@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from pulumi_cbr import messages
-from pulumi_cbr.api.errors import CbrError
+from pulumi_cbr.api.addresses import is_same_region
+from pulumi_cbr.api.endpoints import is_loopback
+from pulumi_cbr.api.errors import CbrError, NotAllowed, NotFound
 from pulumi_cbr.api.retry import CallLimits, Clock
 from pulumi_cbr.api.settings import ConfigLookup, Settings, find_project_id, load, read_option
 from pulumi_cbr.lifecycle.member_cache import MemberCache
@@ -28,6 +32,8 @@ class CloudSession:
         self._lock = threading.Lock()
         self._timing = timing or Clock()
         self._client: CbrClient | None = None
+        #: Backups whose shares were made at another address, and that exist at this one.
+        self._found: set[str] = set()
         #: The record of the pool that made the session.
         self.ownership: Ownership = Ownership()
         self.member_cache: MemberCache = MemberCache(
@@ -56,14 +62,39 @@ class CloudSession:
         for session in self._registry.sessions():
             session.member_cache.invalidate(backup_id, projects)
 
-    def require_source_project(self, source_project_id: str | None) -> None:
-        """Raise `CbrError` if the session is of another project than the share's owner.
+    def address(self) -> dict[str, str]:
+        """Return the output `endpoint`: the CBR address without the project.
 
-        In another project, every backup is "not found". That must neither empty a state nor orphan a share.
+        It is left out for a simulator on this machine, whose port changes.
         """
-        own = self.client.project_id()
-        if source_project_id and source_project_id != own:
-            raise CbrError(messages.other_source_project(source_project_id, own))
+        endpoint = self._endpoint()
+        return {} if is_loopback(urlsplit(endpoint).hostname or "") else {"endpoint": endpoint}
+
+    def _endpoint(self) -> str:
+        return self.client.endpoint().rpartition("/v3/")[0]
+
+    def require_source(self, backup_id: str, state: Mapping[str, Any]) -> None:
+        """Raise `CbrError` if the session is of another project or region than a state's share.
+
+        There, every backup is "not found". That must neither empty a state nor orphan a share.
+        """
+        own, source = self.client.project_id(), state.get("source_project_id")
+        if source and source != own:
+            raise CbrError(messages.other_source_project(source, own))
+        self.require_endpoint(backup_id, state.get("endpoint"))
+
+    def require_endpoint(self, backup_id: str, made_at: str | None) -> None:
+        """Raise `CbrError` for a missing backup whose share was made at another address."""
+        if not made_at or backup_id in self._found or is_same_region(made_at, here := self._endpoint()):
+            return
+        try:
+            try:
+                self.client.show_backup(backup_id)
+            except NotAllowed:
+                self.client.list_members(backup_id)
+        except NotFound as error:
+            raise CbrError(messages.other_endpoint(backup_id, made_at, here)) from error
+        self._found.add(backup_id)
 
 
 class SessionRegistry:

@@ -103,7 +103,12 @@ class CbrProvider:
 
     async def check_config(self, request: provider_pb2.CheckRequest) -> provider_pb2.CheckResponse:
         self.name = explicit_provider(request.urn)
-        problems = {name: _check_setting(name, value) for name, value in from_struct(request.news).items()}
+        given = from_struct(request.news)
+        problems = {name: _check_setting(name, value) for name, value in given.items()}
+        if self.name:
+            # A program that reads a missing value would sign in elsewhere. In the stack's configuration, empty is unset.
+            empty = [name for name in _SIGN_IN_SETTINGS if given.get(name) == ""]
+            problems |= {name: messages.empty_setting(name) for name in empty}
         failures = [
             provider_pb2.CheckFailure(property=name, reason=to_native_terms(why, self.name))
             for name, why in problems.items()

@@ -27,14 +27,23 @@ HOSTS = {
 ENTRY_REGIONS = ("region_name: eu-de", "regions: [eu-de, eu-nl]")
 CONTRADICTION = "two projects"
 
-_VALUES = {
-    "projectId": st.sampled_from(PROJECTS),
-    "projectName": st.sampled_from(PROJECT_NAMES),
-    "region": st.sampled_from(REGIONS),
-    "authUrl": st.sampled_from(["https://iam.eu-de.otc.t-systems.com/v3", "https://iam.myhuaweicloud.com/v3"]),
-    "accessKey": st.just("k"),
-    "secretKey": st.just("s"),
+#: What each setting can be. A place has most of them seldom, so that few contradict each other.
+_VALUES: Mapping[str, tuple[str | None, ...]] = {
+    "projectId": (None, None, None, None, *PROJECTS[:2]),
+    "projectName": (None, None, None, None, None, *PROJECT_NAMES),
+    "region": (None, None, None, *REGIONS, "eu-de"),
+    "authUrl": (None, None, None, None, "https://iam.eu-de.otc.t-systems.com/v3", "https://iam.myhuaweicloud.com/v3"),
+    "accessKey": (None, "k"),
+    "secretKey": (None, "s"),
 }
+#: An agency to act for, in its own project, and what lacks the agency.
+AGENCY = {"agencyName": "agency", "agencyDomainName": "theirs"}
+_AGENCIES: tuple[Values, ...] = (
+    *({},) * 10,
+    AGENCY,
+    {**AGENCY, "delegatedProject": "eu-de_theirs"},
+    {"delegatedProject": "eu-nl_theirs"},
+)
 _VARIABLES = {
     "OS": {
         "projectId": "OS_PROJECT_ID",
@@ -50,6 +59,9 @@ _VARIABLES = {
         "applicationCredentialId": "OS_APPLICATION_CREDENTIAL_ID",
         "applicationCredentialSecret": "OS_APPLICATION_CREDENTIAL_SECRET",
         "userDomainName": "OS_USER_DOMAIN_NAME",
+        "agencyName": "OS_AGENCY_NAME",
+        "agencyDomainName": "OS_AGENCY_DOMAIN_NAME",
+        "delegatedProject": "OS_DELEGATED_PROJECT",
     },
     "HW": {
         "projectId": "HW_PROJECT_ID",
@@ -62,23 +74,34 @@ _VARIABLES = {
         "password": "HW_USER_PASSWORD",
         "token": "HW_AUTH_TOKEN",
         "userDomainName": "HW_DOMAIN_NAME",
+        "agencyName": "HW_ASSUME_ROLE_AGENCY_NAME",
+        "agencyDomainName": "HW_ASSUME_ROLE_DOMAIN_NAME",
     },
 }
 
 #: Variables beside those of a family: an older name of one setting, and one that is not supported.
-MORE_VARIABLES = st.fixed_dictionaries(
-    {}, optional={"OS_TENANT_ID": st.sampled_from(PROJECTS), "OS_TRUST_ID": st.just("trust")}
+MORE_VARIABLES = st.sampled_from(
+    [*({},) * 8, {"OS_TENANT_ID": PROJECTS[0]}, {"OS_TENANT_ID": PROJECTS[1]}, {"OS_TRUST_ID": "trust"}]
 )
 #: What names the entry of clouds.yaml.
-NAMED_BY = st.sampled_from([None, None, "argument", "stack", "OS_CLOUD"])
+NAMED_BY = st.sampled_from([None, None, None, "argument", "stack", "OS_CLOUD", "OS_CLOUD"])
 
 
 def place(settings: Iterable[str], family: str = "") -> st.SearchStrategy[Values]:
-    """Return a strategy of a place that gives any of these settings.
+    """Return a strategy of a place that gives some of these settings, and perhaps an agency.
 
     With a family, of those that it has variables for.
     """
-    return st.fixed_dictionaries({}, optional={name: _VALUES[name] for name in settings if has_variable(family, name)})
+    given = {name: st.sampled_from(_VALUES[name]) for name in settings if has_variable(family, name)}
+    return st.builds(
+        lambda values, agency: {
+            name: value
+            for name, value in {**values, **agency}.items()
+            if value is not None and has_variable(family, name)
+        },
+        st.fixed_dictionaries(given),
+        st.sampled_from(_AGENCIES),
+    )
 
 
 def has_variable(family: str, setting: str) -> bool:

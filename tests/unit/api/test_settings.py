@@ -344,7 +344,7 @@ def test_ca_cert_is_a_file_of_certificates(tmp_path: Path) -> None:
 def test_blanks_are_not_given(blank: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OS_REGION_NAME", "from-os")
     monkeypatch.setenv("OS_CLOUD", blank)
-    settings = load({**USER, "cloud": blank, "region": blank, "token": blank}.get, cloud=blank)
+    settings = load({**USER, "cloud": blank, "region": blank, "token": blank}.get)
     assert (settings.method, settings.region) == ("password", "from-os")
 
 

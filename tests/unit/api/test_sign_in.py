@@ -569,7 +569,10 @@ def test_odd_catalogue(catalog: object) -> None:
 
 @pytest.mark.parametrize("url", ["http://cbr.example.com", "ftp://x", "nonsense"])
 def test_catalogue_is_not_trusted_with_the_token(url: str) -> None:
-    with cloud(in_turn(grant(url))) as server, pytest.raises(SettingsError, match=r"^endpoint "):
+    with (
+        cloud(in_turn(grant(url))) as server,
+        pytest.raises(SettingsError, match=r"^the service catalog's address of CBR "),
+    ):
         shown(password(server.url))
     assert len(server.seen) == 1
 

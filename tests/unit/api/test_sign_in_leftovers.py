@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
+from openstack.config import loader
 
-from fake_clouds import OTHER, OWN, FakeClouds, project_id
+from fake_clouds import BACKUP, OTHER, OWN, FakeClouds, project_id
 from pulumi_cbr.api import CbrClient, SettingsError, load
 from pulumi_cbr.api.precedence import find_contradictions
 from pulumi_cbr.api.settings import resolve_settings
@@ -277,6 +279,110 @@ ROWS = [
         clouds="[" * 5000,
         refused="{clouds} cannot be read (it is nested too deeply). Correct the file",
     ),
+    *[
+        Row(
+            f"`{key}: {value}` of an entry",
+            OS_ONE,
+            clouds=entry(ENTRY_USER, beside=f"region_name: eu-de\n    {key}: {value}"),
+            refused=f"`{key}` of the entry `one` ({{clouds}}, line 4) is not supported. Remove it",
+        )
+        for key, value in (("cbr_service_type", "backup"), ("cbr_service_name", "x"), ("cbr_api_version", "2"))
+    ],
+    Row(
+        "usual type and version of the service in an entry",
+        OS_ONE,
+        clouds=entry(ENTRY_USER, beside="region_name: eu-de\n    cbr_service_type: cbr\n    cbr_api_version: 3"),
+        identity=(IAM_DE,),
+        cbr=f"cbr.eu-de.{OTC}",
+    ),
+    *[
+        Row(
+            f"key that is {key}",
+            OS_ONE,
+            clouds=entry(ENTRY_USER, beside=f"region_name: eu-de\n    {key}: x"),
+            refused="{clouds}, line 4, has a key that YAML does not read as text. Correct the key",
+        )
+        for key in ("5", "~", "yes", "? [a]\n    ")
+    ],
+    Row(
+        "region without values",
+        OS_ONE,
+        clouds=entry(ENTRY_USER, beside="regions: [{name: eu-de, values: }]"),
+        identity=(IAM_DE,),
+        cbr=f"cbr.eu-de.{OTC}",
+    ),
+    Row(
+        "profile that is a list",
+        OS_ONE,
+        clouds=entry(ENTRY_USER, beside="profile: [otc]"),
+        refused="`profile` of the entry `one` ({clouds}, line 3) must be a text. Correct the key",
+    ),
+    Row(
+        "OS_AUTH_TYPE of a plugin beside an entry",
+        shell(OS_ONE, OS_AUTH_TYPE="v3oidcpassword"),
+        clouds=ONE,
+        refused=(
+            "OS_AUTH_TYPE is `v3oidcpassword`, which only an entry of clouds.yaml can have. "
+            "Put `auth_type` into the entry `one` ({clouds}, line 2)"
+        ),
+    ),
+    Row(
+        "OS_AUTH_TYPE of the plugin that the entry names",
+        shell(OS_ONE, OS_AUTH_TYPE="v3multifactor"),
+        clouds=entry(
+            f"{ENTRY_USER}, passcode: otc-1, auth_methods: [v3password, v3totp]",
+            beside="auth_type: v3multifactor\n    region_name: eu-de",
+        ),
+        identity=(IAM_DE,),
+        cbr=f"cbr.eu-de.{OTC}",
+        method="password+totp",
+    ),
+    # The catalog
+    *[
+        Row(
+            f"catalog with {url}",
+            USER,
+            identity=(IAM_DE,),
+            catalog=url,
+            refused=f"the service catalog has {host} for `cbr`, which is another cloud or region. "
+            "Nothing was sent to it. Set CBR_ENDPOINT",
+        )
+        for url, host in (
+            ("https://cbr.ap-southeast-1.myhuaweicloud.com/v3/{project}", "cbr.ap-southeast-1.myhuaweicloud.com"),
+            (f"https://{CBR_NL}", CBR_NL),
+        )
+    ],
+    Row(
+        "catalog with plain http",
+        USER,
+        identity=(IAM_DE,),
+        catalog="http://cbr.{region}.{domain}/v3/{project}",
+        refused=(
+            "the service catalog's address of CBR is plain http, which shows the credentials on the way to "
+            f"cbr.eu-de.{OTC}. Use https, or set cbr:insecure"
+        ),
+    ),
+    # Hosts that begin like a cloud's
+    *[
+        Row(
+            f"{name} with a cloud's domain in its middle",
+            shell(variables, **{name: value}),
+            refused=(
+                f"{name} has {domain} in the middle of its host, not at the end. Nothing was sent. Correct the host"
+            ),
+        )
+        for name, value, domain, variables in (
+            ("OS_AUTH_URL", f"https://{IAM_DE}.evil.example/v3", OTC, USER),
+            ("CBR_ENDPOINT", f"https://cbr.eu-de.{OTC}.evil.example", OTC, USER),
+            ("HW_CLOUD", "myhuaweicloud.com.evil.example", "myhuaweicloud.com", HW_KEYS),
+        )
+    ],
+    Row(
+        "region of no cloud and another cloud's address beside an entry with only a region",
+        shell(OS_ONE, OS_REGION_NAME="zz-north-7", OS_AUTH_URL="https://iam.myhuaweicloud.com/v3"),
+        clouds=SHORT,
+        refused="the entry `one` ({clouds}, line 2) has no region `zz-north-7`. Use one of eu-de",
+    ),
     Row(
         "cloud_domain of an entry",
         OS_ONE,
@@ -347,3 +453,46 @@ def test_two_projects_of_one_name_are_refused(clouds: FakeClouds, monkeypatch: p
     given({**clouds.environment, **OS_KEYS_DE, "OS_PROJECT_NAME": "eu-de_x"}, monkeypatch)
     with pytest.raises(SettingsError, match=r"several projects `eu-de_x`. Set OS_PROJECT_ID$"):
         CbrClient(load()).project_id()
+
+
+def test_catalog_without_one_address_is_refused(clouds: FakeClouds, monkeypatch: pytest.MonkeyPatch) -> None:
+    given({**clouds.environment, **USER}, monkeypatch)
+    for changes, said in (
+        ({"region": None, "region_id": None}, "the service catalog has `cbr` in no named region. Set CBR_ENDPOINT"),
+        (
+            {"region": "eu-de", "region_id": "eu-de"},
+            f"several addresses of `cbr` for one region: cbr.eu-de.{OTC}, {CBR_NL}. Set CBR_ENDPOINT to yours",
+        ),
+    ):
+        clouds.clear()
+        clouds.catalog_changes = changes
+        with pytest.raises(SettingsError, match=re.escape(said)):
+            CbrClient(load()).show_backup(BACKUP)
+        assert not clouds.sent_to("cbr")
+
+
+def test_certificates_beside_verify_false_are_reported_unused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "clouds.yaml").write_text(entry(ENTRY_USER, beside="region_name: eu-de\n    verify: false"))
+    given({**OS_ONE, "OS_CLIENT_CONFIG_FILE": str(tmp_path / "clouds.yaml"), "OS_CACERT": "/ca.pem"}, monkeypatch)
+    found = resolve_settings()
+    (usage,) = [usage for usage in found.usages if usage.value.origin == "OS_CACERT"]
+    assert not usage.is_used
+    assert usage.reason.endswith("turns off the check of certificates")
+    assert load().verify is False
+
+
+@pytest.mark.parametrize("name", ["", " "])
+def test_cloud_without_a_name_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    given(USER, monkeypatch)
+    with pytest.raises(SettingsError, match=r"^`cloud` is an empty text\. Name an entry"):
+        load(cloud=name)
+
+
+def test_broken_vendor_file_is_named_with_its_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    vendor = tmp_path / "clouds-public.yaml"
+    (tmp_path / "clouds.yaml").write_text(entry(ENTRY_USER, beside="profile: v"))
+    monkeypatch.setattr(loader, "VENDOR_FILES", [str(vendor)])
+    given({**OS_ONE, "OS_CLIENT_CONFIG_FILE": str(tmp_path / "clouds.yaml")}, monkeypatch)
+    vendor.write_text("public-clouds:\n  v: [")
+    with pytest.raises(SettingsError, match=re.escape(f"{vendor}, line 2, is not YAML. Correct the line")):
+        load()

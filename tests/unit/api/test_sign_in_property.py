@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from pulumi_cbr.api.errors import SettingsError
 from pulumi_cbr.api.settings import load
 from unit.api.random_places import (
+    AGENCY,
     CONTRADICTION,
     ENTRY_REGIONS,
     HOSTS,
@@ -35,6 +36,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Support for InfluxDB")
 
 EXAMPLES = 200
 ENTRY = {"projectId": PROJECTS[0], "region": "eu-de", "accessKey": "k", "secretKey": "s"}
+SCOPE = {"projectId", "region", *AGENCY, "delegatedProject"}
 GIVEN = ("projectId", "region", "accessKey", "secretKey")
 
 
@@ -57,7 +59,7 @@ def expected(stack: Values, os_: Values, hw: Values, more: Values, named: str | 
     elif named == "stack":
         places = [stack, ENTRY]
     elif complete(stack):
-        adding = [family for family in (os_, hw) if not begun(family) and {"projectId", "region"} & family.keys()]
+        adding = [family for family in (os_, hw) if not begun(family) and SCOPE & family.keys()]
         places = [stack, *adding[:1]]
     elif "OS_TRUST_ID" in more and (named == "OS_CLOUD" or _family(stack, os_, hw) is os_):
         return None
@@ -71,6 +73,10 @@ def expected(stack: Values, os_: Values, hw: Values, more: Values, named: str | 
     values = merge(places)
     region = values.get("region")
     if region not in HOSTS or values.get("projectId") == CONTRADICTION:
+        return None
+    # Access keys cannot act for an agency. One that adds nothing must belong to other credentials.
+    unused = [] if named in ("argument", "stack") else [family for family in (os_, hw) if not begun(family)]
+    if {"agencyName", "delegatedProject"} & values.keys() or any("agencyName" in family for family in unused):
         return None
     # One cloud: the region in use, and those of the entry and of the places that give a key.
     givers = [next(place for place in places if key in place) for key in ("accessKey", "secretKey")]

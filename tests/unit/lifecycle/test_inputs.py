@@ -82,7 +82,7 @@ def test_outputs_of_a_controller_are_declared(name: str) -> None:
 def test_checked_leaves_out_wrong_inputs() -> None:
     inputs = Inputs({"backup_id": "x", "cloud": UNKNOWN, "adopt_existing": None})
     inputs.backup_id()
-    inputs.text("cloud")
+    inputs.cloud()
     inputs.flag("adopt_existing")
     assert inputs.checked().inputs == {"cloud": UNKNOWN}
     assert (inputs.value("cloud"), inputs.known_value("cloud"), inputs.known_value("backup_id")) == (
