@@ -38,6 +38,7 @@ _, NATIVE_ACCEPTER = programs("docs/reference/backup-share-accepter.md")
 
 PASSWORD, ACCESS_KEYS, CLOUD, DOCTOR = commands("docs/how-to/sign-in.md")
 INSTALL, SERVE, PREVIEW, UP, WITHDRAW, DESTROY, _, _ = commands("docs/get-started.md")
+(CALLS,) = commands("docs/how-to/find-out-why.md")
 NIGHTLY, NEXT_DAY = commands("docs/how-to/newest-backups.md")
 ADOPT, IMPORT = commands("docs/how-to/adopt-existing-shares.md")
 (CONFIGURATION,) = commands("docs/how-to/several-accounts.md")
@@ -81,7 +82,7 @@ RUN = {
         ADOPT,
         IMPORT,
     ),
-    *(CONFIGURATION, CI_PREVIEW, CI_UP, CI_GATE, AFTER_A_KILL, MAKE, ADD_PACKAGE),
+    *(CALLS, CONFIGURATION, CI_PREVIEW, CI_UP, CI_GATE, AFTER_A_KILL, MAKE, ADD_PACKAGE),
     *(LIST, RECEIVED, MAP, MARK, EXPORT, PROGRAM),
 }
 
@@ -187,6 +188,7 @@ def test_programs_dynamic(stack: Programs, simulator: Simulator) -> None:
     assert "nightly" in told
     assert (stack.folder / "shares.html").exists()
     assert (stack.folder / "shares.json").exists()
+    assert re.match(r"cbr: POST /v3/auth/tokens: 201 in \d+ ms \(request \w+\)\n", stack.shell(CALLS))
 
 
 def test_programs_native(stack: Programs, simulator: Simulator) -> None:
