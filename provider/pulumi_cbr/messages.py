@@ -742,6 +742,11 @@ def existing_share_hidden(error: str) -> str:
     return f"{_sentence(error)} The service does not show that share. Run again in a minute"
 
 
+def members_keep_changing(backup_id: str) -> str:
+    """Return the error of a create that finds other shares at each attempt."""
+    return f"sharing backup {backup_id} failed: others change its shares at the same time. Run again in a minute"
+
+
 def existing_share_unreadable(error: str, read_error: str) -> str:
     """Return the error of a share that exists, but cannot be read."""
     return f"{_sentence(error)} Reading that share failed: {_cause(read_error)} Run again"

@@ -240,7 +240,7 @@ def test_lost_acceptance_stays_in_the_state(
     with pytest.raises(HookFailed) as lost:
         receiver.create(KIND, inputs)
     assert "and reading it failed" in one_line(lost)
-    assert "setting to `accepted`" in one_line(lost)
+    assert "to `accepted`" in one_line(lost)
     assert lost.value.kept
     id_, outputs, _ = lost.value.kept
     assert (id_, outputs.pop("__provider", None) is None) == (

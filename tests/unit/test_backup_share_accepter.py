@@ -10,6 +10,7 @@ import pytest
 from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.api.retry import Clock
 from pulumi_cbr.lifecycle.backup_share_accepter import BackupShareAccepterController
+from pulumi_cbr.lifecycle.failures import IncompleteResourceError
 from pulumi_cbr.lifecycle.session import SessionPool
 from pulumi_cbr.simulator import Simulator
 from unit.signing_in import sign_in
@@ -38,10 +39,32 @@ def test_a_lost_answer_is_tried_again_only_so_often(cbr_simulator: Simulator, mo
     backup = cbr_simulator.backups[0].id
     cbr_simulator.share(backup, cbr_simulator.projects[0])
     cbr_simulator.faults.scripted("every PUT to /members/.*: reset before commit")
-    with pytest.raises(CbrError, match="setting to `accepted`"):
+    with pytest.raises(CbrError, match=r"^setting the share of .* to `accepted`"):
         hooks.create({"backup_id": backup, "vault_id": cbr_simulator.vaults[0].id})
     assert cbr_simulator.count("PUT") == 5
     assert sum(waits) < 30
+
+
+@pytest.mark.parametrize("next_fault", [None, "every PUT to /members/.*: status 503 before commit"])
+def test_lost_acceptance_whose_retry_fails_stays_in_the_state(
+    cbr_simulator: Simulator, monkeypatch: pytest.MonkeyPatch, next_fault: str | None
+) -> None:
+    """The lost request may still be carried out: the engine cancels the wait, or the service goes away."""
+    sign_in(monkeypatch, cbr_simulator.env("receiver"))
+
+    def sleep(_: float) -> None:
+        if next_fault is None:
+            raise CbrError("cancelled while waiting")
+        cbr_simulator.faults.clear()
+        cbr_simulator.faults.scripted(next_fault)
+
+    hooks = BackupShareAccepterController(SessionPool(lambda _: None, Clock(sleep=sleep)))
+    backup = cbr_simulator.backups[0].id
+    cbr_simulator.share(backup, cbr_simulator.projects[0])
+    cbr_simulator.faults.scripted("every PUT to /members/.*: reset before commit")
+    with pytest.raises(IncompleteResourceError) as failed:
+        hooks.create({"backup_id": backup, "vault_id": cbr_simulator.vaults[0].id})
+    assert failed.value.outputs["status"] == "pending"
 
 
 def test_two_threads_accept_two_backups(cbr_simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,6 +28,7 @@ TEXTS = {
     "unknown_result": (messages.unknown_result("sharing failed", "listing failed"), ["result is unknown"]),
     "not_shown_after": (messages.not_shown_after("sharing failed", 3), ["3 attempts"]),
     "not_shown_after, one": (messages.not_shown_after("sharing failed", 1), ["one attempt"]),
+    "members_keep_changing": (messages.members_keep_changing(BACKUP), ["others change its shares"]),
     "existing_share_hidden": (messages.existing_share_hidden("sharing failed."), ["failed. The service"]),
     "existing_share_unreadable": (
         messages.existing_share_unreadable("sharing failed", "no right"),

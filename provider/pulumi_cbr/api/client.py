@@ -51,8 +51,8 @@ class CbrClient:
     anything is sent. Every method raises an error of `pulumi_cbr.api.errors`, and nothing else. A method takes `timeout`
     seconds at most, with all its calls and retries. An iterator of a list has that time for each page.
 
-    A `NotFound` is certain: if the service says so of the backup, or of a list, the backup's own GET says it too.
-    `limits` are shared by the clients of a process.
+    If a 404 is about the backup or a list, a GET of the backup confirms it first: `NotFound.is_backup_gone` says whether it did.
+    Pass the same `limits` to all clients of a process. By default, each client has its own.
     """
 
     def __init__(
@@ -89,13 +89,16 @@ class CbrClient:
         return self._transport.service_now()
 
     def knows_service_time(self) -> bool:
-        """Return whether a response has told the service's time, which `service_now` uses then."""
+        """Return whether a response had the service's time.
+
+        Until then, `service_now` uses this machine's clock.
+        """
         return self._transport.knows_service_time()
 
     def add_members(self, backup_id: str, dest_project_ids: Sequence[str]) -> tuple[Member, ...]:
         """Share a backup with one to ten projects: ``POST /backups/{backup_id}/members``.
 
-        Returns the shares of these projects that the response has, which may be fewer. Raises `UnknownOutcomeError` if the
+        Returns the shares in the response, which may lack some of the projects. Raises `UnknownOutcomeError` if the
         call may have been carried out, `AlreadyShared`, `LimitReached`, `NotShareable`, `NotFound` and others.
         """
         backup = ids.uuid("backup_id", backup_id)
@@ -114,7 +117,7 @@ class CbrClient:
         )
 
         def read(data: Mapping[str, object], response: ApiResponse) -> tuple[Member, ...]:
-            # One cloud's reference has a list, the other's one bare member.
+            # The clouds differ: one returns a list `members`, another a single member without a key around it.
             is_list = "members" in data
             clean = response.redactor.clean
             found = (
@@ -148,7 +151,7 @@ class CbrClient:
             _check_ids(member, backup)
             return member
 
-        return self._confirm(
+        return self._call_and_confirm(
             lambda deadline: tuple(self._pages(request, "members", read, deadline=deadline)), request, backup
         )
 
@@ -159,7 +162,9 @@ class CbrClient:
         """
         backup, project = _member_ids(backup_id, dest_project_id)
         request = _member_request("showing", "GET", "cbr:member:get", backup, project)
-        return self._confirm(lambda deadline: self._show_member(request, backup, project, deadline), request, backup)
+        return self._call_and_confirm(
+            lambda deadline: self._show_member(request, backup, project, deadline), request, backup
+        )
 
     def update_member(
         self, backup_id: str, dest_project_id: str, status: str, *, vault_id: str | None = None
@@ -173,8 +178,8 @@ class CbrClient:
         """
         backup, project = _member_ids(backup_id, dest_project_id)
         body = {"status": status}
-        operation = f"setting to `{one_line(str(status), 40)}`"
-        request = _member_request(operation, "PUT", "cbr:member:update", backup, project)
+        request = _member_request("setting", "PUT", "cbr:member:update", backup, project)
+        request = replace(request, operation=f"{request.operation} to `{one_line(str(status), 40)}`")
         if vault_id is not None:
             body["vault_id"] = ids.uuid("vault_id", vault_id)
             request = replace(request, operation=f"{request.operation} (vault {body['vault_id']})")
@@ -197,7 +202,9 @@ class CbrClient:
         """
         backup, project = _member_ids(backup_id, dest_project_id)
         request = _member_request("deleting", "DELETE", "cbr:member:delete", backup, project)
-        self._confirm(lambda deadline: self._delete_member(request, backup, project, deadline), request, backup)
+        self._call_and_confirm(
+            lambda deadline: self._delete_member(request, backup, project, deadline), request, backup
+        )
 
     def show_backup(self, backup_id: str) -> Backup:
         """Return a backup: ``GET /backups/{backup_id}``. Raises `NotFound` and others."""
@@ -281,25 +288,25 @@ class CbrClient:
             response = self._transport.call(request, deadline)
             if response.status == 204:
                 return
-            refusal = response.error(request.operation, sign_in="")
+            problem = response.error(request.operation, sign_in="")
             try:
-                self._confirm(
+                self._call_and_confirm(
                     lambda deadline: self._show_member(show, backup, project, deadline), show, backup, deadline
                 )
             except NotFound:
                 return
             except CbrError as error:
-                raise UnknownOutcomeError(messages.unknown_result(str(refusal), str(error))) from error
-            # The share is still there. A service's own code says why, whatever the status is.
+                raise UnknownOutcomeError(messages.unknown_result(str(problem), str(error))) from error
+            # The share still exists. If the body has an error code of CBR, that is the cause, even with a 2xx status.
             if response.has_service_code():
-                raise refusal
-            if not backoff.wait_before_retry(str(refusal)):
-                raise UnknownOutcomeError(str(refusal)) from refusal
+                raise problem
+            if not backoff.wait_before_retry(str(problem)):
+                raise UnknownOutcomeError(str(problem)) from problem
 
     def _change(self, request: Request, read: Callable[[Mapping[str, object], ApiResponse], T], backup: str) -> T:
         """Return the result of a call that changes something.
 
-        After a success it was carried out, whatever its response looks like.
+        A 2xx means that the change was made. If its body cannot be read, this raises `UnknownOutcomeError`.
         """
 
         def change(deadline: Deadline) -> T:
@@ -309,15 +316,14 @@ class CbrClient:
             except UnexpectedResponseError as error:
                 raise UnknownOutcomeError(str(error)) from error
 
-        return self._confirm(change, request, backup)
+        return self._call_and_confirm(change, request, backup)
 
-    def _confirm(
+    def _call_and_confirm(
         self, call: Callable[[Deadline], T], request: Request, backup: str, deadline: Deadline | None = None
     ) -> T:
-        """Return the result of `call`.
+        """Make a call, and confirm a missing backup by a GET of the backup.
 
-        A `NotFound` of the backup is raised only if the backup's own GET says so too: one 404 for the backup or a list, or
-        one "Malformed request url", may be a fault of a gateway.
+        A single 404 or "Malformed request url" may be a gateway's fault.
         """
         deadline = deadline or self._transport.new_deadline()
         is_list = request.action == "cbr:member:list"
@@ -332,9 +338,10 @@ class CbrClient:
             raise _not_found(request.operation, error) from error
 
     def _confirm_backup_gone(self, request: Request, backup: str, error: ServiceError, deadline: Deadline) -> bool:
-        """Return whether the backup's own GET says that it is gone.
+        """Return whether a GET of the backup confirms that it is gone.
 
-        False without the permission to read it. Raises an error if the backup exists.
+        Returns False if the user may not read the backup. If the backup exists, raises `ContradictoryResponseError`, or
+        `error` if that is a `RejectedUrlError`.
         """
         try:
             found = self._show_backup(backup, deadline)
@@ -344,7 +351,7 @@ class CbrClient:
             self._check_backups_listable(error, deadline)
             return True
         except NotAllowed:
-            # Without the permission, the caller reads each share by its own GET.
+            # Not confirmed: callers that need to know read each share by its own GET.
             if isinstance(error, NotFound):
                 return False
             raise error from None
@@ -386,7 +393,7 @@ class CbrClient:
     ) -> Iterator[T]:
         """Yield the entries of a list, page by page.
 
-        Each page has the time of a call, unless there is a deadline.
+        Without `deadline`, each page has a deadline of its own.
         """
         seen: set[str] = set()
         position: dict[str, str] = {}
@@ -397,8 +404,10 @@ class CbrClient:
             new = {id_: entry for id_, entry in entries if id_ not in seen}
             seen.update(new)
             yield from new.values()
-            # Some services return shorter pages than asked for, and some count only the page: so neither alone ends the list.
+            # A page can be short before the end, and a count can be of the page only. The list ends if both say so, or if it has
+            # no count.
             if not entries or (len(entries) < min(page_size, _PAGE_SIZE) and (count is None or len(seen) >= count)):
+                # A count may ignore the filters, so it is compared only without filters, or if nothing was listed.
                 if not request.params or not seen:
                     _check_count(request, response, len(entries), len(seen), count)
                 return
@@ -427,7 +436,7 @@ def _page(
 def _check_count(request: Request, response: ApiResponse, on_page: int, seen: int, count: int | None) -> None:
     """Raise `UnexpectedResponseError` if a list and its count contradict each other.
 
-    A count above ten is not trusted: the references' own example has a count of 50 and one member.
+    A count above ten is ignored unless the list is empty: an example of the references has a count of 50 and one member.
     """
     if count is None:
         return

@@ -22,7 +22,7 @@ class Group(Enum):
     IDENTITY = "credentials"
     ADDRESS = "addresses"
     SCOPE = "project and region"
-    TRUST = "certificates"
+    CERTIFICATES = "certificates"
     OPTION = "options"
 
 
@@ -190,7 +190,7 @@ SETTINGS: dict[str, Setting] = {
             Group.SCOPE,
             choices=_INTERFACES,
         ),
-        Setting("caCert", ("OS_CACERT",), "file of certificates to trust, or their PEM text", Group.TRUST),
+        Setting("caCert", ("OS_CACERT",), "file of certificates to trust, or their PEM text", Group.CERTIFICATES),
         Setting(
             "insecure",
             ("OS_INSECURE", "HW_INSECURE"),

@@ -32,7 +32,7 @@ _ALL = frozenset(Group)
 class Layer(NamedTuple):
     """A place that adds values of some groups.
 
-    `if_no_credentials` limits it to a place that has no credentials of its own.
+    With `if_no_credentials`, it applies only if the place has no credentials.
     """
 
     place: Place
@@ -43,9 +43,9 @@ class Layer(NamedTuple):
 class Rule(NamedTuple):
     """When a place's credentials are used, and the places that add values, in order."""
 
-    #: What signs in, in messages and in the table. `_choose_rule` has the condition.
+    #: What the run signs in with, for messages and the table. `_choose_rule` has the condition.
     label: str
-    #: The place of the credentials, unless an earlier layer has some.
+    #: The place that has the credentials. An earlier layer may override them.
     credentials_from: Place
     layers: tuple[Layer, ...]
 
@@ -54,19 +54,21 @@ def _make_layer(place: Place, *groups: Group, if_no_credentials: bool = False) -
     return Layer(place, frozenset(groups) or _ALL, if_no_credentials)
 
 
-_CLOUD_ARGUMENT = Rule(
+_CLOUD_ARGUMENT_RULE = Rule(
     "`cloud=` of a resource",
     Place.ENTRY,
     (
         _make_layer(Place.ENTRY),
-        _make_layer(Place.STACK, Group.TRUST, Group.OPTION),
-        _make_layer(Place.OS, Group.TRUST),
+        _make_layer(Place.STACK, Group.CERTIFICATES, Group.OPTION),
+        _make_layer(Place.OS, Group.CERTIFICATES),
     ),
 )
-_STACK_CLOUD = Rule(
-    "`cbr:cloud`", Place.ENTRY, (_make_layer(Place.STACK), _make_layer(Place.ENTRY), _make_layer(Place.OS, Group.TRUST))
+_STACK_CLOUD_RULE = Rule(
+    "`cbr:cloud`",
+    Place.ENTRY,
+    (_make_layer(Place.STACK), _make_layer(Place.ENTRY), _make_layer(Place.OS, Group.CERTIFICATES)),
 )
-_STACK = Rule(
+_STACK_RULE = Rule(
     "credentials of the stack",
     Place.STACK,
     (
@@ -74,23 +76,30 @@ _STACK = Rule(
         _make_layer(Place.CBR),
         _make_layer(Place.OS, Group.SCOPE, if_no_credentials=True),
         _make_layer(Place.HW, Group.SCOPE, if_no_credentials=True),
-        _make_layer(Place.OS, Group.TRUST),
+        _make_layer(Place.OS, Group.CERTIFICATES),
     ),
 )
-_OS_CLOUD = Rule(
+_OS_CLOUD_RULE = Rule(
     "`OS_CLOUD`",
     Place.ENTRY,
     (_make_layer(Place.STACK), _make_layer(Place.CBR), _make_layer(Place.OS), _make_layer(Place.ENTRY)),
 )
-_OS = Rule("credentials in `OS_*`", Place.OS, (_make_layer(Place.STACK), _make_layer(Place.CBR), _make_layer(Place.OS)))
-_HW = Rule(
+_OS_RULE = Rule(
+    "credentials in `OS_*`", Place.OS, (_make_layer(Place.STACK), _make_layer(Place.CBR), _make_layer(Place.OS))
+)
+_HW_RULE = Rule(
     "credentials in `HW_*`",
     Place.HW,
-    (_make_layer(Place.STACK), _make_layer(Place.CBR), _make_layer(Place.HW), _make_layer(Place.OS, Group.TRUST)),
+    (
+        _make_layer(Place.STACK),
+        _make_layer(Place.CBR),
+        _make_layer(Place.HW),
+        _make_layer(Place.OS, Group.CERTIFICATES),
+    ),
 )
 
 #: In the order of the table. `_choose_rule` has the conditions.
-PRECEDENCE = (_CLOUD_ARGUMENT, _STACK_CLOUD, _STACK, _OS_CLOUD, _OS, _HW)
+PRECEDENCE = (_CLOUD_ARGUMENT_RULE, _STACK_CLOUD_RULE, _STACK_RULE, _OS_CLOUD_RULE, _OS_RULE, _HW_RULE)
 
 
 class AuthMethod(NamedTuple):
@@ -98,13 +107,13 @@ class AuthMethod(NamedTuple):
 
     name: str
     description: str
-    #: The setting with the secret: where it is, this method is tried.
+    #: The setting that has the secret. A place that sets it selects this method.
     secret: str
     #: Each inner tuple has alternatives, of which one is required.
     credentials: tuple[tuple[str, ...], ...]
     #: Other settings of the identity that are used with them.
     optional: tuple[str, ...] = ()
-    #: Settings of the project that these credentials have no use for.
+    #: Settings of the project that this method ignores.
     unused: tuple[str, ...] = ()
 
     def uses(self, name: str) -> bool:
@@ -142,7 +151,7 @@ AUTH_METHODS = (
         ("projectDomainName", "projectDomainId"),
     ),
 )
-_PLUGIN = AuthMethod("cloud", "an entry of clouds.yaml", "", ())
+_PLUGIN_METHOD = AuthMethod("cloud", "an entry of clouds.yaml", "", ())
 
 _CREDENTIALS = {name for method in AUTH_METHODS for names in method.credentials for name in names}
 
@@ -246,18 +255,18 @@ def resolve(sources: Sources, cloud: str | None, read_entry: ReadEntry) -> Resol
     resolution = Resolution(rule, method, values, places, usages, also_complete, secrets)
     _check_agency_used(resolution, sources)
     _check_stack_and_variables(resolution, sources)
-    _check_beside_entry(resolution, sources)
+    _check_entry_not_overridden(resolution, sources)
     _check_repeated_values(resolution, sources)
     return resolution
 
 
 def place_to_set(rule: Rule, name: str) -> str:
-    """Return the name of the place where a setting has an effect under a rule."""
-    if rule is _CLOUD_ARGUMENT:
+    """Return where to set a setting so that a rule uses it, such as `OS_REGION_NAME`."""
+    if rule is _CLOUD_ARGUMENT_RULE:
         return f"`{entry_key(name)}` of the entry in clouds.yaml"
     setting = SETTINGS[name]
-    if rule is _OS_CLOUD:
-        rule = _OS
+    if rule is _OS_CLOUD_RULE:
+        rule = _OS_RULE
     prefixes = {Place.OS: ("CBR_", "OS_"), Place.HW: ("CBR_", "HW_")}.get(rule.credentials_from, ())
     variables = [variable for variable in setting.variables if variable.startswith(prefixes)]
     return variables[0] if variables else f"cbr:{name}"
@@ -293,17 +302,21 @@ def _choose_rule(sources: Sources, cloud: str | None) -> tuple[Rule, tuple[Place
     2. `cbr:cloud`.
     3. Complete credentials of the stack.
     4. The stack has no credential: OS_* if it is complete, else HW_* if it is complete.
-    5. The stack has some credentials: OS_* if it completes them, else HW_*.
+    5. The stack has some credentials: OS_* if it completes them, else HW_* if it completes them.
     6. Otherwise, the first place with any credential. The error names what it lacks.
     """
     stack, os, hw = (sources[place] for place in (Place.STACK, Place.OS, Place.HW))
     if cloud:
-        return _CLOUD_ARGUMENT, ()
+        return _CLOUD_ARGUMENT_RULE, ()
     if "cloud" in stack.values:
-        return _STACK_CLOUD, ()
+        return _STACK_CLOUD_RULE, ()
     if _find_complete([stack]):
-        return _STACK, ()
-    rules = {Place.STACK: _STACK, Place.OS: _OS_CLOUD if "cloud" in os.values else _OS, Place.HW: _HW}
+        return _STACK_RULE, ()
+    rules = {
+        Place.STACK: _STACK_RULE,
+        Place.OS: _OS_CLOUD_RULE if "cloud" in os.values else _OS_RULE,
+        Place.HW: _HW_RULE,
+    }
     complete = tuple(source.place for source in (os, hw) if "cloud" in source.values or _find_complete([source]))
     if complete and not stack.has_credentials:
         return rules[complete[0]], complete[1:]
@@ -314,7 +327,10 @@ def _choose_rule(sources: Sources, cloud: str | None) -> tuple[Rule, tuple[Place
 
 
 def _first_with_credentials(sources: Iterable[Source]) -> Place:
-    """Return the first place with incomplete credentials. Raises `SettingsError`."""
+    """Return the first place with any credential, for an error that names what is missing.
+
+    Raises `SettingsError` if there is none.
+    """
     place = next((source.place for source in sources if source.has_credentials), None)
     if place is None:
         raise SettingsError(messages.no_credentials())
@@ -381,7 +397,7 @@ def _choose_method(layers: Sequence[Layer], sources: Sources) -> AuthMethod | No
     with_type = next((source for source in identity_sources if "authType" in source.values), None)
     wanted = _wanted_method(with_type, sources) if with_type else None
     if wanted is None and any(source.needs_plugin for source in identity_sources):
-        return _PLUGIN
+        return _PLUGIN_METHOD
     for source in identity_sources:
         for method in AUTH_METHODS:
             if (
@@ -418,7 +434,7 @@ def _merge(layers: Sequence[Layer], sources: Sources) -> tuple[dict[str, Value],
                 values[name] = value
                 places[name] = layer.place
     for by_id, by_name in ALTERNATIVES:
-        # Keep a project's name: the sign-in compares it with the name that belongs to the ID.
+        # Keep a project's name beside its ID: the sign-in checks that they match.
         if by_id in values and by_id != "projectId":
             # OS_DOMAIN_ID is a scope for openstackclient. It names the user's domain only if nothing else does.
             is_scope = values[by_id].origin == "OS_DOMAIN_ID" and by_name in values
@@ -476,15 +492,15 @@ def _list_usages(
 def _check_unsupported(
     layers: Sequence[Layer], sources: Sources, method: AuthMethod, values: Mapping[str, Value]
 ) -> None:
-    """Raise `SettingsError` if an unsupported value would change who signs in.
+    """Raise `SettingsError` for a value that cannot be honored.
 
-    The plugin of an entry is one, if another place signs in.
+    It is an unsupported variable or key, or an entry that needs a plugin while the chosen method needs none.
     """
     for layer in layers:
         source = sources[layer.place]
         if layer.groups == _ALL and source.unsupported:
             raise SettingsError(messages.not_supported(source.unsupported[0]))
-        if source.needs_plugin and method is not _PLUGIN:
+        if source.needs_plugin and method is not _PLUGIN_METHOD:
             raise SettingsError(
                 messages.two_values(values["authType"].origin, source.values["cloud"].origin, "authType")
             )
@@ -493,10 +509,10 @@ def _check_unsupported(
 def _check_agency_used(resolution: Resolution, sources: Sources) -> None:
     """Raise `SettingsError` if an agency is not used.
 
-    In a place with credentials of its own, it belongs to them.
+    An agency beside other credentials in the same place belongs to those, so it is ignored.
     """
     rule = resolution.rule
-    if "agencyName" in resolution.values or rule in (_CLOUD_ARGUMENT, _STACK_CLOUD):
+    if "agencyName" in resolution.values or rule in (_CLOUD_ARGUMENT_RULE, _STACK_CLOUD_RULE):
         return
     for usage in resolution.usages:
         if usage.value.name == "agencyName" and not sources[usage.place].has_credentials:
@@ -505,10 +521,10 @@ def _check_agency_used(resolution: Resolution, sources: Sources) -> None:
             )
 
 
-def _check_beside_entry(resolution: Resolution, sources: Sources) -> None:
-    """Raise `SettingsError` for other credentials beside an entry that can sign in alone.
+def _check_entry_not_overridden(resolution: Resolution, sources: Sources) -> None:
+    """Raise `SettingsError` if credentials from elsewhere would replace those of an entry.
 
-    Access keys and application credentials may be another account's.
+    Access keys and application credentials may belong to another account.
     """
     place = resolution.places.get(resolution.method.secret)
     others = ("accessKey", "applicationCredential")

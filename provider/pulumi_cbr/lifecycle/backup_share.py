@@ -20,7 +20,7 @@ from pulumi_cbr.lifecycle.failures import IncompleteResourceError, UnverifiedCre
 from pulumi_cbr.lifecycle.inputs import Inputs
 from pulumi_cbr.lifecycle.outputs import SET_OUTPUTS
 from pulumi_cbr.lifecycle.preflight import PlannedChange
-from pulumi_cbr.lifecycle.reconcile import KnownShares, SetInputs, apply_changes, begin_deletes, verify_shares
+from pulumi_cbr.lifecycle.reconcile import SetInputs, SharesByProject, apply_changes, release_shares, verify_shares
 from pulumi_cbr.lifecycle.shares import (
     delete_shares,
     find_missing,
@@ -138,7 +138,7 @@ class BackupShareController(Controller):
             # An import adopts all shares.
             state = {project: {} for project in members}
             for project in members:
-                self.sessions.ownership.expect_import(backup_id, project)
+                self.sessions.ownership.mark_read_by_id(backup_id, project)
         own = {
             project: members[project]
             for project in sorted(state.keys() & members.keys())
@@ -173,7 +173,7 @@ class BackupShareController(Controller):
         session = self.sessions.get(outputs.get("cloud"))
         session.require_source(backup_id, outputs)
         members = _members_of(outputs)
-        must_stay = begin_deletes(session, backup_id, members, outputs)
+        must_stay = release_shares(session, backup_id, members, outputs)
         own = {project: members[project] for project in members if project not in must_stay}
         own = verify_shares(session, backup_id, own)
         delete_shares(session, backup_id, own, own=own, adopt=self.adopts(outputs))
@@ -213,13 +213,13 @@ class BackupShareController(Controller):
         return _wait(session, inputs, {**inputs, "members": shares, **origin})
 
 
-def _members_of(properties: Properties) -> KnownShares:
+def _members_of(properties: Properties) -> SharesByProject:
     """Return the shares of a state, by their project's ID."""
-    members: KnownShares = properties.get("members", {})
+    members: SharesByProject = properties.get("members", {})
     return members
 
 
-def _read_members(session: CloudSession, backup_id: str, state: KnownShares) -> dict[str, Member] | None:
+def _read_members(session: CloudSession, backup_id: str, state: SharesByProject) -> dict[str, Member] | None:
     """Return all members, or None if the backup is gone.
 
     A share of the state counts as gone if its own GET says so too.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -17,6 +18,7 @@ from pulumi_cbr.api.errors import (
     ContradictoryResponseError,
     NotAllowed,
     NotFound,
+    ServiceError,
     UnexpectedResponseError,
     UnknownOutcomeError,
 )
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("pulumi_cbr")
 
-#: Seconds between attempts: 15 in all with the default of `cbr:maxRetries`.
+#: Seconds between attempts. `cbr:maxRetries` limits how many are used: by default the first four, 15 seconds.
 _RETRY_WAITS = (1.0, 2.0, 4.0, 8.0, 15.0)
 
 #: Waits of at least this many seconds are logged.
@@ -58,7 +60,7 @@ class BackupShareAccepterController(Controller):
         updates = ["cloud"] if olds.get("cloud") != news.get("cloud") else []
         if olds.get("status") != "accepted":
             updates.append("status")
-        # A backup has one acceptance in a project, so the old one is rejected before it is accepted again.
+        # A project accepts a backup only once, so the old resource rejects before the new one accepts.
         return Diff(updates=tuple(updates), replaces=replaces, delete_first="backup_id" not in replaces)
 
     def prepare_change(self, id_: str, olds: Properties, news: Properties) -> None:
@@ -79,7 +81,7 @@ class BackupShareAccepterController(Controller):
             raise IncompleteResourceError(str(error), f"{backup_id}/{project}", inputs, pending) from error
         sent = session.client.service_now() - timedelta(seconds=session.client.timing.clock() - started)
         outputs = {**inputs, **_outputs(session, member)}
-        # An acceptance from before this request may be the old resource's, which the engine deletes next.
+        # An older acceptance may be of the resource that this one replaces. Recorded as adopted, it survives that one's delete.
         is_older = member.updated_at is None or member.updated_at < sent - CLOCK_SLACK
         self.sessions.ownership.record_acceptance(backup_id, project, adopted=is_older, properties=outputs)
         if is_older and member.updated_at is not None:
@@ -96,7 +98,7 @@ class BackupShareAccepterController(Controller):
             return None
         options = {name: properties[name] for name in ("vault_id", "cloud") if properties.get(name)}
         if "status" not in properties and member and member.vault_id:
-            self.sessions.ownership.expect_import(backup_id, project, acceptance=True)
+            self.sessions.ownership.mark_read_by_id(backup_id, project, acceptance=True)
         inputs = {"backup_id": backup_id, **options}
         # If the share is in another vault, the preview shows a change of `vault_id`. If it is in none, keep the state's.
         if member and member.vault_id:
@@ -128,7 +130,7 @@ class BackupShareAccepterController(Controller):
         session = self.sessions.get(outputs.get("cloud"))
         _ensure_receiver(session, backup_id, project, outputs)
         vault_id = outputs.get("vault_id")
-        if self.sessions.ownership.begin_reject(backup_id, project, outputs):
+        if self.sessions.ownership.release_acceptance(backup_id, project, outputs):
             _log.warning("%s", messages.acceptance_managed_elsewhere(backup_id, project))
             return
         try:
@@ -193,10 +195,11 @@ def _set_status(
 ) -> Member | None:
     """Set the status of a share, and return the share, or None if it does not exist.
 
-    Usually one PUT. After a lost response, or a refusal because the status is set already, a read decides. The PUT is
-    idempotent.
+    Sends one PUT. If its result is unknown or its response unexpected, reads the share: the status may be set already. The PUT
+    is idempotent. Raises `UnknownOutcomeError` if an attempt may have been carried out and no later one tells.
     """
     client = session.client
+    lost: UnknownOutcomeError | None = None
     try:
         for is_last in attempts(client.timing, _get_waits(session)):
             try:
@@ -204,20 +207,33 @@ def _set_status(
             except NotFound:
                 return None
             except (UnknownOutcomeError, UnexpectedResponseError) as error:
+                lost = error if isinstance(error, UnknownOutcomeError) else lost
                 try:
                     member = _read_after(session, backup_id, project, status, error)
                 except NotFound:
                     return None
-                if member and member.status == status and vault_id in (None, member.vault_id):
-                    return member
-                if member and member.status == status == "accepted":
-                    found, wanted = str(member.vault_id), str(vault_id)
-                    raise CbrError(messages.accepted_into_other_vault(backup_id, found, wanted)) from error
+                if member and member.status == status:
+                    lost = None
+                    return _check_vault(member, vault_id)
                 if is_last or isinstance(error, UnexpectedResponseError):
                     raise
+    except UnknownOutcomeError:
+        raise
+    except CbrError as error:
+        # A refusal of CBR is also of the earlier attempts. Other errors do not tell what became of them.
+        if lost is None or (isinstance(error, ServiceError) and error.is_from_service):
+            raise
+        raise UnknownOutcomeError(messages.unknown_result(str(lost), str(error))) from error
     finally:
         session.invalidate(backup_id)
     raise AssertionError("the last attempt returns or raises")
+
+
+def _check_vault(member: Member, vault_id: str | None) -> Member:
+    """Return a share; raise `CbrError` if it is accepted into another vault."""
+    if vault_id not in (None, member.vault_id):
+        raise CbrError(messages.accepted_into_other_vault(member.backup_id, str(member.vault_id), str(vault_id)))
+    return member
 
 
 def _read_after(
@@ -229,13 +245,14 @@ def _read_after(
 ) -> Member | None:
     """Return the share after a PUT whose result is unknown, or that was refused unexpectedly.
 
-    Raises `NotFound` if the share is gone, and the error for the user if it cannot be read.
+    Raises `NotFound` if the share is gone. If it cannot be read, raises `error` if that is a refusal, else
+    `UnknownOutcomeError`.
     """
     try:
         return _find_share(session, backup_id, project)
     except NotFound:
         if isinstance(error, UnexpectedResponseError) and status == "accepted":
-            # The service refused for a reason, even if the receiver may not see the share.
+            # `not found` may only mean that the receiver cannot see the share. The refusal says more.
             raise error from None
         raise
     except CbrError as failed:
@@ -260,9 +277,9 @@ def _find_share(session: CloudSession, backup_id: str, project: str) -> Member |
             backup = error.backup if isinstance(error, ContradictoryResponseError) else None
             members = (backup or session.client.show_backup(backup_id)).members
         except NotAllowed as hidden:
-            # A 404 for the backup may only mean that members are hidden. Raise it only if it is about the member.
-            is_certain = says_gone or isinstance(error, NotAllowed)
-            raise (error if is_certain else hidden) from None
+            # Neither may be read. The first error tells more if it is a 403, or a 404 for the member.
+            tells_more = says_gone or isinstance(error, NotAllowed)
+            raise (error if tells_more else hidden) from None
         found = next((member for member in members if member.dest_project_id == project), None)
         if says_gone and found:
             raise CbrError(messages.contradictory(backup_id)) from error
@@ -274,10 +291,9 @@ def _find_share(session: CloudSession, backup_id: str, project: str) -> Member |
 def _outputs(session: CloudSession, member: Member, before: Properties | None = None) -> dict[str, Any]:
     source = (before or {}).get("source_project_id")
     if source is None:
-        try:
+        # Only for the user's information.
+        with suppress(CbrError):
             source = session.client.show_backup(member.backup_id).project_id
-        except CbrError:
-            source = None  # only for the user's information
     outputs = share_outputs(member, before)
     found = {
         "source_project_id": source,

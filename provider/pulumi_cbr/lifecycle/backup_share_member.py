@@ -137,7 +137,7 @@ class BackupShareMemberController(Controller):
         if member is None or is_replaced(backup_id, project, properties, member):
             return None
         if not properties.keys() & set(MEMBER_OUTPUTS):
-            self.sessions.ownership.expect_import(backup_id, project)
+            self.sessions.ownership.mark_read_by_id(backup_id, project)
         options = {name: properties[name] for name in _OPTIONS if properties.get(name)}
         inputs = {"backup_id": backup_id, "dest_project_id": project, **options}
         outputs = {**inputs, **share_outputs(member, dict(properties))}
@@ -167,7 +167,7 @@ class BackupShareMemberController(Controller):
         backup_id, project = split_share_id(id_, "dest_project_id")
         session = self.sessions.get(outputs.get("cloud"))
         session.require_source(backup_id, outputs)
-        if self.sessions.ownership.begin_delete(backup_id, project, outputs.get("share_id"), outputs):
+        if self.sessions.ownership.release_share(backup_id, project, outputs.get("share_id"), outputs):
             _log.warning("%s", messages.managed_elsewhere(backup_id, [project]))
             return
         known = verify_shares(session, backup_id, {project: outputs}).get(project)

@@ -10,14 +10,14 @@ from typing import Any, Literal, NamedTuple
 #: Inputs or outputs of a resource.
 Properties = Mapping[str, Any]
 
-#: The share ID in claims on an acceptance: its receiver may not see the real one.
-ACCEPTED = "accepted"
+#: In place of the share ID in claims on an acceptance, because a receiver may not be allowed to read it.
+ACCEPTANCE_ID = "accepted"
 
 #: A replacement has the URN of the resource that it replaces. At least one of these properties differs.
 _COMPARED = ("adopt_existing", "cloud", "exclusive", "reshare_if_rejected", "updated_at", "vault_id")
 
 
-class Key(NamedTuple):
+class ShareKey(NamedTuple):
     """A share, or its acceptance."""
 
     backup_id: str
@@ -29,10 +29,10 @@ class Key(NamedTuple):
 class Claim:
     """A statement of one resource about a share or an acceptance.
 
-    - `created`, `adopted`: it has the share since this operation.
-    - `kept`: it had the share before.
-    - `released`: it has the share no longer.
-    - `deleted`: it is about to delete the share. `retracted`: the share stays after all.
+    - `created`, `adopted`: the resource got the share in this operation.
+    - `kept`: the resource had the share before.
+    - `released`: the resource no longer has the share.
+    - `deleted`: the resource will send a DELETE, or has sent it. `retracted`: the share stays after all.
 
     `properties` are the compared ones of the resource, or None if they are unknown.
     """
@@ -46,9 +46,9 @@ class Claim:
     time: float
 
     @property
-    def key(self) -> Key:
+    def key(self) -> ShareKey:
         """The share or the acceptance that the claim is about."""
-        return Key(self.backup_id, self.project, self.share_id == ACCEPTED)
+        return ShareKey(self.backup_id, self.project, self.share_id == ACCEPTANCE_ID)
 
     @property
     def line(self) -> bytes:
@@ -79,16 +79,16 @@ def select_current(claims: Iterable[Claim]) -> list[Claim]:
     return sorted((claim for same_urn in current.values() for claim in same_urn), key=lambda claim: claim.time)
 
 
-def find_last_own(claims: list[Claim], urn: str) -> Claim | None:
+def find_last_acquisition(claims: list[Claim], urn: str) -> Claim | None:
     """Return the last claim by which a resource got its share in this operation."""
     own = [claim for claim in claims if claim.urn == urn and claim.kind != "kept"]
     return own[-1] if own else None
 
 
 def has_other_owner(claims: list[Claim], share_id: str, urn: str) -> bool:
-    """Return whether another resource than `urn` has this share, or a newer one.
+    """Return whether another resource than `urn` has this share.
 
-    A newer share has the same backup and project.
+    Or it has created or adopted a newer share of the same backup and project.
     """
     others = [claim for claim in claims if claim.urn != urn]
     return any(claim.kind != "kept" or claim.share_id == share_id for claim in others)
@@ -112,27 +112,30 @@ def has_replacement(
     urn: str,
     properties: dict[str, Any] | None,
     *,
-    is_operation: Callable[[], bool],
+    is_single_operation: Callable[[], bool],
 ) -> bool:
-    """Return whether a replacement has the share that the replaced resource deletes.
+    """Return whether a new resource with the same URN took over the project's share.
 
-    Both have the same URN. `claims` are current. `share_id` and `properties` are of the replaced resource. `is_operation`
-    returns whether an engine runs this process for one operation.
+    The delete of the old one must leave it then. `claims` come from `select_current`. `share_id` and `properties` are of the old
+    resource. `is_single_operation` returns whether all claims are of one operation.
     """
-    own = find_last_own(claims, urn)
+    own = find_last_acquisition(claims, urn)
     if own is None:
         return False
     if share_id and own.share_id != share_id:
         return True
-    if own.kind == "created" and share_id != ACCEPTED:
+    if not share_id:
+        # Nobody knows which share the state's unverified create made. It may be the one of the replacement.
+        return is_single_operation()
+    if own.kind == "created" and share_id != ACCEPTANCE_ID:
         return False  # no earlier resource had this share
     if own.properties is None:
         return True
     if properties is not None and own.properties != properties:
         return True
-    # In one operation, the engine deletes a URN after its create only to finish a replacement. The replaced resource may
-    # have had an adopted share or the acceptance. It cannot have had a share that the replacement created.
-    return (own.kind == "adopted" or (bool(urn) and share_id == ACCEPTED)) and is_operation()
+    # If one operation creates a URN and then deletes it, that delete is of a replaced resource. The replacement may have
+    # adopted the share of the replaced one, or accepted again, so leave it.
+    return (own.kind == "adopted" or (bool(urn) and share_id == ACCEPTANCE_ID)) and is_single_operation()
 
 
 def is_same_vault(claimed: Properties | None, deleted: Properties | None) -> bool:

@@ -1,7 +1,7 @@
 """The claims of several processes, in a private folder of the user.
 
-Several processes serve one operation: one for each explicit provider, and one for dynamic providers. Each writes a file of its
-own and reads those of the others.
+Several processes serve one operation: one for each provider of the package `cbr`, and one for all dynamic providers. Each
+writes a file of its own and reads those of the others.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING
 
 from pulumi_cbr import messages
 from pulumi_cbr.api.errors import CbrError
-from pulumi_cbr.lifecycle.claims import Claim, Key
+from pulumi_cbr.lifecycle.claims import Claim, ShareKey
 
 if TYPE_CHECKING:
     from pulumi_cbr.private_folder import Lock, PrivateFolder
 
 _log = logging.getLogger("pulumi_cbr")
 
-#: Age in seconds at which a free lock without claims is removed. Before, its process may still be about to take it.
+#: Age in seconds at which a lock without claims is removed, if nobody holds it. A younger one may be of a process that starts.
 _STALE_LOCK_AGE = 3600.0
 
 
@@ -35,7 +35,7 @@ class _OtherClaims:
         self._content = b""
         #: The version of the file that was read.
         self.version: tuple[int, ...] | None = None
-        self.claims: dict[Key, list[Claim]] = {}
+        self.claims: dict[ShareKey, list[Claim]] = {}
 
     def is_start_of(self, content: bytes) -> bool:
         """Return whether a file still starts with what was read before."""
@@ -43,7 +43,7 @@ class _OtherClaims:
 
     def read(self, content: bytes) -> None:
         """Add the claims of the new lines. Raises ValueError or TypeError."""
-        # A process may be writing the last line: its request has not ended, so its claim does not count yet.
+        # Skip an incomplete last line: its process is still writing it.
         lines, _, _ = content.rpartition(b"\n")
         for line in lines[len(self._content) :].splitlines():
             claim = Claim(**json.loads(line))
@@ -70,7 +70,7 @@ class ClaimsFile:
     def add(self, claim: Claim, claims: Iterable[Claim]) -> None:
         """Write a claim; warn if that fails.
 
-        `claims` are all claims of this process, for a file that must be written again.
+        If the line cannot be appended, the file is written again with `claims`: all claims of this process.
         """
         if self._try_append(claim.line):
             return
@@ -79,14 +79,14 @@ class ClaimsFile:
             self._has_written = True
             return
         if self._folder:
-            # Claims are missing. An empty file makes the deletes of other processes fail.
+            # The file lacks a claim. Make it empty on purpose: other processes then refuse to delete.
             with suppress(OSError):
                 self._folder.write(f"{self._name}.json", b"")
         if not self._has_warned:
             self._has_warned = True
             _log.warning("%s", messages.claim_not_recorded(reason))
 
-    def read_others(self, key: Key) -> list[Claim]:
+    def read_others(self, key: ShareKey) -> list[Claim]:
         """Return the claims on a share by the other processes of this engine.
 
         Raises `CbrError` if they cannot be read.
@@ -140,6 +140,8 @@ class ClaimsFile:
             folder = _open_folder()
             try:
                 self._process_lock = folder.lock(f"{self._name}.lock")
+                if self._process_lock is None:
+                    raise OSError(f"the lock in {folder.path} is held by another process")
                 _remove_leftovers(folder)
             except BaseException:
                 folder.close()
@@ -166,7 +168,7 @@ class ClaimsFile:
     def _read(self, folder: PrivateFolder, name: str) -> _OtherClaims:
         """Return the claims of another process: none if it has ended or serves another engine.
 
-        Each unchanged resource asks for all claims, so a file is read again only if it has changed.
+        Every `keep` calls this, so the claims are cached until the version of the file differs.
         """
         if not name.startswith(f"{self._prefix}-") or _remove_if_ended(folder, name):
             return _OtherClaims()
@@ -182,7 +184,7 @@ class ClaimsFile:
             raise OSError(f"{folder.path / name} is incomplete")
         claims = known if known and known.is_start_of(content) else _OtherClaims()
         claims.read(content)
-        # The file may have grown between the two calls. Its next version differs then, and it is read again.
+        # The version from before the read: if the file grew in between, the next call reads it again.
         claims.version = version
         self._others[name] = claims
         return claims

@@ -15,7 +15,7 @@ from pulumi_cbr.api.single_flight import SingleFlight
 if TYPE_CHECKING:
     from pulumi_cbr.api.models import Member
 
-#: Seconds that a list is used for. A refresh of many members of one backup reads it in one burst.
+#: Seconds for which a list is reused. A refresh reads all shares of a backup within this time.
 _MAX_AGE = 3.0
 
 Members = Mapping[str, "Member"]
@@ -26,13 +26,13 @@ class _Entry(NamedTuple):
     result: Members | CbrError
 
 
-#: Seconds that a list identifies the shares of parallel deletes.
-_IDENTITY_AGE = 10.0
+#: Seconds for which parallel deletes check their share IDs with one list.
+_SNAPSHOT_AGE = 10.0
 
 
 @dataclass
-class _Identities:
-    """A list of members for a burst of deletes, and the projects whose share changed since."""
+class _Snapshot:
+    """The members before parallel deletes, and the projects whose share changed since."""
 
     asked_at: float
     members: Mapping[str, Member]
@@ -54,16 +54,19 @@ class MemberCache:
         self._flight: SingleFlight[Members] = SingleFlight()
         self._entries: dict[str, _Entry] = {}
         self._generations: dict[str, int] = {}
-        self._identities: dict[str, _Identities] = {}
+        self._snapshots: dict[str, _Snapshot] = {}
 
     def get(self, backup_id: str) -> Members:
-        """Return a backup's members by their project's ID. Raises what the call raises."""
+        """Return a backup's members by their project's ID.
+
+        Raises what `fetch` raises, or `ServiceUnavailableError` if no time is left.
+        """
         now = self._timing.clock()
         with self._lock:
             generation = self._generations.get(backup_id, 0)
-            entry = self._entry(backup_id, now)
+            entry = self._find_fresh(backup_id, now)
         if entry:
-            return _members(entry)
+            return _get_result(entry)
         deadline = Deadline(self._timing, self._timeout)
         operation = f"listing the members of backup {backup_id}"
         deadline.check(operation)
@@ -74,36 +77,40 @@ class MemberCache:
         except TimeoutError:
             raise ServiceUnavailableError(messages.no_response_in_time(operation)) from None
 
-    def identify(self, backup_id: str, project: str) -> Member | None:
-        """Return a project's share before it is deleted, or None. Raises what the call raises.
+    def get_before_delete(self, backup_id: str, project: str) -> Member | None:
+        """Return the share of a project that is about to be deleted, or None.
 
-        One list serves a burst: deletes of other projects' shares do not change it.
+        One list serves parallel deletes, as they do not change each other's share. Raises as `get`.
         """
         now = self._timing.clock()
         with self._lock:
-            known = self._identities.get(backup_id)
-        if known and now - known.asked_at <= _IDENTITY_AGE and project not in known.changed:
-            return known.members.get(project)
+            snapshot = self._snapshots.get(backup_id)
+            is_valid = snapshot and now - snapshot.asked_at <= _SNAPSHOT_AGE and project not in snapshot.changed
+        if snapshot and is_valid:
+            return snapshot.members.get(project)
         return self.get(backup_id).get(project)
 
     def invalidate(self, backup_id: str, projects: Collection[str] = ()) -> None:
-        """Forget a backup's list, after its members were changed: those of `projects`, or any."""
+        """Forget a backup's list after a change.
+
+        `projects` are those whose share changed; empty if that is unknown.
+        """
         with self._lock:
             self._generations[backup_id] = self._generations.get(backup_id, 0) + 1
             self._entries.pop(backup_id, None)
-            if known := self._identities.pop(backup_id, None) if not projects else self._identities.get(backup_id):
-                known.changed.update(projects)
+            if snapshot := self._snapshots.pop(backup_id, None) if not projects else self._snapshots.get(backup_id):
+                snapshot.changed.update(projects)
 
-    def _entry(self, backup_id: str, now: float) -> _Entry | None:
+    def _find_fresh(self, backup_id: str, now: float) -> _Entry | None:
         entry = self._entries.get(backup_id)
         return entry if entry and now - entry.asked_at <= _MAX_AGE else None
 
     def _list(self, backup_id: str, generation: int, asked_at: float) -> Members:
         with self._lock:
             # Another call may have stored a list since the caller read the cache.
-            entry = self._entry(backup_id, asked_at) if generation == self._generations.get(backup_id, 0) else None
+            entry = self._find_fresh(backup_id, asked_at) if generation == self._generations.get(backup_id, 0) else None
         if entry:
-            return _members(entry)
+            return _get_result(entry)
         result: Members | CbrError
         try:
             result = {member.dest_project_id: member for member in self._fetch(backup_id)}
@@ -114,11 +121,11 @@ class MemberCache:
             if generation == self._generations.get(backup_id, 0):
                 self._entries[backup_id] = entry
                 if not isinstance(result, CbrError):
-                    self._identities[backup_id] = _Identities(asked_at, result)
-        return _members(entry)
+                    self._snapshots[backup_id] = _Snapshot(asked_at, result)
+        return _get_result(entry)
 
 
-def _members(entry: _Entry) -> Members:
+def _get_result(entry: _Entry) -> Members:
     if isinstance(entry.result, CbrError):
         raise entry.result
     return entry.result

@@ -17,11 +17,11 @@ from typing import Literal
 from pulumi_cbr import messages
 from pulumi_cbr.api.errors import CbrError, UnknownOutcomeError
 from pulumi_cbr.lifecycle.claims import (
-    ACCEPTED,
+    ACCEPTANCE_ID,
     Claim,
-    Key,
     Properties,
-    find_last_own,
+    ShareKey,
+    find_last_acquisition,
     has_other_owner,
     has_replacement,
     is_deleted_by_another,
@@ -51,15 +51,15 @@ class Ownership:
     def __init__(self, urn: Callable[[], str] = str) -> None:
         self._urn = urn
         self._lock = threading.Lock()
-        self._claims: dict[Key, list[Claim]] = {}
-        self._imports: set[tuple[Key, str]] = set()
+        self._claims: dict[ShareKey, list[Claim]] = {}
+        self._imports: set[tuple[ShareKey, str]] = set()
         self._adoptions = 0
         # URNs of resources that the program declares and that are not replaced.
         self._declared: set[str] = set()
         # By URN: the shares that declared resources keep.
-        self._kept: dict[str, set[tuple[Key, str]]] = {}
+        self._kept: dict[str, set[tuple[ShareKey, str]]] = {}
         self._engine: str | None = None
-        self._is_operation: bool | None = None
+        self._single_operation: bool | None = None
         self._file: ClaimsFile | None = None
 
     def join(self, engine: str) -> None:
@@ -84,16 +84,20 @@ class Ownership:
     ) -> None:
         """Record that the current resource has created a share, or adopted one that existed.
 
-        Without `properties`, a later delete of the same URN cannot tell whether it replaces this resource, and the share stays.
+        Without `properties`, nothing tells this resource from a replaced one with the same URN, so a later delete leaves the share.
         If the claim cannot be written, a warning is logged.
         """
-        key, urn, compared = Key(backup_id, project, share_id == ACCEPTED), self._urn(), select_compared(properties)
+        key, urn, compared = (
+            ShareKey(backup_id, project, share_id == ACCEPTANCE_ID),
+            self._urn(),
+            select_compared(properties),
+        )
         with self._lock:
-            before = find_last_own(select_current(self._claims.get(key, [])), urn)
+            before = find_last_acquisition(select_current(self._claims.get(key, [])), urn)
             if before and before.kind == "adopted" and before.share_id == share_id and before.properties is None:
-                # A read after a lost response has recorded the share, and does not know whose it was.
+                # A read after a lost response recorded it: an older resource may have created it.
                 adopted, compared = True, None
-            self._add(
+            self._store_claim(
                 Claim(backup_id, project, share_id, urn, "adopted" if adopted else "created", compared, time.time())
             )
 
@@ -102,7 +106,7 @@ class Ownership:
 
         If the claim cannot be written, a warning is logged.
         """
-        self.record(backup_id, project, ACCEPTED, adopted=adopted, properties=properties)
+        self.record(backup_id, project, ACCEPTANCE_ID, adopted=adopted, properties=properties)
 
     def show_adoption(self, line: str) -> None:
         """Show what the current resource has adopted, for the first few of an operation."""
@@ -117,7 +121,7 @@ class Ownership:
     def declare(self, *, is_new: bool) -> None:
         """Record that the program declares the current resource.
 
-        Called for each check. `is_new` is also true for a resource that the engine replaces: it releases what it kept.
+        Called for each check. `is_new` is also true for the replacement of a resource: what the replaced one kept is released.
         """
         urn = self._urn()
         with self._lock:
@@ -126,15 +130,15 @@ class Ownership:
                 return
             self._declared.discard(urn)
             for key, share_id in self._kept.pop(urn, ()):
-                self._claim(key, share_id, urn, "released")
+                self._record_claim(key, share_id, urn, "released")
 
-    def expect_import(self, backup_id: str, project: str, *, acceptance: bool = False) -> None:
-        """Note that the current resource was read by its ID alone.
+    def mark_read_by_id(self, backup_id: str, project: str, *, acceptance: bool = False) -> None:
+        """Record that the current resource was read by its ID alone, as in an import.
 
-        If it keeps the share later, it was imported.
+        `keep` then records its share as adopted.
         """
         with self._lock:
-            self._imports.add((Key(backup_id, project, acceptance), self._urn()))
+            self._imports.add((ShareKey(backup_id, project, acceptance), self._urn()))
 
     def keep(self, backup_id: str, project: str, share_id: object) -> None:
         """Record that the current resource keeps a share, if it is declared or imported.
@@ -142,7 +146,7 @@ class Ownership:
         A refresh without a program records nothing: the engine may delete the resource in the same operation. If the claim
         cannot be written, a warning is logged. Raises `CbrError` if another resource deletes the share in this operation.
         """
-        key, urn = Key(backup_id, project, share_id == ACCEPTED), self._urn()
+        key, urn = ShareKey(backup_id, project, share_id == ACCEPTANCE_ID), self._urn()
         if not (urn and isinstance(share_id, str)):
             return
         with self._lock:
@@ -153,72 +157,73 @@ class Ownership:
                 return
             known = select_current(self._claims.get(key, []))
             if not any(claim.urn == urn and claim.share_id == share_id for claim in known):
-                self._claim(key, share_id, urn, "adopted" if is_import else "kept")
+                self._record_claim(key, share_id, urn, "adopted" if is_import else "kept")
             if self._is_deleted(key, share_id, urn):
                 raise CbrError(messages.deleted_by_another(backup_id, project))
 
     def keep_acceptance(self, backup_id: str, project: str) -> None:
         """Record that the current resource keeps an acceptance in this operation."""
-        self.keep(backup_id, project, ACCEPTED)
+        self.keep(backup_id, project, ACCEPTANCE_ID)
 
-    def begin_delete(
+    def release_share(
         self, backup_id: str, project: str, share_id: object, properties: Properties | None = None
     ) -> bool:
-        """Release a share that is about to be deleted; return whether it must stay.
+        """Return whether a delete must leave the share.
 
-        It must stay if another resource has it, or a replacement of this resource. `share_id` and `properties` are of the
-        state that is deleted. Raises `CbrError` if the claims of other processes cannot be read.
+        Another resource has it then, or a replacement of this resource. Otherwise, record that the current resource no longer
+        has it. `share_id` and `properties` are of the state that is deleted. Raises `CbrError` if the claims of other processes
+        cannot be read.
         """
-        urn, key = self._urn(), Key(backup_id, project, share_id == ACCEPTED)
+        urn, key = self._urn(), ShareKey(backup_id, project, share_id == ACCEPTANCE_ID)
         deleted = share_id if isinstance(share_id, str) else ""
         with self._lock:
             claims = select_current(self._read_all(key))
-            if share_id == ACCEPTED:
-                # A refresh found the acceptance in another vault: it is not this resource's any more.
+            if share_id == ACCEPTANCE_ID:
+                # Ignore own claims on another vault: after a drift, that acceptance is not the deleted resource's.
                 claims = [claim for claim in claims if claim.urn != urn or is_same_vault(claim.properties, properties)]
-            if is_kept(claims, deleted, urn) and self._engine is not None and self._in_operation():
-                # An interrupted replacement left this replaced resource in the state.
+            if is_kept(claims, deleted, urn) and self._engine is not None and self._is_single_operation():
+                # The program still has this URN. The engine deletes the old resource of an interrupted replacement.
                 return True
             is_replaced = has_replacement(
-                claims, deleted, urn, select_compared(properties), is_operation=self._in_operation
+                claims, deleted, urn, select_compared(properties), is_single_operation=self._is_single_operation
             )
             own = [
                 claim for claim in claims if claim.urn == urn and (claim.kind != "kept" or claim.share_id == deleted)
             ]
-            if own and not (is_replaced and self._in_operation()):
-                # If the same URN is deleted again, that is another resource.
-                self._claim(key, deleted, urn, "released")
+            if own and not (is_replaced and self._is_single_operation()):
+                # A later delete of the same URN is of another resource, which this claim must not protect.
+                self._record_claim(key, deleted, urn, "released")
             return is_replaced or has_other_owner(claims, deleted, urn)
 
-    def begin_reject(self, backup_id: str, project: str, properties: Properties | None = None) -> bool:
-        """Release an acceptance that is about to be rejected; return whether it must stay.
+    def release_acceptance(self, backup_id: str, project: str, properties: Properties | None = None) -> bool:
+        """Return whether a delete must leave the acceptance: see `release_share`.
 
         Raises `CbrError` if the claims of other processes cannot be read.
         """
-        return self.begin_delete(backup_id, project, ACCEPTED, properties)
+        return self.release_share(backup_id, project, ACCEPTANCE_ID, properties)
 
     @contextmanager
-    def record_delete(self, backup_id: str, project: str, share_id: str) -> Iterator[bool]:
+    def announce_delete(self, backup_id: str, project: str, share_id: str) -> Iterator[bool]:
         """Record that the current resource deletes a share; yield whether it must stay.
 
-        Send the DELETE inside the context. The claim comes before the DELETE. `keep` writes and then reads, as this does, so
-        at least one of two resources notices the other. After the DELETE, a resource could keep a share that is gone. If the
-        DELETE fails or is not sent, the claim is retracted. If its outcome is unknown, the claim stays. Raises `CbrError` if
-        the claims of other processes cannot be read.
+        Send the DELETE inside the context. Both this method and `keep` first write a claim and then read those of others. So of
+        two concurrent resources, at least one sees the other. A claim after the DELETE would be too late. If the DELETE fails
+        or is not sent, the claim is retracted. If its outcome is unknown, the claim stays. Raises `CbrError` if the claims of
+        other processes cannot be read.
         """
-        key, urn = Key(backup_id, project, is_acceptance=False), self._urn()
+        key, urn = ShareKey(backup_id, project, is_acceptance=False), self._urn()
         try:
             with self._lock:
-                self._claim(key, share_id, urn, "deleted")
+                self._record_claim(key, share_id, urn, "deleted")
                 must_stay = has_other_owner(select_current(self._read_all(key)), share_id, urn)
                 if must_stay:
-                    self._claim(key, share_id, urn, "retracted")
+                    self._record_claim(key, share_id, urn, "retracted")
             yield must_stay
         except UnknownOutcomeError:
             raise
         except CbrError:
             with self._lock:
-                self._claim(key, share_id, urn, "retracted")
+                self._record_claim(key, share_id, urn, "retracted")
             raise
 
     def _forget(self) -> None:
@@ -227,9 +232,9 @@ class Ownership:
         self._adoptions = 0
         self._declared.clear()
         self._kept.clear()
-        self._is_operation = None
+        self._single_operation = None
 
-    def _read_all(self, key: Key) -> list[Claim]:
+    def _read_all(self, key: ShareKey) -> list[Claim]:
         """Return the claims of all processes. Raises `CbrError`."""
         claims = [*self._claims.get(key, ())]
         if self._engine is not None:
@@ -237,7 +242,7 @@ class Ownership:
             claims += self._file.read_others(key)
         return claims
 
-    def _is_deleted(self, key: Key, share_id: str, urn: str) -> bool:
+    def _is_deleted(self, key: ShareKey, share_id: str, urn: str) -> bool:
         """Return whether another resource deletes the share, as far as the claims can be read."""
         if self._engine is None:
             return False
@@ -245,28 +250,32 @@ class Ownership:
             claims = self._read_all(key)
         except CbrError:
             claims = self._claims.get(key, [])
-        return is_deleted_by_another(claims, share_id, urn) and self._in_operation()
+        return is_deleted_by_another(claims, share_id, urn) and self._is_single_operation()
 
-    def _claim(
-        self, key: Key, share_id: str, urn: str, kind: Literal["adopted", "kept", "released", "deleted", "retracted"]
+    def _record_claim(
+        self,
+        key: ShareKey,
+        share_id: str,
+        urn: str,
+        kind: Literal["adopted", "kept", "released", "deleted", "retracted"],
     ) -> None:
-        self._add(Claim(key.backup_id, key.project, share_id, urn, kind, None, time.time()))
+        self._store_claim(Claim(key.backup_id, key.project, share_id, urn, kind, None, time.time()))
 
-    def _add(self, claim: Claim) -> None:
+    def _store_claim(self, claim: Claim) -> None:
         self._claims.setdefault(claim.key, []).append(claim)
         if self._engine is not None:
             self._file = self._file or ClaimsFile(self._engine)
             self._file.add(claim, (each for claims in self._claims.values() for each in claims))
 
-    def _in_operation(self) -> bool:
-        """Return whether an engine runs this process for one operation.
+    def _is_single_operation(self) -> bool:
+        """Return whether all claims are of one operation.
 
-        A test or a debugger may run several.
+        True without an engine, or while the engine at the joined address listens. A debugger may run several operations.
         """
-        if self._is_operation is None:
+        if self._single_operation is None:
             # The address is that of the engine that started the process. It listens as long as its operation lasts.
-            self._is_operation = self._engine is None or _is_listening(self._engine)
-        return self._is_operation
+            self._single_operation = self._engine is None or _is_listening(self._engine)
+        return self._single_operation
 
     def _leave(self) -> None:
         if self._file:

@@ -1,4 +1,7 @@
-"""Bring a backup's members in line with a set: `plan_changes` decides, and `apply_changes` carries out."""
+"""Change a backup's members to the projects of a `BackupShare` (a set).
+
+`plan_changes` decides, and `apply_changes` does it.
+"""
 
 from __future__ import annotations
 
@@ -34,23 +37,23 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("pulumi_cbr")
 
-#: The state's outputs of shares, by their project's ID.
-KnownShares = Mapping[str, Mapping[str, Any]]
+#: Outputs of shares, by their project's ID.
+SharesByProject = Mapping[str, Mapping[str, Any]]
 
-#: One without a list, one with the list after a refusal, and one for each project that appears meanwhile.
+#: The first plan has no list of members, the second has one. Each project that appears meanwhile needs another plan.
 _MAX_PLANS = 2 + MAX_MEMBERS
 
 
 @dataclass(frozen=True)
 class SetInputs:
-    """The inputs of a set. `adopt` includes the stack's own setting."""
+    """The inputs of a set. `adopt` is also true if the stack sets `cbr:adoptExisting`."""
 
     backup_id: str
     projects: tuple[str, ...]
     exclusive: bool = False
     adopt: bool = False
     reshare: bool = False
-    #: All inputs. They tell a replacement from the replaced set.
+    #: All inputs. A replacement has the same URN, but other inputs.
     properties: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -65,8 +68,8 @@ class Plan:
     #: Projects whose share exists and is foreign.
     refuse: tuple[str, ...] = ()
     #: Shares to delete, with what is known of them.
-    delete: KnownShares = field(default_factory=dict)
-    #: Projects that are not of the set, and whose share of the state somebody created again: these stay.
+    delete: SharesByProject = field(default_factory=dict)
+    #: Projects that left the set, but whose share somebody deleted and created again. The new shares stay.
     recreated: tuple[str, ...] = ()
     #: Whether shares are deleted before others are created.
     delete_first: bool = False
@@ -74,7 +77,7 @@ class Plan:
     staying: int = 0
 
     @property
-    def removed(self) -> KnownShares:
+    def removed(self) -> SharesByProject:
         """The shares that are deleted and not created again."""
         return {project: share for project, share in self.delete.items() if project not in self.create}
 
@@ -84,14 +87,14 @@ class Plan:
         return bool(self.create) and self.staying + len(self.create) > MAX_MEMBERS
 
 
-def plan_changes(inputs: SetInputs, state: KnownShares, members: Mapping[str, Member] | None) -> Plan:
+def plan_changes(inputs: SetInputs, state: SharesByProject, members: Mapping[str, Member] | None) -> Plan:
     """Return the changes that a set needs.
 
     `state` are the shares of the state. `members` are all members, or None if they were not listed: then the backup is
     assumed to have the shares of the state and no others.
     """
     current = (
-        {project: _to_known(member) for project, member in members.items()} if members is not None else dict(state)
+        {project: _to_properties(member) for project, member in members.items()} if members is not None else dict(state)
     )
     unchanged = {project for project in state if project in current and _is_same(state[project], current[project])}
     wanted = list(dict.fromkeys(inputs.projects))
@@ -118,17 +121,17 @@ def plan_changes(inputs: SetInputs, state: KnownShares, members: Mapping[str, Me
 
 def _plan_deletes(
     inputs: SetInputs,
-    state: KnownShares,
-    current: KnownShares,
+    state: SharesByProject,
+    current: SharesByProject,
     unchanged: Collection[str],
     to_reshare: Collection[str],
-) -> tuple[KnownShares, tuple[str, ...]]:
+) -> tuple[SharesByProject, tuple[str, ...]]:
     """Return the shares to delete, and the projects whose recreated share stays."""
     wanted = inputs.projects
     removed = [project for project in state if project in unchanged and project not in wanted]
     foreign = [project for project in current if inputs.exclusive and project not in (*wanted, *state)]
     recreated = [project for project in state if project in current and project not in (*unchanged, *wanted)]
-    # A list may omit a share of the state. It is read by itself before it is deleted.
+    # A list may omit a share of the state. `delete_shares` reads such a share by its own GET.
     unlisted = [project for project in state if project not in current and project not in wanted]
     to_delete = [*removed, *unlisted, *to_reshare, *foreign]
     if inputs.exclusive or inputs.adopt:
@@ -136,7 +139,7 @@ def _plan_deletes(
     return {project: current.get(project) or state[project] for project in sorted(to_delete)}, tuple(recreated)
 
 
-def _to_known(member: Member) -> dict[str, Any]:
+def _to_properties(member: Member) -> dict[str, Any]:
     return {"share_id": member.id, "status": member.status, "image_id": member.image_id}
 
 
@@ -145,11 +148,13 @@ def _is_same(known: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
     return known.get("share_id") in (None, now.get("share_id"))
 
 
-def apply_changes(session: CloudSession, inputs: SetInputs, state: KnownShares) -> dict[str, Member]:
-    """Change a backup's members to those of a set; return those that were read or created.
+def apply_changes(session: CloudSession, inputs: SetInputs, state: SharesByProject) -> dict[str, Member]:
+    """Change a backup's members to the projects of a set.
 
-    New shares are created before others are deleted, so a refused request changes nothing, unless there is no room for
-    both. Raises `CbrError`, after it has deleted what its own requests created.
+    Return all members that were read or created, by project.
+
+    Creates before it deletes, so that a refused POST changes nothing. Deletes first if the limit of members, a rejected share
+    or an image requires it. Raises `CbrError`, after it has deleted what its own requests created.
     """
     members = read_members(session, inputs.backup_id, state, inputs.projects) if inputs.exclusive else None
     for _ in range(_MAX_PLANS):
@@ -161,11 +166,11 @@ def apply_changes(session: CloudSession, inputs: SetInputs, state: KnownShares) 
             members = _read_after_refusal(session, inputs, state, refused.error, plan.create)
             if not _needs_new_plan(refused.error, plan, plan_changes(inputs, state, members)):
                 raise _to_user_error(session, inputs, refused.error, plan, members) from refused.error
-    raise CbrError(messages.existing_share_hidden(f"sharing backup {inputs.backup_id} failed"))
+    raise CbrError(messages.members_keep_changing(inputs.backup_id))
 
 
 class _Refused(Exception):
-    """The service refused a create, and nothing was changed."""
+    """The service refused the POST, and nothing was deleted before it."""
 
     def __init__(self, error: ServiceError) -> None:
         super().__init__(str(error))
@@ -180,13 +185,13 @@ def _check_plan(session: CloudSession, inputs: SetInputs, plan: Plan, members: M
 
 
 def _execute_plan(
-    session: CloudSession, inputs: SetInputs, plan: Plan, members: Mapping[str, Member], state: KnownShares
+    session: CloudSession, inputs: SetInputs, plan: Plan, members: Mapping[str, Member], state: SharesByProject
 ) -> dict[str, Member]:
     backup_id = inputs.backup_id
     for project in plan.recreated:
         old_id, new_id = str(state[project]["share_id"]), members[project].id
         _log.warning("%s", messages.share_not_deleted(backup_id, project, old_id, new_id))
-    must_stay = begin_deletes(session, backup_id, plan.removed, inputs.properties)
+    must_stay = release_shares(session, backup_id, plan.removed, inputs.properties)
     deleting = {project: share for project, share in plan.delete.items() if project not in must_stay}
     if plan.delete_first:
         delete_shares(session, backup_id, deleting, own=plan.removed, adopt=inputs.adopt)
@@ -207,7 +212,7 @@ def _execute_plan(
 def _record(
     session: CloudSession,
     inputs: SetInputs,
-    state: KnownShares,
+    state: SharesByProject,
     created: Mapping[str, Member],
     existing: Mapping[str, Member],
 ) -> None:
@@ -225,7 +230,7 @@ def _record(
 def _create(session: CloudSession, inputs: SetInputs, plan: Plan, deleted: list[str]) -> CreatedShares:
     """Create the shares of a plan. `deleted` are the projects whose share was deleted first.
 
-    Raises `_Refused` if nothing was changed.
+    Raises `_Refused` if the service refuses the POST with a 400, and nothing was deleted before.
     """
     try:
         return create_shares(session, inputs.backup_id, plan.create, adopt=inputs.adopt)
@@ -257,9 +262,12 @@ def roll_back(session: CloudSession, backup_id: str, created: Mapping[str, Membe
 
 
 def _read_after_refusal(
-    session: CloudSession, inputs: SetInputs, state: KnownShares, refused: ServiceError, requested: Collection[str]
+    session: CloudSession, inputs: SetInputs, state: SharesByProject, refused: ServiceError, requested: Collection[str]
 ) -> dict[str, Member]:
-    """Return all members after a refusal. Waits for a share that the refusal names."""
+    """Return all members after a refusal.
+
+    After `AlreadyShared`, wait until one of the requested shares is visible.
+    """
     try:
         members = read_members(session, inputs.backup_id, state, inputs.projects)
         if isinstance(refused, AlreadyShared) and not members.keys() & set(requested):
@@ -267,13 +275,16 @@ def _read_after_refusal(
     except CbrError as error:
         if isinstance(refused, AlreadyShared):
             raise CbrError(messages.existing_share_unreadable(str(refused), str(error))) from error
-        # The request may have been carried out, although it was refused.
+        # An earlier attempt than the refused one may have been carried out, so the result is unknown.
         raise CbrError(messages.unknown_result(str(refused), str(error), messages.if_adopting())) from error
     return members
 
 
 def _needs_new_plan(error: ServiceError, before: Plan, after: Plan) -> bool:
-    """Return whether a new plan can succeed, or explains the refusal."""
+    """Return whether to try again.
+
+    The new plan can succeed, or `_check_plan` raises a better error for it.
+    """
     if isinstance(error, AlreadyShared):
         return bool(after.refuse) or (bool(after.adopt) and len(after.create) < len(before.create))
     if isinstance(error, LimitReached):
@@ -284,7 +295,10 @@ def _needs_new_plan(error: ServiceError, before: Plan, after: Plan) -> bool:
 def _to_user_error(
     session: CloudSession, inputs: SetInputs, error: ServiceError, plan: Plan, members: Mapping[str, Member]
 ) -> CbrError:
-    """Return the error of a refused request, with shares that the request may have created."""
+    """Return the error for the user.
+
+    It names the requested shares that exist although the POST was refused.
+    """
     if isinstance(error, AlreadyShared):
         return CbrError(messages.existing_share_hidden(str(error)))
     existing = [members[project] for project in plan.create if project in members]
@@ -295,7 +309,7 @@ def _to_user_error(
 
 
 def read_members(
-    session: CloudSession, backup_id: str, state: KnownShares, projects: Collection[str]
+    session: CloudSession, backup_id: str, state: SharesByProject, projects: Collection[str]
 ) -> dict[str, Member]:
     """Return all members of a backup, by one list that is not older than this call.
 
@@ -311,8 +325,11 @@ def read_members(
     return members
 
 
-def verify_shares(session: CloudSession, backup_id: str, known: KnownShares) -> dict[str, Mapping[str, Any]]:
-    """Return the shares of the state, without those that an unverified create did not make."""
+def verify_shares(session: CloudSession, backup_id: str, known: SharesByProject) -> dict[str, Mapping[str, Any]]:
+    """Return the shares of the state.
+
+    Those without an ID are read, and left out if they do not exist or are foreign.
+    """
     unverified = {project: known[project] for project in known if is_unverified(known[project])}
     if not unverified:
         return dict(known)
@@ -326,8 +343,8 @@ def verify_shares(session: CloudSession, backup_id: str, known: KnownShares) -> 
     return verified
 
 
-def begin_deletes(
-    session: CloudSession, backup_id: str, shares: KnownShares, properties: Mapping[str, Any]
+def release_shares(
+    session: CloudSession, backup_id: str, shares: SharesByProject, properties: Mapping[str, Any]
 ) -> list[str]:
     """Release shares that are about to be deleted; return the projects of those that stay.
 
@@ -336,7 +353,7 @@ def begin_deletes(
     must_stay = [
         project
         for project in shares
-        if session.ownership.begin_delete(backup_id, project, shares[project].get("share_id"), properties)
+        if session.ownership.release_share(backup_id, project, shares[project].get("share_id"), properties)
     ]
     if must_stay:
         _log.warning("%s", messages.managed_elsewhere(backup_id, must_stay))

@@ -30,6 +30,7 @@ from pulumi_cbr.api.errors import (
     CbrError,
     ContradictoryResponseError,
     ImageRegistered,
+    LimitReached,
     NotAllowed,
     NotFound,
     ServiceError,
@@ -56,14 +57,14 @@ _VISIBILITY_WAITS = (0.2, 0.4, 0.8, 1.6)
 CLOCK_SLACK = timedelta(seconds=5)
 
 #: A request may still be carried out this long after its client gave up.
-_LATE = timedelta(minutes=5)
+_MAX_EXECUTION_DELAY = timedelta(minutes=5)
 
 #: A share in a POST's response existed before if it is this much older than the POST. No wrong clock or time zone
 #: explains a day.
 _RESPONSE_SLACK = timedelta(days=1)
 
 #: A share younger than this may not be visible everywhere yet.
-_YOUNG = timedelta(minutes=1)
+_MAX_VISIBILITY_DELAY = timedelta(minutes=1)
 
 
 class PartialFailure(CbrError):
@@ -96,7 +97,7 @@ def create_shares(
 ) -> CreatedShares:
     """Share a backup with projects, by one POST unless a response is lost.
 
-    Raises `AlreadyShared` if the service refuses the first request for a share that exists, `PartialFailure` if some
+    Raises `AlreadyShared` if the service refuses the first request because a share exists already, `PartialFailure` if some
     shares were created, `UnverifiedSharesError` if reading after a lost response fails too, and what the request itself
     raises.
     """
@@ -122,7 +123,7 @@ def create_shares(
 class _Attempt:
     """The outcome of one request.
 
-    Empty if the request succeeded, or was refused because the shares exist.
+    Both fields have their defaults if all shares were created, or if the service said that they exist.
     """
 
     #: Whether its response was lost.
@@ -141,7 +142,7 @@ class _Create:
         #: Time of the first request that may have been carried out.
         self._first_sent_at = session.client.timing.clock()
         #: The last request that may have been carried out.
-        self._lost: CbrError | None = None
+        self._unclear_error: CbrError | None = None
 
     def run(self) -> None:
         """Create the shares; fill `result`, even if an error is raised."""
@@ -165,25 +166,27 @@ class _Create:
         try:
             members = self._client.add_members(self._backup_id, self._missing())
         except UnknownOutcomeError as error:
-            if self._lost is None and error.sent_at is not None:
+            if self._unclear_error is None and error.sent_at is not None:
                 # Earlier attempts sent nothing, so count from this one.
                 self._first_sent_at = error.sent_at
-            self._lost = error
+            self._unclear_error = error
             return _Attempt(is_lost=True)
         except CbrError as error:
-            if self._lost is None:
+            if self._unclear_error is None:
                 raise
             # This request was refused, but an earlier one may have succeeded.
             if not isinstance(error, AlreadyShared):
                 return _Attempt(refusal=error)
-            self._lost = error
+            self._unclear_error = error
             return _Attempt()
         _add_from_response(self._session, members, self.result, self._first_sent_at)
         missing = self._missing()
         return _Attempt(refusal=CbrError(messages.not_all_shared(self._backup_id, missing)) if missing else None)
 
     def _read_missing(self, attempt: _Attempt) -> bool:
-        """Read the missing shares; return whether no other request is needed."""
+        """Read the missing shares; return whether to stop.
+
+        True if all were found, or if one existed before and may not be adopted."""
         # After a success, wait until the service shows the shares. After a lost response, read once.
         find = find_members if attempt.is_lost else wait_for_members
         missing = self._missing()
@@ -201,18 +204,23 @@ class _Create:
             raise self._not_readable(error) from error
 
     def _not_readable(self, error: CbrError, refusal: CbrError | None = None) -> UnverifiedSharesError:
-        text = messages.unknown_result(str(self._lost or refusal), str(error), messages.if_adopting())
+        text = messages.unknown_result(str(self._unclear_error or refusal), str(error), messages.if_adopting())
         return self._unverified(text)
 
     def _raise_missing(self, refusal: CbrError | None, attempts: int) -> NoReturn:
         """Raise the error that explains best why shares are missing."""
-        if isinstance(refusal, ServiceError) and refusal.is_from_service:
-            # An earlier request would have been refused too.
+        is_from_service = isinstance(refusal, ServiceError) and refusal.is_from_service
+        # A request whose response was lost may itself have reached the limit of members.
+        is_limit_unclear = isinstance(refusal, LimitReached) and self._unclear_error is not None
+        if refusal and is_from_service and not is_limit_unclear:
+            # CBR refused this request, so it also refused the one whose response was lost.
             raise refusal
-        if self._lost is None:
-            # If some shares were created, the caller rolls them back. Otherwise the state keeps the unverified ones.
+        if self._unclear_error is None:
+            # After `CbrError`, the caller rolls back what was created. If nothing was, the state keeps what may exist.
             raise CbrError(str(refusal)) if self.result.created else self._unverified(str(refusal))
-        raise self._unverified(messages.not_shown_after(str(refusal or self._lost), attempts)) from self._lost
+        raise self._unverified(
+            messages.not_shown_after(str(refusal or self._unclear_error), attempts)
+        ) from self._unclear_error
 
     def _unverified(self, text: str) -> UnverifiedSharesError:
         """Return the error that keeps in the state what may have been created."""
@@ -224,7 +232,7 @@ class _Create:
 def _add_from_response(
     session: CloudSession, members: Sequence[Member], result: CreatedShares, first_sent_at: float
 ) -> None:
-    """Sort the shares in a POST's response, which may have some that existed before."""
+    """Add each share of a POST's response to `created`, or to `existing` if it is older."""
     sent_at = _service_time(session, first_sent_at)
     newest = max((member.created_at for member in members), default=sent_at)
     for member in members:
@@ -235,7 +243,8 @@ def _add_from_response(
 def _existed_before(member: Member, newest: datetime, sent_at: datetime) -> bool:
     """Return whether a share in a POST's response is older than the POST.
 
-    All shares of one request have the same creation time. `newest` is the latest in the response, so clocks do not matter.
+    All shares of one POST have one creation time, so a share that is older than `newest` existed before. `sent_at` decides if
+    all of them are old. A new share is pending and has no image.
     """
     if member.status == "rejected" or member.image_id is not None:
         return True
@@ -333,7 +342,9 @@ def find_unlisted(session: CloudSession, backup_id: str, created: Mapping[str, o
     young = [
         project
         for project, created_at in created.items()
-        if project not in found and (time := _to_datetime(created_at)) is not None and now - time <= _YOUNG
+        if project not in found
+        and (time := _to_datetime(created_at)) is not None
+        and now - time <= _MAX_VISIBILITY_DELAY
     ]
     if young:
         found.update(wait_for_members(session, backup_id, young))
@@ -370,9 +381,9 @@ def delete_own_share(
 ) -> None:
     """Delete a share that the current resource gives up: see `delete_share`.
 
-    The record of ownership has it before the request. The share stays, with a warning, if another resource of the stack has it.
+    The claim is recorded before the DELETE is sent. The share stays, with a warning, if another resource of the stack has it.
     """
-    with session.ownership.record_delete(backup_id, project, str(known.get("share_id") or "")) as must_stay:
+    with session.ownership.announce_delete(backup_id, project, str(known.get("share_id") or "")) as must_stay:
         if must_stay:
             _log.warning("%s", messages.managed_elsewhere(backup_id, [project]))
         else:
@@ -382,7 +393,7 @@ def delete_own_share(
 def _identify(session: CloudSession, backup_id: str, project: str) -> Member | None:
     """Return the share that a project has now; None if there is none, or none is visible yet."""
     try:
-        listed = session.member_cache.identify(backup_id, project)
+        listed = session.member_cache.get_before_delete(backup_id, project)
     except NotFound as error:
         if error.is_backup_gone:
             return None
@@ -452,7 +463,7 @@ def delete_shares(
     identified = [project for project, known in shares.items() if known.get("share_id") and not adopt]
     if identified:
         first, *others = dict.fromkeys((*identified, *shares))
-        _list_to_identify(session, backup_id, first, others)
+        _prefetch_members(session, backup_id, first, others)
 
     def delete(project: str) -> None:
         function = delete_own_share if project in own else delete_share
@@ -472,7 +483,7 @@ def _find_failed(results: Mapping[str, object]) -> dict[str, CbrError]:
     return {project: result for project, result in results.items() if isinstance(result, CbrError)}
 
 
-def _list_to_identify(session: CloudSession, backup_id: str, project: str, others: Sequence[str]) -> None:
+def _prefetch_members(session: CloudSession, backup_id: str, project: str, others: Sequence[str]) -> None:
     """List a backup's members for the deletes that follow.
 
     If the list is forbidden or contradictory, each delete reads its own share instead.
@@ -480,7 +491,7 @@ def _list_to_identify(session: CloudSession, backup_id: str, project: str, other
     Raises `CbrError` if the list fails: it names `project` and the `others`, as none of them is deleted.
     """
     try:
-        session.member_cache.identify(backup_id, project)
+        session.member_cache.get_before_delete(backup_id, project)
     except (NotAllowed, NotFound, ContradictoryResponseError):
         pass
     except CbrError as error:
@@ -548,17 +559,23 @@ def is_unverified(known: Mapping[str, Any]) -> bool:
 
 
 def is_foreign(known: Mapping[str, Any], member: Member) -> bool:
-    """Return whether a share is too old or too young to be of the state's unverified create."""
+    """Return whether a share cannot be the result of the state's unverified create.
+
+    It was created before that request, or long after it.
+    """
     sent_at, given_up_at = _to_datetime(known.get("created_at")), _to_datetime(known.get("updated_at"))
     # The state has whole seconds.
     if sent_at is None or member.created_at < sent_at - CLOCK_SLACK:
         return True
-    # Without `given_up_at`, only this machine's time was known, which may be behind.
-    return given_up_at is not None and member.created_at > given_up_at + _LATE
+    # Without the service's time there is no upper limit: this machine's clock may be behind.
+    return given_up_at is not None and member.created_at > given_up_at + _MAX_EXECUTION_DELAY
 
 
 def is_replaced(backup_id: str, project: str, known: Mapping[str, Any], member: Member) -> bool:
-    """Return whether a share is another one than the state's, and warn of it."""
+    """Return whether the project's share is not the one in the state.
+
+    Warns if both IDs are known.
+    """
     if is_unverified(known):
         return is_foreign(known, member)
     share_id = known.get("share_id")

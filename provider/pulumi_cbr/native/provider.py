@@ -34,8 +34,8 @@ from pulumi_cbr.native.convert import from_struct, from_wire, to_secret, to_wire
 from pulumi_cbr.native.functions import FUNCTIONS
 from pulumi_cbr.native.previews import preview_create, preview_update
 from pulumi_cbr.native.protocol import plugin_pb2, provider_pb2
-from pulumi_cbr.native.schema import check_arguments, check_component, plugin_options, schema, unknown_inputs
-from pulumi_cbr.native.wording import explicit_provider, to_native_terms
+from pulumi_cbr.native.schema import check_arguments, check_component, find_undeclared_inputs, plugin_options, schema
+from pulumi_cbr.native.wording import find_explicit_provider_name, to_native_terms
 
 CONTROLLERS: dict[str, type[Controller]] = {
     "cbr:index:BackupShareMember": BackupShareMemberController,
@@ -81,9 +81,9 @@ class CbrProvider:
         self._reference: str | None = None
         #: The claims of the operation that this process serves.
         self.ownership: Ownership = Ownership(current_urn.get)
-        self._start(_PARALLEL)
+        self._reset_sessions(_PARALLEL)
 
-    def _start(self, parallel: int) -> None:
+    def _reset_sessions(self, parallel: int) -> None:
         self.cancelled.clear()
         timing = Clock(sleep=self.wait, time_left=_time_left)
         limits = CallLimits(parallel)
@@ -102,7 +102,7 @@ class CbrProvider:
         return provider_pb2.GetSchemaResponse(schema=schema())
 
     async def check_config(self, request: provider_pb2.CheckRequest) -> provider_pb2.CheckResponse:
-        self.name = explicit_provider(request.urn)
+        self.name = find_explicit_provider_name(request.urn)
         given = from_struct(request.news)
         problems = {name: _check_setting(name, value) for name, value in given.items()}
         if self.name:
@@ -122,30 +122,31 @@ class CbrProvider:
         return response
 
     async def diff_config(self, request: provider_pb2.DiffRequest) -> provider_pb2.DiffResponse:
-        self.name = explicit_provider(request.urn)
+        self.name = find_explicit_provider_name(request.urn)
         changes = provider_pb2.DiffResponse.DIFF_SOME if request.olds != request.news else None
         olds, news = from_struct(request.olds), from_struct(request.news)
-        moves = [name for name in _SIGN_IN_SETTINGS if _is_moved(olds.get(name), news.get(name))]
-        if self.name and moves:
-            changed = ", ".join(_describe_move(name, olds[name], news[name]) for name in moves)
+        sign_in_changes = [name for name in _SIGN_IN_SETTINGS if _has_changed(olds.get(name), news.get(name))]
+        if self.name and sign_in_changes:
+            changed = ", ".join(_describe_change(name, olds[name], news[name]) for name in sign_in_changes)
             _log.warning("%s", messages.provider_moves(self.name, changed))
         return provider_pb2.DiffResponse(changes=changes or provider_pb2.DiffResponse.DIFF_NONE)
 
     async def configure(self, request: provider_pb2.ConfigureRequest) -> provider_pb2.ConfigureResponse:
         if request.urn:
-            self.name = explicit_provider(request.urn)
+            self.name = find_explicit_provider_name(request.urn)
         if request.urn and request.id:
             self._reference = f"{request.urn}::{request.id}"
         settings = {name: value for name, value in from_struct(request.args).items() if value != UNKNOWN}
         self._config = {name: _to_int(name, value) for name, value in settings.items() if name in SETTINGS}
-        self._start(_parse_parallel(settings.get("parallel") or _PARALLEL))
+        self._reset_sessions(_parse_parallel(settings.get("parallel") or _PARALLEL))
         return provider_pb2.ConfigureResponse(supportsPreview=True, acceptSecrets=True, acceptOutputs=True)
 
     async def check(self, request: provider_pb2.CheckRequest) -> provider_pb2.CheckResponse:
         kind, controller = self._controller(request.urn)
-        unknown = unknown_inputs(kind, from_struct(request.news))
+        unknown = find_undeclared_inputs(kind, from_struct(request.news))
         olds, news = from_wire(request.olds), from_wire(request.news)
-        self.ownership.declare(is_new=not olds)
+        # Not on the event loop: it may wait for a file.
+        await self._run(lambda: self.ownership.declare(is_new=not olds))
         checked = await self._run(lambda: controller.check(olds, news))
         problems = [
             (to_camel(problem.property), to_native_terms(problem.reason, self.name)) for problem in checked.problems
@@ -183,7 +184,7 @@ class CbrProvider:
         known = {**from_wire(request.inputs), **from_wire(request.properties)}
         state = await self._run(lambda: controller.read(request.id, known))
         if state is None:
-            # An empty response means that the resource is gone. With `properties`, even empty ones, the engine imports it.
+            # Without ID and properties, the resource is gone. With `properties`, even empty ones, the engine imports it.
             return provider_pb2.ReadResponse()
         return provider_pb2.ReadResponse(id=state.id, properties=to_wire(state.outputs), inputs=to_wire(state.inputs))
 
@@ -250,11 +251,11 @@ def _time_left() -> float:
     return deadline.get() - time.monotonic()
 
 
-def _is_moved(old: Any, new: Any) -> bool:
+def _has_changed(old: Any, new: Any) -> bool:
     return None not in (old, new) and UNKNOWN not in (old, new) and old != new
 
 
-def _describe_move(name: str, old: str, new: str) -> str:
+def _describe_change(name: str, old: str, new: str) -> str:
     # A URL that an earlier version let into the state may contain a password.
     return name if "@" in f"{old}{new}" else f"{name} from {old} to {new}"
 

@@ -64,7 +64,7 @@ def _inputs(owner: Mapping[str, Any]) -> Mapping[str, Any]:
     return found
 
 
-def unknown_inputs(token: str, names: Mapping[str, Any]) -> dict[str, str]:
+def find_undeclared_inputs(token: str, names: Mapping[str, Any]) -> dict[str, str]:
     """Return the inputs that a resource does not have, with the reason for each.
 
     Names are those of the wire.

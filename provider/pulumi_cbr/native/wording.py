@@ -14,7 +14,7 @@ _CONFIG_SET = re.compile(r"`pulumi config set(?: --secret)? cbr:(\w+)(?: (\w+))?
 _SETTING = re.compile(r"cbr:(\w+)")
 
 
-def explicit_provider(urn: str) -> str | None:
+def find_explicit_provider_name(urn: str) -> str | None:
     """Return the name of the provider with this URN, or None for a default provider."""
     name = urn.partition("::pulumi:providers:cbr::")[2]
     return name if name and not _DEFAULT.fullmatch(name) else None

@@ -34,9 +34,9 @@ UNMANAGED = 3
 #: Calls at a time, of all clouds together.
 PARALLEL = 32
 
-#: Columns that lists of received shares do not tell: each share is asked for.
-_IN_VAULT = ("dest_vault", "dest_vault_id", "image_id")
-_OF_THE_SHARE = ("age", "share_id", "shared_at", "updated_at")
+#: Columns that a list of received shares lacks. They cost one GET for each share.
+_VAULT_COLUMNS = ("dest_vault", "dest_vault_id", "image_id")
+_TIME_COLUMNS = ("age", "share_id", "shared_at", "updated_at")
 
 _EPILOG = f"""\
 Exit codes: 0 done, 1 failed, 2 wrong arguments, {UNMANAGED} --fail-on-unmanaged found a share that no stack has.
@@ -62,9 +62,11 @@ def _add_filters(parser: argparse.ArgumentParser) -> None:
         "--cloud",
         action="append",
         default=[],
-        help="an entry of clouds.yaml; several list several projects in one view",
+        help="an entry of clouds.yaml; repeat the option to list several projects together",
     )
-    what.add_argument("--project", action="append", default=[], help="shared with this project (received: by it)")
+    what.add_argument(
+        "--project", action="append", default=[], help="shared with this project; with --received, shared by it"
+    )
     what.add_argument("--status", action="append", default=[], choices=STATUSES, help="in this status")
     what.add_argument("--server", action="append", default=[], help="backups of this server or disk")
     what.add_argument(
@@ -89,13 +91,16 @@ def _add_formats(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--json", action="store_true", help="every field, for programs")
     how.add_argument("--csv", action="store_true", help="every field, for spreadsheets")
     how.add_argument(
-        "--columns", type=_argument(_columns), metavar="NAME,...", help=f"of the table: {', '.join(formats.COLUMNS)}"
+        "--columns",
+        type=_argument(_columns),
+        metavar="NAME,...",
+        help=f"columns of the table: {', '.join(formats.COLUMNS)}",
     )
-    how.add_argument("--html", metavar="FILE", help="write one page that draws them: a map, a search, and the table")
+    how.add_argument("--html", metavar="FILE", help="write an HTML page with a map, a search field and the table")
     how.add_argument(
         "--adopt",
         choices=("import", "python"),
-        help="print what brings the unmanaged shares under management: the file for `pulumi import --file`, or a program",
+        help="print what adopts the unmanaged shares: a file for `pulumi import --file`, or a program",
     )
 
 
@@ -109,10 +114,16 @@ def _add_stacks(parser: argparse.ArgumentParser) -> None:
         "--fail-on-unmanaged", action="store_true", help=f"exit with {UNMANAGED} if no --stack has one of the shares"
     )
     stacks.add_argument(
-        "--adopt-as", choices=("members", "sets"), default="members", help="one resource a share, or one a backup"
+        "--adopt-as",
+        choices=("members", "sets"),
+        default="members",
+        help="one resource for each share (members), or for each backup (sets)",
     )
     stacks.add_argument(
-        "--flavor", choices=("dynamic", "native"), default="dynamic", help="of the program that --adopt python prints"
+        "--flavor",
+        choices=("dynamic", "native"),
+        default="dynamic",
+        help="flavor of the resources in the program of --adopt python",
     )
 
 
@@ -163,8 +174,8 @@ def _find_details(given: argparse.Namespace) -> set[str]:
     columns = set(given.columns or ())
     is_sorted_by_age = given.sort is not None and any(key == "age" for key, _ in given.sort)
     needed = {
-        "vault": given.vault or given.adopt == "python" or not columns.isdisjoint(_IN_VAULT),
-        "time": given.older_than is not None or is_sorted_by_age or not columns.isdisjoint(_OF_THE_SHARE),
+        "vault": given.vault or given.adopt == "python" or not columns.isdisjoint(_VAULT_COLUMNS),
+        "time": given.older_than is not None or is_sorted_by_age or not columns.isdisjoint(_TIME_COLUMNS),
     }
     return {name for name, is_needed in needed.items() if is_needed}
 
@@ -197,7 +208,7 @@ def _listings(
         is_patient = False
         raise
     finally:
-        # After an error, the calls in flight end, and no other begins. After Ctrl-C, nobody waits for them either.
+        # After an error, wait for the calls in flight and start no other. After Ctrl-C, do not wait.
         for pool in (calls, projects):
             pool.shutdown(wait=is_patient, cancel_futures=True)
     # Two entries of clouds.yaml may sign in to one project.
@@ -209,7 +220,7 @@ def _results(futures: Sequence[Future[T]]) -> list[T]:
     """Return all results, or raise the first error there is."""
     waiting = True
     while waiting:
-        # Python may miss a Ctrl-C that comes when a wait without an end begins.
+        # Without a timeout, Python may miss a Ctrl-C at the beginning of the wait.
         done, not_done = wait(futures, timeout=0.5, return_when=FIRST_EXCEPTION)
         waiting = bool(not_done) and not any(future.exception() for future in done)
     return [future.result() for future in futures if future in done]
@@ -280,7 +291,7 @@ def _columns(text: str) -> tuple[str, ...]:
 
 
 def _argument(read: Callable[[str], T]) -> Callable[[str], T]:
-    """Return a reader whose ValueError argparse shows as it is."""
+    """Wrap a parser, so that argparse shows the text of its ValueError."""
 
     def argument(text: str) -> T:
         try:

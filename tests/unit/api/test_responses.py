@@ -125,7 +125,7 @@ def test_a_filter_that_has_no_form_in_utf8() -> None:
 def test_an_odd_status_is_told_in_one_line() -> None:
     with (
         Server(in_turn(Reply(400, b"no"))) as server,
-        pytest.raises(UnexpectedResponseError, match=r"^setting to `a b` the"),
+        pytest.raises(UnexpectedResponseError, match=r"^setting the share .* to `a b`"),
     ):
         CbrClient(fixed_token(server.url)).update_member(BACKUP, OTHER, "a\nb")
 

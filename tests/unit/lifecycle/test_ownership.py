@@ -62,12 +62,12 @@ class Process:
 
     def stays(self, urn: str, share_id: str, **form: object) -> bool:
         self.urn = urn
-        return self.log.begin_delete(BACKUP, PROJECT, share_id, form)
+        return self.log.release_share(BACKUP, PROJECT, share_id, form)
 
     def delete(self, urn: str, share_id: str, error: CbrError | None = None) -> bool:
         """Send a DELETE, which may fail; return whether it was sent."""
         self.urn = urn
-        with self.log.record_delete(BACKUP, PROJECT, share_id) as must_stay:
+        with self.log.announce_delete(BACKUP, PROJECT, share_id) as must_stay:
             if error:
                 raise error
             return not must_stay
@@ -138,11 +138,18 @@ def test_share_made_in_place_of_the_old_one_stays() -> None:
     assert process.stays("", "old")
 
 
+def test_share_that_replaces_an_unverified_one_stays() -> None:
+    """The state has no ID of what a lost create made: the replacement's share would look like it."""
+    process = Process()
+    process.create("a", "new")
+    assert process.stays("a", "")
+
+
 def test_acceptance_of_a_replaced_resource_stays() -> None:
     process = Process()
     process.urn = "a"
     process.log.record_acceptance(BACKUP, PROJECT, adopted=False, properties={})
-    assert process.log.begin_reject(BACKUP, PROJECT, {})
+    assert process.log.release_acceptance(BACKUP, PROJECT, {})
     assert not process.stays("a", "S")
 
 
@@ -339,7 +346,7 @@ def test_acceptance_kept_by_another_process_stays(engine: str) -> None:
     keeper.urn, process.urn = "new", "old"
     keeper.log.declare(is_new=False)
     keeper.log.keep_acceptance(BACKUP, PROJECT)
-    assert process.log.begin_reject(BACKUP, PROJECT, {})
+    assert process.log.release_acceptance(BACKUP, PROJECT, {})
     assert not process.stays("old", "S")
 
 
@@ -350,6 +357,21 @@ def test_first_claim_removes_what_killed_processes_left(engine: str, runtime: Pa
     Process(engine).keep("a", "S")
     assert len(files(runtime)) == 1
     assert len(list((runtime / "pulumi-cbr" / "takeovers").glob("*.lock"))) == 1
+
+
+def test_lock_that_another_process_tests_is_taken_again(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without its lock, others would take the process for ended, and delete its claims."""
+    keeper, process = Process(engine), Process(engine)
+    lock, names = PrivateFolder.lock, list[str]()
+
+    def lock_later(folder: PrivateFolder, name: str) -> object:
+        names.append(name)
+        return None if len(names) == 1 else lock(folder, name)
+
+    monkeypatch.setattr(PrivateFolder, "lock", lock_later)
+    keeper.keep("new", "S")
+    assert process.stays("old", "S")
+    assert Process(engine).stays("old", "S")
 
 
 def test_lock_that_is_held_for_hours_is_not_removed(engine: str, runtime: Path) -> None:
@@ -383,7 +405,7 @@ def test_import_is_known_to_other_processes(engine: str) -> None:
     """A resource that is moved to the other flavor by an import, without the step that takes the old one out of the state."""
     native, dynamic = Process(engine), Process(engine)
     native.urn = "native"
-    native.log.expect_import(BACKUP, PROJECT)
+    native.log.mark_read_by_id(BACKUP, PROJECT)
     native.read("native", "S")
     assert dynamic.stays("dynamic", "S")
 

@@ -195,6 +195,16 @@ def test_answered_share_without_a_time_is_new(account: CloudSession, service: Si
     assert set(create_shares(account, backup, [project]).created) == {project}
 
 
+def test_limit_after_a_lost_create_is_unknown(account: CloudSession, service: Simulator) -> None:
+    """The lost request may itself have taken the last place."""
+    body = {"error_code": "BackupService.6701", "error_msg": "too many"}
+    service.faults.add(Fault("reset_before", "POST", "/members"))
+    service.faults.add(Fault("status_before", "POST", "/members", status=400, body=body, times=None))
+    with pytest.raises(UnverifiedSharesError, match="6701") as failed:
+        create_shares(account, service.backups[0].id, service.projects[:1])
+    assert set(failed.value.unverified) == set(service.projects[:1])
+
+
 def test_delete_not_found_and_failed_read_is_unknown(account: CloudSession, service: Simulator) -> None:
     backup, project = service.backups[0].id, service.projects[0]
     known = {"share_id": service.share(backup, project).id}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pulumi_cbr.native.wording import explicit_provider, to_native_terms
+from pulumi_cbr.native.wording import find_explicit_provider_name, to_native_terms
 
 
 @pytest.mark.parametrize(
@@ -41,5 +41,5 @@ def test_to_native_terms_names_the_explicit_provider(text: str, expected: str) -
     [("owner", "owner"), ("default", None), ("default_0_1_0", None), ("defaults", "defaults"), ("a::b", "a::b")],
 )
 def test_explicit_provider_default_has_no_name(name: str, expected: str | None) -> None:
-    assert explicit_provider(f"urn:pulumi:s::p::pulumi:providers:cbr::{name}") == expected
-    assert explicit_provider("") is None
+    assert find_explicit_provider_name(f"urn:pulumi:s::p::pulumi:providers:cbr::{name}") == expected
+    assert find_explicit_provider_name("") is None
