@@ -868,7 +868,7 @@ def other_endpoint(backup_id: str, made_at: str, here: str) -> str:
     """Return the error of a missing backup whose share was made at another CBR address."""
     return (
         f"backup {backup_id} was shared at {made_at}, and {here} does not have it. Nothing was changed. "
-        f"Sign in to the region of before, {use_of_changed_settings()}"
+        f"Set the region or cbr:endpoint back, {use_of_changed_settings()}"
     )
 
 

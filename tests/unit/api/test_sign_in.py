@@ -370,11 +370,20 @@ def test_redirect_is_not_followed_with_credentials() -> None:
 # Renewal
 
 
-def test_a_refused_token_is_renewed_once_and_goes_on() -> None:
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        {"error": {"message": "expired"}},
+        {"error_code": "APIGW.0307", "error_msg": "Incorrect IAM authentication information: the token expires"},
+        {"errorCode": "111401001", "errorMsg": "Token expired"},
+    ],
+    ids=["identity service", "APIGW.0307", "111401001"],
+)
+def test_a_refused_token_is_renewed_once_and_goes_on(refusal: dict[str, object]) -> None:
     tokens = ["one", "two"]
 
     def rest(seen: Seen) -> Reply:
-        return GOOD if seen.headers["x-auth-token"] == "two" else Reply(401, {"error": {"message": "expired"}})
+        return GOOD if seen.headers["x-auth-token"] == "two" else Reply(401, refusal)
 
     with cloud(lambda seen: grant(server.url, token=tokens.pop(0)), rest) as server:
         client = CbrClient(password(server.url), timing=FakeClock().timing)

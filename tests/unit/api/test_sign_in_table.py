@@ -811,6 +811,27 @@ ROWS = [
         project=project_id("otc", "eu-de_b"),
     ),
     Row(
+        "otcextensions' sample file",
+        OS_ONE,
+        clouds="""
+clouds:
+  one:
+    profile: otc
+    auth:
+      username: 'u'
+      password: 'otc-password'
+      project_name: 'eu-de_b'
+      user_domain_name: 'OTC00000000001000000123'
+    interface: 'public'
+    identity_api_version: 3 # !Important
+    ak: 'otc-ak' # AK/SK pair for access to OBS
+    sk: 's'
+""",
+        identity=(IAM_DE,),
+        cbr=CBR_DE,
+        project=project_id("otc", "eu-de_b"),
+    ),
+    Row(
         "sub-project by name",
         shell(USER, OS_TENANT_NAME="eu-de_b", without="OS_PROJECT_ID"),
         identity=(IAM_DE,),
@@ -904,6 +925,15 @@ CASES: dict[str, tuple[str, ...]] = {
     ),
     "openrc with empty values": ("OTC openrc with empty values",),
     "sub-project by name": ("sub-project by name",),
+    "otcextensions' sample file": ("otcextensions' sample file", "entry with a user and with keys for object storage"),
+    "catalog URLs": ("catalog with {project}", "catalog with {project}/", "catalog with "),
+    "official sample answers": (
+        "test_responses.py::test_list_that_its_count_contradicts_is_refused",
+        "test_responses.py::test_forms_of_timestamps",
+    ),
+    "401 APIGW.0307 and 111401001 once": ("test_sign_in.py::test_a_refused_token_is_renewed_once_and_goes_on",),
+    "signature expired": ("test_sign_in.py::test_access_keys_clock_is_off_hint",),
+    "hidden access keys": ("test_secrets.py::test_in_no_log_message_or_repr",),
 }
 
 
