@@ -1,4 +1,4 @@
-"""Entries of clouds.yaml (with secure.yaml), read by openstacksdk's own loader: the only place that imports it."""
+"""Read entries of clouds.yaml and secure.yaml with openstacksdk. No other module imports it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pulumi_cbr import messages
 from pulumi_cbr.api.clouds_file import Document, check_document, normalize
-from pulumi_cbr.api.definitions import AUTH_TYPES, SETTINGS, parse_value
+from pulumi_cbr.api.definitions import ALTERNATIVES, AUTH_TYPES, SETTINGS, parse_value
 from pulumi_cbr.api.endpoints import cloud_of_region
 from pulumi_cbr.api.errors import SettingsError
 from pulumi_cbr.api.precedence import Place, Source, Value
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from pulumi_cbr.api.settings import Settings
 
-#: Names of what an entry keeps secret, whatever the plugin: password, token, application_credential_secret, passcode...
+#: Keys below `auth` whose values are secret, for any plugin: password, token, application_credential_secret, passcode...
 _SECRET = re.compile("pass|secret|token|key|code")
 
 #: The keys below `auth` that are settings of ours. Of several keys for one setting, the first counts.
@@ -63,7 +63,7 @@ AUTH_KEYS: Mapping[str, str] = {
     "delegated_project": "delegatedProject",
 }
 
-#: The keys beside `auth` that are settings of ours. Those of the service come before those of all services.
+#: The keys beside `auth` that are settings of ours. A key for CBR overrides the one for all services, so it is first.
 _KEYS: Mapping[str, str] = {
     "auth_type": "authType",
     "cbr_region_name": "region",
@@ -75,7 +75,7 @@ _KEYS: Mapping[str, str] = {
     "cloud_domain": "cloudDomain",
 }
 
-#: What people mean by keys that are close to several.
+#: Frequent mistakes, and the right key. `difflib` would find several similar ones.
 _MISTAKES = {
     "user": "username",
     "project": "project_name",
@@ -98,7 +98,7 @@ _USUAL = {"cbr_service_type": ("cbr",), "cbr_api_version": ("3", "v3")}
 
 
 def read_entry(cloud: str, region: str | None = None) -> Source:
-    """Return what an entry says, by our settings' names, in one of its regions.
+    """Return the values of an entry in one region, under the names of our settings.
 
     Raises `SettingsError` if openstacksdk is not installed, or the entry is missing or broken.
     """
@@ -130,7 +130,7 @@ def _certificate_values(
         raise SettingsError(messages.wrong_form(document.origin(cloud, "cacert"), "a path"))
     if not any(key in explicit for key in ("verify", "insecure", "cacert")):
         return []
-    # openstacksdk gives one value: False, True, or the file to check with. Both are said, also by no file.
+    # openstacksdk merges the three keys into one value: False, True or a path. Set both settings, even without a path.
     verify, _ = merged.get_requests_verify_args()
     path = verify if isinstance(verify, str) else None
     return [
@@ -140,7 +140,7 @@ def _certificate_values(
 
 
 def plugin_of(settings: Settings) -> BaseIdentityPlugin:
-    """Return the keystoneauth1 plugin of an entry, with the values that come before it.
+    """Return the keystoneauth1 plugin of an entry, after the settings that override the entry.
 
     Raises `SettingsError`.
     """
@@ -166,16 +166,17 @@ def plugin_of(settings: Settings) -> BaseIdentityPlugin:
 
 
 def _override(entry: dict[str, Any], name: str, value: str) -> None:
-    """Replace a setting of an entry, and the other name for the same thing."""
-    other = {"projectId": "projectName", "projectName": "projectId", "userId": "username", "username": "userId"}.get(
-        name
-    )
-    auth = entry.setdefault("auth", {})
-    for key, setting in AUTH_KEYS.items():
-        if setting in (name, other):
-            for spelling in (key, key.replace("_", "-"), key.replace("project", "tenant")):
-                auth.pop(spelling, None)
-                entry.pop(spelling, None)
+    """Set a value in an entry.
+
+    Removes its other spellings, and the ID or name that means the same.
+    """
+    same = next((pair for pair in ALTERNATIVES if name in pair), (name,))
+    auth = entry["auth"] = dict(entry.get("auth") or {})
+    for key in [key for key, setting in AUTH_KEYS.items() if setting in same]:
+        for spelling in (key, key.replace("project", "tenant")):
+            for written in (spelling, spelling.replace("_", "-")):
+                auth.pop(written, None)
+                entry.pop(written, None)
     auth[next(key for key, setting in AUTH_KEYS.items() if setting == name)] = value
 
 
@@ -203,7 +204,7 @@ def _files(variable: str, usual: Iterable[str]) -> list[str]:
 
     Raises `SettingsError` if the variable names one that does not exist.
     """
-    # openstacksdk would add the variable's file to a list of its module, for all later readers.
+    # Read here: openstacksdk adds the variable's file to a list that every later loader of the process reads.
     given = os.path.expanduser(os.environ.get(variable, "").strip())
     if given and not os.path.exists(given):
         raise SettingsError(messages.no_such_file(variable, given))
@@ -226,7 +227,7 @@ def _choose_region(
         own = entry.get("region_name")
         own_cloud, wanted = cloud_of_region(own), cloud_of_region(region)
         if region and own_cloud and own_cloud is not wanted and (wanted or not _has_address(loader, cloud, entry)):
-            # Only this region tells the entry's cloud: its credentials must not follow to another.
+            # The entry's region is the only sign of its cloud. Its credentials must not go to another cloud.
             raise SettingsError(messages.entry_has_no_region(document.origin(cloud), region, [str(own)]))
         if region and "regions" not in entry and own != region:
             # A region that the vendor profile offers keeps the profile's own values for it.
@@ -274,7 +275,7 @@ def _normalize_regions(document: Document, cloud: str, entry: dict[str, Any]) ->
             region["values"] = region.get("values") or {}
     if not isinstance(entry.get("auth") or {}, dict):
         raise SettingsError(messages.wrong_form(document.origin(cloud, "auth"), "keys with values"))
-    # openstacksdk would make the text `None` of a key without a value.
+    # openstacksdk turns a key without a value into the text `None`.
     entry["auth"] = {key: value for key, value in (entry.get("auth") or {}).items() if value is not None}
 
 
@@ -368,12 +369,12 @@ def _plugin_options(auth_type: str) -> set[str]:
 def _find_values(
     document: Document, cloud: str, region: str | None, explicit: Mapping[str, object], auth: Mapping[str, object]
 ) -> list[Value]:
-    found = [(name, key, auth[key]) for key, name in AUTH_KEYS.items() if auth.get(key)]
-    # Reversed, because the last entry of a dictionary wins: it must be the first key that is given.
-    beside = {_KEYS[key]: key for key in reversed(list(_KEYS)) if explicit.get(key)}
+    found = [(name, key, auth[key]) for key, name in AUTH_KEYS.items() if auth.get(key) not in (None, "")]
+    # Reversed, so that the first of several keys for one setting wins.
+    beside = {_KEYS[key]: key for key in reversed(list(_KEYS)) if explicit.get(key) not in (None, "")}
     found += [(name, key, explicit[key]) for name, key in beside.items()]
     values = [Value("cloud", cloud, document.origin(cloud))]
-    is_changed_by_yaml = document.find_changed_by_yaml(cloud, region)
+    is_changed_by_yaml = document.make_change_check(cloud, region)
     for name, key, given in found:
         origin = document.origin(cloud, key)
         if not isinstance(given, (dict, list)) and is_changed_by_yaml(key):

@@ -1,4 +1,4 @@
-"""Places of the keys in clouds.yaml, and checks of what openstacksdk would pass over in silence."""
+"""Find the lines of keys in clouds.yaml, and refuse mistakes that openstacksdk ignores."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class Document:
         what = f"`{key}` of the entry `{cloud}`" if key else f"the entry `{cloud}`"
         return f"{what} ({self.path}, line {_line(_value(self.root, 'clouds'), cloud)})"
 
-    def find_changed_by_yaml(self, cloud: str, region: str | None) -> Callable[[str], bool]:
-        """Return what tells of a key whether YAML reads its value as no text, and changes it.
+    def make_change_check(self, cloud: str, region: str | None) -> Callable[[str], bool]:
+        """Return a function that tells whether YAML changes the value of a key.
 
-        The files are read once for all keys.
+        YAML does so if it does not read the value as text: `0123` as 83. The files are read once for all keys.
         """
         import yaml
 
@@ -150,7 +150,7 @@ def _check_repeated(path: str, root: Node | None, cloud: str) -> None:
     for node in _walk_nodes(entry, set()):
         _check_texts(path, _get_pairs(node))
         _check_mapping(path, _get_pairs(node))
-    # A key may be below `auth` and beside it if both have one value.
+    # A key may be both below `auth` and beside it, if the two values are equal.
     _check_mapping(path, [*_get_pairs(_value(entry, "auth")), *_get_pairs(entry)], is_same_allowed=True)
 
 
@@ -189,7 +189,7 @@ def _find_holders(root: Node | None, cloud: str) -> list[Node]:
 
 
 def _values_of_regions(entry: Node | None) -> list[Node]:
-    """Return the nodes below the `values` of an entry's `regions`."""
+    """Return the node `values` of each region of an entry."""
     import yaml
 
     regions = _value(entry, "regions")

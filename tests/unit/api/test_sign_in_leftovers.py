@@ -226,6 +226,8 @@ ROWS = [
             ("password", "password: otc-password", "0123456"),
             ("password", "password: otc-password", "12:30"),
             ("password", "password: otc-password", "1.10"),
+            ("password", "password: otc-password", "no"),
+            ("password", "password: otc-password", "000"),
             ("user_domain_name", "user_domain_name: d", "no"),
         )
     ],
@@ -337,6 +339,21 @@ ROWS = [
         cbr=f"cbr.eu-de.{OTC}",
         method="password+totp",
     ),
+    *[
+        Row(
+            f"project of the stack beside {key} of an entry with a plugin",
+            OS_ONE,
+            {"projectId": OWN},
+            clouds=entry(
+                f"{ENTRY_USER.replace(f', project_id: {OWN}', '')}, {key}: {OTHER}, passcode: otc-1, auth_methods: [v3password, v3totp]",
+                beside="auth_type: v3multifactor\n    region_name: eu-de",
+            ),
+            identity=(IAM_DE,),
+            cbr=f"cbr.eu-de.{OTC}",
+            method="password+totp",
+        )
+        for key in ("project_id", "project-id", "tenant_id", "tenant-id")
+    ],
     # The catalog
     *[
         Row(
