@@ -306,6 +306,11 @@ def repeated_key(path: str, line: int, key: str) -> str:
     return f"{path}, line {line}, gives `{key}` a second time. Remove one of the two"
 
 
+def secrets_of_other_file(secure: str, cloud: str, path: str) -> str:
+    """Return the error of a secure.yaml whose entry is that of another clouds.yaml."""
+    return f"{secure} belongs to another entry `{cloud}` than that of {path}. Rename one of the two entries"
+
+
 def key_is_no_text(path: str, line: int) -> str:
     """Return the error of a key that YAML reads as a number, a boolean, nothing or a list."""
     return f"{path}, line {line}, has a key that YAML does not read as text. Correct the key"

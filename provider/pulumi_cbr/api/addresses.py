@@ -81,7 +81,7 @@ def _check_one_region(values: Mapping[str, Value]) -> None:
             others.append((endpoint, address.region))
     # With an agency, only the agency's project is worked in.
     project = values.get("delegatedProject" if "agencyName" in values else "projectName")
-    if project and "projectId" not in values:
+    if project:
         others.append((project, other_region_of(str(project.value), str(region.value))))
     for other, other_region in others:
         if other_region and other_region != region.value:

@@ -63,6 +63,14 @@ AUTH_KEYS: Mapping[str, str] = {
     "delegated_project": "delegatedProject",
 }
 
+#: Those that a plugin takes: an agency is none of its own.
+_PLUGIN_SETTINGS = frozenset(AUTH_KEYS.values()) - {
+    "agencyName",
+    "agencyDomainName",
+    "agencyDomainId",
+    "delegatedProject",
+}
+
 #: The keys beside `auth` that are settings of ours. A key for CBR overrides the one for all services, so it is first.
 _KEYS: Mapping[str, str] = {
     "auth_type": "authType",
@@ -149,8 +157,11 @@ def plugin_of(settings: Settings) -> BaseIdentityPlugin:
     cloud = settings.cloud or ""
     document, loader = _load(cloud)
     try:
-        overrides = {name: value for name, value in settings.cloud_overrides if name in AUTH_KEYS.values()}
+        overrides = {name: value for name, value in settings.cloud_overrides if name in _PLUGIN_SETTINGS}
         entry = loader.cloud_config["clouds"][cloud]
+        for key in (key for key, name in AUTH_KEYS.items() if name not in _PLUGIN_SETTINGS):
+            # The agency's token is fetched afterwards, with the plugin's own.
+            (entry.get("auth") or {}).pop(key, None)
         for name, value in overrides.items():
             _override(entry, name, value)
         _choose_region(document, loader, cloud, settings.region)

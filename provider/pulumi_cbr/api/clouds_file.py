@@ -106,7 +106,21 @@ def check_document(cloud: str, files: Iterable[str], secure_files: Iterable[str]
         raise SettingsError(messages.empty_entry(document.origin(cloud)))
     for file, root in ((path, document.root), (document.secure_path, document.secure_root)):
         _check_repeated(file, root, cloud)
+    _check_secrets_belong(document, cloud)
     return document
+
+
+def _check_secrets_belong(document: Document, cloud: str) -> None:
+    """Refuse secrets of an entry in another clouds.yaml, which may be of another cloud.
+
+    Raises `SettingsError`.
+    """
+    if _value(_value(document.secure_root, "clouds"), cloud) is None:
+        return
+    beside = os.path.join(os.path.dirname(document.secure_path), "clouds.yaml")
+    is_same = os.path.realpath(beside) == os.path.realpath(document.path)
+    if not is_same and os.path.exists(beside) and cloud in _get_keys(_value(_compose(beside), "clouds")):
+        raise SettingsError(messages.secrets_of_other_file(document.secure_path, cloud, document.path))
 
 
 def first_file(files: Iterable[str]) -> str | None:

@@ -14,11 +14,13 @@ from pulumi_cbr.api.precedence import find_contradictions
 from pulumi_cbr.api.settings import resolve_settings
 from unit.api.sign_in_rows import (
     AGENCY,
+    AGENCY_AUTH,
     CBR_NL,
     ENTRY_USER,
     HW_KEYS,
     HW_USER,
     IAM_DE,
+    KEYS_AUTH,
     ONE,
     OS_KEYS,
     OS_ONE,
@@ -35,6 +37,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Support for InfluxDB")
 #: An entry of which only the region tells the cloud.
 SHORT = entry("username: u, password: otc-password, user_domain_name: d")
 NO_PASSWORD = ENTRY_USER.replace("password: otc-password, ", "")
+MULTIFACTOR = "auth_type: v3multifactor\n    region_name: eu-de"
 OS_KEYS_DE = shell(OS_KEYS, OS_REGION_NAME="eu-de")
 
 ROWS = [
@@ -189,6 +192,29 @@ ROWS = [
         )
         for kind, variables in (("with a user", USER), ("with access keys", OS_KEYS_DE))
     ],
+    Row(
+        "project by ID beside a name of another region",
+        shell(OS_KEYS_DE, OS_PROJECT_ID=OWN, OS_PROJECT_NAME="eu-nl_x"),
+        refused="OS_PROJECT_NAME is in the region eu-nl, but OS_REGION_NAME is eu-de. Set both for one region",
+    ),
+    Row(
+        "agency beside an entry that needs a plugin",
+        shell(OS_ONE, AGENCY),
+        clouds=entry(f"{ENTRY_USER}, passcode: otc-1, auth_methods: [v3password, v3totp]", beside=MULTIFACTOR),
+        identity=(IAM_DE, IAM_DE),
+        cbr=f"cbr.eu-de.{OTC}",
+        project=project_id("otc", "eu-de_theirs"),
+        method="password+totp assume_role",
+    ),
+    Row(
+        "agency of an entry that needs a plugin",
+        OS_ONE,
+        clouds=entry(f"{AGENCY_AUTH}, passcode: otc-1, auth_methods: [v3password, v3totp]", beside=MULTIFACTOR),
+        identity=(IAM_DE, IAM_DE),
+        cbr=f"cbr.eu-de.{OTC}",
+        project=project_id("otc", "eu-de_theirs"),
+        method="password+totp assume_role",
+    ),
     Row(
         "CBR address of a partner in another region",
         shell(
@@ -513,3 +539,24 @@ def test_broken_vendor_file_is_named_with_its_line(tmp_path: Path, monkeypatch: 
     vendor.write_text("public-clouds:\n  v: [")
     with pytest.raises(SettingsError, match=re.escape(f"{vendor}, line 2, is not YAML. Correct the line")):
         load()
+
+
+@pytest.mark.parametrize("has_own_entry", [True, False])
+def test_secrets_of_another_clouds_yaml_are_refused(
+    has_own_entry: bool, clouds: FakeClouds, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder's clouds.yaml may name another cloud as the user's own does."""
+    clouds.clear()
+    for folder in ("here", "home"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "here" / "clouds.yaml").write_text(entry(NO_PASSWORD))
+    (tmp_path / "home" / "secure.yaml").write_text("clouds: {one: {auth: {password: otc-password}}}\n")
+    (tmp_path / "home" / "clouds.yaml").write_text(entry(KEYS_AUTH, name="one" if has_own_entry else "two"))
+    monkeypatch.setattr(loader, "CONFIG_FILES", [str(tmp_path / "here" / "clouds.yaml")])
+    monkeypatch.setattr(loader, "SECURE_FILES", [str(tmp_path / "home" / "secure.yaml")])
+    given({**clouds.environment, **OS_ONE}, monkeypatch)
+    if has_own_entry:
+        with pytest.raises(SettingsError, match=r"secure\.yaml belongs to another entry `one` than that of .*here"):
+            load()
+    else:
+        CbrClient(load()).show_backup(BACKUP)
