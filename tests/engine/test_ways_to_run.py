@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
-import yaml
 
 from pulumi_cbr.simulator import Simulator
 
 from .conftest import Cli, InitStack
+from .shortcuts import configure
 
 #: A hook and a transform see the resource, and a list in the configuration says what is shared.
 PROGRAM = """
@@ -54,8 +54,7 @@ def test_ways_to_run(
     entries = [
         {"name": name, "backup": backup, "project": project} for name, backup in zip("abc", backups, strict=True)
     ]
-    settings = folder / "Pulumi.test.yaml"
-    settings.write_text(yaml.safe_dump({**yaml.safe_load(settings.read_text()), "config": {"ways:shares": entries}}))
+    configure(folder, {"ways:shares": entries})
 
     def run(*arguments: str) -> str:
         done = cli(folder, *arguments, env={**simulator.env("owner"), "PULUMI_EXPERIMENTAL": "1"})
@@ -76,8 +75,19 @@ def test_ways_to_run(
     run("up", "--yes", "--skip-preview", "--plan", "plan.json")
     assert shared() == ["a", "b", "c"]
     assert notes.read_text().split() == ["a", "b", "c"]
-    run("preview", "--expect-no-changes")
+
+    # State edits: the new name, and the stack that a resource moves to, have the share.
+    run("state", "rename", f"{urn}a", "renamed", "--yes")
+    init_stack(folder, "other")
+    configure(folder, {"ways:shares": [entries[1]]}, "other")
+    run("stack", "select", "test")
+    run("state", "move", "--source", "test", "--dest", "other", f"{urn}b", "--yes")
+    configure(folder, {"ways:shares": [{**entries[0], "name": "renamed"}, entries[2]]})
+    for stack in "test", "other":
+        run("preview", "--expect-no-changes", "--stack", stack)
     run("destroy", "--yes", "--skip-preview", "--exclude", f"{urn}c")
-    assert shared() == ["c"]
+    assert shared() == ["b", "c"]
     run("destroy", "--yes", "--skip-preview")
+    assert shared() == ["b"]
+    run("destroy", "--yes", "--skip-preview", "--stack", "other")
     assert shared() == []
