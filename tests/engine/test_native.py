@@ -420,13 +420,15 @@ def test_moving_between_the_flavors(project: Path, run: Callable[..., str], simu
     one, two = (entry.id for entry in simulator.backups[:2])
     dest = simulator.projects[:3]
 
-    def program(flavor: str, *, keep: bool = False, importing: bool = False, adopting: bool = False) -> None:
+    def program(
+        flavor: str, *, keep: bool = False, importing: bool = False, adopting: bool = False, lines: str = ""
+    ) -> None:
         def opts(id_: str) -> str:
             return f', opts=pulumi.ResourceOptions(import_="{id_}")' if importing else ""
 
         adopt = ", adopt_existing=True" if adopting else ""
         (project / "__main__.py").write_text(
-            f"import pulumi\nimport {flavor} as cbr\n{KEEP if keep else ''}\n"
+            f"import pulumi\nimport {flavor} as cbr\n{KEEP if keep else lines}\n"
             f'cbr.BackupShareMember("dr", "{one}", "{dest[0]}"{adopt}{opts(f"{one}/{dest[0]}")})\n'
             f'cbr.BackupShare("set", "{two}", {dest}{adopt}{opts(two)})\n'
         )
@@ -471,4 +473,25 @@ def test_moving_between_the_flavors(project: Path, run: Callable[..., str], simu
     assert changes == [("POST", 400), ("POST", 400)]
     program("pulumi_cbr")
     run("up", "--yes", "--skip-preview")
+
+    # In one step: the state then has the names of this flavor, and the program its outputs.
+    simulator.clear_calls()
+    aliases = """
+def alias(args):
+    kind = pulumi.Alias(type_=args.type_.replace("cbr:index:", "pulumi-python:dynamic/cbr:"))
+    return pulumi.ResourceTransformationResult(
+        args.props, pulumi.ResourceOptions.merge(args.opts, pulumi.ResourceOptions(aliases=[kind]))
+    )
+pulumi.runtime.register_stack_transformation(alias)
+"""
+    program("pulumi_cbr.native", lines=aliases)
+    assert "2 to update" in run("preview")
+    run("up", "--yes", "--skip-preview")
+    assert flavors() == {"cbr:index"}
+    assert {"shareId", "members"} == {
+        name for entry in resources(project.parent) for name in ("shareId", "members") if name in entry["outputs"]
+    }
+    program("pulumi_cbr.native")
+    run("preview", "--diff", "--expect-no-changes")
+    assert writes(simulator) == []
     assert {backup: dict(simulator.members(backup)) for backup in (one, two)} == shares

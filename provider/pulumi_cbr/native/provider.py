@@ -160,9 +160,11 @@ class CbrProvider:
         diff = await self._run(lambda: controller.diff(request.id, olds, news))
         await self._run(lambda: controller.prepare_change(request.id, olds, news))
         changed = [to_camel(name) for name in (*diff.updates, *diff.replaces)]
+        # By an alias, the state is of a dynamic resource: an update without a call gives the outputs their names here.
+        is_dynamic = "__provider" in request.olds.fields
         kinds = provider_pb2.DiffResponse
         return provider_pb2.DiffResponse(
-            changes=kinds.DIFF_SOME if changed else kinds.DIFF_NONE,
+            changes=kinds.DIFF_SOME if changed or is_dynamic else kinds.DIFF_NONE,
             replaces=[to_camel(name) for name in diff.replaces],
             deleteBeforeReplace=diff.delete_first,
             diffs=changed,
