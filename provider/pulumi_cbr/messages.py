@@ -710,6 +710,17 @@ def already_shared(backup_id: str, shares: Sequence[str]) -> str:
     return f"sharing backup {backup_id} failed: already shared with {_first(shares)}. {_ADOPT}"
 
 
+def already_shared_in_preflight(backup_id: str, shares: Sequence[str]) -> str:
+    """Return the problem of a preview for shares that exist.
+
+    In a forced replacement they may be the resource's own.
+    """
+    return (
+        f"sharing backup {backup_id} failed: already shared with {_first(shares)}. If no other stack manages it, set "
+        "adopt_existing=True. For --replace or taint, add --refresh --run-program"
+    )
+
+
 def refused_beside_shares(error: str, shares: Sequence[str]) -> str:
     """Return the error of a refused create that may have made, or met, shares of its projects."""
     return f"{_sentence(error)} The backup is shared with {_first(shares)}. {_ADOPT}"
@@ -962,6 +973,24 @@ def deleted_by_another(backup_id: str, project: str) -> str:
     return (
         f"keeping the share of backup {backup_id} with project {project} failed: another resource of this stack deletes it in "
         "this operation. Run `pulumi up --refresh`"
+    )
+
+
+def acceptance_kept(backup_id: str, project: str) -> str:
+    """Return the error of a delete whose share a resource of the stack has accepted."""
+    return (
+        f"deleting the share of backup {backup_id} with project {project} failed: a BackupShareAccepter of this stack keeps "
+        "its acceptance. Remove it too, or let it depend on the share (depends_on)"
+    )
+
+
+def held_twice(backup_id: str, project: str, resources: Sequence[str], *, is_acceptance: bool) -> str:
+    """Return the warning about two resources that have one share, or one acceptance."""
+    what = f"acceptance of backup {backup_id} in" if is_acceptance else f"share of backup {backup_id} with"
+    end = "undoes" if is_acceptance else "deletes"
+    return (
+        f"{' and '.join(resources)} have one {what} project {project}. Remove one of them in a full `pulumi up`: with --target, "
+        f"deleting one {end} it for both"
     )
 
 

@@ -88,6 +88,9 @@ member("m-tainted", 8)
 member("m-first", 9, adopt=False, delete_before_replace=True)
 group("s-tainted", 10)
 group("s-split", 11)
+member("m-shared", 12, to=receiver, delete_before_replace=True)
+accept("shared", 12, after="m-shared")
+member("m-kind", 13)
 """
 AFTER = """
 accept("new-name", 0)
@@ -102,25 +105,34 @@ member("m-tainted", 8)
 member("m-first", 9, adopt=False, delete_before_replace=True)
 group("s-tainted", 10)
 member("m-split", 11)
+member("m-shared", 12, to=receiver, delete_before_replace=True)
+accept("shared", 12, after="m-shared")
+group("s-kind", 13, was="m-kind")
 """
-TAINTED, FORCED = ("tainted", "m-tainted", "s-tainted"), ("forced", "first", "m-first")
+TAINTED, FORCED = ("tainted", "m-tainted", "s-tainted"), ("forced", "first", "m-first", "m-shared")
 
 #: What the names of the programs mean to the engine.
 PRELUDE = """
 backups, vault, receiver, projects, native = {data!r}
 
-def accept(name, number, by="receiver", **options):
+declared = {{}}
+
+def accept(name, number, by="receiver", after=None, **options):
     more = {{}} if native else {{"cloud": by}}
+    if after:
+        options["depends_on"] = declared[after]
     if native:
         options["provider"] = providers[by]
     cbr.BackupShareAccepter(name, backups[number], vault, **more, opts=pulumi.ResourceOptions(**options))
 
-def member(name, number, adopt=True, **options):
+def member(name, number, adopt=True, to=projects[0], **options):
     opts = pulumi.ResourceOptions(**options)
-    cbr.BackupShareMember(name, backups[number], projects[0], adopt_existing=adopt, opts=opts)
+    declared[name] = cbr.BackupShareMember(name, backups[number], to, adopt_existing=adopt, opts=opts)
 
-def group(name, number):
-    cbr.BackupShare(name, backups[number], projects[:2], adopt_existing=True)
+def group(name, number, was=None):
+    kind = "cbr:index:BackupShareMember" if native else "pulumi-python:dynamic/cbr:BackupShareMember"
+    opts = pulumi.ResourceOptions(aliases=[pulumi.Alias(name=was, type_=kind)] if was else None)
+    cbr.BackupShare(name, backups[number], projects[:2], adopt_existing=True, opts=opts)
 
 def site():
     return pulumi.ComponentResource("test:index:Site", "site")
@@ -135,20 +147,21 @@ def declared(program: str, simulator: Simulator, backups: list[str], flavor: str
     found: list[Declared] = []
     projects = simulator.projects[1:]
 
-    def accept(name: str, number: int, by: str = "receiver", **options: Any) -> None:
+    def accept(name: str, number: int, by: str = "receiver", after: str = "", **options: Any) -> None:
         inputs = {"backup_id": backups[number], "vault_id": simulator.vaults[0].id}
         cloud = "" if by == "receiver" else by
         found.append(Declared(name, "BackupShareAccepter", inputs, flavor, "receiver", cloud, **options))
 
-    def member(name: str, number: int, adopt: bool = True, **options: Any) -> None:
-        inputs = {"backup_id": backups[number], "dest_project_id": projects[0], "adopt_existing": adopt}
+    def member(name: str, number: int, adopt: bool = True, to: str = projects[0], **options: Any) -> None:
+        inputs = {"backup_id": backups[number], "dest_project_id": to, "adopt_existing": adopt}
         found.append(Declared(name, "BackupShareMember", inputs, flavor, **options))
 
-    def group(name: str, number: int) -> None:
+    def group(name: str, number: int, was: str = "") -> None:
         inputs = {"backup_id": backups[number], "dest_project_ids": projects[:2], "adopt_existing": True}
-        found.append(Declared(name, "BackupShare", inputs, flavor))
+        found.append(Declared(name, "BackupShare", inputs, flavor, alias=was, alias_kind="BackupShareMember"))
 
-    exec(program, {"accept": accept, "member": member, "group": group, "site": lambda: "test:index:Site$"})
+    names = {"accept": accept, "member": member, "group": group, "receiver": simulator.projects[0]}
+    exec(program, {**names, "site": lambda: "test:index:Site$"})
     return found
 
 
@@ -167,7 +180,7 @@ class Case:
 
     def __init__(self, flavor: str, stack: WrittenStack, simulator: Simulator, spied: Path) -> None:
         self.flavor, self.stack, self.simulator, self.spied = flavor, stack, simulator, spied
-        self.backups = [backup.id for backup in simulator.backups[:12]]
+        self.backups = [backup.id for backup in simulator.backups[:14]]
         receiver, *projects = simulator.projects
         for backup in self.backups[:7]:
             simulator.share(backup, receiver)
@@ -199,7 +212,7 @@ class Case:
 @pytest.fixture
 def simulator() -> Iterator[Simulator]:
     """Backups for the engine, and as many for the model."""
-    with Simulator(backups=24) as running:
+    with Simulator(backups=28) as running:
         yield running
 
 
@@ -245,16 +258,18 @@ def test_operations_keep_shares_and_acceptances(case: Case, monkeypatch: pytest.
     assert (puts[:5], puts[6]) == ([1] * 5, 2)
     if case.flavor == "dynamic":
         assert puts[5] == 0
+    assert simulator.members(case.backups[12])[case.receiver].status == "accepted"
     now = case.shares()
-    assert now[9].keys() == shares[9].keys()
-    assert now.pop(9) != shares.pop(9)
-    del shares[11][simulator.projects[2]]
+    for number in 9, 12:
+        assert now[number].keys() == shares[number].keys()
+        assert now.pop(number) != shares.pop(number)
+    del shares[11][simulator.projects[2]], now[13][simulator.projects[2]]
     assert now == shares
     hooks = case.hooks()
     stack.up("--refresh", "--expect-no-changes")
 
     # The model, on backups of its own.
-    rest = [backup.id for backup in simulator.backups[12:]]
+    rest = [backup.id for backup in simulator.backups[14:]]
     for backup in rest[:7]:
         simulator.share(backup, case.receiver)
     monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(case.stack.env["OS_CLIENT_CONFIG_FILE"]))
@@ -280,13 +295,12 @@ def test_drift_preflight_and_changed_settings(case: Case) -> None:
     told = stack.up()
     assert all(re.search(rf"{backup}.*rejected", told) for backup in case.backups[9:11]), told
 
-    # A preview cannot tell a resource that is replaced by force from a new one, as Limits says.
+    # A preview without a refresh cannot tell a resource that is replaced by force from a new one, as Limits says.
     before = case.shares()[9]
     replace = f"--replace={case.urn('m-first')}"
     stack.configure(preflight="true")
-    assert "already shared" in case.fails("preview", replace)
-    stack.configure(preflight="true", adoptExisting="true")
-    stack.up(replace)
+    assert "For --replace or taint, add --refresh --run-program" in case.fails("preview", replace)
+    stack.up(replace, "--refresh", "--run-program")
     after = case.shares()[9]
     assert (after.keys(), simulator.members(case.backups[9])[case.project].status) == (before.keys(), "pending")
     assert after != before

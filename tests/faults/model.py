@@ -15,8 +15,9 @@ from google.protobuf.struct_pb2 import Struct
 from pulumi.runtime.proto import provider_pb2
 
 import event_loops
-from protocol.plugin import FLAVORS, PROVIDERS, Diff
+from protocol.plugin import FLAVORS, PROVIDERS, Diff, rename_keys
 from pulumi_cbr.api.errors import CbrError
+from pulumi_cbr.api.names import to_camel
 from pulumi_cbr.api.retry import Clock
 from pulumi_cbr.lifecycle.controller import UNKNOWN
 from pulumi_cbr.lifecycle.ownership import Ownership
@@ -128,6 +129,16 @@ def _registry(config: Mapping[str, str]) -> SessionRegistry | None:
 Process = DynamicProcess | NativeProcess
 
 
+def _to_stored(old: Entry, new: Declared, properties: Properties) -> Properties:
+    """Return properties as the state has them, if they are of the other flavor."""
+    if old.declared.flavor == new.flavor:
+        return properties
+    if old.declared.flavor == "dynamic":
+        return {**properties, "__provider": "pickled"}
+    renamed: Properties = rename_keys(properties, to_camel)
+    return renamed
+
+
 def _kind(urn: str) -> str:
     return urn.split("::")[2].rpartition(":")[2]
 
@@ -148,12 +159,19 @@ class Declared:
     replacement_trigger: str = ""
     replace_on_changes: Collection[str] = ()
     alias: str = ""
+    #: The kind and the flavor of the alias, if they are others.
+    alias_kind: str = ""
+    alias_flavor: str = ""
+    retain_on_delete: bool = False
     #: Names of resources whose replacement replaces this one.
     replace_with: Collection[str] = ()
 
     def urn(self, name: str = "") -> str:
         kind = f"{FLAVORS[self.flavor][0]}{self.kind}"
         return f"urn:pulumi:test::test::{self.parent}{kind}::{name or self.name}"
+
+    def alias_urn(self) -> str:
+        return replace(self, kind=self.alias_kind or self.kind, flavor=self.alias_flavor or self.flavor).urn(self.alias)
 
     def all_inputs(self) -> Properties:
         return {**self.inputs, "cloud": self.cloud} if self.cloud and self.flavor == "dynamic" else dict(self.inputs)
@@ -266,17 +284,17 @@ class _Running:
     ) -> bool:
         """Create, update, replace or keep a resource; return whether it was replaced."""
         process, urn, news = self._process(declared), declared.urn(), declared.all_inputs()
-        old = self._stack.find(urn) or (self._stack.find(declared.urn(declared.alias)) if declared.alias else None)
+        old = self._stack.find(urn) or (self._stack.find(declared.alias_urn()) if declared.alias else None)
         if old is None:
             self._create(process, declared, process.check(urn, news, {}))
             return False
-        old.urn = urn
         is_targeted = is_targeted or old.is_tainted
-        inputs = process.check(urn, news, {} if is_targeted else old.inputs)
+        old_inputs, old_outputs = _to_stored(old, declared, old.inputs), _to_stored(old, declared, old.outputs)
+        inputs = process.check(urn, news, {} if is_targeted else old_inputs)
         if is_targeted or self._is_replaced_anyhow(old.declared, declared, replaced):
             diff = Diff(True, ["id"], False)
         else:
-            diff = process.diff(urn, old.id, old.outputs, inputs)
+            diff = process.diff(urn, old.id, old_outputs, inputs)
             if any(old.inputs.get(name) != inputs.get(name) for name in declared.replace_on_changes):
                 diff = replace(diff, changes=True, replaces=["by an option"])
         if diff.replaces:
@@ -285,8 +303,9 @@ class _Running:
             self._replace(process, old, declared, inputs, diff, program)
             return True
         if diff.changes:
-            old.outputs = process.update(urn, old.id, old.outputs, inputs)
-        old.declared, old.inputs = declared, inputs
+            old.outputs = process.update(urn, old.id, old_outputs, inputs)
+        # A replaced resource is deleted by its old URN.
+        old.urn, old.declared, old.inputs = urn, declared, inputs
         return False
 
     def _is_replaced_anyhow(self, old: Declared, new: Declared, replaced: set[str]) -> bool:
@@ -322,7 +341,8 @@ class _Running:
         self._stack.state.append(Entry(declared.urn(), declared, id_, inputs, outputs))
 
     def delete(self, entry: Entry) -> None:
-        self._process(entry.declared).delete(entry.urn, entry.id, entry.outputs)
+        if not entry.declared.retain_on_delete:
+            self._process(entry.declared).delete(entry.urn, entry.id, entry.outputs)
         self._stack.state.remove(entry)
 
     def _process(self, declared: Declared) -> Process:

@@ -35,6 +35,11 @@ rename, with adopt_existing                                  k   k   k   k   k  
 rename, with adopt_existing, up --refresh                    k   k   k   k   k   k   k   k
 rename, with adopt_existing, killed                          k   k   k   k   k   k   k   k
 rename, with an alias                                        k   -   -   k   -   -   k   k
+rename, with an alias, tainted                               a   -   -   a   -   -   a   k
+rename, with an alias, tainted, delete_before_replace        n   -   -   n   -   -   n   n
+alias of another kind                                        -   a   a   -   a   a   -   -
+alias of another kind, with adopt_existing                   -   k   k   -   k   k   -   -
+alias of the other flavor, with adopt_existing               k   -   -   k   -   -   k   k
 move into a component                                        a   a   a   a   a   a   a   k
 move into a component, with adopt_existing                   k   k   k   k   k   k   k   -
 change of flavor                                            a   a   a   a   a   a   a   k
@@ -59,9 +64,15 @@ state taint, with delete_before_replace                      n   -   -   n   -  
 replacement_trigger                                          a   -   -   a   -   -   a   k
 replacement_trigger, with adopt_existing                     k   -   -   k   -   -   k   -
 replacement_trigger, with delete_before_replace              n   -   -   n   -   -   n   n
+--replace, with retain_on_delete                             a   -   -   a   -   -   a   k
+--replace, with retain_on_delete and delete_before_replace   a   -   -   a   -   -   a   k
 replace_on_changes                                           n   -   -   n   -   -   n   -
 change of provider                                           k   -   -   k   -   -   k   k
 replacement of what it depends on                            n   -   -   n   -   -   n   n
+replacement of the member that it accepts                    -   -   -   -   -   -   -   n
+replacement of the set that it accepts                       -   -   -   -   -   -   -   n
+a set's project moves to a resource declared before it       -   -   k   k   -   -   -   -
+a set's project moves to a resource declared after it        -   -   n   n   -   -   -   -
 state rename                                                 k   -   -   k   -   -   k   k
 state move to another stack                                  k   -   -   k   -   -   k   k
 state delete, then up                                        a   a   -   a   a   -   a   k
@@ -180,7 +191,9 @@ Run = Callable[[Place], None]
 
 
 def rename(**options: Any) -> Run:
-    new = {name: options.pop(name) for name in ("parent", "alias", "cloud", "flavor") if name in options}
+    given = ("parent", "alias", "cloud", "flavor", "alias_kind", "alias_flavor", "delete_before_replace")
+    new = {name: options.pop(name) for name in given if name in options}
+    is_tainted = options.pop("is_tainted", False)
 
     def run(place: Place) -> None:
         changed = dict(new)
@@ -188,6 +201,11 @@ def rename(**options: Any) -> Run:
             changed["cloud"] = place.own_cloud()
         if new.get("flavor"):
             changed["flavor"] = place.other_flavor()
+        if new.get("alias_kind"):
+            changed["alias_kind"] = _KINDS[place.old]
+        if new.get("alias_flavor"):
+            changed |= {"flavor": place.other_flavor(), "alias_flavor": place.cell.flavor}
+        place.stack.state[0].is_tainted = is_tainted
         inputs = {"adopt_existing": True} if "adopt_existing" in place.cell.operation and place.new != "A" else {}
         name = "r" if {"parent", "flavor"} & {*new} else "renamed"
         place.up(place.declare(place.new, name, inputs=inputs, **changed), **options)
@@ -202,6 +220,9 @@ def replaced(how: str) -> Run:
         if "with adopt_existing" in operation:
             more["inputs"] = {"adopt_existing": True} if place.new != "A" else {}
             # This earlier run stores the input.
+            place.up(place.declare(place.new, **more))
+        if "retain_on_delete" in operation:
+            more["retain_on_delete"] = True
             place.up(place.declare(place.new, **more))
         if "delete_before_replace" in operation:
             more["delete_before_replace"] = True
@@ -234,6 +255,45 @@ def dependent(place: Place) -> None:
         second = replace(second, inputs={**second.inputs, "dest_project_ids": projects, "adopt_existing": True})
     place.up(first(""), second)
     place.up(first("changed"), second)
+
+
+def share_replaced(kind: str) -> Run:
+    """Replace the share that an accepter of the same program accepts, deleted first."""
+
+    def run(place: Place) -> None:
+        place.foreign.clear()
+        projects = [place.bystander, place.receiver]
+        inputs: dict[str, Any] = {"dest_project_ids": sorted(projects)}
+        if kind == "M":
+            inputs = {"dest_project_id": place.receiver}
+            place.foreign[place.bystander] = place.simulator.members(place.backup_id)[place.bystander].id
+
+        def share(trigger: str) -> Declared:
+            all_inputs = {"backup_id": place.backup_id, "adopt_existing": True, **inputs}
+            options: dict[str, Any] = {"replacement_trigger": trigger, "delete_before_replace": True}
+            return Declared("share", _KINDS[kind], all_inputs, place.cell.flavor, **options)
+
+        place.up(share(""), place.declare("A"))
+        place.up(share("changed"), place.declare("A"))
+
+    return run
+
+
+def project_moves(*, is_first: bool) -> Run:
+    """Move a project from a set to another resource; both are in the program afterwards."""
+
+    def run(place: Place) -> None:
+        moving, staying = place.projects[:2]
+        inputs: dict[str, Any] = {"adopt_existing": True}
+        if place.new == "S":
+            inputs["dest_project_ids"] = [moving]
+        old = place.declare(place.old, inputs={})
+        old = replace(old, inputs={**old.inputs, "dest_project_ids": [staying]})
+        new = place.declare(place.new, "second")
+        new = replace(new, inputs={**new.inputs, **inputs})
+        place.up(*((new, old) if is_first else (old, new)))
+
+    return run
 
 
 def second(removed: str, **more: bool) -> Run:
@@ -301,6 +361,13 @@ OPERATIONS: dict[str, Run] = {
     "rename, with adopt_existing, up --refresh": rename(refreshes=True),
     "rename, with adopt_existing, killed": rename(is_killed=True),
     "rename, with an alias": rename(alias="r"),
+    "rename, with an alias, tainted": rename(alias="r", is_tainted=True),
+    "rename, with an alias, tainted, delete_before_replace": rename(
+        alias="r", is_tainted=True, delete_before_replace=True
+    ),
+    "alias of another kind": rename(alias="r", alias_kind=True),
+    "alias of another kind, with adopt_existing": rename(alias="r", alias_kind=True),
+    "alias of the other flavor, with adopt_existing": rename(alias="r", alias_flavor=True),
     "move into a component": rename(parent="test:index:Site$"),
     "move into a component, with adopt_existing": rename(parent="test:index:Site$"),
     "change of flavor": rename(flavor=True),
@@ -325,9 +392,15 @@ OPERATIONS: dict[str, Run] = {
     "replacement_trigger": replaced("trigger"),
     "replacement_trigger, with adopt_existing": replaced("trigger"),
     "replacement_trigger, with delete_before_replace": replaced("trigger"),
+    "--replace, with retain_on_delete": replaced("replace"),
+    "--replace, with retain_on_delete and delete_before_replace": replaced("replace"),
     "replace_on_changes": replaced("option"),
     "change of provider": replaced("cloud"),
     "replacement of what it depends on": dependent,
+    "replacement of the member that it accepts": share_replaced("M"),
+    "replacement of the set that it accepts": share_replaced("S"),
+    "a set's project moves to a resource declared before it": project_moves(is_first=True),
+    "a set's project moves to a resource declared after it": project_moves(is_first=False),
     "state rename": state_rename,
     "state move to another stack": state_move,
     "state delete, then up": state_delete,

@@ -187,10 +187,8 @@ class World:
                 assert found.get(project) == share, f"{entry.urn} has {share} with {project}, not {found}"
             if "vault_id" in entry.inputs:
                 record = there.get(self.receiver)
-                # A program may accept a share that it deletes.
-                assert not record or (record.status, record.vault_id) == ("accepted", entry.inputs["vault_id"]), (
-                    entry.urn
-                )
+                assert record, f"{entry.urn} accepts a share that is gone"
+                assert (record.status, record.vault_id) == ("accepted", entry.inputs["vault_id"]), entry.urn
         held = {share for each in self.sides for entry in each.stack.state for share in shares_of(entry).values()}
         assert set(found.values()) <= held | self.outside, f"left over: {set(found.values()) - held - self.outside}"
 

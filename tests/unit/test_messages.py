@@ -20,6 +20,10 @@ SHARES = [messages.share(project, SHARE, "pending", "3 days") for project in (A,
 TEXTS = {
     "already_shared": (messages.already_shared(BACKUP, SHARES[:1]), [A, SHARE, "3 days old", "adoptExisting"]),
     "already_shared, many": (messages.already_shared(BACKUP, SHARES), [A, B, "and 2 more"]),
+    "already_shared_in_preflight": (
+        messages.already_shared_in_preflight(BACKUP, SHARES),
+        [A, "add --refresh --run-program"],
+    ),
     "refused_beside_shares": (messages.refused_beside_shares(REFUSED, SHARES[:1]), ["6704", A, "adoptExisting"]),
     "own_project": (messages.own_project(A), [A]),
     "too_many_members": (messages.too_many_members(BACKUP, 8, 3, 10), ["11 members (8 existing, 3 new)", "10"]),
@@ -55,6 +59,15 @@ TEXTS = {
     "adopted, many": (messages.adopted(BACKUP, SHARES), [A, B, "and 2 more"]),
     "adopted_acceptance": (messages.adopted_acceptance(BACKUP, A, NEW), ["adopted unchanged", BACKUP, A, NEW]),
     "more_adopted": (messages.more_adopted(10), ["more than 10"]),
+    "acceptance_kept": (messages.acceptance_kept(BACKUP, A), [BACKUP, A, "depends_on"]),
+    "held_twice": (
+        messages.held_twice(BACKUP, A, ["BackupShare a", "BackupShareMember b"], is_acceptance=False),
+        ["BackupShare a and BackupShareMember b", "one share of", "deletes"],
+    ),
+    "held_twice, acceptance": (
+        messages.held_twice(BACKUP, A, ["BackupShareAccepter a", "BackupShareAccepter b"], is_acceptance=True),
+        ["one acceptance of", "undoes"],
+    ),
     "managed_elsewhere": (messages.managed_elsewhere(BACKUP, [B, A]), [f"{A}, {B}: another resource"]),
     "drift": (messages.drift(BACKUP, A, [("status", "pending", "rejected")]), ["status is rejected, not pending"]),
     "rejected": (messages.rejected(BACKUP, A), ["reshare_if_rejected=True"]),

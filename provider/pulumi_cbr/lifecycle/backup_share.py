@@ -91,7 +91,8 @@ class BackupShareController(Controller):
         return problems
 
     def diff(self, id_: str, olds: Properties, news: Properties) -> Diff:
-        same_backup = olds.get("backup_id") == news.get("backup_id")
+        # An alias may be of a member, whose ID has its project too.
+        same_backup = olds.get("backup_id") == news.get("backup_id") and "/" not in id_
         updates = [name for name in _OPTIONS if olds.get(name) != news.get(name)]
         projects, members = news.get("dest_project_ids", ()), _members_of(olds)
         is_same = projects == olds.get("dest_project_ids")

@@ -58,15 +58,15 @@ class BackupShareAccepterController(Controller):
     def diff(self, id_: str, olds: Properties, news: Properties) -> Diff:
         replaces = tuple(name for name in ("backup_id", "vault_id") if olds.get(name) != news.get(name))
         updates = ["cloud"] if olds.get("cloud") != news.get("cloud") else []
-        if olds.get("status") != "accepted":
+        if olds.get("status") != "accepted" or (not replaces and not self._keeps_acceptance(id_)):
             updates.append("status")
-        # A project accepts a backup only once, so the old resource rejects before the new one accepts.
-        return Diff(updates=tuple(updates), replaces=replaces, delete_first="backup_id" not in replaces)
+        # A project accepts a backup only once, so the old resource rejects before the new one accepts. An alias of another kind
+        # has no vault: its share must stay until it is accepted.
+        delete_first = "backup_id" not in replaces and "vault_id" in olds
+        return Diff(updates=tuple(updates), replaces=replaces, delete_first=delete_first)
 
-    def prepare_change(self, id_: str, olds: Properties, news: Properties) -> None:
-        is_same = all(olds.get(name) == news.get(name) for name in ("backup_id", "vault_id"))
-        if is_same and olds.get("status") == "accepted":
-            self.sessions.ownership.keep_acceptance(*split_share_id(id_, "own project ID"))
+    def _keeps_acceptance(self, id_: str) -> bool:
+        return self.sessions.ownership.keep_acceptance(*split_share_id(id_, "own project ID"))
 
     def create(self, inputs: Properties) -> tuple[str, dict[str, Any]]:
         session = self.sessions.get(inputs.get("cloud"))
@@ -117,9 +117,9 @@ class BackupShareAccepterController(Controller):
 
     def update(self, id_: str, olds: Properties, news: Properties) -> dict[str, Any]:
         session = self.sessions.get(news.get("cloud"))
-        if olds.get("status") == "accepted":
-            return {**{name: olds[name] for name in ACCEPTER_OUTPUTS if name in olds}, **news}
         backup_id, project = split_share_id(id_, "own project ID")
+        if olds.get("status") == "accepted" and not self.sessions.ownership.is_share_new(backup_id, project):
+            return {**{name: olds[name] for name in ACCEPTER_OUTPUTS if name in olds}, **news}
         _ensure_receiver(session, backup_id, project, olds)
         outputs = {**news, **_outputs(session, _accept(session, backup_id, project, news["vault_id"]), olds)}
         self.sessions.ownership.record_acceptance(backup_id, project, adopted=True, properties=outputs)

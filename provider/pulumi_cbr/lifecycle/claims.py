@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, NamedTuple
@@ -96,9 +97,30 @@ def has_other_owner(claims: list[Claim], share_id: str, urn: str) -> bool:
 
 def is_deleted_by_another(claims: Iterable[Claim], share_id: str, urn: str) -> bool:
     """Return whether another resource than `urn` deletes the share, or has deleted it."""
-    others = [claim for claim in claims if claim.urn != urn and claim.share_id == share_id]
-    last = {claim.urn: claim.kind for claim in others if claim.kind in ("deleted", "retracted")}
-    return "deleted" in last.values()
+    return any(other != urn and deleted == share_id for other, deleted in _find_deletes(claims))
+
+
+def is_new_share(claims: list[Claim]) -> bool:
+    """Return whether a resource deleted the share, or created another one."""
+    return bool(_find_deletes(claims)) or any(claim.kind == "created" for claim in claims)
+
+
+def find_others(claims: Iterable[Claim], share_id: str, urn: str) -> list[str]:
+    """Return the URNs of other resources that have the same share."""
+    return [claim.urn for claim in select_current(claims) if claim.urn != urn and claim.share_id == share_id]
+
+
+def describe_resource(urn: str) -> str:
+    """Return the kind and the name of a resource."""
+    # A name may contain `::`.
+    kinds, _, name = urn.partition("::")[2].partition("::")[2].partition("::")
+    return f"{re.split('[:$]', kinds)[-1]} {name}"
+
+
+def _find_deletes(claims: Iterable[Claim]) -> set[tuple[str, str]]:
+    """Return the deletes that are not retracted: the resource, and the share's ID."""
+    last = {(claim.urn, claim.share_id): claim.kind for claim in claims if claim.kind in ("deleted", "retracted")}
+    return {delete for delete, kind in last.items() if kind == "deleted"}
 
 
 def is_kept(claims: list[Claim], share_id: str, urn: str) -> bool:

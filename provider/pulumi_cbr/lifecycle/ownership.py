@@ -21,11 +21,14 @@ from pulumi_cbr.lifecycle.claims import (
     Claim,
     Properties,
     ShareKey,
+    describe_resource,
     find_last_acquisition,
+    find_others,
     has_other_owner,
     has_replacement,
     is_deleted_by_another,
     is_kept,
+    is_new_share,
     is_same_vault,
     select_compared,
     select_current,
@@ -58,6 +61,8 @@ class Ownership:
         self._declared: set[str] = set()
         # By URN: the shares that declared resources keep.
         self._kept: dict[str, set[tuple[ShareKey, str]]] = {}
+        # What a warning has named two resources for.
+        self._held_twice: set[ShareKey] = set()
         self._engine: str | None = None
         self._single_operation: bool | None = None
         self._file: ClaimsFile | None = None
@@ -144,7 +149,8 @@ class Ownership:
         """Record that the current resource keeps a share, if it is declared or imported.
 
         A refresh without a program records nothing: the engine may delete the resource in the same operation. If the claim
-        cannot be written, a warning is logged. Raises `CbrError` if another resource deletes the share in this operation.
+        cannot be written, or another resource has the share too, a warning is logged. Raises `CbrError` if another resource
+        deletes the share in this operation.
         """
         key, urn = ShareKey(backup_id, project, share_id == ACCEPTANCE_ID), self._urn()
         if not (urn and isinstance(share_id, str)):
@@ -158,12 +164,28 @@ class Ownership:
             known = select_current(self._claims.get(key, []))
             if not any(claim.urn == urn and claim.share_id == share_id for claim in known):
                 self._record_claim(key, share_id, urn, "adopted" if is_import else "kept")
-            if self._is_deleted(key, share_id, urn):
+            claims = self._read_if_possible(key)
+            if is_deleted_by_another(claims, share_id, urn) and self._is_single_operation():
                 raise CbrError(messages.deleted_by_another(backup_id, project))
+            self._warn_if_held_twice(key, share_id, claims)
 
-    def keep_acceptance(self, backup_id: str, project: str) -> None:
-        """Record that the current resource keeps an acceptance in this operation."""
+    def keep_acceptance(self, backup_id: str, project: str) -> bool:
+        """Record that the current resource keeps an acceptance; return whether it still exists.
+
+        It does not if another resource deletes the share in this operation, or has just created it.
+        """
+        # `keep` writes before this reads, and a delete writes before it reads: at least one notices the other.
         self.keep(backup_id, project, ACCEPTANCE_ID)
+        return not self.is_share_new(backup_id, project)
+
+    def is_share_new(self, backup_id: str, project: str) -> bool:
+        """Return whether a resource deleted or created the share in this operation.
+
+        Then an acceptance of the state is gone.
+        """
+        with self._lock:
+            claims = self._read_if_possible(ShareKey(backup_id, project, is_acceptance=False))
+            return is_new_share(claims) and self._is_single_operation()
 
     def release_share(
         self, backup_id: str, project: str, share_id: object, properties: Properties | None = None
@@ -208,8 +230,9 @@ class Ownership:
 
         Send the DELETE inside the context. Both this method and `keep` first write a claim and then read those of others. So of
         two concurrent resources, at least one sees the other. A claim after the DELETE would be too late. If the DELETE fails
-        or is not sent, the claim is retracted. If its outcome is unknown, the claim stays. Raises `CbrError` if the claims of
-        other processes cannot be read.
+        or is not sent, the claim is retracted. If its outcome is unknown, the claim stays.
+
+        Raises `CbrError` if the claims of other processes cannot be read, or another resource keeps the share's acceptance.
         """
         key, urn = ShareKey(backup_id, project, is_acceptance=False), self._urn()
         try:
@@ -218,6 +241,8 @@ class Ownership:
                 must_stay = has_other_owner(select_current(self._read_all(key)), share_id, urn)
                 if must_stay:
                     self._record_claim(key, share_id, urn, "retracted")
+                elif self._is_acceptance_kept(backup_id, project):
+                    raise CbrError(messages.acceptance_kept(backup_id, project))
             yield must_stay
         except UnknownOutcomeError:
             raise
@@ -232,6 +257,7 @@ class Ownership:
         self._adoptions = 0
         self._declared.clear()
         self._kept.clear()
+        self._held_twice.clear()
         self._single_operation = None
 
     def _read_all(self, key: ShareKey) -> list[Claim]:
@@ -242,15 +268,28 @@ class Ownership:
             claims += self._file.read_others(key)
         return claims
 
-    def _is_deleted(self, key: ShareKey, share_id: str, urn: str) -> bool:
-        """Return whether another resource deletes the share, as far as the claims can be read."""
+    def _read_if_possible(self, key: ShareKey) -> list[Claim]:
+        """Return the claims of the engine's processes, as far as they can be read."""
         if self._engine is None:
-            return False
+            return []
         try:
-            claims = self._read_all(key)
+            return self._read_all(key)
         except CbrError:
-            claims = self._claims.get(key, [])
-        return is_deleted_by_another(claims, share_id, urn) and self._is_single_operation()
+            return self._claims.get(key, [])
+
+    def _is_acceptance_kept(self, backup_id: str, project: str) -> bool:
+        key = ShareKey(backup_id, project, is_acceptance=True)
+        claims = self._read_all(key) if self._engine is not None else []
+        return bool(select_current(claims)) and self._is_single_operation()
+
+    def _warn_if_held_twice(self, key: ShareKey, share_id: str, claims: list[Claim]) -> None:
+        urn = self._urn()
+        others = find_others(claims, share_id, urn)
+        if others and key not in self._held_twice and self._is_single_operation():
+            self._held_twice.add(key)
+            names = sorted(describe_resource(each) for each in (urn, others[-1]))
+            text = messages.held_twice(key.backup_id, key.project, names, is_acceptance=key.is_acceptance)
+            _log.warning("%s", text)
 
     def _record_claim(
         self,

@@ -106,7 +106,7 @@ class Preflight:
         existing = [members[project] for project in joining if project in members]
         if existing and not change.adopt:
             descriptions = describe_shares(existing, self._client().service_now())
-            problems.append(messages.already_shared(backup_id, descriptions))
+            problems.append(messages.already_shared_in_preflight(backup_id, descriptions))
         return problems + [messages.declared_twice(backup_id, project) for project in sorted(twice)]
 
     def _declare(self, change: PlannedChange, joining: set[str], members: Collection[str]) -> tuple[int, set[str]]:

@@ -350,6 +350,47 @@ def test_acceptance_kept_by_another_process_stays(engine: str) -> None:
     assert not process.stays("old", "S")
 
 
+@pytest.mark.parametrize("is_created", [False, True])
+def test_acceptance_of_a_new_share_is_not_kept(engine: str, is_created: bool) -> None:
+    owner, receiver = Process(engine), Process(engine)
+    receiver.urn = "accepter"
+    assert receiver.log.keep_acceptance(BACKUP, PROJECT)
+    with pytest.raises(CbrError, match="busy"):
+        owner.delete("owner", "S", CbrError("busy"))
+    owner.create("owner", "S", adopted=True)
+    assert receiver.log.keep_acceptance(BACKUP, PROJECT)
+    if is_created:
+        owner.create("owner", "T")
+    else:
+        owner.delete("owner", "S")
+    assert not receiver.log.keep_acceptance(BACKUP, PROJECT)
+
+
+def test_share_is_not_deleted_under_a_kept_acceptance(engine: str) -> None:
+    owner, receiver = Process(engine), Process(engine)
+    receiver.urn = "accepter"
+    receiver.log.declare(is_new=False)
+    assert receiver.log.keep_acceptance(BACKUP, PROJECT)
+    with pytest.raises(CbrError, match="a BackupShareAccepter of this stack keeps its acceptance"):
+        owner.delete("owner", "S")
+    # The delete is retracted.
+    assert receiver.log.keep_acceptance(BACKUP, PROJECT)
+    receiver.replace("accepter")
+    assert owner.delete("owner", "S")
+
+
+def test_two_resources_of_one_share_are_named(engine: str, caplog: pytest.LogCaptureFixture) -> None:
+    first, second = Process(engine), Process(engine)
+    for _ in range(2):
+        first.keep("urn:pulumi:test::test::cbr:index:BackupShareMember::a", "S")
+        second.keep("urn:pulumi:test::test::t:Site$cbr:index:BackupShare::b::c", "S")
+    first.keep("urn:pulumi:test::test::cbr:index:BackupShareMember::d", "T")
+    (warning,) = {record.getMessage() for record in caplog.records}
+    assert warning.startswith(
+        "BackupShare b::c and BackupShareMember a have one share of backup backup with project project"
+    )
+
+
 def test_first_claim_removes_what_killed_processes_left(engine: str, runtime: Path) -> None:
     with start_other("127.0.0.1:1") as other:
         other.kill()
