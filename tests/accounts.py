@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cache
+
+import requests
+
 from pulumi_cbr.simulator import Simulator
+from unit.simulator.callers import Caller
 
 _VARIABLES = {
     "authUrl": "OS_AUTH_URL",
@@ -21,3 +26,18 @@ def password_settings(simulator: Simulator, role: str) -> dict[str, str]:
     """
     environment = simulator.env(role)
     return {setting: environment[variable] for setting, variable in _VARIABLES.items()}
+
+
+@cache
+def _token(simulator: Simulator, role: str) -> str:
+    with requests.Session() as session:
+        return Caller(simulator, simulator.state.account(role), session).token
+
+
+def token_settings(simulator: Simulator, role: str) -> dict[str, str]:
+    """Return the settings of a token: a process that has it does not sign in.
+
+    It is the same token in each call, so `token_life` of the simulator must outlast the test.
+    """
+    account = simulator.state.account(role)
+    return {"token": _token(simulator, role), "projectId": account.project_id, "endpoint": simulator.url}

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from accounts import password_settings
+from accounts import token_settings
 from protocol.plugin import FLAVORS
 from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.simulator import Simulator
@@ -119,7 +119,7 @@ class Place:
             self.foreign[self.bystander] = simulator.share(backup_id, self.bystander).id
         if self.old == "A":
             self.foreign[self.receiver] = simulator.share(backup_id, self.receiver).id
-        accounts = {role: {**password_settings(simulator, role), "maxRetries": "2"} for role in ("owner", "receiver")}
+        accounts = {role: {**token_settings(simulator, role), "maxRetries": "2"} for role in ("owner", "receiver")}
         self.stack, self.other = Stack(accounts), Stack(accounts)
         #: Whether a step was refused.
         self.was_refused = False

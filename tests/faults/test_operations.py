@@ -29,7 +29,7 @@ def simulator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simul
     runtime = tmp_path / "runtime"
     runtime.mkdir(mode=0o700)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
-    with Simulator(backups=len(read_expected())) as running:
+    with Simulator(backups=len(read_expected()), token_life=1e9) as running:
         entries = {}
         for role in ("owner", "receiver"):
             env = running.env(role)

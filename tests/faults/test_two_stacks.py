@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from accounts import password_settings
+from accounts import token_settings
 from protocol.plugin import HookFailed
 from pulumi_cbr.simulator import Fault, Refused, Simulator
 
@@ -73,7 +73,7 @@ def shares_of(resource: Resource) -> Shares:
 
 
 def settings_of(simulator: Simulator, role: str) -> dict[str, str]:
-    return {**password_settings(simulator, role), "maxRetries": "2", "timeout": "60"}
+    return {**token_settings(simulator, role), "maxRetries": "2", "timeout": "60"}
 
 
 class World:
@@ -229,7 +229,7 @@ class World:
 
 @pytest.fixture(scope="module")
 def simulator() -> Any:
-    with Simulator(backups=len(SEEDS) * STEPS // STEPS_OF_A_BACKUP) as running:
+    with Simulator(backups=len(SEEDS) * STEPS // STEPS_OF_A_BACKUP, token_life=1e9) as running:
         yield running
 
 
