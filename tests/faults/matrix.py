@@ -6,7 +6,7 @@ operation lasts.
     +  the operation succeeds; state and service agree at once
     e  a clear error; the same command, run again after the fault, makes state and service agree
     a  a clear error that names `cbr:adoptExisting`; run again with it, the command makes state and service agree
-    -  not run: equal to another column, or parallel calls, of which a random one would meet the fault
+    -  not run: equal to another column, or parallel calls, of which a random one would meet the fault, or no call that could
 
 The columns are the keys of `OPERATIONS` in test_matrix.py, which has a title for each. No cell loses a share, leaves one that
 the state does not know, or shows a traceback.
@@ -75,31 +75,31 @@ SIGN_IN_FAULTS = {
 EXPECTED = """
                          create read delete accept look reject share list add remove unshare update
 reset before             ++e    ++e  ++e    ++e    ++e  ++e    ++e   ++e  ++e ++e    ++e     +++
-reset after              ++a    ++e  ++e    ++e    ++e  ++e    ++a   ++e  ++a ++e    ++e     +++
-timeout before           ++e    ++e  ++e    ++e    ++e  ++e    ++e   ++e  ++e ++e    ++e     +++
-timeout after            ++a    ++e  ++e    ++e    ++e  ++e    ++a   ++e  ++a ++e    ++e     +++
-500 before               ++e    eee  eee    ++e    eee  ++e    ++e   eee  ++e eee    eee     +++
-500 after                ++a    eee  eee    ++e    eee  ++e    ++a   eee  ++a eee    eee     +++
-502 before               ++e    ++e  ++e    ++e    ++e  ++e    ++e   ++e  ++e ++e    ++e     +++
-502 after                ++a    ++e  ++e    ++e    ++e  ++e    ++a   ++e  ++a ++e    ++e     +++
-503 before               ++e    ++e  ++e    ++e    ++e  ++e    ++e   ++e  ++e ++e    ++e     +++
-503 after                ++a    ++e  ++e    ++e    ++e  ++e    ++a   ++e  ++a ++e    ++e     +++
-504 before               ++e    ++e  ++e    ++e    ++e  ++e    ++e   ++e  ++e ++e    ++e     +++
-504 after                ++a    ++e  ++e    ++e    ++e  ++e    ++a   ++e  ++a ++e    ++e     +++
-html 502 before          ++e    ++e  ++e    ++e    ++e  ++e    ++e   ++e  ++e ++e    ++e     +++
-html 502 after           ++a    ++e  ++e    ++e    ++e  ++e    ++a   ++e  ++a ++e    ++e     +++
-html 200 before          ++e    eee  ++e    ++e    eee  ++e    ++e   eee  ++e ++e    ++e     +++
-html 200 after           ++a    eee  ++e    ++e    eee  ++e    ++a   eee  ++a ++e    ++e     +++
-throttle 2 s             ++e    ++e  ++e    ++e    ++e  ++e    ++e   ++e  ++e ++e    ++e     +++
-throttle date            ++e    ++e  ++e    ++e    ++e  ++e    ++e   ++e  ++e ++e    ++e     +++
-throttle                 ++e    ++e  ++e    ++e    ++e  ++e    ++e   ++e  ++e ++e    ++e     +++
-throttle a day           eee    eee  eee    eee    eee  eee    eee   eee  eee eee    eee     +++
-slow                     +++    +++  +++    +++    +++  +++    +++   +++  +++ +++    +++     +++
-truncated                ++a    ++e  ++e    ++e    ++e  ++e    ++a   ++e  ++a ++e    ++e     +++
-malformed                ++a    eee  ++e    ++e    eee  ++e    ++a   eee  ++a ++e    ++e     +++
-wrong shape              ++a    eee  ++e    ++e    eee  ++e    ++a   eee  ++a ++e    ++e     +++
-proxy 407                eee    eee  eee    eee    eee  eee    eee   eee  eee eee    eee     +++
-token expired            +ee    +ee  +ee    +ee    +ee  +ee    +ee   +ee  +ee -      -       +++
+reset after              ++a    ++e  ++e    ++e    ++e  ++e    ++a   ++e  ++a ++e    ++e     -
+timeout before           ++e    ++e  ++e    ++e    ++e  ++e    ++e   ++e  ++e ++e    ++e     -
+timeout after            ++a    ++e  ++e    ++e    ++e  ++e    ++a   ++e  ++a ++e    ++e     -
+500 before               ++e    eee  eee    ++e    eee  ++e    ++e   eee  ++e eee    eee     -
+500 after                ++a    eee  eee    ++e    eee  ++e    ++a   eee  ++a eee    eee     -
+502 before               ++e    ++e  ++e    ++e    ++e  ++e    ++e   ++e  ++e ++e    ++e     -
+502 after                ++a    ++e  ++e    ++e    ++e  ++e    ++a   ++e  ++a ++e    ++e     -
+503 before               ++e    ++e  ++e    ++e    ++e  ++e    ++e   ++e  ++e ++e    ++e     -
+503 after                ++a    ++e  ++e    ++e    ++e  ++e    ++a   ++e  ++a ++e    ++e     -
+504 before               ++e    ++e  ++e    ++e    ++e  ++e    ++e   ++e  ++e ++e    ++e     -
+504 after                ++a    ++e  ++e    ++e    ++e  ++e    ++a   ++e  ++a ++e    ++e     -
+html 502 before          ++e    ++e  ++e    ++e    ++e  ++e    ++e   ++e  ++e ++e    ++e     -
+html 502 after           ++a    ++e  ++e    ++e    ++e  ++e    ++a   ++e  ++a ++e    ++e     -
+html 200 before          ++e    eee  ++e    ++e    eee  ++e    ++e   eee  ++e ++e    ++e     -
+html 200 after           ++a    eee  ++e    ++e    eee  ++e    ++a   eee  ++a ++e    ++e     -
+throttle 2 s             ++e    ++e  ++e    ++e    ++e  ++e    ++e   ++e  ++e ++e    ++e     -
+throttle date            ++e    ++e  ++e    ++e    ++e  ++e    ++e   ++e  ++e ++e    ++e     -
+throttle                 ++e    ++e  ++e    ++e    ++e  ++e    ++e   ++e  ++e ++e    ++e     -
+throttle a day           eee    eee  eee    eee    eee  eee    eee   eee  eee eee    eee     -
+slow                     +++    +++  +++    +++    +++  +++    +++   +++  +++ +++    +++     -
+truncated                ++a    ++e  ++e    ++e    ++e  ++e    ++a   ++e  ++a ++e    ++e     -
+malformed                ++a    eee  ++e    ++e    eee  ++e    ++a   eee  ++a ++e    ++e     -
+wrong shape              ++a    eee  ++e    ++e    eee  ++e    ++a   eee  ++a ++e    ++e     -
+proxy 407                eee    eee  eee    eee    eee  eee    eee   eee  eee eee    eee     -
+token expired            +ee    +ee  +ee    +ee    +ee  +ee    +ee   +ee  +ee -      -       -
 sign-in: reset before    ++e    ++e  ++e    ++e    -    -      -     -    -   -      -       -
 sign-in: timeout before  ++e    -    -      -      -    -      -     -    -   -      -       -
 sign-in: 503 before      ++e    ++e  ++e    ++e    -    -      -     -    -   -      -       -
