@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from protocol.plugin import FLAVORS, Plugin
+from protocol.plugin import FLAVORS, Still
 from pulumi_cbr.simulator import Simulator
 
 MEMBER = "BackupShareMember"
@@ -19,7 +19,7 @@ def test_no_read_is_older_than_a_write(flavor: str, simulator: Simulator) -> Non
     for backup in backups:
         for project in leaving:
             simulator.share(backup, project)
-    with Plugin(flavor, simulator.env()) as plugin:
+    with Still(flavor, simulator.env()) as plugin:
 
         def there(backup: str, project: str) -> bool:
             # Without the time when it was made: a young share that is missing is waited for.
@@ -48,7 +48,7 @@ def test_no_read_is_older_than_a_write(flavor: str, simulator: Simulator) -> Non
 def test_four_threads_that_start_at_once_sign_in_once(flavor: str, simulator: Simulator) -> None:
     simulator.latency = 0.05
     pairs = [(backup.id, project) for backup in simulator.backups[:4] for project in simulator.projects[:4]]
-    with Plugin(flavor, simulator.env()) as plugin, ThreadPoolExecutor(4) as threads:
+    with Still(flavor, simulator.env()) as plugin, ThreadPoolExecutor(4) as threads:
         list(threads.map(lambda pair: plugin.create(MEMBER, {"backup_id": pair[0], "dest_project_id": pair[1]}), pairs))
     assert simulator.count("POST", "/auth/tokens$") == 1
     assert simulator.count("POST", "/members$") == len(pairs)
@@ -61,7 +61,7 @@ def test_reads_of_one_backup_at_once_are_one_list(flavor: str, simulator: Simula
     for project in projects:
         simulator.share(backup, project)
     inputs = [{"backup_id": backup, "dest_project_id": project} for project in projects]
-    with Plugin(flavor, simulator.env()) as plugin, ThreadPoolExecutor(4) as threads:
+    with Still(flavor, simulator.env()) as plugin, ThreadPoolExecutor(4) as threads:
         read = threads.map(lambda each: plugin.read(MEMBER, "/".join(each.values()), each)[0], inputs)
         assert list(read) == ["/".join(each.values()) for each in inputs]
     assert simulator.count("GET", "/members") == 1

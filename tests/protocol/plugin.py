@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -236,6 +237,13 @@ class Plugin:
         found = MessageToDict(properties)
         found.pop("__provider", None)
         return rename_keys(found, to_snake) if self.flavor == "native" else found
+
+
+class Still(Plugin):
+    """A plugin whose lists of members are used until a write, and not for three seconds."""
+
+    def command(self) -> list[str]:
+        return [sys.executable, "-u", str(Path(__file__).with_name("still.py")), FLAVORS[self.flavor][1][-1]]
 
 
 @cache

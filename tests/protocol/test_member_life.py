@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from protocol.conftest import Fails, PluginWith
-from protocol.plugin import HookFailed, Plugin
+from protocol.plugin import HookFailed, Plugin, Still
 from pulumi_cbr.simulator import Simulator
 
 KIND = "BackupShareMember"
@@ -55,10 +55,10 @@ def test_read_shows_what_the_receiver_did(
     assert not plugin.diff(KIND, "id", outputs, inputs).changes
 
 
-def test_ten_members_are_read_by_one_call(plugin: Plugin, service: Simulator, backup: str) -> None:
+def test_ten_members_are_read_by_one_call(flavor: str, service: Simulator, backup: str) -> None:
     for project in service.projects[:10]:
         service.share(backup, project)
-    with ThreadPoolExecutor(10) as pool:
+    with Still(flavor, service.env()) as plugin, ThreadPoolExecutor(10) as pool:
         found = list(pool.map(lambda p: plugin.read(KIND, f"{backup}/{p}", {})[0], service.projects[:10]))
     assert found == [f"{backup}/{project}" for project in service.projects[:10]]
     assert service.count("*", backup) == 1

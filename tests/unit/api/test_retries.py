@@ -417,11 +417,11 @@ def test_no_answer_within_the_timeout(call: str, kind: type[CbrError]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         clock = Clock().clock
         started = clock()
-        client = CbrClient(fixed_token(f"http://127.0.0.1:{silent.getsockname()[1]}", timeout=0.4))
+        client = CbrClient(fixed_token(f"http://127.0.0.1:{silent.getsockname()[1]}", timeout=2))
         with pytest.raises(kind, match=r"no response from 127.0.0.1:\d+ in time"):
             calls(client)[call]()
         # A try without a bound has half a minute.
-        assert clock() - started < 10
+        assert clock() - started < 25
 
 
 #: How an answer begins, and what comes then without end.
