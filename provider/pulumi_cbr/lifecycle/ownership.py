@@ -59,6 +59,8 @@ class Ownership:
         self._adoptions = 0
         # URNs of resources that the program declares and that are not replaced.
         self._declared: set[str] = set()
+        # The same, with new resources and those that are replaced.
+        self._checked: set[str] = set()
         # By URN: the shares that declared resources keep.
         self._kept: dict[str, set[tuple[ShareKey, str]]] = {}
         # What a warning has named two resources for.
@@ -130,6 +132,7 @@ class Ownership:
         """
         urn = self._urn()
         with self._lock:
+            self._checked.add(urn)
             if not is_new:
                 self._declared.add(urn)
                 return
@@ -232,7 +235,8 @@ class Ownership:
         two concurrent resources, at least one sees the other. A claim after the DELETE would be too late. If the DELETE fails
         or is not sent, the claim is retracted. If its outcome is unknown, the claim stays.
 
-        Raises `CbrError` if the claims of other processes cannot be read, or another resource keeps the share's acceptance.
+        Raises `CbrError` if the claims of other processes cannot be read, or another resource keeps the acceptance of a share that
+        is made again.
         """
         key, urn = ShareKey(backup_id, project, is_acceptance=False), self._urn()
         try:
@@ -241,7 +245,8 @@ class Ownership:
                 must_stay = has_other_owner(select_current(self._read_all(key)), share_id, urn)
                 if must_stay:
                     self._record_claim(key, share_id, urn, "retracted")
-                elif self._is_acceptance_kept(backup_id, project):
+                # A share that leaves the program is not made again: its acceptance ends with it.
+                elif urn in self._checked and self._is_acceptance_kept(backup_id, project):
                     raise CbrError(messages.acceptance_kept(backup_id, project))
             yield must_stay
         except UnknownOutcomeError:
@@ -256,6 +261,7 @@ class Ownership:
         self._imports.clear()
         self._adoptions = 0
         self._declared.clear()
+        self._checked.clear()
         self._kept.clear()
         self._held_twice.clear()
         self._single_operation = None

@@ -371,11 +371,21 @@ def test_share_is_not_deleted_under_a_kept_acceptance(engine: str) -> None:
     receiver.urn = "accepter"
     receiver.log.declare(is_new=False)
     assert receiver.log.keep_acceptance(BACKUP, PROJECT)
+    owner.replace("owner")
     with pytest.raises(CbrError, match="a BackupShareAccepter of this stack keeps its acceptance"):
         owner.delete("owner", "S")
     # The delete is retracted.
     assert receiver.log.keep_acceptance(BACKUP, PROJECT)
     receiver.replace("accepter")
+    assert owner.delete("owner", "S")
+
+
+def test_share_that_leaves_ends_its_acceptance(engine: str) -> None:
+    """A window and an inbox in one program: the inbox still finds what leaves the window."""
+    owner, receiver = Process(engine), Process(engine)
+    receiver.urn = "accepter"
+    receiver.log.declare(is_new=False)
+    assert receiver.log.keep_acceptance(BACKUP, PROJECT)
     assert owner.delete("owner", "S")
 
 
