@@ -18,6 +18,7 @@ import pytest
 import pulumi_cbr as dynamic
 import pulumi_cbr.native as native
 import pulumi_cbr_native
+from fake_clouds import BACKUP, OWN
 from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.api.models import Backup, Member
 from pulumi_cbr.api.names import to_camel, to_snake
@@ -88,13 +89,14 @@ def test_changes_that_replace() -> None:
     ids = {"backup_id": "a", "dest_project_id": "a", "dest_project_ids": ["a"], "vault_id": "a"}
     for name, entry in RESOURCES.items():
         hooks = CONTROLLERS[f"cbr:index:{name}"](SessionPool(lambda _: None))
+        id_ = BACKUP if name == "BackupShare" else f"{BACKUP}/{OWN}"
         for place in "inputProperties", "properties":
             told = {to_snake(one) for one, kind in entry[place].items() if kind.get("willReplaceOnChanges")}
             replaced = {
                 one
                 for one in map(to_snake, entry["inputProperties"])
                 if one
-                in hooks.diff("i", {**ids, "status": "accepted"}, {**ids, "status": "accepted", one: "b"}).replaces
+                in hooks.diff(id_, {**ids, "status": "accepted"}, {**ids, "status": "accepted", one: "b"}).replaces
             }
             assert told == replaced, name
 
