@@ -984,6 +984,14 @@ def acceptance_kept(backup_id: str, project: str) -> str:
     )
 
 
+def acceptance_ends(backup_id: str, project: str) -> str:
+    """Return the warning about an acceptance whose share leaves the program."""
+    return (
+        f"deleting the share of backup {backup_id} with project {project} ends its acceptance, which a BackupShareAccepter of this "
+        "stack keeps. Run `pulumi refresh`, or remove it too"
+    )
+
+
 def held_twice(backup_id: str, project: str, resources: Sequence[str], *, is_acceptance: bool) -> str:
     """Return the warning about two resources that have one share, or one acceptance."""
     what = f"acceptance of backup {backup_id} in" if is_acceptance else f"share of backup {backup_id} with"

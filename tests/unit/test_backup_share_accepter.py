@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import socket
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +13,7 @@ from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.api.retry import Clock
 from pulumi_cbr.lifecycle.backup_share_accepter import BackupShareAccepterController
 from pulumi_cbr.lifecycle.failures import IncompleteResourceError
+from pulumi_cbr.lifecycle.ownership import Ownership
 from pulumi_cbr.lifecycle.session import SessionPool
 from pulumi_cbr.simulator import Simulator
 from unit.signing_in import sign_in
@@ -64,6 +67,28 @@ def test_lost_acceptance_whose_retry_fails_stays_in_the_state(
     cbr_simulator.faults.scripted("every PUT to /members/.*: reset before commit")
     with pytest.raises(IncompleteResourceError) as failed:
         hooks.create({"backup_id": backup, "vault_id": cbr_simulator.vaults[0].id})
+    assert failed.value.outputs["status"] == "pending"
+
+
+def test_new_share_that_is_not_accepted_is_pending(
+    cbr_simulator: Simulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Otherwise the next `up` would find nothing to do."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    tmp_path.chmod(0o700)
+    sign_in(monkeypatch, cbr_simulator.env("receiver"))
+    backup, project = cbr_simulator.backups[0].id, cbr_simulator.projects[0]
+    share = cbr_simulator.share(backup, project)
+    inputs = {"backup_id": backup, "vault_id": cbr_simulator.vaults[0].id}
+    with socket.create_server(("127.0.0.1", 0)) as engine:
+        log = Ownership()
+        log.join(f"127.0.0.1:{engine.getsockname()[1]}")
+        log.record(backup, project, share.id, adopted=False)
+        hooks = BackupShareAccepterController(SessionPool(lambda _: None, Clock(sleep=lambda _: None), ownership=log))
+        cbr_simulator.deny("cbr:member:update", "receiver")
+        with pytest.raises(IncompleteResourceError) as failed:
+            hooks.update(f"{backup}/{project}", {**inputs, "status": "accepted"}, inputs)
+        log.leave()
     assert failed.value.outputs["status"] == "pending"
 
 

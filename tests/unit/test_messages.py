@@ -59,6 +59,7 @@ TEXTS = {
     "adopted, many": (messages.adopted(BACKUP, SHARES), [A, B, "and 2 more"]),
     "adopted_acceptance": (messages.adopted_acceptance(BACKUP, A, NEW), ["adopted unchanged", BACKUP, A, NEW]),
     "more_adopted": (messages.more_adopted(10), ["more than 10"]),
+    "acceptance_ends": (messages.acceptance_ends(BACKUP, A), [BACKUP, A, "pulumi refresh"]),
     "acceptance_kept": (messages.acceptance_kept(BACKUP, A), [BACKUP, A, "depends_on"]),
     "held_twice": (
         messages.held_twice(BACKUP, A, ["BackupShare a", "BackupShareMember b"], is_acceptance=False),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from itertools import combinations
 from typing import NamedTuple
@@ -13,7 +14,8 @@ from pulumi_cbr.api.endpoints import (
     cbr_url,
     cloud_of_domain,
     cloud_of_region,
-    hidden_domain,
+    find_hidden_domain,
+    host_of,
     identity_url,
     parse_address,
 )
@@ -56,7 +58,7 @@ def _check_hosts(values: Mapping[str, Value]) -> None:
     """Refuse a host that only begins like one of a public cloud."""
     for name in {"authUrl", "endpoint", "cloudDomain"} & values.keys():
         text = str(values[name].value)
-        domain = hidden_domain(text if name == "cloudDomain" else urlsplit(text).hostname or "")
+        domain = find_hidden_domain(text if name == "cloudDomain" else host_of(text))
         if domain:
             raise SettingsError(messages.hidden_domain(values[name].origin, domain))
 
@@ -144,10 +146,15 @@ def is_elsewhere(url: str, auth_url: str | None, region: str) -> bool:
 
 def is_same_region(one: str, other: str) -> bool:
     """Return whether two CBR addresses are of one region. False if they do not tell it."""
-    if one == other:
+    if _normalize(one) == _normalize(other):
         return True
     first, second = parse_address(one), parse_address(other)
     return bool(first and second and first.region and first == second)
+
+
+def _normalize(url: str) -> str:
+    """Return an address in lower case and without the usual port."""
+    return re.sub("^(https://[^/]*):443(?=/|$)", r"\1", url.lower()).rstrip("/")
 
 
 def region_from(auth_url: str | None, project_name: str | None) -> str | None:

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
-from urllib.parse import urlsplit
 
 import requests
 from requests import PreparedRequest
@@ -19,7 +18,7 @@ from urllib3.exceptions import HTTPError
 from pulumi_cbr import messages
 from pulumi_cbr.api import ids
 from pulumi_cbr.api.addresses import is_elsewhere, other_region_of
-from pulumi_cbr.api.endpoints import with_version
+from pulumi_cbr.api.endpoints import host_of, with_version
 from pulumi_cbr.api.errors import (
     CbrError,
     InvalidId,
@@ -346,13 +345,14 @@ def _choose_address(settings: Settings, urls: Mapping[str, set[str]], services: 
         if not offered:
             raise SettingsError(messages.catalog_without_regions(place))
         raise SettingsError(messages.catalog_without_region(region, offered, settings.place_to_set("region")))
-    first, *others = sorted(urls[region])
-    if others:
-        hosts = [urlsplit(url).netloc for url in (first, *others)]
-        raise SettingsError(messages.catalog_with_several(hosts, place))
-    if is_elsewhere(first, settings.auth_url, region):
-        raise SettingsError(messages.catalog_elsewhere(urlsplit(first).netloc, place))
-    return first
+    # A catalog may have one address with and without the project.
+    addresses = {re.sub("/v3(/[^/]*)?$", "", url): url for url in sorted(urls[region])}
+    if len(addresses) > 1:
+        raise SettingsError(messages.catalog_with_several(sorted(map(host_of, addresses)), place))
+    (url,) = addresses.values()
+    if is_elsewhere(url, settings.auth_url, region):
+        raise SettingsError(messages.catalog_elsewhere(host_of(url), place))
+    return url
 
 
 class FixedTokenAuthenticator:

@@ -100,9 +100,9 @@ _SERVICE_KEYS = re.compile(
 )
 
 #: Keys that change who signs in or what is called, and that nothing here can honor.
-_UNSUPPORTED = ("cert", "key", "cbr_service_type", "cbr_service_name", "cbr_api_version", "cbr_timeout")
+_UNSUPPORTED = ("cert", "key", "cbr_service_type", "cbr_service_name", "cbr_api_version")
 #: Values of these keys that change nothing.
-_USUAL = {"cbr_service_type": ("cbr",), "cbr_api_version": ("3", "v3")}
+_USUAL = {"cbr_service_type": ("cbr",), "cbr_api_version": ("3", "3.0", "v3", "v3.0")}
 
 
 def read_entry(cloud: str, region: str | None = None) -> Source:

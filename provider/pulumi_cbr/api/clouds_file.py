@@ -118,9 +118,18 @@ def _check_secrets_belong(document: Document, cloud: str) -> None:
     if _value(_value(document.secure_root, "clouds"), cloud) is None:
         return
     beside = os.path.join(os.path.dirname(document.secure_path), "clouds.yaml")
-    is_same = os.path.realpath(beside) == os.path.realpath(document.path)
-    if not is_same and os.path.exists(beside) and cloud in _get_keys(_value(_compose(beside), "clouds")):
+    if os.path.realpath(beside) == os.path.realpath(document.path) or not os.path.exists(beside):
+        return
+    other = _value(_value(_compose(beside), "clouds"), cloud)
+    # A copy of the entry is the same cloud.
+    if other is not None and _to_text(other) != _to_text(_value(_value(document.root, "clouds"), cloud)):
         raise SettingsError(messages.secrets_of_other_file(document.secure_path, cloud, document.path))
+
+
+def _to_text(node: Node | None) -> str:
+    import yaml
+
+    return "" if node is None else yaml.serialize(node)
 
 
 def first_file(files: Iterable[str]) -> str | None:

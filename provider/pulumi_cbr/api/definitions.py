@@ -231,6 +231,9 @@ UNSUPPORTED_VARIABLES = (
     "HW_ASSUME_ROLE_IDP_ID",
 )
 
+#: Values of them that change nothing.
+USUAL_VALUES = {"OS_CBR_SERVICE_TYPE": "cbr"}
+
 #: Two names for one thing: the first place that gives either of them decides.
 ALTERNATIVES = (
     ("projectId", "projectName"),

@@ -100,7 +100,15 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def hidden_domain(host: str) -> str | None:
+def host_of(url: str) -> str:
+    """Return the host of a URL in lower case, or an empty text for a malformed URL."""
+    try:
+        return (urlsplit(url).hostname or "").rstrip(".")
+    except ValueError:
+        return ""
+
+
+def find_hidden_domain(host: str) -> str | None:
     """Return the domain of a public cloud in the middle of a host, which somebody else has."""
     return next((cloud.domain for cloud in CLOUDS if f".{cloud.domain}." in f".{host.rstrip('.')}"), None)
 
@@ -110,7 +118,7 @@ def parse_address(url: str | None, region: str | None = None) -> Address | None:
 
     `region` is the one that is configured: it helps to tell a region from a part of an unknown domain.
     """
-    host = (urlsplit(url or "").hostname or "").lower().rstrip(".")
+    host = host_of(url or "")
     match = _HOST.fullmatch(host)
     known = [cloud.domain for cloud in CLOUDS if host.endswith(f".{cloud.domain}")]
     if known:

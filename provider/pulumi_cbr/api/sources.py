@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from pulumi_cbr.api.definitions import SETTINGS, UNSUPPORTED_VARIABLES, ConfigLookup, parse_value
+from pulumi_cbr.api.definitions import SETTINGS, UNSUPPORTED_VARIABLES, USUAL_VALUES, ConfigLookup, parse_value
 from pulumi_cbr.api.precedence import Place, Source, Value
 
 _PREFIXES = {Place.OS: "OS_", Place.CBR: "CBR_", Place.HW: "HW_"}
@@ -32,6 +32,9 @@ def _read_environment(place: Place) -> Source:
         if variable.startswith(_PREFIXES[place]) and (text := os.environ.get(variable, "")).strip()
     ]
     unsupported = (
-        name for name in UNSUPPORTED_VARIABLES if name.startswith(_PREFIXES[place]) and os.environ.get(name, "").strip()
+        name
+        for name in UNSUPPORTED_VARIABLES
+        if name.startswith(_PREFIXES[place])
+        and os.environ.get(name, "").strip() not in ("", USUAL_VALUES.get(name, ""))
     )
     return Source(place, tuple(found), unsupported=tuple(unsupported))

@@ -121,7 +121,15 @@ class BackupShareAccepterController(Controller):
         if olds.get("status") == "accepted" and not self.sessions.ownership.is_share_new(backup_id, project):
             return {**{name: olds[name] for name in ACCEPTER_OUTPUTS if name in olds}, **news}
         _ensure_receiver(session, backup_id, project, olds)
-        outputs = {**news, **_outputs(session, _accept(session, backup_id, project, news["vault_id"]), olds)}
+        try:
+            member = _accept(session, backup_id, project, news["vault_id"])
+        except CbrError as error:
+            if olds.get("status") != "accepted":
+                raise
+            # The share is new, so the acceptance of the state is gone. The next run accepts it.
+            pending = {**{name: olds[name] for name in ACCEPTER_OUTPUTS if name in olds}, **news, "status": "pending"}
+            raise IncompleteResourceError(str(error), id_, news, pending) from error
+        outputs = {**news, **_outputs(session, member, olds)}
         self.sessions.ownership.record_acceptance(backup_id, project, adopted=True, properties=outputs)
         return outputs
 
@@ -309,4 +317,4 @@ def _ensure_receiver(session: CloudSession, backup_id: str, project: str, state:
     signed_in = session.client.project_id()
     if signed_in != project:
         raise CbrError(messages.other_receiver(project, signed_in))
-    session.require_endpoint(backup_id, state.get("endpoint"))
+    session.require_endpoint(backup_id, state.get("endpoint"), project)

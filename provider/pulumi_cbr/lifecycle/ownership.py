@@ -245,9 +245,11 @@ class Ownership:
                 must_stay = has_other_owner(select_current(self._read_all(key)), share_id, urn)
                 if must_stay:
                     self._record_claim(key, share_id, urn, "retracted")
-                # A share that leaves the program is not made again: its acceptance ends with it.
-                elif urn in self._checked and self._is_acceptance_kept(backup_id, project):
-                    raise CbrError(messages.acceptance_kept(backup_id, project))
+                elif self._is_acceptance_kept(backup_id, project):
+                    if urn in self._checked:
+                        raise CbrError(messages.acceptance_kept(backup_id, project))
+                    # A share that leaves the program is not made again: its acceptance ends with it.
+                    _log.warning("%s", messages.acceptance_ends(backup_id, project))
             yield must_stay
         except UnknownOutcomeError:
             raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -83,18 +84,29 @@ class CloudSession:
             raise CbrError(messages.other_source_project(source, own))
         self.require_endpoint(backup_id, state.get("endpoint"))
 
-    def require_endpoint(self, backup_id: str, made_at: str | None) -> None:
-        """Raise `CbrError` for a missing backup whose share was made at another address."""
+    def require_endpoint(self, backup_id: str, made_at: str | None, project: str | None = None) -> None:
+        """Raise `CbrError` for a missing backup whose share was made at another address.
+
+        A receiver may not see the backup: its own share, of `project`, proves as much.
+        """
         if not made_at or backup_id in self._found or is_same_region(made_at, here := self._endpoint()):
             return
         try:
-            try:
-                self.client.show_backup(backup_id)
-            except NotAllowed:
-                self.client.list_members(backup_id)
+            self._show(backup_id, project)
         except NotFound as error:
             raise CbrError(messages.other_endpoint(backup_id, made_at, here)) from error
         self._found.add(backup_id)
+
+    def _show(self, backup_id: str, project: str | None) -> None:
+        """Return if the service shows a backup, or its share with a project."""
+        if project:
+            with suppress(NotFound, NotAllowed):
+                self.client.show_member(backup_id, project)
+                return
+        try:
+            self.client.show_backup(backup_id)
+        except NotAllowed:
+            self.client.list_members(backup_id)
 
 
 class SessionRegistry:

@@ -547,6 +547,29 @@ def test_by_region_of_an_entry_that_has_no_id_of_it() -> None:
         assert client.endpoint() == f"https://nl.example.com/v3/{OWN}"
 
 
+def two_addresses(first: str, second: str) -> list[dict[str, Any]]:
+    """Return a catalog with two addresses of one region."""
+    services = catalogue({"eu-de": first, "eu-nl": second})
+    services[0]["endpoints"][1].update(region="eu-de", region_id="eu-de")
+    return services
+
+
+def test_address_with_and_without_the_project_is_one() -> None:
+    services = two_addresses("https://de.example.com/v3", f"https://de.example.com/v3/{OWN}")
+    with cloud(in_turn(grant(catalog=services))) as server:
+        client = CbrClient(password(server.url, region="eu-de"), timing=FakeClock().timing)
+        assert client.endpoint() == f"https://de.example.com/v3/{OWN}"
+
+
+def test_two_addresses_are_named_without_credentials() -> None:
+    services = two_addresses("https://u:s3cret@one.example.com", "https://two.example.com")
+    with (
+        cloud(in_turn(grant(catalog=services))) as server,
+        pytest.raises(SettingsError, match=r"one region: one\.example\.com, two\.example\.com\. Set"),
+    ):
+        shown(password(server.url, region="eu-de"))
+
+
 def test_only_public_entries_count() -> None:
     services = catalogue({"eu-de": "https://internal.example.com"})
     services[0]["endpoints"][0]["interface"] = "internal"

@@ -541,21 +541,24 @@ def test_broken_vendor_file_is_named_with_its_line(tmp_path: Path, monkeypatch: 
         load()
 
 
-@pytest.mark.parametrize("has_own_entry", [True, False])
+@pytest.mark.parametrize("own_entry", [entry(KEYS_AUTH), entry(KEYS_AUTH, name="two"), entry(NO_PASSWORD)])
 def test_secrets_of_another_clouds_yaml_are_refused(
-    has_own_entry: bool, clouds: FakeClouds, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    own_entry: str, clouds: FakeClouds, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A folder's clouds.yaml may name another cloud as the user's own does."""
+    """A folder's clouds.yaml may name another cloud as the user's own does.
+
+    The secrets of a copied entry are used.
+    """
     clouds.clear()
     for folder in ("here", "home"):
         (tmp_path / folder).mkdir()
     (tmp_path / "here" / "clouds.yaml").write_text(entry(NO_PASSWORD))
     (tmp_path / "home" / "secure.yaml").write_text("clouds: {one: {auth: {password: otc-password}}}\n")
-    (tmp_path / "home" / "clouds.yaml").write_text(entry(KEYS_AUTH, name="one" if has_own_entry else "two"))
+    (tmp_path / "home" / "clouds.yaml").write_text(own_entry)
     monkeypatch.setattr(loader, "CONFIG_FILES", [str(tmp_path / "here" / "clouds.yaml")])
     monkeypatch.setattr(loader, "SECURE_FILES", [str(tmp_path / "home" / "secure.yaml")])
     given({**clouds.environment, **OS_ONE}, monkeypatch)
-    if has_own_entry:
+    if own_entry == entry(KEYS_AUTH):
         with pytest.raises(SettingsError, match=r"secure\.yaml belongs to another entry `one` than that of .*here"):
             load()
     else:

@@ -102,8 +102,20 @@ def test_backup_that_another_address_has_is_read_there(kind: str, clouds: FakeCl
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     ("made_at", "here"),
-    [(DE, DE), (DE, "https://cbr.eu-de.internal.otc.t-systems.com"), (R1, R1), (None, DE)],
-    ids=["same", "inside of the cloud", "same of a private cloud", "state of an earlier version"],
+    [
+        (DE, DE),
+        (DE, "https://cbr.eu-de.internal.otc.t-systems.com"),
+        (R1, R1),
+        (R1, f"{R1}:443".replace("cbr", "CBR")),
+        (None, DE),
+    ],
+    ids=[
+        "same",
+        "inside of the cloud",
+        "same of a private cloud",
+        "same in another form",
+        "state of an earlier version",
+    ],
 )
 def test_missing_backup_in_the_same_region_is_gone(
     kind: str, made_at: str | None, here: str, clouds: FakeClouds, connect: Connect

@@ -380,13 +380,15 @@ def test_share_is_not_deleted_under_a_kept_acceptance(engine: str) -> None:
     assert owner.delete("owner", "S")
 
 
-def test_share_that_leaves_ends_its_acceptance(engine: str) -> None:
+def test_share_that_leaves_ends_its_acceptance(engine: str, caplog: pytest.LogCaptureFixture) -> None:
     """A window and an inbox in one program: the inbox still finds what leaves the window."""
     owner, receiver = Process(engine), Process(engine)
     receiver.urn = "accepter"
     receiver.log.declare(is_new=False)
     assert receiver.log.keep_acceptance(BACKUP, PROJECT)
     assert owner.delete("owner", "S")
+    (warning,) = {record.getMessage() for record in caplog.records}
+    assert "ends its acceptance" in warning
 
 
 def test_two_resources_of_one_share_are_named(engine: str, caplog: pytest.LogCaptureFixture) -> None:
