@@ -1,6 +1,6 @@
 """Start a plugin that waits a twentieth of its time between tries. All else is as it is.
 
-Its clock goes on by these waits alone, and chance is none: what it decides does not depend on how busy the machine is. So
+Only these waits move its clock, and nothing is random: what it decides does not depend on how busy the machine is. So
 a call that is to time out gets the status `TIMED_OUT`, and every other one has the time that it needs.
 
     python hurried.py pulumi.dynamic <the engine's address>

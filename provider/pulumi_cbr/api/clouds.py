@@ -63,7 +63,7 @@ AUTH_KEYS: Mapping[str, str] = {
     "delegated_project": "delegatedProject",
 }
 
-#: Those that a plugin takes: an agency is none of its own.
+#: Those that a plugin takes. A plugin has no agency.
 _PLUGIN_SETTINGS = frozenset(AUTH_KEYS.values()) - {
     "agencyName",
     "agencyDomainName",

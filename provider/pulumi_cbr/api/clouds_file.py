@@ -65,7 +65,7 @@ class Document:
 
     def keys(self, cloud: str) -> list[str]:
         """Return the keys beside `auth`, also those of regions, with ``_`` for ``-``."""
-        entries = [_value(_value(root, "clouds"), cloud) for root in (self.root, self.secure_root)]
+        entries = [_find_entry(root, cloud) for root in (self.root, self.secure_root)]
         holders = [holder for entry in entries for holder in (entry, *_values_of_regions(entry))]
         return [key.replace("-", "_") for holder in holders for key in _get_keys(holder)]
 
@@ -102,7 +102,7 @@ def check_document(cloud: str, files: Iterable[str], secure_files: Iterable[str]
     entries = _get_keys(_value(document.root, "clouds"))
     if cloud not in entries:
         raise SettingsError(messages.no_such_entry(cloud, path, entries))
-    if not _get_keys(_value(_value(document.root, "clouds"), cloud)):
+    if not _get_keys(_find_entry(document.root, cloud)):
         raise SettingsError(messages.empty_entry(document.origin(cloud)))
     for file, root in ((path, document.root), (document.secure_path, document.secure_root)):
         _check_repeated(file, root, cloud)
@@ -115,14 +115,14 @@ def _check_secrets_belong(document: Document, cloud: str) -> None:
 
     Raises `SettingsError`.
     """
-    if _value(_value(document.secure_root, "clouds"), cloud) is None:
+    if _find_entry(document.secure_root, cloud) is None:
         return
     beside = os.path.join(os.path.dirname(document.secure_path), "clouds.yaml")
     if os.path.realpath(beside) == os.path.realpath(document.path) or not os.path.exists(beside):
         return
-    other = _value(_value(_compose(beside), "clouds"), cloud)
+    other = _find_entry(_compose(beside), cloud)
     # A copy of the entry is the same cloud.
-    if other is not None and _to_text(other) != _to_text(_value(_value(document.root, "clouds"), cloud)):
+    if other is not None and _to_text(other) != _to_text(_find_entry(document.root, cloud)):
         raise SettingsError(messages.secrets_of_other_file(document.secure_path, cloud, document.path))
 
 
@@ -205,7 +205,7 @@ def _walk_nodes(node: Node | None, seen: set[int]) -> Iterator[Node]:
 
 
 def _find_holders(root: Node | None, cloud: str) -> list[Node]:
-    entry = _value(_value(root, "clouds"), cloud)
+    entry = _find_entry(root, cloud)
     regions = _values_of_regions(entry)
     holders = (_value(entry, "auth"), entry, *(_value(values, "auth") for values in regions), *regions)
     return [node for node in holders if node is not None]
@@ -232,6 +232,10 @@ def _get_keys(node: Node | None) -> list[str]:
 
 def _value(node: Node | None, name: str) -> Node | None:
     return next((value for key, value in _get_pairs(node) if str(key.value) == name), None)
+
+
+def _find_entry(root: Node | None, cloud: str) -> Node | None:
+    return _value(_value(root, "clouds"), cloud)
 
 
 def _line(node: Node | None, name: str) -> int | None:

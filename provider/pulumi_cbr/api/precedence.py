@@ -329,7 +329,7 @@ def _choose_rule(sources: Sources, cloud: str | None) -> tuple[Rule, tuple[Place
 def _first_with_credentials(sources: Iterable[Source]) -> Place:
     """Return the first place with any credential, for an error that names what is missing.
 
-    Raises `SettingsError` if there is none.
+    Raises `SettingsError` if no place has any.
     """
     place = next((source.place for source in sources if source.has_credentials), None)
     if place is None:

@@ -167,7 +167,7 @@ class BackupShareController(Controller):
             "exclusive" in changed and news.get("exclusive")
         ):
             return self._apply(news, olds)
-        return _wait(session, news, {**{name: olds[name] for name in SET_OUTPUTS if name in olds}, **news})
+        return _wait(session, news, self.with_outputs(olds, news))
 
     def delete(self, id_: str, outputs: Properties) -> None:
         backup_id = ids.uuid("the ID", id_)

@@ -108,7 +108,7 @@ class BackupShareAccepterController(Controller):
         if member is None:
             return ResourceState(
                 f"{backup_id}/{project}",
-                {**{name: properties[name] for name in ACCEPTER_OUTPUTS if name in properties}, **inputs},
+                self.with_outputs(properties, inputs),
                 inputs,
             )
         outputs = {**inputs, **_outputs(session, member, properties)}
@@ -119,7 +119,7 @@ class BackupShareAccepterController(Controller):
         session = self.sessions.get(news.get("cloud"))
         backup_id, project = split_share_id(id_, "own project ID")
         if olds.get("status") == "accepted" and not self.sessions.ownership.is_share_new(backup_id, project):
-            return {**{name: olds[name] for name in ACCEPTER_OUTPUTS if name in olds}, **news}
+            return self.with_outputs(olds, news)
         _ensure_receiver(session, backup_id, project, olds)
         try:
             member = _accept(session, backup_id, project, news["vault_id"])
@@ -127,7 +127,7 @@ class BackupShareAccepterController(Controller):
             if olds.get("status") != "accepted":
                 raise
             # The share is new, so the acceptance of the state is gone. The next run accepts it.
-            pending = {**{name: olds[name] for name in ACCEPTER_OUTPUTS if name in olds}, **news, "status": "pending"}
+            pending = {**self.with_outputs(olds, news), "status": "pending"}
             raise IncompleteResourceError(str(error), id_, news, pending) from error
         outputs = {**news, **_outputs(session, member, olds)}
         self.sessions.ownership.record_acceptance(backup_id, project, adopted=True, properties=outputs)

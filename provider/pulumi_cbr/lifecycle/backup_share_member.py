@@ -160,7 +160,7 @@ class BackupShareMemberController(Controller):
             origin = {"source_project_id": session.client.project_id(), **session.address()}
             outputs = {**news, **verified, **origin}
         else:
-            outputs = {**{name: olds[name] for name in MEMBER_OUTPUTS if name in olds}, **news}
+            outputs = self.with_outputs(olds, news)
         return _wait(session, news, outputs)
 
     def delete(self, id_: str, outputs: Properties) -> None:

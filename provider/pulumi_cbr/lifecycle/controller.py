@@ -104,6 +104,10 @@ class Controller(ABC):
         `olds` are the inputs before, empty for a new resource.
         """
 
+    def with_outputs(self, state: Properties, inputs: Properties) -> dict[str, Any]:
+        """Return inputs with the outputs that a state has."""
+        return {**{name: state[name] for name in self.outputs if name in state}, **inputs}
+
     @abstractmethod
     def diff(self, id_: str, olds: Properties, news: Properties) -> Diff:
         """Compare the outputs `olds` with the checked inputs `news`.

@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from pulumi_cbr import messages
 from pulumi_cbr.api.addresses import is_same_region
-from pulumi_cbr.api.endpoints import is_loopback
+from pulumi_cbr.api.endpoints import host_of, is_loopback
 from pulumi_cbr.api.errors import CbrError, NotAllowed, NotFound
 from pulumi_cbr.api.retry import CallLimits, Clock
 from pulumi_cbr.api.settings import ConfigLookup, Settings, find_project_id, load, read_option
@@ -69,7 +68,7 @@ class CloudSession:
         It is left out for a simulator on this machine, whose port changes.
         """
         endpoint = self._endpoint()
-        return {} if is_loopback(urlsplit(endpoint).hostname or "") else {"endpoint": endpoint}
+        return {} if is_loopback(host_of(endpoint)) else {"endpoint": endpoint}
 
     def _endpoint(self) -> str:
         return self.client.endpoint().rpartition("/v3/")[0]

@@ -26,7 +26,7 @@ from pulumi_cbr.api.settings import SETTINGS, check_url, parse_value
 from pulumi_cbr.lifecycle.backup_share import BackupShareController
 from pulumi_cbr.lifecycle.backup_share_accepter import BackupShareAccepterController
 from pulumi_cbr.lifecycle.backup_share_member import BackupShareMemberController
-from pulumi_cbr.lifecycle.controller import UNKNOWN, Controller, Diff, Properties
+from pulumi_cbr.lifecycle.controller import UNKNOWN, CheckedInputs, Controller, Diff, Properties
 from pulumi_cbr.lifecycle.ownership import Ownership
 from pulumi_cbr.lifecycle.session import SessionPool, SessionRegistry
 from pulumi_cbr.native.component_process import ComponentProcesses
@@ -145,9 +145,13 @@ class CbrProvider:
         kind, controller = self._controller(request.urn)
         unknown = find_undeclared_inputs(kind, from_struct(request.news))
         olds, news = from_wire(request.olds), from_wire(request.news)
-        # Not on the event loop: it may wait for a file.
-        await self._run(lambda: self.ownership.declare(is_new=not olds))
-        checked = await self._run(lambda: controller.check(olds, news))
+
+        def declare_and_check() -> CheckedInputs:
+            # In a thread, as the rest: it may wait for a file.
+            self.ownership.declare(is_new=not olds)
+            return controller.check(olds, news)
+
+        checked = await self._run(declare_and_check)
         problems = [
             (to_camel(problem.property), to_native_terms(problem.reason, self.name)) for problem in checked.problems
         ]
