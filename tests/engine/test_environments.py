@@ -16,14 +16,23 @@ from .conftest import Cli, InitStack
 def test_both_flavors_without_an_active_environment(
     engine: Path, cli: Cli, init_stack: InitStack, simulator: Simulator, tmp_path: Path
 ) -> None:
-    """The engine hands `virtualenv` to the plugin of dynamic resources, and takes the provider from the path."""
+    """The engine hands `virtualenv` to the plugin of dynamic resources, and takes the provider from the path.
+
+    With a program in a subfolder, the plugin of dynamic resources needs an absolute `virtualenv`.
+    """
     folder, ids = tmp_path / "project", [backup.id for backup in simulator.backups[:2]]
     folder.mkdir()
     (folder / "venv").symlink_to(sys.prefix)
-    environment = {"name": "python", "options": {"virtualenv": "venv"}}
     plugins = {"providers": [{"name": "cbr", "path": "venv/bin"}]}
-    (folder / "Pulumi.yaml").write_text(yaml.safe_dump({"name": "project", "runtime": environment, "plugins": plugins}))
-    (folder / "__main__.py").write_text(
+
+    def configure(virtualenv: str, **options: str) -> None:
+        runtime = {"name": "python", "options": {"virtualenv": virtualenv}}
+        project = {"name": "project", "runtime": runtime, "plugins": plugins, **options}
+        (folder / "Pulumi.yaml").write_text(yaml.safe_dump(project))
+
+    configure("venv")
+    program = folder / "__main__.py"
+    program.write_text(
         "import pulumi_cbr\nimport pulumi_cbr.native\n"
         f"for module, backup in zip((pulumi_cbr, pulumi_cbr.native), {ids!r}):\n"
         f"    module.BackupShareMember('dr' + module.__name__, backup, {simulator.projects[0]!r})\n"
@@ -31,7 +40,16 @@ def test_both_flavors_without_an_active_environment(
     init_stack(folder)
     inactive = [entry for entry in os.environ["PATH"].split(os.pathsep) if Path(entry) != Path(sys.prefix, "bin")]
     path = os.pathsep.join([str(engine), *inactive])
-    told = cli(folder, "up", "--yes", "--skip-preview", env={**simulator.env(), "PATH": path})
+    env = {**simulator.env(), "PATH": path}
+    told = cli(folder, "up", "--yes", "--skip-preview", env=env)
     assert told.returncode == 0, told.stdout
     assert "from $PATH" not in told.stdout
     assert all(simulator.members(backup) for backup in ids)
+
+    (folder / "sub").mkdir()
+    program.rename(folder / "sub" / "__main__.py")
+    configure("venv", main="sub")
+    assert "could not read plugin" in cli(folder, "preview", env=env).stdout
+    configure(str(folder / "venv"), main="sub")
+    told = cli(folder, "preview", "--expect-no-changes", env=env)
+    assert told.returncode == 0, told.stdout
