@@ -37,6 +37,20 @@ SUMMARY = "check the engine, the settings, the sign-in and the permissions"
 _NO_BACKUP = "00000000-0000-0000-0000-000000000000"
 _NO_PROJECT = "0" * 32
 
+#: What each IAM action allows, and what needs it.
+_ACTIONS = {
+    "cbr:backups:list": ("list backups", "`get_backups`, the components and `python -m pulumi_cbr shares`"),
+    "cbr:backups:get": ("show a backup", "`get_backup`, and to confirm that a backup is gone"),
+    "cbr:member:list": (
+        "list shares",
+        "changes of a `BackupShare`, and without cbr:member:get for `pulumi refresh` and `pulumi destroy` too",
+    ),
+    "cbr:member:get": ("show a share", "`pulumi refresh` and `pulumi destroy` without cbr:member:list"),
+    "cbr:member:create": ("share", "the owner's `pulumi up`"),
+    "cbr:member:delete": ("delete a share", "the owner's `pulumi destroy`, and for changes of a `BackupShare`"),
+    "cbr:member:update": ("accept, reject", "a `BackupShareAccepter`"),
+}
+
 #: A stack's settings cbr:* as `pulumi config --json` gives them.
 _Entries = Mapping[str, Mapping[str, Any]]
 
@@ -301,16 +315,16 @@ def _check_account(settings: Settings, method: str) -> Iterator[Finding]:
 
 def _permissions(client: CbrClient, project: str, endpoint: str) -> Iterator[Finding]:
     """Yield whether the endpoint responds, and whether each call is allowed."""
-    calls: tuple[tuple[str, str, Callable[[], object]], ...] = (
-        ("list backups", "cbr:backups:list", lambda: list(islice(client.list_backups(), 1))),
-        ("show a backup", "cbr:backups:get", lambda: client.show_backup(_NO_BACKUP)),
-        ("list shares", "cbr:member:list", lambda: client.list_members(_NO_BACKUP)),
-        ("show a share", "cbr:member:get", lambda: client.show_member(_NO_BACKUP, project)),
-        ("share", "cbr:member:create", lambda: client.add_members(_NO_BACKUP, [_NO_PROJECT])),
-        ("delete a share", "cbr:member:delete", lambda: client.delete_member(_NO_BACKUP, _NO_PROJECT)),
-        ("accept, reject", "cbr:member:update", lambda: client.update_member(_NO_BACKUP, project, "rejected")),
-    )
-    for index, (what, action, call) in enumerate(calls):
+    calls: dict[str, Callable[[], object]] = {
+        "cbr:backups:list": lambda: list(islice(client.list_backups(), 1)),
+        "cbr:backups:get": lambda: client.show_backup(_NO_BACKUP),
+        "cbr:member:list": lambda: client.list_members(_NO_BACKUP),
+        "cbr:member:get": lambda: client.show_member(_NO_BACKUP, project),
+        "cbr:member:create": lambda: client.add_members(_NO_BACKUP, [_NO_PROJECT]),
+        "cbr:member:delete": lambda: client.delete_member(_NO_BACKUP, _NO_PROJECT),
+        "cbr:member:update": lambda: client.update_member(_NO_BACKUP, project, "rejected"),
+    }
+    for index, (action, call) in enumerate(calls.items()):
         refusal = _catch(call)
         if index == 0:
             wrong = isinstance(refusal, UnexpectedResponseError) and not refusal.has_service_code
@@ -319,7 +333,7 @@ def _permissions(client: CbrClient, project: str, endpoint: str) -> Iterator[Fin
                 yield Finding("endpoint", "failed", f"{endpoint}: {refusal}")
                 return
             yield Finding("endpoint", "ok", endpoint)
-        yield _permission(what, action, refusal)
+        yield _permission(action, refusal)
 
 
 def _project_name(client: CbrClient, project: str) -> str | None:
@@ -338,12 +352,13 @@ def _catch(call: Callable[[], object]) -> CbrError | None:
     return None
 
 
-def _permission(what: str, action: str, error: CbrError | None) -> Finding:
+def _permission(action: str, error: CbrError | None) -> Finding:
+    what, purpose = _ACTIONS[action]
     if isinstance(error, NotAllowed):
         # A receiver needs no permission to share, and an owner none to accept. A gateway refuses for other reasons.
         is_known = messages.needs_permission(action) in str(error)
         cause = messages.refused_with(error.status, error.request_id) if is_known else str(error)
-        advice = messages.permission_needed_for(what, action if is_known else None)
+        advice = messages.permission_needed_for(purpose, action if is_known else None)
         return Finding("permission", "note", messages.not_permitted(what, cause), advice)
     # With the permission, the service says that there is no such backup, or names another fault of the request.
     refused = isinstance(error, ServiceError) and error.has_service_code and error.status < 500

@@ -939,8 +939,8 @@ def not_shared_yet(backup_id: str, project: str, wait: float) -> str:
 def not_shared(backup_id: str, project: str) -> str:
     """Return the error of an acceptance whose share does not exist."""
     return (
-        f"accepting failed: backup {backup_id} is not shared with project {project}. Have its owner share it, or add the "
-        "share to depends_on"
+        f"accepting failed: backup {backup_id} is not shared with project {project}. Have its owner share it "
+        "(if this program shares it, add depends_on), or remove this resource"
     )
 
 
@@ -1224,12 +1224,12 @@ def refused_with(status: int, request_id: str) -> str:
     return f"HTTP {status}{f', request {request_id}' if request_id else ''}"
 
 
-def permission_needed_for(call: str, action: str | None = None) -> str:
+def permission_needed_for(purpose: str, action: str | None = None) -> str:
     """Return the advice for a call that is not allowed.
 
     `action` is the permission, if it is known.
     """
-    return f"{f'{needs_permission(action)}. ' if action else ''}It is needed only to {call}."
+    return f"{f'{needs_permission(action)}. ' if action else ''}It is needed for {purpose}."
 
 
 # Bugs
@@ -1290,7 +1290,7 @@ def option_needs_stack(option: str) -> str:
 
 def stack_unreadable(stack: str, reason: str) -> str:
     """Return the error for the state of a stack that cannot be read."""
-    return f"reading stack {stack} failed: {reason}. Check its name and the backend (`pulumi stack ls --all`)"
+    return f"reading stack {stack} failed: {reason}. `pulumi stack ls --all` lists all, `pulumi stack init` creates one"
 
 
 def stack_without_pulumi(stack: str) -> str:
@@ -1465,7 +1465,7 @@ def accepter_needs_owners() -> str:
 
 def unknown_setting(name: str, closest: str | None) -> str:
     """Return the error of a setting that does not exist."""
-    return f"unknown setting cbr:{name}{_suggestion(closest and f'cbr:{closest}')}"
+    return f"unknown setting cbr:{name}{_suggestion(closest and f'cbr:{closest}')}. Remove or rename it"
 
 
 def invalid_parallel(value: object) -> str:

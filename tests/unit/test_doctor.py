@@ -69,10 +69,10 @@ def test_doctor_denied_call_is_a_note_with_its_permission(
     sim.deny("cbr:member:create")
     code, told = doctor(monkeypatch, capsys)
     assert code == 0
-    (finding,) = re.findall(r"^note   permission .*\n.*", told, re.MULTILINE)
+    (finding,) = re.findall(r"^note   permission .*(?:\n {21}.*)*", told, re.MULTILINE)
     assert re.fullmatch(
         r"note   permission    may not share: HTTP 403, request [\w-]+\n"
-        r" {21}Ask for the IAM action cbr:member:create\. It is needed only to share\.",
+        r" {21}Ask for the IAM action cbr:member:create\. It is needed for the owner's `pulumi\n {21}up`\.",
         finding,
     )
     assert told.endswith("\n\nNothing failed; 1 permission is missing: see the notes.\n")
@@ -180,7 +180,7 @@ def test_doctor_reads_settings_of_the_stack(
     _, told = doctor(monkeypatch, capsys)
     assert "its configuration has 5 settings cbr:*" in told
     assert re.findall(r".*unknown setting.*", told) == [
-        "FAILED stack         unknown setting cbr:passwrd (did you mean cbr:password?)"
+        "FAILED stack         unknown setting cbr:passwrd (did you mean cbr:password?). Remove or rename it"
     ]
     words = " ".join(told.split())
     assert "region = ***, from cbr:region" in told

@@ -26,7 +26,7 @@ from pulumi_cbr.simulator.admin_client import AdminClient, AdminError, find_simu
 from pulumi_cbr.simulator.faults import FORM_HELP
 from pulumi_cbr.simulator.models import DISK, SERVER
 from pulumi_cbr.simulator.options import Options
-from pulumi_cbr.simulator.output import clean, print_json, print_table, wants_json
+from pulumi_cbr.simulator.output import clean, print_json, print_table, wants_json, with_readable_times
 from pulumi_cbr.simulator.registry import announce
 from pulumi_cbr.simulator.server import Simulator
 from pulumi_cbr.stdout import forget_stdout
@@ -278,7 +278,9 @@ def _act(options: argparse.Namespace, action: Action) -> int:
         _print_members([result], _names(status))
     else:
         done = " ".join([_to_flag(action.name), *map(str, given.values())])
-        lines = [f"{name}: {value}" for name, value in result.items()] or [f"{done}: done at {simulator.url}"]
+        lines = [f"{name}: {value}" for name, value in with_readable_times(result).items()] or [
+            f"{done}: done at {simulator.url}"
+        ]
         print(*map(clean, lines), sep="\n")
     return 0
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
 from typing import Any
 
 from pulumi_cbr.simulator.admin_client import AdminError
 
-__all__ = ["clean", "print_json", "print_table", "wants_json"]
+#: Fields that the admin routes give in epoch seconds.
+_TIMES = ("created_at", "updated_at", "now")
+
+__all__ = ["clean", "print_json", "print_table", "wants_json", "with_readable_times"]
 
 
 def wants_json(is_requested: bool) -> bool:
@@ -19,7 +23,21 @@ def wants_json(is_requested: bool) -> bool:
 
 def print_json(document: Mapping[str, Any]) -> None:
     """Print a JSON document."""
-    print(json.dumps(document, indent=2))
+    print(json.dumps(with_readable_times(document), indent=2))
+
+
+def with_readable_times(document: Any) -> Any:
+    """Return a JSON document whose times are ISO 8601 text in place of epoch seconds."""
+    if isinstance(document, list):
+        return [with_readable_times(entry) for entry in document]
+    if not isinstance(document, Mapping):
+        return document
+    return {
+        name: datetime.fromtimestamp(value, timezone.utc).isoformat(timespec="seconds")
+        if name in _TIMES and isinstance(value, float)
+        else with_readable_times(value)
+        for name, value in document.items()
+    }
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import signal
 import socket
@@ -13,6 +14,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, fields
+from datetime import datetime
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from pulumi_cbr.simulator.actions import Action, find_actions
 from pulumi_cbr.simulator.cli import main
 from pulumi_cbr.simulator.faults import FORM_HELP
 from pulumi_cbr.simulator.options import Options
+from pulumi_cbr.simulator.output import with_readable_times
 from pulumi_cbr.simulator.registry import announce
 from waiting import PATIENCE, wait_until
 
@@ -117,13 +120,15 @@ def test_action_is_a_command_with_its_help(action: Action, capsys: pytest.Captur
 
 
 def test_command_runs_its_action(cbr_simulator: Simulator, capsys: pytest.CaptureFixture[str]) -> None:
-    def run(*arguments: str) -> object:
+    def run(*arguments: str) -> dict[str, Any]:
         assert main([*arguments, "--url", cbr_simulator.url]) == 0
-        return json.loads(capsys.readouterr().out)
+        printed: dict[str, Any] = json.loads(capsys.readouterr().out)
+        return printed
 
     before = cbr_simulator.state.now()
     changed = run("set-backup", "backup-001", "--encrypted", "true", "--status", "error")
-    assert changed == asdict(cbr_simulator.backups[1])
+    assert changed == with_readable_times(asdict(cbr_simulator.backups[1]))
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", changed["created_at"])
     assert (cbr_simulator.backups[1].encrypted, cbr_simulator.backups[1].status) == (True, "error")
     denied = {"done": "deny", "action": "cbr:member:list", "role": "receiver"}
     assert run("deny", "cbr:member:list", "--role", "receiver") == denied
@@ -136,13 +141,14 @@ def test_command_runs_its_action(cbr_simulator: Simulator, capsys: pytest.Captur
     assert ". The actions are: cbr:backups:get, " in capsys.readouterr().err
     assert run("allow-all") == {"done": "allow-all"}
     assert cbr_simulator.state.is_allowed("cbr:member:list", "receiver")
-    assert run("advance", "60.5") == {"now": pytest.approx(before + 60.5, abs=30)}
+    now = datetime.fromisoformat(run("advance", "3600.5")["now"]).timestamp()
+    assert now == pytest.approx(before + 3600, abs=600)
     run("share", "backup-000", "--status", "accepted")
     image = run("register-image", "backup-000")
     assert image == {"image_id": cbr_simulator.members(cbr_simulator.backups[0].id)[cbr_simulator.projects[0]].image_id}
     run("delete-backup", "backup-002")
     assert len(cbr_simulator.backups) == 11
-    assert run("add-backup", "server-004") == asdict(cbr_simulator.backups[-1])
+    assert run("add-backup", "server-004") == with_readable_times(asdict(cbr_simulator.backups[-1]))
     assert cbr_simulator.backups[-1].resource_id == cbr_simulator.backups[3].resource_id
 
 
