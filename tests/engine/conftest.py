@@ -16,7 +16,8 @@ from pulumi import automation as auto
 from pulumi_cbr.simulator import Simulator
 from waiting import PATIENCE
 
-from .shortcuts import TEMPLATE, EmptyStack, QuickStack, backend_of, write_python
+from .shortcuts import TEMPLATE, EmptyStack, QuickStack, backend_of, write_plugin, write_python
+from .vault import SECRETS_PROVIDER, running_vault
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -49,15 +50,26 @@ def pulumi_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def engine_settings(engine: Path, pulumi_home: Path) -> dict[str, str]:
+def vault() -> Iterator[dict[str, str]]:
+    """The variables of the vault that encrypts secrets of stacks."""
+    with running_vault() as variables:
+        yield variables
+
+
+@pytest.fixture(scope="session")
+def engine_settings(engine: Path, pulumi_home: Path, vault: dict[str, str]) -> dict[str, str]:
     """The environment of the engine, without the backend."""
+    commands = pulumi_home / "commands"
+    commands.mkdir()
+    write_plugin(commands)
     return {
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), str(engine), os.environ["PATH"]]),
+        "PATH": os.pathsep.join([str(commands), str(Path(sys.executable).parent), str(engine), os.environ["PATH"]]),
+        **vault,
         "PULUMI_HOME": str(pulumi_home),
         "PULUMI_CONFIG_PASSPHRASE": "test",
         "PULUMI_SKIP_UPDATE_CHECK": "1",
         "PULUMI_DIY_BACKEND_DISABLE_CHECKPOINT_BACKUPS": "1",
-        "PULUMI_PYTHON_CMD": str(write_python(pulumi_home, sys.executable)),
+        "PULUMI_PYTHON_CMD": str(write_python(pulumi_home)),
     }
 
 
@@ -67,7 +79,8 @@ def empty_stack(engine_settings: dict[str, str], tmp_path_factory: pytest.TempPa
     folder, backend = tmp_path_factory.mktemp("template"), tmp_path_factory.mktemp("template-backend")
     (folder / "Pulumi.yaml").write_text(f"name: {TEMPLATE}\nruntime: python\n")
     env = {**os.environ, **engine_settings, "PULUMI_BACKEND_URL": f"file://{backend}"}
-    subprocess.run(["pulumi", "stack", "init", TEMPLATE, "--non-interactive"], cwd=folder, env=env, check=True)
+    init = ["pulumi", "stack", "init", TEMPLATE, "--secrets-provider", SECRETS_PROVIDER, "--non-interactive"]
+    subprocess.run(init, cwd=folder, env=env, check=True)
     return EmptyStack.read(backend, folder)
 
 

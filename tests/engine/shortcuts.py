@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import platform
+import shlex
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -13,23 +17,51 @@ from typing import Any
 import yaml
 from pulumi import automation as auto
 
-#: Before each program the language host lists the installed packages, for a CPU second: here, once for all.
+from forked_python import forked_python
+
+#: Before each program the language host asks for the version and lists the packages, for a CPU second: here, once for all.
 PYTHON = """#!/bin/sh
-if [ "$*" = "-m pip list -v --format json" ]; then
-    [ -e '{packages}' ] || {{ '{python}' "$@" >'{packages}'.$$ && mv '{packages}'.$$ '{packages}'; }}
-    exec cat '{packages}'
-fi
-exec '{python}' "$@"
+case "$*" in
+    --version) echo 'Python {version}'; exit ;;
+    '-m pip list -v --format json')
+        [ -e '{packages}' ] || {{ '{python}' "$@" >'{packages}'.$$ && mv '{packages}'.$$ '{packages}'; }}
+        exec cat '{packages}' ;;
+    -c*) exec '{python}' "$@" ;;
+esac
+exec {forked} "$@"
 """
 
 #: The project and the stack that the CLI has made, whose files are copied.
 TEMPLATE = "template"
 
 
-def write_python(folder: Path, python: str) -> Path:
-    """Write a command that is `python`, and knows by heart what `pip list` says."""
-    file = folder / "python"
-    file.write_text(PYTHON.format(python=python, packages=folder / "packages.json"))
+def write_python(folder: Path) -> Path:
+    """Write a command that starts this Python as a fork, and knows what `pip list` prints."""
+    return _write_command(
+        folder / "python",
+        PYTHON.format(
+            version=platform.python_version(),
+            python=sys.executable,
+            packages=folder / "packages.json",
+            forked=shlex.join(forked_python()),
+        ),
+    )
+
+
+def write_plugin(folder: Path) -> Path:
+    """Write the first-class plugin's command, started as a fork."""
+    script = Path(sys.executable).with_name("pulumi-resource-cbr")
+    return _write_command(folder / script.name, f'#!/bin/sh\nexec {shlex.join([*forked_python(), str(script)])} "$@"\n')
+
+
+def without_forks(env: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables with which the engine starts this Python itself, and is its parent."""
+    _, _, path = env["PATH"].partition(os.pathsep)
+    return {**env, "PATH": path, "PULUMI_PYTHON_CMD": sys.executable}
+
+
+def _write_command(file: Path, text: str) -> Path:
+    file.write_text(text)
     file.chmod(0o755)
     return file
 

@@ -24,10 +24,8 @@ exec {pulumi} "$@"
 """
 
 
-def start(path: str | None = None) -> subprocess.Popen[str]:
-    env = os.environ | {"OS_AUTH_URL": "http://127.0.0.1:9/v3", "OS_CLOUD": "none", "PULUMI_STACK": "none"}
-    if path:
-        env["PATH"] = f"{path}{os.pathsep}{env['PATH']}"
+def start(**variables: str) -> subprocess.Popen[str]:
+    env = os.environ | {"OS_AUTH_URL": "http://127.0.0.1:9/v3", "OS_CLOUD": "none", "PULUMI_STACK": "none"} | variables
     return subprocess.Popen(
         [sys.executable, str(DEMO)], env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
@@ -46,22 +44,22 @@ def left_by(demo: int) -> list[str]:
     return found
 
 
-@pytest.mark.usefixtures("engine")
-def test_passes_whatever_the_caller_is_signed_in_to() -> None:
-    demo = start()
+def test_passes_whatever_the_caller_is_signed_in_to(engine_settings: dict[str, str]) -> None:
+    demo = start(DEMO_PYTHON=engine_settings["PULUMI_PYTHON_CMD"])
     output, _ = demo.communicate(timeout=PATIENCE)
     assert demo.returncode == 0, output
     assert "All 8 steps did what they should" in output
     assert left_by(demo.pid) == []
 
 
-def test_notices_a_step_that_did_nothing(engine: Path, tmp_path: Path) -> None:
+def test_notices_a_step_that_did_nothing(engine: Path, engine_settings: dict[str, str], tmp_path: Path) -> None:
     shutil.copytree(engine, tmp_path, dirs_exist_ok=True)
     lazy = tmp_path / "pulumi"
     lazy.unlink()
     lazy.write_text(LAZY_PULUMI.format(command="up", pulumi=engine / "pulumi"))
     lazy.chmod(0o755)
-    demo = start(path=str(tmp_path))
+    path = os.pathsep.join([str(tmp_path), os.environ["PATH"]])
+    demo = start(PATH=path, DEMO_PYTHON=engine_settings["PULUMI_PYTHON_CMD"])
     output, _ = demo.communicate(timeout=PATIENCE)
     assert demo.returncode == 1
     assert output.splitlines()[-1] == "FAILED: step 2 (Up): the cloud has 0 shares instead of 1"

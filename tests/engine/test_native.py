@@ -22,7 +22,7 @@ from pulumi_cbr.simulator import Fault, Simulator
 from waiting import PATIENCE, wait_until
 
 from .conftest import Cli, InitStack, NewStack
-from .shortcuts import configure, deployment_of
+from .shortcuts import configure, deployment_of, without_forks
 
 SCRIPT = str(Path(sys.executable).parent / "pulumi-resource-cbr")
 
@@ -359,7 +359,7 @@ def waiting_up(project: Path, engine_env: dict[str, str], simulator: Simulator) 
     with subprocess.Popen(
         ["pulumi", "up", "--yes", "--skip-preview", "--non-interactive", "--color", "never"],
         cwd=project,
-        env={**os.environ, **engine_env, **simulator.env()},
+        env={**os.environ, **without_forks(engine_env), **simulator.env()},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
+from forked_python import forked_python
 from protocol.plugin import FLAVORS, PROVIDERS, Diff, HookFailed, Plugin
 from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.api.retry import Clock
@@ -22,7 +22,7 @@ class Hurried(Plugin):
     """A plugin that waits a twentieth of its time between tries."""
 
     def command(self) -> list[str]:
-        return [sys.executable, "-u", _HURRIED, FLAVORS[self.flavor][1][-1]]
+        return [*forked_python(), "-u", _HURRIED, FLAVORS[self.flavor][1][-1]]
 
 
 class Hooks(Protocol):

@@ -20,13 +20,14 @@ from engine.conftest import (
     init_stack,
     pulumi_home,
     simulator,
+    vault,
 )
 from engine.shortcuts import backend_of, configure, deployment_of
 from processes import kill_session, session, started
 from pulumi_cbr.simulator import Simulator
 from waiting import PATIENCE, wait_until
 
-__all__ = ["empty_stack", "engine", "engine_env", "engine_settings", "init_stack", "pulumi_home", "simulator"]
+__all__ = ["empty_stack", "engine", "engine_env", "engine_settings", "init_stack", "pulumi_home", "simulator", "vault"]
 
 PROGRAM = """
 import json, os

@@ -106,6 +106,9 @@ class Demo:
             "PULUMI_CONFIG_PASSPHRASE": "demo",
             "PULUMI_SKIP_UPDATE_CHECK": "1",
         }
+        # The tests have one that starts sooner.
+        if "DEMO_PYTHON" in self.env:
+            self.env["PULUMI_PYTHON_CMD"] = self.env["DEMO_PYTHON"]
         tool = ROOT / "tools" / "engine" / "engine.py"
         engine = self.output_of("obtaining the engine", sys.executable, tool).splitlines()[-1]
         # The engine starts `python` by name: this environment's has to be the first.
