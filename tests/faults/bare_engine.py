@@ -7,8 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from forked_python import forked_python
-from protocol.plugin import FLAVORS, PROVIDERS, Diff, HookFailed, Plugin
+from protocol.plugin import FLAVORS, PROVIDERS, Diff, HookFailed, Plugin, plugin_python
 from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.api.retry import Clock
 from pulumi_cbr.lifecycle.session import SessionPool
@@ -22,7 +21,7 @@ class Hurried(Plugin):
     """A plugin that waits a twentieth of its time between tries."""
 
     def command(self) -> list[str]:
-        return [*forked_python(), "-u", _HURRIED, FLAVORS[self.flavor][1][-1]]
+        return [*plugin_python(self.flavor), "-u", _HURRIED, FLAVORS[self.flavor][1]]
 
 
 class Hooks(Protocol):

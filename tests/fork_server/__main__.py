@@ -21,24 +21,6 @@ import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
 
-#: Nothing of ours: each program imports that itself.
-IMPORTED = (
-    "asyncio",
-    "grpc._channel",
-    "grpc._server",
-    "grpc.aio",
-    "grpc.experimental",
-    "keystoneauth1.identity",
-    "keystoneauth1.loading",
-    "keystoneauth1.session",
-    "platformdirs.unix",
-    "pulumi.dynamic",
-    "pulumi.provider",
-    "requests",
-    "secrets",
-    "yaml",
-)
-
 STREAMS = 3
 
 
@@ -184,9 +166,10 @@ class Server:
 
 
 if __name__ == "__main__":
-    for name in IMPORTED:
+    _, address, *modules = sys.argv
+    for name in modules:
         importlib.import_module(name)
-    server = Server(sys.argv[1])
+    server = Server(address)
     print(flush=True)
     # What is not collected is not written to, so that it stays shared.
     gc.collect()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from google.protobuf.struct_pb2 import Struct
 from pulumi.dynamic.dynamic import serialize_provider
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc, status_pb2
 
+from forked_python import IMPORTED, forked_python
 from pulumi_cbr.api.names import to_camel, to_snake
 from pulumi_cbr.backup_share import BackupShareProvider
 from pulumi_cbr.backup_share_accepter import BackupShareAccepterProvider
@@ -33,10 +33,25 @@ PROVIDERS = {
     "BackupShareAccepter": BackupShareAccepterProvider,
 }
 
-#: Every way to run the same hooks. Tables of behavior are run over all of them.
+#: Every way to run the same hooks: the prefix of types, and the plugin's module. Tables of behavior are run over all of them.
 FLAVORS = {
-    "dynamic": ("pulumi-python:dynamic/cbr:", [sys.executable, "-u", "-m", "pulumi.dynamic"]),
-    "native": ("cbr:index:", [sys.executable, "-u", "-m", "pulumi_cbr.native.server"]),
+    "dynamic": ("pulumi-python:dynamic/cbr:", "pulumi.dynamic"),
+    "native": ("cbr:index:", "pulumi_cbr.native.server"),
+}
+
+#: What plugins import until their first call has ended. The first-class one does without the SDK.
+_CALLS = ("pulumi_cbr.api.client", "pulumi_cbr.api.identity", "pulumi_cbr.lifecycle.session")
+_IMPORTED = {
+    "dynamic": (
+        *IMPORTED,
+        *(provider.__module__ for provider in PROVIDERS.values()),
+        *(provider.__module__.replace(".", ".lifecycle.") for provider in PROVIDERS.values()),
+        *_CALLS,
+    ),
+    "native": (
+        *("grpc._server", "keystoneauth1.loading", "platformdirs.unix", "secrets"),
+        *("pulumi_cbr.native.provider", *_CALLS),
+    ),
 }
 
 #: What each flavor advises when nobody knows what a request did.
@@ -46,6 +61,11 @@ UNKNOWN_OUTCOME_ADVICE = {
 }
 
 Properties = dict[str, Any]
+
+
+def plugin_python(flavor: str) -> tuple[str, ...]:
+    """Return the command of a Python that has imported what a plugin imports."""
+    return forked_python(*_IMPORTED[flavor])
 
 
 class HookFailed(Exception):
@@ -145,7 +165,7 @@ class Plugin:
 
     def command(self) -> list[str]:
         """Return the command that starts the plugin, without the engine's address."""
-        return FLAVORS[self.flavor][1]
+        return [*plugin_python(self.flavor), "-u", "-m", FLAVORS[self.flavor][1]]
 
     def said(self) -> str:
         """Return what was written to standard error until now."""
@@ -243,7 +263,7 @@ class Still(Plugin):
     """A plugin whose lists of members are used until a write, and not for three seconds."""
 
     def command(self) -> list[str]:
-        return [sys.executable, "-u", str(Path(__file__).with_name("still.py")), FLAVORS[self.flavor][1][-1]]
+        return [*plugin_python(self.flavor), "-u", str(Path(__file__).with_name("still.py")), FLAVORS[self.flavor][1]]
 
 
 @cache
