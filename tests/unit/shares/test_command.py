@@ -306,7 +306,7 @@ def test_shares_fails_on_unmanaged_with_code_3(simulator: Simulator, run: Run, e
         (("--fail-on-unmanaged",), 2, "cbr: --fail-on-unmanaged compares with stacks. Name them with --stack\n"),
         (("--status", "gone"), 2, "cbr: --status gone compares with stacks. Name them with --stack\n"),
         (("--stack", "prod", "--cwd", "/nowhere"), 1, "cbr: reading stack prod failed: there is no folder /nowhere"),
-        (("--stack", "prod"), 1, "cbr: reading stack prod failed: no such stack. Check its name and the backend"),
+        (("--stack", "prod"), 1, "cbr: reading stack prod failed: no such stack. `pulumi stack ls --all` lists"),
         (("--sort", "size"), 2, "argument --sort: not a sort key: 'size'"),
         (("--columns", "status,size"), 2, "argument --columns: not a column: 'size'"),
         (("--older-than", "long"), 2, "argument --older-than: not an age: 'long'"),
