@@ -19,6 +19,9 @@ HAS_OPENSTACKSDK = find_spec("openstack") is not None
 #: The folders whose tests take longest come first.
 FOLDERS = ["faults", "protocol", "packaging", "engine", "browser", "contract", "unit"]
 
+#: Variables that the caller may have set.
+OF_THE_CALLER = re.compile(r"(OS|HW|CBR|PULUMI|SSL_CERT)_.*|(REQUESTS|CURL)_CA_BUNDLE|.*_proxy", re.IGNORECASE)
+
 #: The engine's programs live for seconds and need little memory: collecting garbage takes a quarter of their time.
 os.environ |= {"GOGC": "off", "GOMEMLIMIT": "500MiB"}
 
@@ -62,9 +65,10 @@ def same_logger() -> Iterator[None]:
 def no_settings_of_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hide the caller's own sign-in, clouds.yaml and proxy from every test."""
     if HAS_OPENSTACKSDK:
+        from openstack.config import loader
+
         for name in ("CONFIG_FILES", "SECURE_FILES", "VENDOR_FILES"):
             # New lists: openstacksdk adds the files of a test to them.
-            monkeypatch.setattr(f"openstack.config.loader.{name}", [])
-    for name in os.environ:
-        if re.fullmatch(r"(OS|HW|CBR|PULUMI|SSL_CERT)_.*|(REQUESTS|CURL)_CA_BUNDLE|.*_proxy", name, re.IGNORECASE):
-            monkeypatch.delenv(name)
+            monkeypatch.setattr(loader, name, [])
+    for name in filter(OF_THE_CALLER.fullmatch, os.environ):
+        monkeypatch.delenv(name)

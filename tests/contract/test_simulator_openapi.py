@@ -5,6 +5,7 @@ schemathesis makes up the requests, right ones and wrong ones, as the owner and 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,6 +17,9 @@ from hypothesis import strategies as st
 from pulumi_cbr.simulator import Account, Simulator
 from pulumi_cbr.simulator.openapi import openapi_document
 from waiting import PATIENCE
+
+#: Requests of each operation, right and wrong: to make one up takes 40 ms.
+EXAMPLES = 50 if "SOAK" in os.environ else 8
 
 _OPERATIONS = [
     (path, method)
@@ -72,7 +76,7 @@ def test_openapi_every_response_is_as_described(
     from schemathesis.checks import not_a_server_error
     from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance
 
-    @settings(max_examples=25, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
     @given(case=schema[path][method].as_strategy(generation_mode=GenerationMode(mode)), other=st.booleans())
     def try_one(case: Any, other: bool) -> None:
         project = str(case.path_parameters.get("project_id"))

@@ -344,7 +344,7 @@ def test_random_operations_keep_state_and_service_equal() -> None:
     run_state_machine_as_test(  # type: ignore[no-untyped-call]  # Hypothesis's own
         Operations,
         settings=settings(
-            max_examples=60,
+            max_examples=30,
             stateful_step_count=25,
             # Not Phase.shrink: a failure is told within the minute, and a life is short enough to be read.
             phases=(Phase.generate,),

@@ -133,7 +133,7 @@ def assert_told(call: Callable[[], None]) -> None:
 
 
 @pytest.mark.parametrize("name", CALLS)
-@settings(max_examples=50)
+@settings(max_examples=20)
 @given(status=statuses, fields=headers, body=bodies)
 def test_calls(name: str, status: int, fields: dict[str, str], body: bytes) -> None:
     client = CbrClient(fixed_token("https://cbr.example.com"), timing=FakeClock().timing)
@@ -150,7 +150,7 @@ WAYS = [
 
 
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.method)
-@settings(max_examples=80)
+@settings(max_examples=30)
 @given(status=statuses, fields=headers, body=bodies)
 def test_signing_in(way: Settings, status: int, fields: dict[str, str], body: bytes) -> None:
     good = json.dumps({"backup": BACKUP_OBJECT}).encode()

@@ -34,7 +34,7 @@ from unit.api.sign_in_rows import entry
 # openstacksdk warns of an option of its own, which nobody set.
 pytestmark = pytest.mark.filterwarnings("ignore:Support for InfluxDB")
 
-EXAMPLES = 200
+EXAMPLES = 100
 ENTRY = {"projectId": PROJECTS[0], "region": "eu-de", "accessKey": "k", "secretKey": "s"}
 SCOPE = {"projectId", "region", *AGENCY, "delegatedProject"}
 GIVEN = ("projectId", "region", "accessKey", "secretKey")

@@ -46,7 +46,7 @@ from unit.api.sign_in_rows import entry
 # openstacksdk warns of an option of its own, which nobody set.
 pytestmark = pytest.mark.filterwarnings("ignore:Support for InfluxDB")
 
-EXAMPLES = 200
+EXAMPLES = 100
 #: The ways of one place, in order of precedence.
 WAYS = {
     "v3token": {"token"},

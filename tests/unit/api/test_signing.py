@@ -48,7 +48,7 @@ def by_the_sdk(request: requests.PreparedRequest, access_key: str, secret_key: s
     return str(Signer(SimpleNamespace(ak=access_key, sk=secret_key)).sign(sdk).header_params["Authorization"])
 
 
-@settings(max_examples=400)
+@settings(max_examples=150)
 @given(
     method=st.sampled_from(["GET", "POST", "PUT", "DELETE"]),
     host=st.sampled_from(["cbr.eu-de.otc.t-systems.com", "127.0.0.1:8080", "[::1]:443"]),

@@ -27,7 +27,9 @@ names = words.map("_".join)
 project_ids = st.text("0123456789abcdef", min_size=32, max_size=32)
 leaves = st.text() | st.booleans() | st.floats(allow_nan=False) | st.just(UNKNOWN)
 values = st.recursive(
-    leaves, lambda inner: st.lists(inner) | st.dictionaries(names | project_ids, inner), max_leaves=20
+    leaves,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names | project_ids, inner, max_size=3),
+    max_leaves=8,
 )
 
 
@@ -52,7 +54,7 @@ def test_find_closest(name: str, closest: str | None) -> None:
 
 
 @settings(max_examples=40)
-@given(st.dictionaries(names, values))
+@given(st.dictionaries(names, values, max_size=3))
 def test_from_wire_reverses_to_wire(properties: dict[str, Any]) -> None:
     assert from_wire(to_wire(properties)) == properties
 
