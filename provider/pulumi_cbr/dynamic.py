@@ -120,7 +120,7 @@ class DynamicProvider(ResourceProvider):
         _urn.set(_caller_urn())
         olds, news = _strip_engine_properties(_olds), _strip_engine_properties(_news)
         diff = _translate_errors(lambda: self.hooks.diff(_id, olds, news))
-        _translate_errors(lambda: self.hooks.prepare_change(_id, olds, news))
+        _translate_errors(lambda: self.hooks.after_diff(_id, olds, news))
         # If only inputs differ, the engine compares them itself. Otherwise it would ignore `replace_on_changes`.
         inputs_differ = diff.updates and not diff.replaces and not set(diff.updates) & set(self.hooks.outputs)
         return DiffResult(

@@ -778,9 +778,9 @@ def not_rolled_back(error: str, projects: Sequence[str], rollback: str) -> str:
     return f"{_sentence(error)} Rolling back {_listed(projects)} failed: {_sentence(rollback)} {if_adopting()}"
 
 
-def deleted_to_make_room(error: str, projects: Sequence[str]) -> str:
+def deleted_before(error: str, projects: Sequence[str]) -> str:
     """Return the error of a failed change that had deleted shares first."""
-    return f"{_sentence(error)} Deleted before, to make room: {_listed(projects)}. Fix the cause, then run again"
+    return f"{_sentence(error)} Deleted before it: {_listed(projects)}. Fix the cause, then run again"
 
 
 def also_not_deleted(error: str, projects: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ from itertools import chain, takewhile
 from pulumi_cbr import messages
 from pulumi_cbr.api import ids
 from pulumi_cbr.api.errors import CbrError
-from pulumi_cbr.api.models import Backup, known_time
+from pulumi_cbr.api.models import Backup, time_or_none
 from pulumi_cbr.durations import to_seconds
 
 #: The status of a backup that is being made, that failed, or that is being deleted.
@@ -89,7 +89,7 @@ def _find_newest(find: FindBackups, server: str | None, vault_id: str | None, co
 
 
 def _age_of(backup: Backup, now: datetime) -> timedelta:
-    if known_time(backup.created_at) is None:
+    if time_or_none(backup.created_at) is None:
         # Taken for an old one, it would end the window, and the shares of all backups after it.
         raise CbrError(messages.backup_without_time(backup.id))
     return now - backup.created_at

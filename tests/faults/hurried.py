@@ -56,7 +56,7 @@ def _hurried(
     timing, clock = timing or Clock(), _FakeClock()
     sleep = timing.sleep
     hurried = replace(
-        timing, clock=clock, sleep=lambda seconds: clock.wait(sleep, seconds), random_fraction=lambda: 0.5
+        timing, monotonic=clock, sleep=lambda seconds: clock.wait(sleep, seconds), random_fraction=lambda: 0.5
     )
     _as_it_is(self, settings, hurried, limits, registry)
 
@@ -68,7 +68,7 @@ def _do(self: SingleFlight[T], key: Hashable, call: Callable[[], T], timeout: fl
 
 def _cache(self: MemberCache, fetch: Callable[[str], tuple[Member, ...]], *, timing: Clock, timeout: float) -> None:
     # All threads share a list, so its age is told by a clock that they share.
-    _cache_as_it_is(self, fetch, timing=replace(timing, clock=Clock().clock), timeout=timeout)
+    _cache_as_it_is(self, fetch, timing=replace(timing, monotonic=Clock().monotonic), timeout=timeout)
 
 
 def _send(self: HTTPAdapter, request: requests.PreparedRequest, **options: Any) -> requests.Response:

@@ -50,7 +50,7 @@ class DynamicProcess:
     def diff(self, urn: str, id_: str, olds: Properties, news: Properties) -> Diff:
         self._serve("diff", urn)
         diff = self._of[_kind(urn)].diff(id_, olds, news)
-        self._of[_kind(urn)].prepare_change(id_, olds, news)
+        self._of[_kind(urn)].after_diff(id_, olds, news)
         return Diff(bool(diff.updates or diff.replaces), list(diff.replaces), diff.delete_first)
 
     def create(self, urn: str, inputs: Properties) -> tuple[str, Properties]:

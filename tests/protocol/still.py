@@ -18,7 +18,7 @@ _as_it_is = MemberCache.__init__
 
 
 def _cache(self: MemberCache, fetch: Callable[[str], tuple[Member, ...]], *, timing: Clock, timeout: float) -> None:
-    _as_it_is(self, fetch, timing=replace(timing, clock=lambda: 0.0), timeout=timeout)
+    _as_it_is(self, fetch, timing=replace(timing, monotonic=lambda: 0.0), timeout=timeout)
 
 
 if __name__ == "__main__":

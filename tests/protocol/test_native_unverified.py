@@ -202,6 +202,23 @@ def test_rollback_that_fails_keeps_the_shares_in_the_state(
     assert healed["members"].keys() == service.members(backup).keys() == {second}
 
 
+def test_rollback_without_times_keeps_the_time_of_the_request(
+    plugin: Plugin, service: Simulator, fails: Fails, backup: str
+) -> None:
+    """The service tells no time of the new share. By the time in the state, older shares are foreign."""
+    first, second = sorted(service.projects[:2])
+    _, before = plugin.create(SET, {"backup_id": backup, "dest_project_ids": [first]})
+    inputs = {"backup_id": backup, "dest_project_ids": [second]}
+    service.faults.add(Fault("field_missing", "POST", field="created_at"))
+    fails("status_before", "DELETE", times=None, status=503)
+    id_, outputs, _ = init_failed(lambda: plugin.update(SET, backup, before, inputs))
+    assert outputs["members"][second]["created_at"] > before["members"][first]["created_at"][:4]
+
+    service.faults.clear()
+    healed = plugin.update(SET, id_, outputs, inputs)
+    assert healed["members"].keys() == service.members(backup).keys() == {second}
+
+
 def test_delete_of_a_half_done_set_deletes_what_is_its_own(
     plugin: Plugin, service: Simulator, fails: Fails, backup: str
 ) -> None:

@@ -480,7 +480,7 @@ def test_update_at_the_limit_refused_names_deleted_shares(plugin: Plugin, servic
     id_, outputs = plugin.create(KIND, inputs_of(backup, ten))
     with pytest.raises(HookFailed) as refused:
         plugin.update(KIND, id_, outputs, inputs_of(backup, [*ten[1:], nobody]))
-    assert f"Deleted before, to make room: {ten[0]}" in read_one_line(refused)
+    assert f"Deleted before it: {ten[0]}" in read_one_line(refused)
     # The state still has the old set, and the next run goes on from there.
     outputs = plugin.update(KIND, id_, outputs, inputs_of(backup, [*ten[1:], new]))
     assert set(outputs["members"]) == member_ids(service, backup) == {*ten[1:], new}

@@ -70,7 +70,7 @@ class Stack:
             "maxRetries": 2,
         }
         clock = FakeClock()
-        self.config, self.timing = config, Clock(clock=clock, sleep=clock.sleep)
+        self.config, self.timing = config, Clock(monotonic=clock, sleep=clock.sleep)
 
     def process(self, *, adopts: bool = False) -> BackupShareMemberController:
         """Start a process, which remembers nothing."""

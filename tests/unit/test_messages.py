@@ -40,7 +40,7 @@ TEXTS = {
     ),
     "rolled_back": (messages.rolled_back("sharing failed", [B, A]), [f"Rolled back {A}, {B}. Fix the cause"]),
     "not_rolled_back": (messages.not_rolled_back("sharing failed", [A], "no right"), [f"Rolling back {A} failed"]),
-    "deleted_to_make_room": (messages.deleted_to_make_room("sharing failed", [A]), [f"to make room: {A}"]),
+    "deleted_before": (messages.deleted_before("sharing failed", [A]), [f"Deleted before it: {A}"]),
     "also_not_deleted": (messages.also_not_deleted("deleting failed", [B, A]), [f"Also not deleted: {A}, {B}"]),
     "image_of_share": (messages.image_of_share("deleting failed", SHARE), [f"The image is {SHARE}"]),
     "still_exists": (messages.still_exists("deleting", BACKUP, A), ["deleting the share", BACKUP, A]),

@@ -242,7 +242,7 @@ def test_update_rejected_share_is_made_again(
     service.reject(managed.backup, managed.project)
     state = managed.controller.read(managed.id, managed.outputs)
     assert state
-    managed.controller.prepare_change(managed.id, state.outputs, managed.inputs)
+    managed.controller.after_diff(managed.id, state.outputs, managed.inputs)
     assert "is rejected by its receiver" in warnings()[-1]
     # The next operation, whose process has not read it.
     managed.controller = BackupShareController(new_pool())

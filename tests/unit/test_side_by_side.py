@@ -27,7 +27,7 @@ class Asleep:
         self._fallen = threading.Semaphore(0)
         self._morning = threading.Event()
         # Tries that are slow to be woken have time left all the same.
-        self.timing = Clock(sleep=self._sleep, clock=lambda: 0.0)
+        self.timing = Clock(sleep=self._sleep, monotonic=lambda: 0.0)
 
     def are(self, number: int) -> bool:
         """Return whether so many more have fallen asleep."""

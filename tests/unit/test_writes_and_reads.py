@@ -225,7 +225,7 @@ def test_deletes_invalidate_the_list_after_the_last(service: Simulator, monkeypa
 def test_create_slow_lost_response_finds_own_share(service: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """The answer was waited for so long that the share is older than all slack: it is as old as the try."""
     ticks = [0.0]
-    hooks = BackupShareMemberController(sessions(Clock(clock=lambda: ticks[0], sleep=lambda seconds: None)))
+    hooks = BackupShareMemberController(sessions(Clock(monotonic=lambda: ticks[0], sleep=lambda seconds: None)))
     look = shares.find_members
 
     def late(*args: Any) -> Any:
@@ -348,9 +348,9 @@ def test_exclusive_set_warns_of_foreign_shares_only(service: Simulator, caplog: 
     hooks.sessions.get(None).invalidate(backup)
     seen = outputs_of(hooks.read(id_, outputs))
     with captured_warnings(caplog):
-        hooks.prepare_change(id_, seen, {**news, "dest_project_ids": [kept, UNKNOWN]})
+        hooks.after_diff(id_, seen, {**news, "dest_project_ids": [kept, UNKNOWN]})
         assert caplog.messages == []
-        hooks.prepare_change(id_, seen, news)
+        hooks.after_diff(id_, seen, news)
     assert set(caplog.messages) == {f"backup {backup}: exclusive=True deletes the shares with {foreign}"}
 
 
@@ -454,7 +454,7 @@ def test_preflight_drops_results_from_before_a_change(
 def test_joined_calls_wait_for_one_or_two_timeouts(
     service: Simulator, monkeypatch: pytest.MonkeyPatch, method: str, seconds: float
 ) -> None:
-    shared = sessions(Clock(clock=lambda: 0.0), preflight=True, timeout=50)
+    shared = sessions(Clock(monotonic=lambda: 0.0), preflight=True, timeout=50)
     account, hooks = shared.get(None), BackupShareMemberController(shared)
     backup = service.backups[0].id
     waited: list[float] = []

@@ -237,14 +237,14 @@ class TokenAuthenticator:
     def _valid_token(self) -> _Token | None:
         with self._lock:
             token = self._token
-        return token if token and self._timing.clock() < token.until else None
+        return token if token and self._timing.monotonic() < token.until else None
 
     def _sign_in(self) -> _Token:
         # Another sign-in may have ended between the caller's look at the token and this call.
         token = self._valid_token()
         if token:
             return token
-        if self._refusal and self._timing.clock() < self._refusal[0]:
+        if self._refusal and self._timing.monotonic() < self._refusal[0]:
             raise self._refusal[1]
         deadline = Deadline(self._timing, self._settings.timeout)
         backoff = Backoff(
@@ -262,7 +262,7 @@ class TokenAuthenticator:
                 throttled = isinstance(problem, Throttled)
                 if not (again and backoff.wait_before_retry(str(problem), retry_after, throttled=throttled)):
                     if isinstance(problem, (NotSignedIn, NotAllowed)) and not self._tokens:
-                        self._refusal = self._timing.clock() + _REFUSED_FOR, problem
+                        self._refusal = self._timing.monotonic() + _REFUSED_FOR, problem
                     raise problem from error
             else:
                 with self._lock:
@@ -284,7 +284,7 @@ class TokenAuthenticator:
             life = 0.0
         # A token that says nothing of its life, or is over at once by what it says, is good until it is refused.
         life = life - min(_RENEWED_BEFORE, life / 10) if life > 0 else math.inf
-        return _Token(access.auth_token or "", project_id, access, self._timing.clock() + life)
+        return _Token(access.auth_token or "", project_id, access, self._timing.monotonic() + life)
 
     def _problem(self, error: Exception) -> tuple[CbrError, bool, float | None]:
         """Return the error of a failed sign-in, whether to retry, and the wait before that."""
@@ -300,10 +300,10 @@ class TokenAuthenticator:
                 error,
                 self._settings.auth_url or "",
                 redactor,
-                address=self._settings.place_to_set("authUrl"),
+                where_set=self._settings.place_to_set("authUrl"),
                 certificates=self._settings.place_to_set("caCert"),
             )
-            return ServiceUnavailableError(messages.failed(self._attempted, str(failed))), failed.again, None
+            return ServiceUnavailableError(messages.failed(self._attempted, str(failed))), failed.is_retryable, None
         answer = self._answers[-1]
         if answer.ok:
             said = str(error) if isinstance(error, MalformedResponse) else f"HTTP {answer.status}, but no token"
@@ -318,7 +318,9 @@ class TokenAuthenticator:
                 True,
                 None,
             )
-        refused = answer.error(self._attempted, sign_in=self._check, address=self._settings.place_to_set("authUrl"))
+        refused = answer.error(
+            self._attempted, sign_in_advice=self._check, where_set=self._settings.place_to_set("authUrl")
+        )
         wait = answer.retry_after(answer.date() or self._timing.now())
         if answer.status >= 500:
             return ServiceUnavailableError(f"{refused}. {_check_identity(self._settings)}"), True, wait
@@ -497,7 +499,7 @@ def _identity_url(url: object) -> str:
     return with_version(str(url))
 
 
-def sign_in(settings: Settings, fetch: Fetch, timing: Clock, limits: CallLimits) -> Authenticator:
+def make_authenticator(settings: Settings, fetch: Fetch, timing: Clock, limits: CallLimits) -> Authenticator:
     """Choose the way to sign in that the settings ask for. Raises `SettingsError`."""
     if settings.method == "accessKey":
         return AccessKeyAuthenticator(settings, fetch, timing)

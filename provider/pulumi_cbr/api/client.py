@@ -288,7 +288,7 @@ class CbrClient:
             response = self._transport.call(request, deadline)
             if response.status == 204:
                 return
-            problem = response.error(request.operation, sign_in="")
+            problem = response.error(request.operation, sign_in_advice="")
             try:
                 self._call_and_confirm(
                     lambda deadline: self._show_member(show, backup, project, deadline), show, backup, deadline

@@ -59,7 +59,7 @@ class Session(requests.Session):
         self.headers["User-Agent"] = f"pulumi-cbr/{version('pulumi-cbr')} requests/{requests.__version__}"
         # Nothing else is decoded, and some installations of requests would ask for more.
         self.headers["Accept-Encoding"] = "gzip, deflate"
-        self._exchange = _Exchange(timing.clock)
+        self._exchange = _Exchange(timing.monotonic)
         adapter = _DeadlineAdapter(timing, self._exchange, insecure)
         for scheme in ("https://", "http://"):
             self.mount(scheme, adapter)
@@ -296,7 +296,7 @@ class _DeadlineAdapter(HTTPAdapter):
         host = parts.hostname or ""
         if parts.scheme == "http" and not self._insecure and not is_loopback(host):
             raise SettingsError(messages.plain_http(f"http://{host}{parts.path}", host))
-        started = self._timing.clock()
+        started = self._timing.monotonic()
         call = f"{request.method} {parts.path}"
         try:
             response = super().send(
@@ -315,7 +315,7 @@ class _DeadlineAdapter(HTTPAdapter):
             _log.debug("%s: %s", call, type(error).__name__)
             raise
         if _log.isEnabledFor(logging.DEBUG):
-            milliseconds = (self._timing.clock() - started) * 1000
+            milliseconds = (self._timing.monotonic() - started) * 1000
             request_id = Redactor(_credentials(request)).redact(response.headers.get("X-Request-Id", "-"))
             _log.debug("%s", messages.call(call, response.status_code, milliseconds, one_line(request_id, 80)))
         return response

@@ -20,7 +20,7 @@ MAX_MEMBERS = 10
 UNKNOWN_TIME = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
-def known_time(time: datetime) -> datetime | None:
+def time_or_none(time: datetime) -> datetime | None:
     """Return a creation time, or None if the service does not tell it."""
     return None if time == UNKNOWN_TIME else time
 
@@ -118,7 +118,7 @@ class _Time:
     def __set__(self, instance: object, value: datetime | None) -> None:
         vars(instance)[self._time] = value
         # As in the outputs of resources.
-        known = value and known_time(value)
+        known = value and time_or_none(value)
         vars(instance)[self._text] = known and known.isoformat(timespec="seconds")
 
 

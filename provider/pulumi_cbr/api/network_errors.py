@@ -20,18 +20,18 @@ _NOT_CONNECTED = (urllib3_exceptions.NewConnectionError, urllib3_exceptions.Conn
 class RequestNotSent(Exception):
     """No byte of the request left this machine.
 
-    `again` tells whether another attempt may help.
+    `is_retryable` tells whether another attempt may help.
     """
 
-    def __init__(self, why: str, *, again: bool) -> None:
+    def __init__(self, why: str, *, is_retryable: bool) -> None:
         super().__init__(why)
-        self.again = again
+        self.is_retryable = is_retryable
 
 
 class ResponseLost(Exception):
     """The request may have been sent, and no complete response came back."""
 
-    again = True
+    is_retryable = True
 
 
 def is_network_error(error: BaseException) -> bool:
@@ -45,13 +45,13 @@ def classify_network_error(
     url: str,
     redactor: Redactor,
     *,
-    address: str,
+    where_set: str,
     certificates: str,
     was_sent: bool | None = None,
 ) -> RequestNotSent | ResponseLost:
     """Return what became of a request to `url`, by what `requests` or keystoneauth1 raised.
 
-    `address` and `certificates` are where the user gives them. `was_sent` says whether a byte may have been sent, if the caller knows it.
+    `where_set` and `certificates` are where the user gives them. `was_sent` says whether a byte may have been sent, if the caller knows it.
     """
     causes = [error, *_causes(error)]
     host = urlsplit(url).netloc
@@ -59,7 +59,7 @@ def classify_network_error(
     if was_sent:
         timed_out = _has(causes, TimeoutError, requests.exceptions.ReadTimeout, urllib3_exceptions.ReadTimeoutError)
         return ResponseLost(messages.response_timed_out(host) if timed_out else messages.connection_broke(host, words))
-    not_sent = _not_sent(causes, host, words, address, certificates)
+    not_sent = _not_sent(causes, host, words, where_set, certificates)
     if not_sent:
         return not_sent
     if was_sent is None:
@@ -69,53 +69,53 @@ def classify_network_error(
             return ResponseLost(messages.connection_broke(host, words))
     if isinstance(error, ValueError):
         # InvalidURL, InvalidHeader, UnicodeError and their like, which requests raises.
-        return RequestNotSent(messages.request_not_possible(host, words), again=False)
-    return RequestNotSent(messages.connection_broke(host, words), again=True)
+        return RequestNotSent(messages.request_not_possible(host, words), is_retryable=False)
+    return RequestNotSent(messages.connection_broke(host, words), is_retryable=True)
 
 
 def _not_sent(
-    causes: list[BaseException], host: str, words: str, address: str, certificates: str
+    causes: list[BaseException], host: str, words: str, where_set: str, certificates: str
 ) -> RequestNotSent | None:
     """Return the failure, if its kind is one that comes before the request is sent."""
     return (
         _proxy_failure(causes, host, words)
         or _tls_failure(causes, host, certificates, words)
-        or _no_connection(causes, host, words, address)
+        or _no_connection(causes, host, words, where_set)
     )
 
 
 def _proxy_failure(causes: list[BaseException], host: str, words: str) -> RequestNotSent | None:
     if any("Missing dependencies for SOCKS" in str(cause) for cause in causes):
-        return RequestNotSent(messages.socks_package_missing(host), again=False)
+        return RequestNotSent(messages.socks_package_missing(host), is_retryable=False)
     # urllib3 raises ProxyError too if the connection closes after the request was sent.
     closed = _has(causes, ConnectionError) and not _has(causes, *_NOT_CONNECTED)
     if closed or not _has(causes, requests.exceptions.ProxyError, urllib3_exceptions.ProxyError):
         return None
     if any(str(cause).startswith("Tunnel connection failed: 407 ") for cause in causes):
-        return RequestNotSent(messages.proxy_denied(host), again=False)
-    return RequestNotSent(messages.proxy_unreachable(host, words), again=True)
+        return RequestNotSent(messages.proxy_denied(host), is_retryable=False)
+    return RequestNotSent(messages.proxy_unreachable(host, words), is_retryable=True)
 
 
 def _tls_failure(causes: list[BaseException], host: str, certificates: str, words: str) -> RequestNotSent | None:
     untrusted = next((cause for cause in causes if isinstance(cause, ssl.SSLCertVerificationError)), None)
     if untrusted:
         reason = getattr(untrusted, "verify_message", "") or "unknown reason"
-        return RequestNotSent(messages.certificate_not_trusted(host, reason, certificates), again=False)
+        return RequestNotSent(messages.certificate_not_trusted(host, reason, certificates), is_retryable=False)
     if any("TLS CA certificate bundle" in str(cause) for cause in causes):
-        return RequestNotSent(messages.ca_bundle_missing(words, certificates), again=False)
+        return RequestNotSent(messages.ca_bundle_missing(words, certificates), is_retryable=False)
     return None
 
 
-def _no_connection(causes: list[BaseException], host: str, words: str, address: str) -> RequestNotSent | None:
+def _no_connection(causes: list[BaseException], host: str, words: str, where_set: str) -> RequestNotSent | None:
     if _has(causes, urllib3_exceptions.NameResolutionError):
-        return RequestNotSent(messages.host_not_found(host, words, address), again=True)
+        return RequestNotSent(messages.host_not_found(host, words, where_set), is_retryable=True)
     if _has(causes, *_NOT_CONNECTED, requests.exceptions.ConnectTimeout):
-        return RequestNotSent(messages.not_connected(host, words, address), again=True)
+        return RequestNotSent(messages.not_connected(host, words, where_set), is_retryable=True)
     if _has(causes, requests.exceptions.InvalidURL, urllib3_exceptions.LocationParseError):
         # Without its words, which may have the proxy's password.
-        return RequestNotSent(messages.malformed_url(host, address), again=False)
+        return RequestNotSent(messages.malformed_url(host, where_set), is_retryable=False)
     if _has(causes, EarlyDataError):
-        return RequestNotSent(messages.connection_broke(host, words), again=True)
+        return RequestNotSent(messages.connection_broke(host, words), is_retryable=True)
     return None
 
 

@@ -67,10 +67,10 @@ def _unlimited() -> float:
 class Clock:
     """Time and randomness, which tests replace.
 
-    `clock` returns monotonic seconds, `now` the time of day in UTC, `time_left` the seconds that the caller has left.
+    `monotonic` returns seconds that never go back, `now` the time of day in UTC, `time_left` the seconds that the caller has left.
     """
 
-    clock: Callable[[], float] = time.monotonic
+    monotonic: Callable[[], float] = time.monotonic
     now: Callable[[], datetime] = _utc_now
     sleep: Callable[[float], None] = time.sleep
     random_fraction: Callable[[], float] = random.random
@@ -137,12 +137,12 @@ class Deadline:
 
     def __init__(self, clock: Clock, timeout: float) -> None:
         self._clock = clock
-        self._end = clock.clock() + min(timeout, _MAX_CALL, clock.time_left())
+        self._end = clock.monotonic() + min(timeout, _MAX_CALL, clock.time_left())
 
     @property
     def remaining(self) -> float:
         """The seconds until the deadline; 0 after it."""
-        return max(0.0, self._end - self._clock.clock())
+        return max(0.0, self._end - self._clock.monotonic())
 
     def check(self, operation: str) -> None:
         """Raise `ServiceUnavailableError` if no time remains."""
@@ -216,6 +216,6 @@ class Backoff:
             self._throttled += 1
         else:
             self._retries += 1
-        self._notices.announce(self._host, reason, wait, self._clock.clock())
+        self._notices.announce(self._host, reason, wait, self._clock.monotonic())
         self._clock.sleep(wait)
         return True

@@ -14,7 +14,7 @@ import requests
 from requests.auth import AuthBase
 
 from pulumi_cbr import messages
-from pulumi_cbr.api.auth import Authenticator, service_root, sign_in
+from pulumi_cbr.api.auth import Authenticator, make_authenticator, service_root
 from pulumi_cbr.api.errors import CbrError, ServiceError, ServiceUnavailableError, UnknownOutcomeError
 from pulumi_cbr.api.http import Session
 from pulumi_cbr.api.network_errors import RequestNotSent, ResponseLost, classify_network_error
@@ -37,8 +37,8 @@ from pulumi_cbr.api.settings import Settings
 class Request:
     """One call: its HTTP parts, and the words of its messages.
 
-    `url` is a whole URL, or a path below the own project's. `operation` starts every message. `action` is the permission
-    (IAM action) that the call needs, `setting` the setting that gives its address.
+    `url` is a whole URL, or for `Transport.call` a path that it appends to ``.../v3/<own project id>``. `operation` starts every
+    message. `action` is the permission (IAM action) that the call needs, `setting` the setting that gives its address.
     """
 
     operation: str
@@ -69,7 +69,7 @@ class _Failure:
 class Transport:
     """Send calls of one project to the service.
 
-    Thread-safe: each attempt has a connection of its own.
+    Thread-safe: attempts in flight at the same time do not share a connection.
     """
 
     def __init__(self, settings: Settings, timing: Clock | None = None, limits: CallLimits | None = None) -> None:
@@ -95,14 +95,14 @@ class Transport:
 
     def project_id(self) -> str:
         """Return the own project's ID; signs in first if only its name is known."""
-        return self._settings.project_id or self._sign_in().project_id(self.new_deadline())
+        return self._settings.project_id or self._get_authenticator().project_id(self.new_deadline())
 
     def endpoint(self) -> str:
         """Return the URL that all paths are below.
 
         Signs in first if only the service catalog knows it.
         """
-        return self._locate(self._sign_in(), self.new_deadline())[0]
+        return self._locate(self._get_authenticator(), self.new_deadline())[0]
 
     def service_now(self) -> datetime:
         """Return the time by the service's own clock, as its last response told it."""
@@ -113,15 +113,15 @@ class Transport:
         return self._known_skew() is not None
 
     def _known_skew(self) -> timedelta | None:
-        signed_in = self._authenticator.clock_skew if self._authenticator else None
-        return signed_in if self._clock_skew is None else self._clock_skew
+        sign_in_skew = self._authenticator.clock_skew if self._authenticator else None
+        return sign_in_skew if self._clock_skew is None else self._clock_skew
 
     def new_deadline(self) -> Deadline:
         """Return the deadline of a call that starts now.
 
-        The first one loads the modules that sign in. That time does not count.
+        Makes the authenticator before the deadline starts: the first time, this imports modules, and takes long.
         """
-        self._sign_in()
+        self._get_authenticator()
         return Deadline(self._timing, self._settings.timeout)
 
     def new_backoff(self, deadline: Deadline, url: str) -> Backoff:
@@ -132,10 +132,11 @@ class Transport:
     def call(self, request: Request, deadline: Deadline | None = None) -> ApiResponse:
         """Send a call below ``/v3/<own project id>``, and return its successful response.
 
-        Raises `UnknownOutcomeError` if something may have been changed, and another `CbrError` if nothing was. See
-        `pulumi_cbr.api.retry` for what is sent again.
+        Raises `UnknownOutcomeError` if something may have been changed, and another `CbrError` if nothing was. For a DELETE that
+        was sent again, `NotFound` can also mean that an earlier attempt deleted it. See `pulumi_cbr.api.retry` for what is
+        sent again.
         """
-        authenticator = self._sign_in()
+        authenticator = self._get_authenticator()
         deadline = deadline or self.new_deadline()
         root, own = self._locate(authenticator, deadline)
         operation = f"{request.operation} (own project {own})"
@@ -146,7 +147,7 @@ class Transport:
 
         Raises `CbrError`.
         """
-        authenticator = self._sign_in()
+        authenticator = self._get_authenticator()
         url = f"{authenticator.identity_url()}{path}"
         return self._send(Request(operation, "GET", url, setting="authUrl"), authenticator, self.new_deadline())
 
@@ -157,10 +158,10 @@ class Transport:
             self._location = service_root(authenticator.endpoint(deadline), own, self._settings), own
         return self._location
 
-    def _sign_in(self) -> Authenticator:
+    def _get_authenticator(self) -> Authenticator:
         with self._lock:
             if self._authenticator is None:
-                self._authenticator = sign_in(self._settings, self._fetch, self._timing, self._limits)
+                self._authenticator = make_authenticator(self._settings, self._fetch, self._timing, self._limits)
             return self._authenticator
 
     def _fetch(
@@ -173,14 +174,14 @@ class Transport:
         """Return a call's response, after as many attempts as it takes."""
         backoff = self.new_backoff(deadline, request.url)
         renewed = False
-        # If the outcome of one attempt is unknown, that of the call is unknown, even if later attempts are refused.
+        # After one unknown attempt, the call's outcome is unknown, unless a later one succeeds or CBR itself refuses it.
         unknown = False
         sent_at = started = 0.0
         while True:
             try:
                 auth = authenticator.auth(deadline)
                 deadline.check(request.operation)
-                started = self._timing.clock()
+                started = self._timing.monotonic()
                 result = self._attempt(request, auth, authenticator, deadline)
             except CbrError as error:
                 if unknown:
@@ -208,7 +209,7 @@ class Transport:
         self, request: Request, auth: AuthBase, authenticator: Authenticator, deadline: Deadline
     ) -> ApiResponse | _Failure:
         """Send a call once. Raises `ServiceUnavailableError` if there is no free slot in time."""
-        address = self._settings.place_to_set(request.setting)
+        where_set = self._settings.place_to_set(request.setting)
         redactor = self._redactor_of((*self._settings.secrets(), *authenticator.secrets()))
         error: CbrError
         with self._session(request.operation, deadline) as session:
@@ -222,7 +223,7 @@ class Transport:
                     cause,
                     request.url,
                     redactor,
-                    address=address,
+                    where_set=where_set,
                     certificates=self._settings.place_to_set("caCert"),
                     was_sent=session.was_sent,
                 )
@@ -234,7 +235,9 @@ class Transport:
         outcome = response.outcome()
         if outcome is Outcome.SUCCESS:
             return response
-        error = response.error(request.operation, sign_in=authenticator.advice, address=address, action=request.action)
+        error = response.error(
+            request.operation, sign_in_advice=authenticator.advice, where_set=where_set, action=request.action
+        )
         if outcome is Outcome.UNAVAILABLE:
             refusal, error = error, ServiceUnavailableError(str(error))
             error.__cause__ = refusal
@@ -298,4 +301,4 @@ def _unknown_outcome(text: str, sent_at: float) -> UnknownOutcomeError:
 def _outcome_without_response(problem: RequestNotSent | ResponseLost) -> Outcome:
     if isinstance(problem, ResponseLost):
         return Outcome.LOST
-    return Outcome.NOT_SENT if problem.again else Outcome.NOT_SENDABLE
+    return Outcome.NOT_SENT if problem.is_retryable else Outcome.NOT_SENDABLE

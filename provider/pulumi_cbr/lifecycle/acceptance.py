@@ -42,14 +42,14 @@ def wait_for_acceptance(
     """
     clock = session.client.timing
     seconds = to_seconds(duration)
-    end = clock.clock() + seconds
+    end = clock.monotonic() + seconds
     members: dict[str, Member] = {}
     _log.info("%s", messages.waits_for_acceptance(backup_id, projects, seconds))
     for wait in itertools.chain(_POLL_WAITS, itertools.repeat(_POLL_WAITS[-1])):
         try:
             members = find_members(session, backup_id, projects)
             problem = _problem(backup_id, projects, members)
-            remaining = end - clock.clock()
+            remaining = end - clock.monotonic()
             if not problem and all(member.status == "accepted" for member in members.values()):
                 return members
             if not problem and remaining > 0:

@@ -2,6 +2,7 @@
 
 Calls: one ``POST /backups/{backup_id}/members`` for all that are missing, ``DELETE .../members/{project}`` in parallel for
 those to delete, ``GET .../members`` to read, before deletes, after a refusal, and before each change of an exclusive set.
+A share that the list does not show is read by ``GET .../members/{project}``.
 """
 
 from __future__ import annotations
@@ -20,14 +21,15 @@ from pulumi_cbr.lifecycle.failures import IncompleteResourceError, UnverifiedCre
 from pulumi_cbr.lifecycle.inputs import Inputs
 from pulumi_cbr.lifecycle.outputs import SET_OUTPUTS
 from pulumi_cbr.lifecycle.preflight import PlannedChange
-from pulumi_cbr.lifecycle.reconcile import SetInputs, SharesByProject, apply_changes, release_shares, verify_shares
+from pulumi_cbr.lifecycle.reconcile import SetInputs, SharesByProject, apply_changes, find_staying, resolve_unverified
 from pulumi_cbr.lifecycle.shares import (
     delete_shares,
-    find_missing,
+    find_unlisted,
+    is_drift,
     is_replaced,
     is_unverified,
-    log_drift,
     share_outputs,
+    warn_of_changes,
 )
 
 if TYPE_CHECKING:
@@ -91,34 +93,36 @@ class BackupShareController(Controller):
         return problems
 
     def diff(self, id_: str, olds: Properties, news: Properties) -> Diff:
-        # An alias may be of a member, whose ID has its project too.
-        same_backup = olds.get("backup_id") == news.get("backup_id") and "/" not in id_
+        # An alias can turn a `BackupShareMember` into this set. Then the ID is `<backup>/<project>`, and the set is replaced.
+        keeps_id = olds.get("backup_id") == news.get("backup_id") and "/" not in id_
         updates = [name for name in _OPTIONS if olds.get(name) != news.get(name)]
-        projects, members = news.get("dest_project_ids", ()), _members_of(olds)
+        projects, shares = news.get("dest_project_ids", ()), _shares_of(olds)
         is_same = projects == olds.get("dest_project_ids")
         if not is_same:
             updates.append("dest_project_ids")
-        # A refresh of an exclusive set puts foreign shares into the inputs: one that is declared now must still be adopted.
-        # A failed change may have left shares to delete or to verify.
-        has_leftovers = is_same and (set(projects) != set(olds.get("members", projects)) or _has_unverified(olds))
+        # `dest_project_ids` and `members` of the state can differ. After a refresh of an exclusive set, the first has foreign
+        # shares too: if the program declares one now, the set must still adopt it. After a failed change, the second has
+        # shares to delete or to verify.
+        members_differ = is_same and (set(projects) != set(olds.get("members", projects)) or _has_unverified(olds))
         reshares = news.get("reshare_if_rejected") is True and _find_rejected(olds, projects)
-        if has_leftovers or reshares or self.has_drifted(members.values()):
+        if members_differ or reshares or self.has_reported_drift(shares.values()):
             updates.append("members")
-        for project in members:
+        for project in shares:
             self.sessions.mark_managed(str(olds.get("backup_id")), project)
-        return Diff(updates=tuple(updates), replaces=() if same_backup else ("backup_id",), delete_first=same_backup)
+        # `delete_first` matters only if the engine is told to replace: a project can have one share of a backup.
+        return Diff(updates=tuple(updates), replaces=() if keeps_id else ("backup_id",), delete_first=keeps_id)
 
-    def prepare_change(self, id_: str, olds: Properties, news: Properties) -> None:
+    def after_diff(self, id_: str, olds: Properties, news: Properties) -> None:
         backup_id, projects = news.get("backup_id"), news.get("dest_project_ids", ())
         if olds.get("backup_id") != backup_id or UNKNOWN in projects:
             return
-        members = _members_of(olds)
+        shares = _shares_of(olds)
         reshared = _find_rejected(olds, projects) if news.get("reshare_if_rejected") else []
-        for project in members.keys() & set(projects) - set(reshared):
-            self.sessions.ownership.keep(str(backup_id), project, members[project].get("share_id"))
+        for project in shares.keys() & set(projects) - set(reshared):
+            self.sessions.ownership.keep(str(backup_id), project, shares[project].get("share_id"))
         if news.get("exclusive") is True:
             # After a refresh, `dest_project_ids` has foreign shares too.
-            foreign = set(olds.get("dest_project_ids", ())) - set(members)
+            foreign = set(olds.get("dest_project_ids", ())) - set(shares)
             _warn_exclusive(str(backup_id), foreign - set(projects))
         if not news.get("reshare_if_rejected"):
             for project in _find_rejected(olds, projects):
@@ -130,8 +134,8 @@ class BackupShareController(Controller):
     def read(self, id_: str, properties: Properties) -> ResourceState | None:
         backup_id = ids.uuid("the ID", id_)
         session = self.sessions.get(properties.get("cloud"))
-        session.require_source(backup_id, properties)
-        state = _members_of(properties)
+        session.require_same_source(backup_id, properties)
+        state = _shares_of(properties)
         members = _read_members(session, backup_id, state)
         if members is None or ("members" not in properties and not members):
             return None
@@ -153,11 +157,13 @@ class BackupShareController(Controller):
             **inputs,
             "members": {project: share_outputs(member, state[project]) for project, member in own.items()},
             "source_project_id": session.client.project_id(),
-            **session.address(),
+            **session.endpoint_output(),
         }
         for project in own:
-            if log_drift(backup_id, project, state[project], outputs["members"][project]):
-                self.report_drift(outputs["members"][project])
+            now = outputs["members"][project]
+            warn_of_changes(backup_id, project, state[project], now)
+            if is_drift(state[project], now):
+                self.report_drift(now)
         return ResourceState(backup_id, outputs, inputs)
 
     def update(self, id_: str, olds: Properties, news: Properties) -> dict[str, Any]:
@@ -172,12 +178,12 @@ class BackupShareController(Controller):
     def delete(self, id_: str, outputs: Properties) -> None:
         backup_id = ids.uuid("the ID", id_)
         session = self.sessions.get(outputs.get("cloud"))
-        session.require_source(backup_id, outputs)
-        members = _members_of(outputs)
-        must_stay = release_shares(session, backup_id, members, outputs)
-        own = {project: members[project] for project in members if project not in must_stay}
-        own = verify_shares(session, backup_id, own)
-        delete_shares(session, backup_id, own, own=own, adopt=self.adopts(outputs))
+        session.require_same_source(backup_id, outputs)
+        shares = _shares_of(outputs)
+        must_stay = find_staying(session, backup_id, shares, outputs)
+        own = {project: shares[project] for project in shares if project not in must_stay}
+        own = resolve_unverified(session, backup_id, own)
+        delete_shares(session, backup_id, own, claimed=own, adopt=self.adopts(outputs))
 
     def _apply(self, inputs: Properties, olds: Properties) -> dict[str, Any]:
         """Make the service agree with the inputs, and return all outputs.
@@ -185,9 +191,9 @@ class BackupShareController(Controller):
         `olds` has the shares of the state.
         """
         session = self.sessions.get(inputs.get("cloud"))
-        session.require_source(inputs["backup_id"], olds)
+        session.require_same_source(inputs["backup_id"], olds)
         source = session.client.project_id()
-        origin = {"source_project_id": source, **session.address()}
+        origin = {"source_project_id": source, **session.endpoint_output()}
         projects = inputs["dest_project_ids"]
         if source in projects:
             raise CbrError(messages.own_project(source))
@@ -199,7 +205,7 @@ class BackupShareController(Controller):
             reshare=inputs.get("reshare_if_rejected") is True,
             properties=inputs,
         )
-        own = verify_shares(session, wanted.backup_id, _members_of(olds))
+        own = resolve_unverified(session, wanted.backup_id, _shares_of(olds))
         try:
             members = apply_changes(session, wanted, own)
         except UnverifiedSharesError as error:
@@ -214,7 +220,7 @@ class BackupShareController(Controller):
         return _wait(session, inputs, {**inputs, "members": shares, **origin})
 
 
-def _members_of(properties: Properties) -> SharesByProject:
+def _shares_of(properties: Properties) -> SharesByProject:
     """Return the shares of a state, by their project's ID."""
     members: SharesByProject = properties.get("members", {})
     return members
@@ -230,18 +236,18 @@ def _read_members(session: CloudSession, backup_id: str, state: SharesByProject)
     except (NotFound, ContradictoryResponseError) as error:
         members, failed = {}, error
     missing = {project: state[project].get("created_at") for project in state if project not in members}
-    members.update(find_missing(session, backup_id, missing, failed))
+    members.update(find_unlisted(session, backup_id, missing, failed))
     return None if failed and not members else members
 
 
 def _has_unverified(olds: Properties) -> bool:
-    return any(is_unverified(share) for share in _members_of(olds).values())
+    return any(is_unverified(share) for share in _shares_of(olds).values())
 
 
 def _find_rejected(olds: Properties, projects: Collection[str]) -> list[str]:
     """Return the projects whose share is rejected in the state."""
-    members = _members_of(olds)
-    return [project for project in projects if members.get(project, {}).get("status") == "rejected"]
+    shares = _shares_of(olds)
+    return [project for project in projects if shares.get(project, {}).get("status") == "rejected"]
 
 
 def _warn_exclusive(backup_id: str, to_delete: Collection[str]) -> None:
@@ -252,7 +258,7 @@ def _warn_exclusive(backup_id: str, to_delete: Collection[str]) -> None:
 def _wait(session: CloudSession, inputs: Properties, outputs: dict[str, Any]) -> dict[str, Any]:
     """Wait for the receivers if the inputs ask for it. Raises `IncompleteResourceError`."""
     duration = inputs.get("wait_for_acceptance")
-    before = _members_of(outputs)
+    before = _shares_of(outputs)
     pending = [project for project in before if before[project].get("status") != "accepted"]
     if not duration or not pending:
         return outputs

@@ -27,7 +27,7 @@ from pulumi_cbr.lifecycle.controller import CheckedInputs, Controller, Diff, Pro
 from pulumi_cbr.lifecycle.failures import IncompleteResourceError
 from pulumi_cbr.lifecycle.inputs import Inputs
 from pulumi_cbr.lifecycle.outputs import ACCEPTER_OUTPUTS
-from pulumi_cbr.lifecycle.shares import CLOCK_SLACK, log_drift, share_outputs
+from pulumi_cbr.lifecycle.shares import CLOCK_SLACK, share_outputs, warn_of_changes
 
 if TYPE_CHECKING:
     from pulumi_cbr.api.models import Member
@@ -72,14 +72,14 @@ class BackupShareAccepterController(Controller):
         session = self.sessions.get(inputs.get("cloud"))
         project = session.client.project_id()
         backup_id, vault_id = inputs["backup_id"], inputs["vault_id"]
-        started = session.client.timing.clock()
+        started = session.client.timing.monotonic()
         try:
             member = _accept(session, backup_id, project, vault_id)
         except UnknownOutcomeError as error:
             # The next run accepts again, and a destroy rejects if this request was carried out.
-            pending = {**inputs, "status": "pending", **session.address()}
+            pending = {**inputs, "status": "pending", **session.endpoint_output()}
             raise IncompleteResourceError(str(error), f"{backup_id}/{project}", inputs, pending) from error
-        sent = session.client.service_now() - timedelta(seconds=session.client.timing.clock() - started)
+        sent = session.client.service_now() - timedelta(seconds=session.client.timing.monotonic() - started)
         outputs = {**inputs, **_outputs(session, member)}
         # An older acceptance may be of the resource that this one replaces. Recorded as adopted, it survives that one's delete.
         is_older = member.updated_at is None or member.updated_at < sent - CLOCK_SLACK
@@ -112,7 +112,7 @@ class BackupShareAccepterController(Controller):
                 inputs,
             )
         outputs = {**inputs, **_outputs(session, member, properties)}
-        log_drift(backup_id, project, properties, outputs)
+        warn_of_changes(backup_id, project, properties, outputs)
         return ResourceState(f"{backup_id}/{project}", outputs, inputs)
 
     def update(self, id_: str, olds: Properties, news: Properties) -> dict[str, Any]:
@@ -138,7 +138,7 @@ class BackupShareAccepterController(Controller):
         session = self.sessions.get(outputs.get("cloud"))
         _ensure_receiver(session, backup_id, project, outputs)
         vault_id = outputs.get("vault_id")
-        if self.sessions.ownership.release_acceptance(backup_id, project, outputs):
+        if self.sessions.ownership.must_acceptance_stay(backup_id, project, outputs):
             _log.warning("%s", messages.acceptance_managed_elsewhere(backup_id, project))
             return
         try:
@@ -307,7 +307,7 @@ def _outputs(session: CloudSession, member: Member, before: Properties | None = 
         "source_project_id": source,
         "status": outputs["status"],
         "updated_at": outputs.get("updated_at"),
-        **session.address(),
+        **session.endpoint_output(),
     }
     return {name: value for name, value in found.items() if value is not None}
 

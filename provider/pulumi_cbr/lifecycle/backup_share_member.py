@@ -1,7 +1,9 @@
 """The controller of `BackupShareMember`: one project that a backup is shared with, from the owner's side.
 
 Calls: ``POST /backups/{backup_id}/members`` (create), ``GET .../members`` and ``GET .../members/{project}`` (read),
-``DELETE .../members/{project}`` (delete). An update makes no call.
+``DELETE .../members/{project}`` (delete). A create reads after a lost response, and a delete reads before it deletes.
+An update makes no call, with two exceptions: it reads a share that the state has without an ID, and creates it if it is
+missing. It waits for the receiver if `wait_for_acceptance` is set.
 """
 
 from __future__ import annotations
@@ -25,18 +27,19 @@ from pulumi_cbr.lifecycle.failures import IncompleteResourceError, UnverifiedCre
 from pulumi_cbr.lifecycle.inputs import Inputs
 from pulumi_cbr.lifecycle.outputs import MEMBER_OUTPUTS
 from pulumi_cbr.lifecycle.preflight import PlannedChange
-from pulumi_cbr.lifecycle.reconcile import verify_shares
+from pulumi_cbr.lifecycle.reconcile import resolve_unverified
 from pulumi_cbr.lifecycle.shares import (
     already_shared,
     create_shares,
     delete_own_share,
-    find_missing,
+    find_unlisted,
+    is_drift,
     is_replaced,
     is_unverified,
-    log_drift,
     share_outputs,
     show_adopted,
     wait_for_members,
+    warn_of_changes,
 )
 
 if TYPE_CHECKING:
@@ -89,15 +92,15 @@ class BackupShareMemberController(Controller):
         if _is_reshared(olds, news):
             replaces.append("status")
         updates = [name for name in _OPTIONS if olds.get(name) != news.get(name)]
-        if self.has_drifted([olds]) and "status" not in replaces:
+        if self.has_reported_drift([olds]) and "status" not in replaces:
             updates.append("status")
-        # The engine checks a replacement as new: preflight must not report its own share.
+        # To replace a resource, the engine calls `check` again with empty `olds`: preflight must know the existing share then.
         self.sessions.mark_managed(str(olds.get("backup_id")), str(olds.get("dest_project_id")))
         # A project can have one share of a backup, so the old one is deleted first. For another pair, the new share is
         # created first: if that fails, the old one stays.
         return Diff(updates=tuple(updates), replaces=tuple(replaces), delete_first=same_pair)
 
-    def prepare_change(self, id_: str, olds: Properties, news: Properties) -> None:
+    def after_diff(self, id_: str, olds: Properties, news: Properties) -> None:
         if any(olds.get(name) != news.get(name) for name in _IDENTITY):
             return
         if not _is_reshared(olds, news):
@@ -112,7 +115,7 @@ class BackupShareMemberController(Controller):
         if project == source:
             raise CbrError(messages.own_project(project))
         adopt, id_ = self.adopts(inputs), f"{backup_id}/{project}"
-        origin = {"source_project_id": source, **session.address()}
+        origin = {"source_project_id": source, **session.endpoint_output()}
         try:
             result = create_shares(session, backup_id, [project], adopt=adopt)
             member, is_new = result[project], project in result.created
@@ -132,7 +135,7 @@ class BackupShareMemberController(Controller):
     def read(self, id_: str, properties: Properties) -> ResourceState | None:
         backup_id, project = split_share_id(id_, "dest_project_id")
         session = self.sessions.get(properties.get("cloud"))
-        session.require_source(backup_id, properties)
+        session.require_same_source(backup_id, properties)
         member = _find(session, backup_id, project, properties.get("created_at"))
         if member is None or is_replaced(backup_id, project, properties, member):
             return None
@@ -141,9 +144,10 @@ class BackupShareMemberController(Controller):
         options = {name: properties[name] for name in _OPTIONS if properties.get(name)}
         inputs = {"backup_id": backup_id, "dest_project_id": project, **options}
         outputs = {**inputs, **share_outputs(member, dict(properties))}
-        if log_drift(backup_id, project, properties, outputs):
+        warn_of_changes(backup_id, project, properties, outputs)
+        if is_drift(properties, outputs):
             self.report_drift(outputs)
-        outputs |= session.address()
+        outputs |= session.endpoint_output()
         # A receiver may read its own share, but is not the source project.
         if (source := session.client.project_id()) != project:
             outputs["source_project_id"] = source
@@ -153,11 +157,11 @@ class BackupShareMemberController(Controller):
         session = self.sessions.get(news.get("cloud"))
         if is_unverified(olds):
             backup_id, project = split_share_id(id_, "dest_project_id")
-            session.require_source(backup_id, olds)
-            verified = verify_shares(session, backup_id, {project: olds}).get(project)
+            session.require_same_source(backup_id, olds)
+            verified = resolve_unverified(session, backup_id, {project: olds}).get(project)
             if verified is None:
                 return self.create(news)[1]
-            origin = {"source_project_id": session.client.project_id(), **session.address()}
+            origin = {"source_project_id": session.client.project_id(), **session.endpoint_output()}
             outputs = {**news, **verified, **origin}
         else:
             outputs = self.with_outputs(olds, news)
@@ -166,11 +170,11 @@ class BackupShareMemberController(Controller):
     def delete(self, id_: str, outputs: Properties) -> None:
         backup_id, project = split_share_id(id_, "dest_project_id")
         session = self.sessions.get(outputs.get("cloud"))
-        session.require_source(backup_id, outputs)
-        if self.sessions.ownership.release_share(backup_id, project, outputs.get("share_id"), outputs):
+        session.require_same_source(backup_id, outputs)
+        if self.sessions.ownership.must_share_stay(backup_id, project, outputs.get("share_id"), outputs):
             _log.warning("%s", messages.managed_elsewhere(backup_id, [project]))
             return
-        known = verify_shares(session, backup_id, {project: outputs}).get(project)
+        known = resolve_unverified(session, backup_id, {project: outputs}).get(project)
         if known is None:
             return
         delete_own_share(session, backup_id, project, known, adopt=self.adopts(outputs))
@@ -194,7 +198,8 @@ def _read_existing(session: CloudSession, backup_id: str, project: str, error: A
 def _find(session: CloudSession, backup_id: str, project: str, created_at: object) -> Member | None:
     """Return a share, or None if it is gone.
 
-    One list serves all members of a backup that are read together. If the list is forbidden, the share's own GET is used.
+    One list serves all members of a backup that are read together. If the list fails or does not show the share, the share is
+    read by its own GET, unless the backup is proven gone.
     """
     failed: NotFound | ContradictoryResponseError | None = None
     try:
@@ -204,7 +209,7 @@ def _find(session: CloudSession, backup_id: str, project: str, created_at: objec
         failed = error
     except NotAllowed:
         pass
-    return find_missing(session, backup_id, {project: created_at}, failed).get(project)
+    return find_unlisted(session, backup_id, {project: created_at}, failed).get(project)
 
 
 def _wait(session: CloudSession, inputs: Properties, outputs: dict[str, Any]) -> dict[str, Any]:

@@ -57,10 +57,10 @@ class ResourceState(NamedTuple):
     inputs: dict[str, Any]
 
 
-def split_share_id(id_: str, project: str) -> tuple[str, str]:
+def split_share_id(id_: str, project_property: str) -> tuple[str, str]:
     """Split an ID of the form ``<backup_id>/<project>``.
 
-    `project` is the name of the second part in the message.
+    `project_property` is the name of the second part in the message.
 
     Raises `InvalidId`.
     """
@@ -68,7 +68,7 @@ def split_share_id(id_: str, project: str) -> tuple[str, str]:
     try:
         return ids.uuid("the part before the slash", first), ids.project_id("the part after the slash", second)
     except InvalidId as error:
-        raise InvalidId(messages.wrong_share_id(project, id_, str(error))) from None
+        raise InvalidId(messages.wrong_share_id(project_property, id_, str(error))) from None
 
 
 class Controller(ABC):
@@ -89,7 +89,7 @@ class Controller(ABC):
         """Make every diff of this operation report a share's change, so a refresh shows it."""
         self._drifted.add((str(share.get("share_id")), str(share.get("status"))))
 
-    def has_drifted(self, shares: Iterable[Properties]) -> bool:
+    def has_reported_drift(self, shares: Iterable[Properties]) -> bool:
         """Return whether a read of this operation found a change of one of these shares."""
         return any((str(share.get("share_id")), str(share.get("status"))) in self._drifted for share in shares)
 
@@ -115,7 +115,7 @@ class Controller(ABC):
         Records for preflight which shares are managed. Makes no call.
         """
 
-    def prepare_change(self, id_: str, olds: Properties, news: Properties) -> None:
+    def after_diff(self, id_: str, olds: Properties, news: Properties) -> None:
         """Warn of effects that a diff does not show, and record the shares that stay.
 
         Called once for each diff that the engine asks for. Makes no call.

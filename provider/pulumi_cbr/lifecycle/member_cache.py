@@ -61,7 +61,7 @@ class MemberCache:
 
         Raises what `fetch` raises, or `ServiceUnavailableError` if no time is left.
         """
-        now = self._timing.clock()
+        now = self._timing.monotonic()
         with self._lock:
             generation = self._generations.get(backup_id, 0)
             entry = self._find_fresh(backup_id, now)
@@ -82,7 +82,7 @@ class MemberCache:
 
         One list serves parallel deletes, as they do not change each other's share. Raises as `get`.
         """
-        now = self._timing.clock()
+        now = self._timing.monotonic()
         with self._lock:
             snapshot = self._snapshots.get(backup_id)
             is_valid = snapshot and now - snapshot.asked_at <= _SNAPSHOT_AGE and project not in snapshot.changed

@@ -190,7 +190,7 @@ class Ownership:
             claims = self._read_if_possible(ShareKey(backup_id, project, is_acceptance=False))
             return is_new_share(claims) and self._is_single_operation()
 
-    def release_share(
+    def must_share_stay(
         self, backup_id: str, project: str, share_id: object, properties: Properties | None = None
     ) -> bool:
         """Return whether a delete must leave the share.
@@ -220,12 +220,12 @@ class Ownership:
                 self._record_claim(key, deleted, urn, "released")
             return is_replaced or has_other_owner(claims, deleted, urn)
 
-    def release_acceptance(self, backup_id: str, project: str, properties: Properties | None = None) -> bool:
-        """Return whether a delete must leave the acceptance: see `release_share`.
+    def must_acceptance_stay(self, backup_id: str, project: str, properties: Properties | None = None) -> bool:
+        """Return whether a delete must leave the acceptance: see `must_share_stay`.
 
         Raises `CbrError` if the claims of other processes cannot be read.
         """
-        return self.release_share(backup_id, project, ACCEPTANCE_ID, properties)
+        return self.must_share_stay(backup_id, project, ACCEPTANCE_ID, properties)
 
     @contextmanager
     def announce_delete(self, backup_id: str, project: str, share_id: str) -> Iterator[bool]:

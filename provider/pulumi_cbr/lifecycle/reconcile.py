@@ -8,24 +8,24 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from pulumi_cbr import messages
 from pulumi_cbr.api.errors import AlreadyShared, CbrError, LimitReached, ServiceError, UnknownOutcomeError
-from pulumi_cbr.api.models import MAX_MEMBERS
+from pulumi_cbr.api.models import MAX_MEMBERS, time_or_none
 from pulumi_cbr.lifecycle.failures import UnverifiedSharesError
 from pulumi_cbr.lifecycle.shares import (
-    CreatedShares,
+    CreateResult,
     PartialFailure,
     already_shared,
     create_shares,
     delete_created,
     delete_shares,
     describe_shares,
-    find_unlisted,
     is_foreign,
     is_unverified,
     join_failed_deletes,
+    read_each_share,
     share_outputs,
     show_adopted,
     wait_for_members,
@@ -40,7 +40,8 @@ _log = logging.getLogger("pulumi_cbr")
 #: Outputs of shares, by their project's ID.
 SharesByProject = Mapping[str, Mapping[str, Any]]
 
-#: The first plan has no list of members, the second has one. Each project that appears meanwhile needs another plan.
+#: The first plan is usually made without a list of members, the second with one. Each project that somebody adds meanwhile
+#: needs one more.
 _MAX_PLANS = 2 + MAX_MEMBERS
 
 
@@ -53,13 +54,13 @@ class SetInputs:
     exclusive: bool = False
     adopt: bool = False
     reshare: bool = False
-    #: All inputs. A replacement has the same URN, but other inputs.
+    #: All inputs: `ownership` tells this resource by them from its replacement, which has the same URN.
     properties: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The changes that a set needs. Projects are in the order of the inputs."""
+    """The changes that a set needs. `create`, `adopt` and `refuse` are in the order of the inputs."""
 
     #: Projects to share with, by one POST.
     create: tuple[str, ...] = ()
@@ -77,7 +78,7 @@ class Plan:
     staying: int = 0
 
     @property
-    def removed(self) -> SharesByProject:
+    def deleted_for_good(self) -> SharesByProject:
         """The shares that are deleted and not created again."""
         return {project: share for project, share in self.delete.items() if project not in self.create}
 
@@ -96,21 +97,21 @@ def plan_changes(inputs: SetInputs, state: SharesByProject, members: Mapping[str
     current = (
         {project: _to_properties(member) for project, member in members.items()} if members is not None else dict(state)
     )
-    unchanged = {project for project in state if project in current and _is_same(state[project], current[project])}
+    same_share = {project for project in state if project in current and _is_same(state[project], current[project])}
     wanted = list(dict.fromkeys(inputs.projects))
-    foreign = [project for project in wanted if project in current and project not in unchanged]
+    existing = [project for project in wanted if project in current and project not in same_share]
     to_reshare = [
         project
         for project in wanted
-        if inputs.reshare and project in unchanged and current[project].get("status") == "rejected"
+        if inputs.reshare and project in same_share and current[project].get("status") == "rejected"
     ]
     create = tuple(project for project in wanted if project not in current or project in to_reshare)
-    delete, recreated = _plan_deletes(inputs, state, current, unchanged, to_reshare)
+    delete, recreated = _plan_deletes(inputs, state, current, same_share, to_reshare)
     has_image = any(share.get("image_id") for share in delete.values())
     return Plan(
         create=create,
-        adopt=tuple(foreign) if inputs.adopt else (),
-        refuse=() if inputs.adopt else tuple(foreign),
+        adopt=tuple(existing) if inputs.adopt else (),
+        refuse=() if inputs.adopt else tuple(existing),
         delete=delete,
         recreated=recreated,
         delete_first=bool(create and delete)
@@ -123,17 +124,17 @@ def _plan_deletes(
     inputs: SetInputs,
     state: SharesByProject,
     current: SharesByProject,
-    unchanged: Collection[str],
+    same_share: Collection[str],
     to_reshare: Collection[str],
 ) -> tuple[SharesByProject, tuple[str, ...]]:
     """Return the shares to delete, and the projects whose recreated share stays."""
     wanted = inputs.projects
-    removed = [project for project in state if project in unchanged and project not in wanted]
-    foreign = [project for project in current if inputs.exclusive and project not in (*wanted, *state)]
-    recreated = [project for project in state if project in current and project not in (*unchanged, *wanted)]
+    removed = [project for project in state if project in same_share and project not in wanted]
+    unwanted = [project for project in current if inputs.exclusive and project not in (*wanted, *state)]
+    recreated = [project for project in state if project in current and project not in (*same_share, *wanted)]
     # A list may omit a share of the state. `delete_shares` reads such a share by its own GET.
     unlisted = [project for project in state if project not in current and project not in wanted]
-    to_delete = [*removed, *unlisted, *to_reshare, *foreign]
+    to_delete = [*removed, *unlisted, *to_reshare, *unwanted]
     if inputs.exclusive or inputs.adopt:
         to_delete, recreated = [*to_delete, *recreated], []
     return {project: current.get(project) or state[project] for project in sorted(to_delete)}, tuple(recreated)
@@ -153,8 +154,9 @@ def apply_changes(session: CloudSession, inputs: SetInputs, state: SharesByProje
 
     Return all members that were read or created, by project.
 
-    Creates before it deletes, so that a refused POST changes nothing. Deletes first if the limit of members, a rejected share
-    or an image requires it. Raises `CbrError`, after it has deleted what its own requests created.
+    Creates before it deletes, so that a refused POST changes nothing. Deletes first if the limit of members or a rejected share
+    requires it, or if a share has an image: the service may refuse to delete it. If it fails, it deletes what it created.
+    Raises `CbrError`. `UnverifiedSharesError` names what may remain.
     """
     members = read_members(session, inputs.backup_id, state, inputs.projects) if inputs.exclusive else None
     for _ in range(_MAX_PLANS):
@@ -191,20 +193,20 @@ def _execute_plan(
     for project in plan.recreated:
         old_id, new_id = str(state[project]["share_id"]), members[project].id
         _log.warning("%s", messages.share_not_deleted(backup_id, project, old_id, new_id))
-    must_stay = release_shares(session, backup_id, plan.removed, inputs.properties)
+    must_stay = find_staying(session, backup_id, plan.deleted_for_good, inputs.properties)
     deleting = {project: share for project, share in plan.delete.items() if project not in must_stay}
     if plan.delete_first:
-        delete_shares(session, backup_id, deleting, own=plan.removed, adopt=inputs.adopt)
-    result = CreatedShares()
+        delete_shares(session, backup_id, deleting, claimed=plan.deleted_for_good, adopt=inputs.adopt)
+    result = CreateResult()
     if plan.create:
         result = _create(session, inputs, plan, list(deleting) if plan.delete_first else [])
     created = result.created
     existing = {**{project: members[project] for project in plan.adopt}, **result.existing}
     if not plan.delete_first and deleting:
         try:
-            delete_shares(session, backup_id, deleting, own=plan.removed, adopt=inputs.adopt)
+            delete_shares(session, backup_id, deleting, claimed=plan.deleted_for_good, adopt=inputs.adopt)
         except CbrError as error:
-            raise roll_back(session, backup_id, created, error) from error
+            roll_back(session, backup_id, created, error)
     _record(session, inputs, state, created, existing)
     return {**members, **existing, **created}
 
@@ -227,7 +229,7 @@ def _record(
     show_adopted(session, inputs.backup_id, adopted)
 
 
-def _create(session: CloudSession, inputs: SetInputs, plan: Plan, deleted: list[str]) -> CreatedShares:
+def _create(session: CloudSession, inputs: SetInputs, plan: Plan, deleted: list[str]) -> CreateResult:
     """Create the shares of a plan. `deleted` are the projects whose share was deleted first.
 
     Raises `_Refused` if the service refuses the POST with a 400, and nothing was deleted before.
@@ -237,28 +239,30 @@ def _create(session: CloudSession, inputs: SetInputs, plan: Plan, deleted: list[
     except UnverifiedSharesError:
         raise
     except PartialFailure as error:
-        raise roll_back(session, inputs.backup_id, error.created, error) from error
+        roll_back(session, inputs.backup_id, error.created, error)
     except CbrError as error:
         if deleted:
-            raise CbrError(messages.deleted_to_make_room(str(error), deleted)) from error
+            raise CbrError(messages.deleted_before(str(error), deleted)) from error
         if isinstance(error, ServiceError) and error.status == 400:
             raise _Refused(error) from error
         raise
 
 
-def roll_back(session: CloudSession, backup_id: str, created: Mapping[str, Member], error: CbrError) -> CbrError:
-    """Delete the shares that a failed change has created; return the error for the user."""
+def roll_back(session: CloudSession, backup_id: str, created: Mapping[str, Member], error: CbrError) -> NoReturn:
+    """Delete the shares that a failed change has created, and raise the error for the user."""
     if not created:
-        return error
+        raise error
     failed = delete_created(session, backup_id, created)
     if not failed:
-        return CbrError(messages.rolled_back(str(error), list(created)))
+        raise CbrError(messages.rolled_back(str(error), list(created))) from error
     text = messages.not_rolled_back(str(error), list(created), str(join_failed_deletes(failed)))
     unknown = [project for project in failed if isinstance(failed[project], UnknownOutcomeError)]
-    oldest = min(created[project].created_at for project in failed)
-    unverified = UnverifiedSharesError(text, oldest, session.client.service_now(), unknown)
+    now = session.client.service_now()
+    # A service may tell no time. Then the shares are of this moment, not of 1970.
+    oldest = min((time for project in failed if (time := time_or_none(created[project].created_at))), default=now)
+    unverified = UnverifiedSharesError(text, oldest, now, unknown)
     unverified.created.update({project: created[project] for project in failed if project not in unknown})
-    return unverified
+    raise unverified from error
 
 
 def _read_after_refusal(
@@ -266,7 +270,7 @@ def _read_after_refusal(
 ) -> dict[str, Member]:
     """Return all members after a refusal.
 
-    After `AlreadyShared`, wait until one of the requested shares is visible.
+    After `AlreadyShared`, if none of the requested shares is visible, wait up to three seconds for all of them.
     """
     try:
         members = read_members(session, inputs.backup_id, state, inputs.projects)
@@ -275,15 +279,15 @@ def _read_after_refusal(
     except CbrError as error:
         if isinstance(refused, AlreadyShared):
             raise CbrError(messages.existing_share_unreadable(str(refused), str(error))) from error
-        # An earlier attempt than the refused one may have been carried out, so the result is unknown.
-        raise CbrError(messages.unknown_result(str(refused), str(error), messages.if_adopting())) from error
+        # The refusal is certain: nothing was created. A read would only have told more.
+        raise refused from error
     return members
 
 
 def _needs_new_plan(error: ServiceError, before: Plan, after: Plan) -> bool:
     """Return whether to try again.
 
-    The new plan can succeed, or `_check_plan` raises a better error for it.
+    True if the new plan can succeed, and if `_check_plan` refuses it with an error that says more.
     """
     if isinstance(error, AlreadyShared):
         return bool(after.refuse) or (bool(after.adopt) and len(after.create) < len(before.create))
@@ -321,11 +325,11 @@ def read_members(
         project: state[project].get("created_at") for project in state if project in projects and project not in members
     }
     if missing:
-        members.update(find_unlisted(session, backup_id, missing))
+        members.update(read_each_share(session, backup_id, missing))
     return members
 
 
-def verify_shares(session: CloudSession, backup_id: str, known: SharesByProject) -> dict[str, Mapping[str, Any]]:
+def resolve_unverified(session: CloudSession, backup_id: str, known: SharesByProject) -> dict[str, Mapping[str, Any]]:
     """Return the shares of the state.
 
     Those without an ID are read, and left out if they do not exist or are foreign.
@@ -343,17 +347,17 @@ def verify_shares(session: CloudSession, backup_id: str, known: SharesByProject)
     return verified
 
 
-def release_shares(
+def find_staying(
     session: CloudSession, backup_id: str, shares: SharesByProject, properties: Mapping[str, Any]
 ) -> list[str]:
-    """Release shares that are about to be deleted; return the projects of those that stay.
+    """Return the projects of the shares that must stay although they are to be deleted.
 
     A warning names them. `properties` are of the set that is deleted or changed.
     """
     must_stay = [
         project
         for project in shares
-        if session.ownership.release_share(backup_id, project, shares[project].get("share_id"), properties)
+        if session.ownership.must_share_stay(backup_id, project, shares[project].get("share_id"), properties)
     ]
     if must_stay:
         _log.warning("%s", messages.managed_elsewhere(backup_id, must_stay))

@@ -62,7 +62,7 @@ class CloudSession:
         for session in self._registry.sessions():
             session.member_cache.invalidate(backup_id, projects)
 
-    def address(self) -> dict[str, str]:
+    def endpoint_output(self) -> dict[str, str]:
         """Return the output `endpoint`: the CBR address without the project.
 
         It is left out for a simulator on this machine, whose port changes.
@@ -73,7 +73,7 @@ class CloudSession:
     def _endpoint(self) -> str:
         return self.client.endpoint().rpartition("/v3/")[0]
 
-    def require_source(self, backup_id: str, state: Mapping[str, Any]) -> None:
+    def require_same_source(self, backup_id: str, state: Mapping[str, Any]) -> None:
         """Raise `CbrError` if the session is of another project or region than a state's share.
 
         There, every backup is "not found". That must neither empty a state nor orphan a share.

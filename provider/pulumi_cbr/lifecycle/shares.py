@@ -1,7 +1,7 @@
 """Create, find and delete shares: what members and sets have in common.
 
-After a lost response, the shares are read. A share is deleted only if the state has its ID, or if this run created it: see
-docs/inferences.md.
+After a lost response, the shares are read. A delete compares a share's ID with the state's, except with `adopt`, without an ID
+in the state, or for what this run created. An exclusive set compares with the listed ID. See docs/inferences.md.
 
 ==================================  =================================  ===============================
 to read members                     requests                           retries for invisible shares
@@ -9,8 +9,8 @@ to read members                     requests                           retries f
 `MemberCache.get`                   one list for all who ask together  no
 `reconcile.read_members`            one list, a GET for each missing   if under a minute old
 `find_members`                      one list, or one GET               no
-`wait_for_members`                  up to five of these                yes
-`find_unlisted`, `find_missing`     a GET for each share               if under a minute old
+`wait_for_members`                  `find_members`, up to five times    yes
+`read_each_share`, `find_unlisted`  a GET for each share               if under a minute old
 ==================================  =================================  ===============================
 """
 
@@ -36,7 +36,7 @@ from pulumi_cbr.api.errors import (
     ServiceError,
     UnknownOutcomeError,
 )
-from pulumi_cbr.api.models import MAX_MEMBERS, known_time
+from pulumi_cbr.api.models import MAX_MEMBERS, time_or_none
 from pulumi_cbr.lifecycle.failures import UnverifiedSharesError
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ _log = logging.getLogger("pulumi_cbr")
 #: Outputs of a share that others can change.
 _WATCHED = ("share_id", "status", "vault_id", "image_id")
 
-#: Seconds between reads of shares that the service may not show yet: three seconds in all.
+#: Seconds between reads of shares that the service may not show yet, and between POSTs: three seconds in all.
 _VISIBILITY_WAITS = (0.2, 0.4, 0.8, 1.6)
 
 #: How much older than its request a share or an acceptance may be, because the service's clocks differ.
@@ -79,7 +79,7 @@ class PartialFailure(CbrError):
 
 
 @dataclass
-class CreatedShares:
+class CreateResult:
     """The shares that a request created, and those that existed before, by project ID."""
 
     created: dict[str, Member] = field(default_factory=dict)
@@ -94,12 +94,12 @@ class CreatedShares:
 
 def create_shares(
     session: CloudSession, backup_id: str, projects: Sequence[str], *, adopt: bool = False
-) -> CreatedShares:
+) -> CreateResult:
     """Share a backup with projects, by one POST unless a response is lost.
 
-    Raises `AlreadyShared` if the service refuses the first request because a share exists already, `PartialFailure` if some
-    shares were created, `UnverifiedSharesError` if reading after a lost response fails too, and what the request itself
-    raises.
+    Raises `AlreadyShared` if the service refuses the first request because a share exists already, and `CbrError` if a read
+    finds one that may not be adopted. Raises `PartialFailure` if some shares were created, `UnverifiedSharesError` if it is
+    unknown whether they were, and what the request itself raises.
     """
     create = _Create(session, backup_id, tuple(projects), adopt)
     result = create.result
@@ -128,8 +128,8 @@ class _Attempt:
 
     #: Whether its response was lost.
     is_lost: bool = False
-    #: The error after which no other request is sent.
-    refusal: CbrError | None = None
+    #: The error after which no other request is sent. A 2xx that lacks a project is one too.
+    final_error: CbrError | None = None
 
 
 class _Create:
@@ -138,10 +138,10 @@ class _Create:
     def __init__(self, session: CloudSession, backup_id: str, projects: tuple[str, ...], adopt: bool) -> None:
         self._session, self._client = session, session.client
         self._backup_id, self._projects, self._adopt = backup_id, projects, adopt
-        self.result = CreatedShares()
+        self.result = CreateResult()
         #: Time of the first request that may have been carried out.
-        self._first_sent_at = session.client.timing.clock()
-        #: The last request that may have been carried out.
+        self._first_sent_at = session.client.timing.monotonic()
+        #: The last error that leaves open whether the shares exist: a lost response, or `already shared` after one.
         self._unclear_error: CbrError | None = None
 
     def run(self) -> None:
@@ -152,11 +152,11 @@ class _Create:
             attempt = self._post()
             if not self._missing() or self._read_missing(attempt):
                 return
-            if attempt.refusal:
+            if attempt.final_error:
                 break
             if wait is not None:
                 self._sleep(wait)
-        self._raise_missing(attempt.refusal, attempts)
+        self._raise_missing(attempt.final_error, attempts)
 
     def _missing(self) -> list[str]:
         return [project for project in self._projects if project not in self.result]
@@ -167,7 +167,7 @@ class _Create:
             members = self._client.add_members(self._backup_id, self._missing())
         except UnknownOutcomeError as error:
             if self._unclear_error is None and error.sent_at is not None:
-                # Earlier attempts sent nothing, so count from this one.
+                # The client retries. Its attempts before `sent_at` sent nothing.
                 self._first_sent_at = error.sent_at
             self._unclear_error = error
             return _Attempt(is_lost=True)
@@ -176,24 +176,24 @@ class _Create:
                 raise
             # This request was refused, but an earlier one may have succeeded.
             if not isinstance(error, AlreadyShared):
-                return _Attempt(refusal=error)
+                return _Attempt(final_error=error)
             self._unclear_error = error
             return _Attempt()
         _add_from_response(self._session, members, self.result, self._first_sent_at)
         missing = self._missing()
-        return _Attempt(refusal=CbrError(messages.not_all_shared(self._backup_id, missing)) if missing else None)
+        return _Attempt(final_error=CbrError(messages.not_all_shared(self._backup_id, missing)) if missing else None)
 
     def _read_missing(self, attempt: _Attempt) -> bool:
         """Read the missing shares; return whether to stop.
 
         True if all were found, or if one existed before and may not be adopted."""
-        # After a success, wait until the service shows the shares. After a lost response, read once.
+        # After a lost response, read once: the loop sends and reads again. Otherwise wait.
         find = find_members if attempt.is_lost else wait_for_members
         missing = self._missing()
         try:
             found = find(self._session, self._backup_id, missing)
         except CbrError as error:
-            raise self._not_readable(error, attempt.refusal) from error
+            raise self._not_readable(error, attempt.final_error) from error
         _add_from_read(self._session, found.values(), self.result, self._first_sent_at)
         return bool(self.result.existing and not self._adopt) or len(found) == len(missing)
 
@@ -203,23 +203,23 @@ class _Create:
         except CbrError as error:
             raise self._not_readable(error) from error
 
-    def _not_readable(self, error: CbrError, refusal: CbrError | None = None) -> UnverifiedSharesError:
-        text = messages.unknown_result(str(self._unclear_error or refusal), str(error), messages.if_adopting())
+    def _not_readable(self, error: CbrError, final_error: CbrError | None = None) -> UnverifiedSharesError:
+        text = messages.unknown_result(str(self._unclear_error or final_error), str(error), messages.if_adopting())
         return self._unverified(text)
 
-    def _raise_missing(self, refusal: CbrError | None, attempts: int) -> NoReturn:
+    def _raise_missing(self, final_error: CbrError | None, attempts: int) -> NoReturn:
         """Raise the error that explains best why shares are missing."""
-        is_from_service = isinstance(refusal, ServiceError) and refusal.is_from_service
+        is_from_service = isinstance(final_error, ServiceError) and final_error.is_from_service
         # A request whose response was lost may itself have reached the limit of members.
-        is_limit_unclear = isinstance(refusal, LimitReached) and self._unclear_error is not None
-        if refusal and is_from_service and not is_limit_unclear:
+        is_limit_unclear = isinstance(final_error, LimitReached) and self._unclear_error is not None
+        if final_error and is_from_service and not is_limit_unclear:
             # CBR refused this request, so it also refused the one whose response was lost.
-            raise refusal
+            raise final_error
         if self._unclear_error is None:
-            # After `CbrError`, the caller rolls back what was created. If nothing was, the state keeps what may exist.
-            raise CbrError(str(refusal)) if self.result.created else self._unverified(str(refusal))
+            # If shares were created, the caller deletes them after a plain error. If not, the state keeps what may exist.
+            raise CbrError(str(final_error)) if self.result.created else self._unverified(str(final_error))
         raise self._unverified(
-            messages.not_shown_after(str(refusal or self._unclear_error), attempts)
+            messages.not_shown_after(str(final_error or self._unclear_error), attempts)
         ) from self._unclear_error
 
     def _unverified(self, text: str) -> UnverifiedSharesError:
@@ -230,7 +230,7 @@ class _Create:
 
 
 def _add_from_response(
-    session: CloudSession, members: Sequence[Member], result: CreatedShares, first_sent_at: float
+    session: CloudSession, members: Sequence[Member], result: CreateResult, first_sent_at: float
 ) -> None:
     """Add each share of a POST's response to `created`, or to `existing` if it is older."""
     sent_at = _service_time(session, first_sent_at)
@@ -243,18 +243,18 @@ def _add_from_response(
 def _existed_before(member: Member, newest: datetime, sent_at: datetime) -> bool:
     """Return whether a share in a POST's response is older than the POST.
 
-    All shares of one POST have one creation time, so a share that is older than `newest` existed before. `sent_at` decides if
-    all of them are old. A new share is pending and has no image.
+    The shares of one POST have nearly the same creation time. So a share more than five seconds older than `newest` existed
+    before. So did one that is a day older than the POST, is rejected, or has an image.
     """
     if member.status == "rejected" or member.image_id is not None:
         return True
-    if known_time(member.created_at) is None:
+    if time_or_none(member.created_at) is None:
         return False
     return newest - member.created_at > CLOCK_SLACK or member.created_at < sent_at - _RESPONSE_SLACK
 
 
 def _add_from_read(
-    session: CloudSession, members: Iterable[Member], result: CreatedShares, first_sent_at: float
+    session: CloudSession, members: Iterable[Member], result: CreateResult, first_sent_at: float
 ) -> None:
     """Sort the shares found after a lost response.
 
@@ -266,13 +266,14 @@ def _add_from_read(
             result.existing[member.dest_project_id] = member
         else:
             result.created[member.dest_project_id] = member
-            # Record it as adopted: it may be a share that another resource of this stack just gave up.
+            # It is unknown whether this request made the share, or another resource of this stack just gave it up. Record it as
+            # adopted: then the other resource's delete leaves it.
             session.ownership.record(member.backup_id, member.dest_project_id, member.id, adopted=True)
 
 
-def _service_time(session: CloudSession, clock: float) -> datetime:
+def _service_time(session: CloudSession, monotonic: float) -> datetime:
     """Return the service's time at a moment of the client's clock."""
-    return session.client.service_now() - timedelta(seconds=session.client.timing.clock() - clock)
+    return session.client.service_now() - timedelta(seconds=session.client.timing.monotonic() - monotonic)
 
 
 def find_members(session: CloudSession, backup_id: str, projects: Sequence[str]) -> dict[str, Member]:
@@ -300,51 +301,50 @@ def wait_for_members(session: CloudSession, backup_id: str, projects: Sequence[s
     return found
 
 
-def find_missing(
+def find_unlisted(
     session: CloudSession,
     backup_id: str,
-    created: Mapping[str, object],
+    created_at: Mapping[str, object],
     error: NotFound | ContradictoryResponseError | None,
 ) -> dict[str, Member]:
     """Return the shares that exist although a list does not show them.
 
-    `error` is the error of the list, if any. If it is a contradiction and no share is found, it is raised again.
+    `created_at` has the times of the state, by project. `error` is the error of the list, if any. If it is a contradiction and
+    no share is found, it is raised again.
     """
     if isinstance(error, NotFound) and error.is_backup_gone:
         return {}
-    found = find_unlisted(session, backup_id, created) if created else {}
+    found = read_each_share(session, backup_id, created_at) if created_at else {}
     if isinstance(error, ContradictoryResponseError) and not found:
         raise error
     return found
 
 
-def find_unlisted(session: CloudSession, backup_id: str, created: Mapping[str, object]) -> dict[str, Member]:
+def read_each_share(session: CloudSession, backup_id: str, created_at: Mapping[str, object]) -> dict[str, Member]:
     """Read each share that a list does not show by its own GET.
 
-    `created` has the times of the state, by project. Waits for a share that may be too young to be visible. Raises `CbrError`
-    if the responses contradict each other.
+    `created_at` has the times of the state, by project. Waits for a share that may be too young to be visible. Raises
+    `CbrError` if a read fails, or if the responses contradict each other.
     """
     found: dict[str, Member] = {}
-    is_gone = False
-    results = _run_parallel(list(created), lambda project: session.client.show_member(backup_id, project))
+    backup_missing = False
+    results = _run_parallel(list(created_at), lambda project: session.client.show_member(backup_id, project))
     for project, result in results.items():
         if isinstance(result, NotFound):
-            is_gone = is_gone or not result.is_about_member
+            backup_missing = backup_missing or not result.is_about_member
         elif isinstance(result, CbrError):
             raise result
         else:
             found[project] = result
-    if is_gone and found:
+    if backup_missing and found:
         raise CbrError(messages.contradictory(backup_id))
-    if is_gone:
+    if backup_missing:
         return found
     now = session.client.service_now()
     young = [
         project
-        for project, created_at in created.items()
-        if project not in found
-        and (time := _to_datetime(created_at)) is not None
-        and now - time <= _MAX_VISIBILITY_DELAY
+        for project, created in created_at.items()
+        if project not in found and (time := _to_datetime(created)) is not None and now - time <= _MAX_VISIBILITY_DELAY
     ]
     if young:
         found.update(wait_for_members(session, backup_id, young))
@@ -358,7 +358,8 @@ def delete_share(
 
     A share that is gone already is a success.
 
-    `known` has the state's outputs of the share. Parallel deletes check their share IDs with one list of the members.
+    `known` has what is known of the share, such as the state's outputs. Parallel deletes check their share IDs with one list of
+    the members.
     With `adopt`, or if the state has no share ID, whatever share the project has is deleted.
     """
     current, share_id = None, known.get("share_id")
@@ -451,22 +452,22 @@ def delete_shares(
     backup_id: str,
     shares: Mapping[str, Mapping[str, Any]],
     *,
-    own: Collection[str] = (),
+    claimed: Collection[str] = (),
     adopt: bool = False,
 ) -> None:
     """Delete shares in parallel: see `delete_share`.
 
-    `shares` has the state's outputs of each, by its project's ID. For the projects in `own`, see `delete_own_share`.
+    `shares` has what is known of each, by its project's ID. For the projects in `claimed`, see `delete_own_share`.
 
     Raises `CbrError`, after all deletes, that names all shares that were not deleted.
     """
-    identified = [project for project, known in shares.items() if known.get("share_id") and not adopt]
-    if identified:
-        first, *others = dict.fromkeys((*identified, *shares))
+    to_compare = [project for project, known in shares.items() if known.get("share_id") and not adopt]
+    if to_compare:
+        first, *others = dict.fromkeys((*to_compare, *shares))
         _prefetch_members(session, backup_id, first, others)
 
     def delete(project: str) -> None:
-        function = delete_own_share if project in own else delete_share
+        function = delete_own_share if project in claimed else delete_share
         function(session, backup_id, project, shares[project], adopt=adopt)
 
     if failed := _find_failed(_run_parallel(list(shares), delete)):
@@ -502,7 +503,7 @@ def _prefetch_members(session: CloudSession, backup_id: str, project: str, other
 def delete_created(session: CloudSession, backup_id: str, created: Collection[str]) -> dict[str, CbrError]:
     """Delete shares that the caller's own request created; return the errors by project.
 
-    No share ID is checked: the response has just shown that they are the caller's.
+    No share ID is compared: the response or a read has just shown that they are the caller's.
     """
     return _find_failed(
         _run_parallel(list(created), lambda project: delete_share(session, backup_id, project, known={}))
@@ -550,7 +551,7 @@ def describe_shares(members: Iterable[Member], now: datetime) -> list[str]:
 
 
 def _age(since: datetime, now: datetime) -> str | None:
-    return messages.age((now - since).total_seconds()) if known_time(since) else None
+    return messages.age((now - since).total_seconds()) if time_or_none(since) else None
 
 
 def is_unverified(known: Mapping[str, Any]) -> bool:
@@ -564,7 +565,6 @@ def is_foreign(known: Mapping[str, Any], member: Member) -> bool:
     It was created before that request, or long after it.
     """
     sent_at, given_up_at = _to_datetime(known.get("created_at")), _to_datetime(known.get("updated_at"))
-    # The state has whole seconds.
     if sent_at is None or member.created_at < sent_at - CLOCK_SLACK:
         return True
     # Without the service's time there is no upper limit: this machine's clock may be behind.
@@ -585,13 +585,18 @@ def is_replaced(backup_id: str, project: str, known: Mapping[str, Any], member: 
     return True
 
 
-def log_drift(backup_id: str, project: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    """Warn of others' changes of a share; return whether it is rejected or no longer accepted."""
+def warn_of_changes(backup_id: str, project: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Warn of what others changed of a share."""
     changed = [name for name in _WATCHED if "status" in before and before.get(name) != now.get(name)]
     if changed:
         changes = [(name, before.get(name, "none"), now.get(name, "none")) for name in changed]
         _log.warning("%s", messages.drift(backup_id, project, changes))
-    return "status" in changed and (now.get("status") == "rejected" or before.get("status") == "accepted")
+
+
+def is_drift(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Return whether a share was rejected, or is no longer accepted."""
+    old, new = before.get("status"), now.get("status")
+    return old not in (None, new) and (new == "rejected" or old == "accepted")
 
 
 def share_outputs(member: Member, before: object = None) -> dict[str, Any]:
@@ -601,12 +606,12 @@ def share_outputs(member: Member, before: object = None) -> dict[str, Any]:
 
     Times are to the second: the service returns one instant with different precision. An equal instant keeps the state's text.
     """
-    olds = before if isinstance(before, dict) else {}
+    olds = before if isinstance(before, Mapping) else {}
     outputs = {
         "share_id": member.id,
         "status": member.status,
         "created_at": _to_text(member.created_at, olds.get("created_at"))
-        if known_time(member.created_at)
+        if time_or_none(member.created_at)
         else olds.get("created_at"),
         "updated_at": _to_text(member.updated_at, olds.get("updated_at")) if member.updated_at else None,
         "vault_id": member.vault_id,

@@ -162,7 +162,7 @@ class CbrProvider:
         _, controller = self._controller(request.urn)
         olds, news = from_wire(request.olds), from_wire(request.news)
         diff = await self._run(lambda: controller.diff(request.id, olds, news))
-        await self._run(lambda: controller.prepare_change(request.id, olds, news))
+        await self._run(lambda: controller.after_diff(request.id, olds, news))
         changed = [to_camel(name) for name in (*diff.updates, *diff.replaces)]
         # By an alias, the state is of a dynamic resource: an update without a call gives the outputs their names here.
         is_dynamic = "__provider" in request.olds.fields

@@ -192,7 +192,7 @@ class FakeClock:
         self.start = datetime(2026, 5, 4, 12, 0, tzinfo=timezone.utc)
         self.waits: list[float] = []
         self.timing = Clock(
-            clock=lambda: self.seconds, now=self.now, sleep=self.sleep, random_fraction=lambda: random_fraction
+            monotonic=lambda: self.seconds, now=self.now, sleep=self.sleep, random_fraction=lambda: random_fraction
         )
 
     def now(self) -> datetime:
@@ -209,7 +209,7 @@ class FakeClock:
 def ticking() -> Clock:
     """Return a clock that advances one second with each reading."""
     seconds = itertools.count()
-    return replace(FakeClock().timing, clock=lambda: float(next(seconds)))
+    return replace(FakeClock().timing, monotonic=lambda: float(next(seconds)))
 
 
 def trickle(first: bytes, then: bytes) -> Reply:

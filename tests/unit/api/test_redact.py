@@ -89,7 +89,7 @@ def test_error_of_a_response_has_no_secret(secret: str, form: str, wrapped: bool
     said = FORMS[form](secret, "")
     body = json.dumps({"error_code": said, "error_msg": said}) if wrapped else f"<title>{said}</title>{said}"
     response = ApiResponse(400, {"x-request-id": said}, body.encode(), Redactor([secret]))
-    error = response.error("sharing", sign_in="", action="")
+    error = response.error("sharing", sign_in_advice="", action="")
     for text in (str(error), repr(error), repr(response), response.request_id, repr(vars(error))):
         assert _compact(said) not in _compact(text)
         assert _compact(secret) not in _compact(text)

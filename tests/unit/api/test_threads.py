@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from accounts import password_settings
-from pulumi_cbr.api.auth import sign_in
+from pulumi_cbr.api.auth import make_authenticator
 from pulumi_cbr.api.client import CbrClient
 from pulumi_cbr.api.errors import (
     CbrError,
@@ -101,7 +101,7 @@ class Watched(FakeClock):
     def __init__(self) -> None:
         super().__init__()
         self.looks: Counter[int] = Counter()
-        self.timing = replace(self.timing, clock=self.look)
+        self.timing = replace(self.timing, monotonic=self.look)
 
     def look(self) -> float:
         self.looks[threading.get_ident()] += 1
@@ -208,9 +208,9 @@ def test_imports_before_the_first_call_do_not_use_its_time(monkeypatch: pytest.M
 
     def slow(*args: Any) -> Any:
         clock.advance(200)
-        return sign_in(*args)
+        return make_authenticator(*args)
 
-    monkeypatch.setattr("pulumi_cbr.api.transport.sign_in", slow)
+    monkeypatch.setattr("pulumi_cbr.api.transport.make_authenticator", slow)
     with Server(lambda seen: GOOD) as server:
         CbrClient(fixed_token(server.url), timing=clock.timing).show_backup(BACKUP)
     assert len(server.seen) == 1

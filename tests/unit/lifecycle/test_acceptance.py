@@ -41,7 +41,9 @@ def time() -> FakeTime:
 @pytest.fixture
 def sessions(cbr_simulator: Simulator, monkeypatch: pytest.MonkeyPatch, time: FakeTime) -> SessionPool:
     sign_in(monkeypatch, cbr_simulator.env())
-    return SessionPool(lambda name: None, Clock(clock=lambda: time.now, sleep=time.sleep, random_fraction=lambda: 0.0))
+    return SessionPool(
+        lambda name: None, Clock(monotonic=lambda: time.now, sleep=time.sleep, random_fraction=lambda: 0.0)
+    )
 
 
 def create(sessions: SessionPool, simulator: Simulator, wait: Any, projects: int = 1) -> dict[str, Any]:

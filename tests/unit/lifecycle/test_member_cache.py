@@ -35,7 +35,7 @@ class Service:
         self.before_answer: Callable[[], None] = lambda: None
         self.now = 100.0
         self.looked = threading.Semaphore(0)
-        timing = Clock(clock=self.clock, time_left=lambda: time_left.get())
+        timing = Clock(monotonic=self.clock, time_left=lambda: time_left.get())
         self.member_cache = MemberCache(self.fetch, timing=timing, timeout=120)
 
     def clock(self) -> float:

@@ -62,7 +62,7 @@ class Process:
 
     def stays(self, urn: str, share_id: str, **form: object) -> bool:
         self.urn = urn
-        return self.log.release_share(BACKUP, PROJECT, share_id, form)
+        return self.log.must_share_stay(BACKUP, PROJECT, share_id, form)
 
     def delete(self, urn: str, share_id: str, error: CbrError | None = None) -> bool:
         """Send a DELETE, which may fail; return whether it was sent."""
@@ -149,7 +149,7 @@ def test_acceptance_of_a_replaced_resource_stays() -> None:
     process = Process()
     process.urn = "a"
     process.log.record_acceptance(BACKUP, PROJECT, adopted=False, properties={})
-    assert process.log.release_acceptance(BACKUP, PROJECT, {})
+    assert process.log.must_acceptance_stay(BACKUP, PROJECT, {})
     assert not process.stays("a", "S")
 
 
@@ -346,7 +346,7 @@ def test_acceptance_kept_by_another_process_stays(engine: str) -> None:
     keeper.urn, process.urn = "new", "old"
     keeper.log.declare(is_new=False)
     keeper.log.keep_acceptance(BACKUP, PROJECT)
-    assert process.log.release_acceptance(BACKUP, PROJECT, {})
+    assert process.log.must_acceptance_stay(BACKUP, PROJECT, {})
     assert not process.stays("old", "S")
 
 

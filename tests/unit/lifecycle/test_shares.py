@@ -21,8 +21,8 @@ from pulumi_cbr.lifecycle.shares import (
     delete_own_share,
     delete_share,
     delete_shares,
-    find_unlisted,
     is_foreign,
+    read_each_share,
     share_outputs,
 )
 from pulumi_cbr.simulator import Fault, Simulator
@@ -276,5 +276,5 @@ def test_only_a_young_share_is_looked_for_again(
     backup, project = service.backups[0].id, service.projects[0]
     account.client.list_members(backup)
     made = account.client.service_now() - timedelta(seconds=seconds)
-    assert find_unlisted(account, backup, {project: made.isoformat()}) == {}
+    assert read_each_share(account, backup, {project: made.isoformat()}) == {}
     assert service.count("GET", f"/members/{project}$") == looks + 1
