@@ -100,7 +100,7 @@ class BackupShareProvider(DynamicProvider):
     """
 
     @staticmethod
-    def controller(sessions: SessionPool) -> Controller:
+    def make_controller(sessions: SessionPool) -> Controller:
         from pulumi_cbr.lifecycle.backup_share import BackupShareController
 
         return BackupShareController(sessions)

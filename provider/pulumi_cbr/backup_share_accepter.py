@@ -75,7 +75,7 @@ class BackupShareAccepterProvider(DynamicProvider):
     """
 
     @staticmethod
-    def controller(sessions: SessionPool) -> Controller:
+    def make_controller(sessions: SessionPool) -> Controller:
         from pulumi_cbr.lifecycle.backup_share_accepter import BackupShareAccepterController
 
         return BackupShareAccepterController(sessions)

@@ -121,7 +121,7 @@ class BackupShareMemberProvider(DynamicProvider):
     """
 
     @staticmethod
-    def controller(sessions: SessionPool) -> Controller:
+    def make_controller(sessions: SessionPool) -> Controller:
         from pulumi_cbr.lifecycle.backup_share_member import BackupShareMemberController
 
         return BackupShareMemberController(sessions)

@@ -300,7 +300,7 @@ def _check_account(settings: Settings, method: str) -> Iterator[Finding]:
     if not name or (settings.project_id and settings.method in ("accessKey", "token")):
         actual = _project_name(client, project)
         if name and actual and name.casefold() != actual.casefold():
-            place = settings.place_to_set("projectName")
+            place = settings.where_to_set("projectName")
             yield Finding(
                 "sign-in",
                 "failed",

@@ -3,8 +3,8 @@
 One plugin process serves one operation, with up to four calls at a time on one provider object. The plugin reports an error
 of a hook as a traceback. The engine shows the plugin's standard error among the stack's messages.
 
-A program imports this module too, but only to pickle a provider's class. So the controllers are imported in `configure`, which
-only the plugin calls.
+A program imports this module too, for its resources and to pickle the provider's class. It needs no controller: only the plugin
+calls `configure`, which imports them.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ from pulumi_cbr.lifecycle.failures import (
 )
 
 if TYPE_CHECKING:
-    from pulumi_cbr.lifecycle.controller import Controller, ResourceState
+    from pulumi_cbr.lifecycle.controller import CheckedInputs, Controller, ResourceState
     from pulumi_cbr.lifecycle.ownership import Ownership
     from pulumi_cbr.lifecycle.session import SessionPool
 
@@ -55,15 +55,15 @@ T = TypeVar("T")
 
 
 def omit_false(flag: Input[bool]) -> Input[bool] | None:
-    """Return None for a flag that is off, which the engine would store for each resource."""
+    """Return None for False, which the engine would store for each resource."""
     return None if flag is False else flag
 
 
 class DynamicResource(Resource):
     """Base of the resources: records where the user's program declares them.
 
-    Pulumi records the caller of the third nested `__init__`. `pulumi.dynamic.Resource` adds an `__init__`, so this package would
-    be recorded. `_register` does the same without one.
+    Pulumi takes the frame above three nested `__init__` calls as the user's line. `pulumi.dynamic.Resource` adds a fourth, so it
+    would take a line of this package. `_register` makes the same call without it.
     """
 
     def _register(
@@ -94,44 +94,48 @@ class DynamicProvider(ResourceProvider):
     # Nothing secret is pickled: encrypting the text for each resource would only cost time.
     serialize_as_secret_always = False
 
-    hooks: Controller
+    controller: Controller
 
     @staticmethod
-    def controller(sessions: SessionPool) -> Controller:
+    def make_controller(sessions: SessionPool) -> Controller:
         """Import and return the controller of the resource: each provider has its own."""
         raise NotImplementedError
 
     def configure(self, req: ConfigureRequest) -> None:
         _configure_logging()
         _shorten_errors()
-        self.hooks = _translate_errors(lambda: self.controller(_open_sessions(req.config)))
+        self.controller = _translate_errors(lambda: self.make_controller(_open_sessions(req.config)))
         _freeze_modules()
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         _urn.set(_caller_urn())
-        self.hooks.sessions.ownership.declare(is_new=not _olds)
-        checked = _translate_errors(
-            lambda: self.hooks.check(_strip_engine_properties(_olds), _strip_engine_properties(news))
-        )
+        olds, inputs = _strip_engine_properties(_olds), _strip_engine_properties(news)
+
+        def record_and_check() -> CheckedInputs:
+            self.controller.sessions.ownership.record_declared(is_new=not _olds)
+            return self.controller.check(olds, inputs)
+
+        checked = _translate_errors(record_and_check)
         failures = [CheckFailure(problem.property, problem.reason) for problem in checked.problems]
         return CheckResult(checked.inputs, failures)
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
         _urn.set(_caller_urn())
         olds, news = _strip_engine_properties(_olds), _strip_engine_properties(_news)
-        diff = _translate_errors(lambda: self.hooks.diff(_id, olds, news))
-        _translate_errors(lambda: self.hooks.after_diff(_id, olds, news))
-        # If only inputs differ, the engine compares them itself. Otherwise it would ignore `replace_on_changes`.
-        inputs_differ = diff.updates and not diff.replaces and not set(diff.updates) & set(self.hooks.outputs)
+        diff = _translate_errors(lambda: self.controller.diff(_id, olds, news))
+        _translate_errors(lambda: self.controller.after_diff(_id, olds, news))
+        # If only inputs differ, return None: the engine then compares them itself. Otherwise it would ignore
+        # `replace_on_changes`.
+        only_inputs_differ = diff.updates and not diff.replaces and not set(diff.updates) & set(self.controller.outputs)
         return DiffResult(
-            changes=None if inputs_differ else bool(diff.updates or diff.replaces),
+            changes=None if only_inputs_differ else bool(diff.updates or diff.replaces),
             replaces=list(diff.replaces),
             delete_before_replace=diff.delete_first,
         )
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         _urn.set(_caller_urn())
-        id_, outputs = _translate_errors(lambda: self.hooks.create(_strip_engine_properties(props)))
+        id_, outputs = _translate_errors(lambda: self.controller.create(_strip_engine_properties(props)))
         return CreateResult(id_, outputs)
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
@@ -141,9 +145,9 @@ class DynamicProvider(ResourceProvider):
         return ReadResult(state.id, state.outputs, state.inputs) if state else ReadResult("", {})
 
     def _read(self, id_: str, properties: dict[str, Any]) -> ResourceState | None:
-        state = self.hooks.read(id_, properties)
-        if state is None and not properties.keys() & set(self.hooks.outputs):
-            # This is a `get`, which has no outputs. Only for a refresh can the plugin report that nothing exists.
+        state = self.controller.read(id_, properties)
+        if state is None and not properties.keys() & set(self.controller.outputs):
+            # Without outputs this is a `get`. A missing resource is an error then: only a refresh may return an empty ID.
             raise CbrError(messages.resource_missing(id_))
         return state
 
@@ -151,13 +155,13 @@ class DynamicProvider(ResourceProvider):
         _urn.set(_caller_urn())
         return UpdateResult(
             _translate_errors(
-                lambda: self.hooks.update(_id, _strip_engine_properties(_olds), _strip_engine_properties(_news))
+                lambda: self.controller.update(_id, _strip_engine_properties(_olds), _strip_engine_properties(_news))
             )
         )
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
         _urn.set(_caller_urn())
-        _translate_errors(lambda: self.hooks.delete(_id, _strip_engine_properties(_props)))
+        _translate_errors(lambda: self.controller.delete(_id, _strip_engine_properties(_props)))
 
 
 def _open_sessions(config: Any) -> SessionPool:
@@ -246,8 +250,8 @@ def _engine_address() -> str | None:
 def _caller_urn() -> str:
     """Return the URN of the request that a hook serves, or an empty text.
 
-    Hooks get no URN, but the plugin's method that calls them has the request in a local variable. Without a URN, the record
-    of owners compares only share IDs and inputs.
+    Hooks get no URN, but the plugin's method that calls them has the request in a local variable. Without a URN,
+    `Ownership` tells resources apart only by share ID and inputs.
     """
     request = sys._getframe(2).f_locals.get("request")
     urn = getattr(request, "urn", "")
@@ -256,7 +260,8 @@ def _caller_urn() -> str:
 
 def _freeze_modules() -> None:
     """Keep the modules of the plugin's process out of garbage collection."""
-    # The imports of the first call would start a full collection, which takes 20 ms. What providers leave later is not kept.
+    # The imports of the first call would start a full collection, which takes 20 ms. Garbage that is made
+    # after this call is collected as usual.
     if _is_plugin() and not gc.get_freeze_count():
         gc.freeze()
 
@@ -279,7 +284,7 @@ def _format_exception(limit: int | None = None, chain: bool = True) -> str:
         return traceback.format_exc(limit, chain)
     text = f"cbr: {error}"
     cause = error.cause
-    # The next run adopts an unverified create, as its message says.
+    # An unverified create is not kept in the state. Its message says what to do.
     if isinstance(cause, UnverifiedCreateError) or not isinstance(cause, IncompleteResourceError):
         return text
     if not _keep_in_state(cause, text):

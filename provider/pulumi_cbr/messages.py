@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 def no_credentials() -> str:
     """Return the error of a run for which nothing says how to sign in."""
     return (
-        "no credentials configured. Set OS_CLOUD, OS_USERNAME and OS_PASSWORD, or OS_ACCESS_KEY and OS_SECRET_KEY, "
+        "no credentials configured. Set OS_CLOUD, or OS_USERNAME and OS_PASSWORD, or OS_ACCESS_KEY and OS_SECRET_KEY, "
         "then run `python -m pulumi_cbr doctor`"
     )
 
@@ -692,7 +692,7 @@ def declared_twice(backup_id: str, project: str) -> str:
 
 # Shares
 
-_ADOPT = "If no other stack manages it, set adopt_existing=True or run `pulumi config set cbr:adoptExisting true`"
+_ADOPT = "If no stack has it, set adopt_existing=True or `pulumi config set cbr:adoptExisting true`"
 #: How many shares a message describes; it counts the others.
 _MAX_DESCRIBED = 2
 
@@ -707,7 +707,17 @@ def share(project: str, share_id: str, status: str, age: str | None) -> str:
 
 def already_shared(backup_id: str, shares: Sequence[str]) -> str:
     """Return the error of a create for shares that exist and are not of this stack's state."""
-    return f"sharing backup {backup_id} failed: already shared with {_first(shares)}. {_ADOPT}"
+    return (
+        f"sharing backup {backup_id} failed: already shared with {_first(shares)}. If renamed, add an alias. {_ADOPT}"
+    )
+
+
+def already_held(backup_id: str, project: str, resource: str) -> str:
+    """Return the error of a create for a share that another resource of this program has."""
+    return (
+        f"sharing backup {backup_id} with project {project} failed: {resource} of this program has that share. Remove one of the "
+        "two resources"
+    )
 
 
 def already_shared_in_preflight(backup_id: str, shares: Sequence[str]) -> str:
@@ -716,7 +726,7 @@ def already_shared_in_preflight(backup_id: str, shares: Sequence[str]) -> str:
     In a forced replacement they may be the resource's own.
     """
     return (
-        f"sharing backup {backup_id} failed: already shared with {_first(shares)}. If no other stack manages it, set "
+        f"sharing backup {backup_id} failed: already shared with {_first(shares)}. If no stack manages it, set "
         "adopt_existing=True. For --replace or taint, add --refresh --run-program"
     )
 
@@ -738,17 +748,17 @@ def not_all_shared(backup_id: str, projects: Sequence[str]) -> str:
     """Return the error of a create that succeeded, but whose shares do not show up."""
     return (
         f"sharing backup {backup_id} with {_listed(projects)} failed: the service accepted the request, but does not show "
-        f"{'the share' if len(projects) == 1 else 'all shares'}. {if_adopting()}"
+        f"{'the share' if len(projects) == 1 else 'all shares'}. {run_again_and_adopt()}"
     )
 
 
 def not_shown_after(error: str, attempts: int) -> str:
     """Return the error of a create that no attempt could finish."""
     tries = f"{attempts} attempts" if attempts > 1 else "one attempt"
-    return f"{_cause(error)} After {tries} the service shows no such share. {if_adopting()}"
+    return f"{_cause(error)} After {tries} the service shows no such share. {run_again_and_adopt()}"
 
 
-def if_adopting() -> str:
+def run_again_and_adopt() -> str:
     """Return how to go on if the share exists by the next run."""
     return "Run again; if it says `already shared`, run `pulumi config set cbr:adoptExisting true` first"
 
@@ -775,7 +785,7 @@ def rolled_back(error: str, projects: Sequence[str]) -> str:
 
 def not_rolled_back(error: str, projects: Sequence[str], rollback: str) -> str:
     """Return the error of a failed change whose new shares could not all be deleted again."""
-    return f"{_sentence(error)} Rolling back {_listed(projects)} failed: {_sentence(rollback)} {if_adopting()}"
+    return f"{_sentence(error)} Rolling back {_listed(projects)} failed: {_sentence(rollback)} {run_again_and_adopt()}"
 
 
 def deleted_before(error: str, projects: Sequence[str]) -> str:
@@ -895,7 +905,7 @@ def other_receiver(receiver: str, signed_in: str) -> str:
 
 def _signed_in_elsewhere(what: str, signed_in: str) -> str:
     return (
-        f"{what}, but this run is signed in to {signed_in}. Nothing was changed. Set cbr:projectId or cbr:cloud, "
+        f"{what}, but this run is signed in to {signed_in}. Nothing was changed. Sign in to the first one (OS_* or cbr:cloud), "
         f"{use_of_changed_settings()}"
     )
 
@@ -990,6 +1000,11 @@ def acceptance_ends(backup_id: str, project: str) -> str:
         f"deleting the share of backup {backup_id} with project {project} ends its acceptance, which a BackupShareAccepter of this "
         "stack keeps. Run `pulumi refresh`, or remove it too"
     )
+
+
+def share_gone(backup_id: str, project: str) -> str:
+    """Return the warning about a share that somebody deleted."""
+    return f"the share of backup {backup_id} with project {project} no longer exists"
 
 
 def held_twice(backup_id: str, project: str, resources: Sequence[str], *, is_acceptance: bool) -> str:

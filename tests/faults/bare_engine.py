@@ -43,7 +43,7 @@ class Run:
     def __init__(self, config: Mapping[str, str]) -> None:
         # A process serves one operation, and its pool has the record of owners in it.
         sessions = SessionPool(config.get, Clock(sleep=lambda seconds: None, random_fraction=lambda: 0.5))
-        self._of = {kind: provider.controller(sessions) for kind, provider in PROVIDERS.items()}
+        self._of = {kind: provider.make_controller(sessions) for kind, provider in PROVIDERS.items()}
 
     def check(self, kind: str, news: Outputs, olds: Outputs | None = None) -> tuple[Outputs, dict[str, list[str]]]:
         checked = self._of[kind].check(olds or {}, news)

@@ -37,11 +37,11 @@ class DynamicProcess:
         self.ownership.join(engine)
         clock = Clock(sleep=lambda seconds: None)
         sessions = SessionPool(config.get, clock, ownership=self.ownership, registry=_registry(config))
-        self._of = {kind: provider.controller(sessions) for kind, provider in PROVIDERS.items()}
+        self._of = {kind: provider.make_controller(sessions) for kind, provider in PROVIDERS.items()}
 
     def check(self, urn: str, news: Properties, olds: Properties) -> Properties:
         self._serve("check of the state" if olds else "check", urn)
-        self.ownership.declare(is_new=not olds)
+        self.ownership.record_declared(is_new=not olds)
         checked = self._of[_kind(urn)].check(olds, news)
         if checked.problems:
             raise CbrError(checked.problems[0].reason)

@@ -180,7 +180,7 @@ def test_what_was_there_before_is_refused_with_instructions(
         r"\d+ seconds? old\)",
         said,
     )
-    assert "set adopt_existing=True or run `pulumi config set cbr:adoptExisting true`" in said
+    assert "set adopt_existing=True or `pulumi config set cbr:adoptExisting true`" in said
     assert service.members(backup) == {project: member}
 
 

@@ -81,7 +81,7 @@ def config_problems(plugin: Plugin, urn_name: str = "default", **settings: Any) 
         ({"token": "two\nlines"}, {"token": "cbr:token must be one line of plain characters"}),
         (
             {"auth_url": "x"},
-            {"auth_url": r"unknown setting cbr:auth_url \(did you mean cbr:authUrl\?\). Remove or rename it"},
+            {"": r"unknown setting cbr:auth_url \(did you mean cbr:authUrl\?\). Remove or rename it"},
         ),
     ],
 )

@@ -37,10 +37,10 @@ class Recorded(Controller):
 
 
 class Provider(DynamicProvider):
-    controller = Recorded
+    make_controller = Recorded
 
     def __init__(self) -> None:
-        self.hooks = Recorded(SessionPool(lambda name: None))
+        self.controller = Recorded(SessionPool(lambda name: None))
 
 
 HOOKS: dict[str, Any] = {

@@ -59,6 +59,8 @@ TEXTS = {
     "adopted, many": (messages.adopted(BACKUP, SHARES), [A, B, "and 2 more"]),
     "adopted_acceptance": (messages.adopted_acceptance(BACKUP, A, NEW), ["adopted unchanged", BACKUP, A, NEW]),
     "more_adopted": (messages.more_adopted(10), ["more than 10"]),
+    "already_held": (messages.already_held(BACKUP, A, "BackupShareMember dr"), [BACKUP, A, "BackupShareMember dr"]),
+    "share_gone": (messages.share_gone(BACKUP, A), [BACKUP, A]),
     "acceptance_ends": (messages.acceptance_ends(BACKUP, A), [BACKUP, A, "pulumi refresh"]),
     "acceptance_kept": (messages.acceptance_kept(BACKUP, A), [BACKUP, A, "depends_on"]),
     "held_twice": (

@@ -92,6 +92,59 @@ def test_delete_acceptance_hidden_in_another_vault_stays(simulator: Simulator, s
     assert simulator.members(backup)[project].status == "rejected"
 
 
+@pytest.mark.parametrize("flavor", FLAVORS)
+def test_second_resource_for_a_share_names_the_first(
+    simulator: Simulator, stack: Stack, flavor: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    backup, project = simulator.backups[0].id, simulator.projects[0]
+    inputs = {"backup_id": backup, "dest_project_id": project}
+    first, second = (Declared(name, "BackupShareMember", inputs, flavor) for name in ("first", "second"))
+    stack.up(first)
+    refusal = f"with project {project} failed: BackupShareMember first of this program has that share"
+    with pytest.raises(CbrError, match=refusal):
+        stack.up(first, second)
+    # Adopting it on purpose works, with a warning in the same run.
+    adopting = Declared("second", "BackupShareMember", {**inputs, "adopt_existing": True}, flavor)
+    stack.up(first, adopting)
+    assert "BackupShareMember first and BackupShareMember second have one share" in caplog.text
+
+
+@pytest.mark.parametrize("flavor", FLAVORS)
+@pytest.mark.parametrize("kind", ["BackupShareMember", "BackupShare", "BackupShareAccepter"])
+def test_refresh_names_a_share_that_somebody_deleted(
+    simulator: Simulator, stack: Stack, kind: str, flavor: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    backup, project = simulator.backups[0].id, simulator.projects[0]
+    inputs_of: dict[str, dict[str, Any]] = {
+        "BackupShareMember": {"dest_project_id": project},
+        "BackupShare": {"dest_project_ids": [project]},
+        "BackupShareAccepter": {"vault_id": simulator.vaults[0].id},
+    }
+    inputs = inputs_of[kind]
+    role = "receiver" if "vault_id" in inputs else "owner"
+    if role == "receiver":
+        simulator.share(backup, project)
+    stack.up(Declared("r", kind, {"backup_id": backup, **inputs}, flavor, role))
+    assert "no longer exists" not in caplog.text
+    simulator.withdraw(backup, project)
+    stack.refresh()
+    assert f"the share of backup {backup} with project {project} no longer exists" in caplog.text
+
+
+@pytest.mark.parametrize("flavor", FLAVORS)
+def test_refresh_tells_an_acceptance_without_a_warning(
+    simulator: Simulator, stack: Stack, flavor: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    backup, project = simulator.backups[0].id, simulator.projects[0]
+    stack.up(Declared("r", "BackupShareMember", {"backup_id": backup, "dest_project_id": project}, flavor))
+    caplog.set_level("INFO")
+    for act, level in ((simulator.accept, "INFO"), (simulator.reject, "WARNING")):
+        caplog.clear()
+        act(backup, project)
+        stack.refresh()
+        assert [record.levelname for record in caplog.records if "has changed" in record.message] == [level]
+
+
 def test_exclusive_set_shares_again_what_was_rejected(simulator: Simulator, stack: Stack) -> None:
     backup, (one, two) = simulator.backups[0].id, simulator.projects[:2]
     stack.up(exclusive_set(backup, one, reshare_if_rejected=True))

@@ -181,7 +181,7 @@ def _region_of_project(name: str | None) -> str | None:
     return prefix if cloud_of_region(prefix) else None
 
 
-def domain_from(values: Mapping[str, object]) -> str | None:
+def cloud_domain_from(values: Mapping[str, object]) -> str | None:
     """Return the cloud's domain: from the setting, the identity address or the region."""
     region = values.get("region")
     if values.get("cloudDomain"):
@@ -203,11 +203,11 @@ def default_auth_url(values: Mapping[str, object]) -> str | None:
             return None
         # The host of a known cloud may have another form, which tells no region.
         return identity_url(address.domain, address.region or (region if cloud_of_domain(address.domain) else None))
-    domain = domain_from(values)
+    domain = cloud_domain_from(values)
     return identity_url(domain, region) if domain else None
 
 
 def default_endpoint(values: Mapping[str, object]) -> str | None:
     """Return the CBR address that follows from the region and the cloud's domain."""
-    domain = domain_from(values)
+    domain = cloud_domain_from(values)
     return cbr_url(domain, str(values["region"])) if domain and values.get("region") else None

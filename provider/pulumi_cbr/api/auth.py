@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 #: A token is renewed this long (seconds) before its end, or a tenth of its life where that is less.
 _RENEWED_BEFORE = 120.0
 
-#: Seconds that a refusal of credentials holds without being asked for again.
+#: Refused credentials are not sent again for this many seconds.
 _REFUSED_FOR = 60.0
 
 
@@ -99,7 +99,7 @@ class Authenticator(Protocol):
         """Return the service's URL, with or without ``/v3/<project id>``."""
 
     def secrets(self) -> Iterable[str]:
-        """Return the tokens that must not be shown."""
+        """Return the tokens that signing in gave. The other secrets are in `Settings.secrets`."""
 
     def identity_url(self) -> str:
         """Return the identity service's URL, with ``/v3``.
@@ -112,7 +112,7 @@ class Authenticator(Protocol):
 class _Token:
     """A token and what came with it.
 
-    `until` is by the clock of `Clock`, because the time of day may be wrong on either side.
+    `until` is in seconds of `Clock.monotonic`: the time of day may be wrong here or at the service.
     """
 
     token: str = field(repr=False)
@@ -131,7 +131,7 @@ class TokenAuthenticator:
     """
 
     clock_skew: timedelta | None = None
-    #: The credentials are right then: they gave the token.
+    #: For a 401 after a new token. The credentials are right: they just gave that token.
     advice = "The identity service gave a new token, which is not accepted here: check the endpoint and the region"
 
     def __init__(self, settings: Settings, timing: Clock, limits: CallLimits) -> None:
@@ -153,8 +153,8 @@ class TokenAuthenticator:
         self._attempted = f"signing in at {settings.auth_url or f'the cloud `{settings.cloud}`'}"
         self._refusal: tuple[float, CbrError] | None = None
         agency = ", the agency" if settings.agency_name else ""
-        self._check = settings.with_rerun_advice(
-            messages.check(f"{_CREDENTIALS[settings.method]}{agency}, and the project")
+        self._refusal_advice = settings.with_rerun_advice(
+            messages.check(f"{_CREDENTIAL_DESCRIPTIONS[settings.method]}{agency}, and the project")
         )
         self._flight = SingleFlight[_Token]()
         self._token: _Token | None = None
@@ -174,14 +174,14 @@ class TokenAuthenticator:
         found, wanted = token.project_id, self._settings.project_id
         self._check_region(token.access.project_name)
         if not found:
-            raise SettingsError(messages.token_for_no_project(self._settings.place_to_set("projectId")))
+            raise SettingsError(messages.token_for_no_project(self._settings.where_to_set("projectId")))
         if wanted and wanted != found:
-            raise SettingsError(messages.other_project_id(found, wanted, self._settings.place_to_set("projectId")))
+            raise SettingsError(messages.other_project_id(found, wanted, self._settings.where_to_set("projectId")))
         name = self._settings.project_name
-        # The name had no effect: an ID comes before it, and these credentials are of one project.
+        # The name was ignored if an ID was given too, or if the credentials are of one project only.
         decided_otherwise = wanted or self._settings.method in ("applicationCredential", "cloud")
         if name and decided_otherwise and (token.access.project_name or "").casefold() != name.casefold():
-            raise SettingsError(messages.other_project(found, name, self._settings.place_to_set("projectName")))
+            raise SettingsError(messages.other_project(found, name, self._settings.where_to_set("projectName")))
         return found
 
     def _check_region(self, project: str | None) -> None:
@@ -191,22 +191,22 @@ class TokenAuthenticator:
         """
         region = self._settings.region
         if other := other_region_of(project, region):
-            place = self._settings.place_to_set("region")
+            place = self._settings.where_to_set("region")
             raise SettingsError(messages.two_regions(f"the project `{project}`", other, place, str(region)))
 
     def endpoint(self, deadline: Deadline) -> str:
         if self._settings.endpoint:
             return self._settings.endpoint
         try:
-            services = self._signed_in(deadline).access.service_catalog.get_endpoints(
+            endpoints_by_type = self._signed_in(deadline).access.service_catalog.get_endpoints(
                 interface=self._settings.interface
             )
             urls: dict[str, set[str]] = {}
-            for entry in services.get("cbr", ()):
+            for entry in endpoints_by_type.get("cbr", ()):
                 if entry and entry.get("url"):
                     region = str(entry.get("region_id") or entry.get("region") or "")
                     urls.setdefault(region, set()).add(str(entry["url"]).rstrip("/"))
-            there = ", ".join(sorted(services)) or "nothing"
+            service_types = ", ".join(sorted(endpoints_by_type)) or "nothing"
         except CbrError:
             raise
         except Exception as error:  # keystoneauth1 does not check the catalog's shape
@@ -214,9 +214,9 @@ class TokenAuthenticator:
                 self._attempted,
                 status=201,
                 said=messages.not_a_service_catalog(),
-                advice=_check_identity(self._settings),
+                advice=_auth_url_advice(self._settings),
             ) from error
-        return _choose_address(self._settings, urls, there)
+        return _choose_address(self._settings, urls, service_types)
 
     def secrets(self) -> Iterable[str]:
         return list(self._tokens)
@@ -252,7 +252,7 @@ class TokenAuthenticator:
         )
         while True:
             self._answers.clear()
-            # When a token is renewed is decided here, by how long it lives: keystoneauth1 goes by the time of day.
+            # Always fetch a new token: this class decides when. keystoneauth1 would compare the time of day.
             self._plugin.invalidate()
             self._session.timeout = deadline.attempt_timeout(repeatable=True)
             try:
@@ -277,12 +277,12 @@ class TokenAuthenticator:
         """
         if not re.fullmatch("[!-~]+", access.auth_token or ""):
             raise MalformedResponse("no token in the header X-Subject-Token")
-        project_id = _project("the token's project", access.project_id) if access.project_id else None
+        project_id = _parse_project_id("the token's project", access.project_id) if access.project_id else None
         try:
             life = (access.expires - access.issued).total_seconds() if access.expires and access.issued else 0.0
         except (KeyError, ValueError, TypeError, AttributeError):
             life = 0.0
-        # A token that says nothing of its life, or is over at once by what it says, is good until it is refused.
+        # If the lifetime is missing or not positive, use the token until it is refused.
         life = life - min(_RENEWED_BEFORE, life / 10) if life > 0 else math.inf
         return _Token(access.auth_token or "", project_id, access, self._timing.monotonic() + life)
 
@@ -291,7 +291,7 @@ class TokenAuthenticator:
         if isinstance(error, CbrError):
             return error, False, None
         redactor = Redactor(self._settings.secrets())
-        # A cloud's entry may make several requests: a response to an earlier one says nothing of the one that broke.
+        # A sign-in may send several requests. If the last one broke, the stored responses are of earlier ones.
         if not self._answers or _is_broken(error):
             if not is_network_error(error):
                 text = one_line(redactor.redact(str(error)), 200).rstrip(".")
@@ -300,8 +300,8 @@ class TokenAuthenticator:
                 error,
                 self._settings.auth_url or "",
                 redactor,
-                where_set=self._settings.place_to_set("authUrl"),
-                certificates=self._settings.place_to_set("caCert"),
+                where_set=self._settings.where_to_set("authUrl"),
+                certificates=self._settings.where_to_set("caCert"),
             )
             return ServiceUnavailableError(messages.failed(self._attempted, str(failed))), failed.is_retryable, None
         answer = self._answers[-1]
@@ -313,17 +313,17 @@ class TokenAuthenticator:
                     status=answer.status,
                     said=messages.not_an_identity_response(said),
                     request_id=answer.request_id,
-                    advice=_check_identity(self._settings),
+                    advice=_auth_url_advice(self._settings),
                 ),
                 True,
                 None,
             )
         refused = answer.error(
-            self._attempted, sign_in_advice=self._check, where_set=self._settings.place_to_set("authUrl")
+            self._attempted, sign_in_advice=self._refusal_advice, where_set=self._settings.where_to_set("authUrl")
         )
         wait = answer.retry_after(answer.date() or self._timing.now())
         if answer.status >= 500:
-            return ServiceUnavailableError(f"{refused}. {_check_identity(self._settings)}"), True, wait
+            return ServiceUnavailableError(f"{refused}. {_auth_url_advice(self._settings)}"), True, wait
         return refused, isinstance(refused, Throttled), wait
 
     def _remember(self, response: requests.Response, *args: object, **kwargs: object) -> None:
@@ -333,21 +333,21 @@ class TokenAuthenticator:
             self.clock_skew = date - self._timing.now()
 
 
-def _choose_address(settings: Settings, urls: Mapping[str, set[str]], services: str) -> str:
+def _choose_address(settings: Settings, urls: Mapping[str, set[str]], service_types: str) -> str:
     """Return the address of CBR among those of a catalog, by their region.
 
     Raises `SettingsError` unless exactly one is right.
     """
-    place = settings.place_to_set("endpoint")
+    place = settings.where_to_set("endpoint")
     if not urls:
-        raise SettingsError(messages.catalog_without_cbr(settings.interface, services, place))
+        raise SettingsError(messages.catalog_without_cbr(settings.interface, service_types, place))
     region = next(iter(urls)) if settings.region is None and len(urls) == 1 else settings.region
     if region is None or region not in urls:
         offered = sorted(filter(None, urls))
         if not offered:
             raise SettingsError(messages.catalog_without_regions(place))
-        raise SettingsError(messages.catalog_without_region(region, offered, settings.place_to_set("region")))
-    # A catalog may have one address with and without the project.
+        raise SettingsError(messages.catalog_without_region(region, offered, settings.where_to_set("region")))
+    # A catalog may list one address twice: with and without the project.
     addresses = {re.sub("/v3(/[^/]*)?$", "", url): url for url in sorted(urls[region])}
     if len(addresses) > 1:
         raise SettingsError(messages.catalog_with_several(sorted(map(host_of, addresses)), place))
@@ -364,7 +364,7 @@ class FixedTokenAuthenticator:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self.advice: str = settings.with_rerun_advice(messages.renew_token(settings.place_to_set("token")))
+        self.advice: str = settings.with_rerun_advice(messages.renew_token(settings.where_to_set("token")))
 
     def auth(self, deadline: Deadline) -> AuthBase:
         return TokenAuth(self._settings.token or "")
@@ -398,7 +398,7 @@ class AccessKeyAuthenticator:
         self.advice: str = settings.with_rerun_advice(messages.check_access_key())
         self._fetch = fetch
         self._timing = timing
-        # Each region has a project of its own name, which is what is meant where none is named.
+        # If no project is set, use the region's project, which has the region's name.
         self._name = settings.project_name or settings.region or ""
         self._flight = SingleFlight[str]()
         self._project_id = settings.project_id
@@ -439,14 +439,14 @@ class AccessKeyAuthenticator:
             return self._project_id
         name, identity = self._name, self._settings.auth_url
         if not identity:
-            raise SettingsError(messages.unknown_identity_host(self._settings.place_to_set("projectId")))
+            raise SettingsError(messages.unknown_identity_host(self._settings.where_to_set("projectId")))
         operation = f"looking up the project `{name}` at {identity}"
         url = f"{self.identity_url()}/projects"
         answer = self._fetch(operation, url, params={"name": name}, authenticator=self)
         try:
             projects = answer.json_object().get("projects")
             named = [entry for entry in projects if entry.get("name") == name] if isinstance(projects, list) else []
-            found = {_project("the project's ID", entry["id"]) for entry in named}
+            found = {_parse_project_id("the project's ID", entry["id"]) for entry in named}
             if len(found) == 1:
                 self._project_id = found.pop()
                 return self._project_id
@@ -456,10 +456,10 @@ class AccessKeyAuthenticator:
                 status=answer.status,
                 said=messages.not_an_identity_response(str(error)),
                 request_id=answer.request_id,
-                advice=_check_identity(self._settings),
+                advice=_auth_url_advice(self._settings),
             ) from error
         problem = messages.several_projects_of_key if found else messages.no_project_of_key
-        raise SettingsError(problem(name, self._settings.place_to_set("projectId")))
+        raise SettingsError(problem(name, self._settings.where_to_set("projectId")))
 
 
 def _is_broken(error: Exception) -> bool:
@@ -469,8 +469,8 @@ def _is_broken(error: Exception) -> bool:
     return isinstance(error, (Broken, HTTPError, OSError)) and not isinstance(error, requests.JSONDecodeError)
 
 
-def _project(name: str, value: object) -> str:
-    """Return a project's ID from a response, without its text in an error.
+def _parse_project_id(name: str, value: object) -> str:
+    """Check a project's ID from a response. The error does not quote it.
 
     Raises `MalformedResponse`.
     """
@@ -480,12 +480,12 @@ def _project(name: str, value: object) -> str:
         raise MalformedResponse(f"{name} must be a project ID") from None
 
 
-def _check_identity(settings: Settings) -> str:
-    return messages.check(settings.place_to_set("authUrl"))
+def _auth_url_advice(settings: Settings) -> str:
+    return messages.check(settings.where_to_set("authUrl"))
 
 
 #: What to check first when a sign-in is refused, by its method.
-_CREDENTIALS = {
+_CREDENTIAL_DESCRIPTIONS = {
     "cloud": "the credentials in the entry of clouds.yaml",
     "token": "the token, which may have expired",
     "applicationCredential": "the application credential's ID and secret",
@@ -514,10 +514,10 @@ def service_root(endpoint: str, project_id: str, settings: Settings) -> str:
     Raises `SettingsError`.
     """
     endpoint = PROJECT_TEMPLATE.sub(project_id, endpoint)
-    origin = settings.place_to_set("endpoint") if settings.endpoint else messages.catalog_address()
+    origin = settings.where_to_set("endpoint") if settings.endpoint else messages.catalog_address()
     check_url(origin, endpoint, insecure=settings.insecure)
-    ending = re.search(r"/v3(?:/([0-9a-f]{32}))?$", endpoint.rstrip("/"))
+    ending = re.search(r"/v3(?:/([0-9a-fA-F]{32}))?$", endpoint.rstrip("/"))
     host, found = (endpoint[: ending.start()], ending[1]) if ending else (endpoint.rstrip("/"), None)
-    if settings.endpoint and found and found != project_id:
-        raise SettingsError(messages.endpoint_of_other_project(settings.place_to_set("endpoint"), found, project_id))
+    if settings.endpoint and found and found.lower() != project_id:
+        raise SettingsError(messages.endpoint_of_other_project(settings.where_to_set("endpoint"), found, project_id))
     return f"{host}/v3/{project_id}"

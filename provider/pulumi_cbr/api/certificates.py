@@ -18,7 +18,7 @@ _PEM = "-----BEGIN "
 _BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
-def certificate_path(ca_cert: str | None, origin: str = "caCert") -> str | None:
+def resolve_ca_bundle(ca_cert: str | None, origin: str = "caCert") -> str | None:
     """Return the file or folder to check certificates with, or None for the usual ones.
 
     `ca_cert` is a path, in which ``~`` is the home folder, or PEM text. Raises `SettingsError`, which names `origin`.

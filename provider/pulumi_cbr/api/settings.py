@@ -12,12 +12,12 @@ from pulumi_cbr import messages
 from pulumi_cbr.api import ids
 from pulumi_cbr.api.addresses import (
     check_one_cloud,
+    cloud_domain_from,
     default_auth_url,
     default_endpoint,
-    domain_from,
     region_from,
 )
-from pulumi_cbr.api.certificates import certificate_path
+from pulumi_cbr.api.certificates import resolve_ca_bundle
 from pulumi_cbr.api.definitions import NATIVE_SETTINGS, SETTINGS, ConfigLookup, parse_value
 from pulumi_cbr.api.endpoints import cloud_of_region, is_domain, is_loopback
 from pulumi_cbr.api.errors import InvalidId, SettingsError
@@ -41,7 +41,7 @@ __all__ = [
 
 _log = logging.getLogger("pulumi_cbr")
 
-#: The parts of an endpoint that stand for the own project's ID, as service catalogs have them.
+#: The placeholder of the own project's ID in an endpoint, such as `$(project_id)s`. Service catalogs use it.
 PROJECT_TEMPLATE = re.compile(r"[%$]\((project_id|tenant_id)\)s")
 
 
@@ -91,11 +91,11 @@ class Settings:
     preflight: bool = False
     timeout: float = 120.0
     max_retries: int = 4
-    #: Values that override the cloud's entry, if a plugin of keystoneauth1 reads it.
+    #: For an entry that signs in by a plugin of keystoneauth1: values from other places, which replace the entry's.
     cloud_overrides: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     #: Where the values come from.
     resolution: Resolution | None = field(default=None, repr=False, compare=False)
-    #: Secrets that no field has: a plugin's, and unused ones.
+    #: Secrets that are in no field: a plugin's, and those that were found but are not used. Messages leave them out too.
     other_secrets: tuple[str, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
@@ -108,22 +108,25 @@ class Settings:
             except InvalidId as error:
                 raise SettingsError(f"{error} (set by {SETTINGS['projectId'].all_places()})") from None
         if not self.insecure:
-            certificate_path(self.ca_cert)
+            resolve_ca_bundle(self.ca_cert)
 
     @property
     def verify(self) -> bool | str:
         """The value of `verify` for `requests`: a file or folder, or whether to check."""
-        return False if self.insecure else certificate_path(self.ca_cert) or True
+        return False if self.insecure else resolve_ca_bundle(self.ca_cert) or True
 
-    def place_to_set(self, name: str) -> str:
-        """Return the place that a message names to set a setting."""
+    def where_to_set(self, name: str) -> str:
+        """Return where a setting is set, or where the user can set it."""
         if self.resolution is None:
             return SETTINGS[name].all_places()
         given = name in self.resolution.values
         return self.resolution.origin(name) if given else place_to_set(self.resolution.rule, name)
 
     def with_rerun_advice(self, advice: str) -> str:
-        """Return advice, with the command that applies new credentials if the stack has them."""
+        """Return the advice, with a command if the stack's configuration has credentials.
+
+        The command applies changed ones.
+        """
         places = self.resolution.places if self.resolution else {}
         is_stored = any(places.get(name) is Place.STACK for name in SETTINGS if SETTINGS[name].secret)
         return f"{advice}, {messages.use_of_changed_settings()}" if is_stored else advice
@@ -165,13 +168,13 @@ def resolve_settings(config: ConfigLookup = read_nothing, *, cloud: str | None =
     sources = read_sources(config)
     seen = dict(sources)
 
-    def read_entry(name: str, region: str | None) -> Source:
+    def read_and_remember(name: str, region: str | None) -> Source:
         from pulumi_cbr.api.clouds import read_entry
 
         seen[Place.ENTRY] = read_entry(name, region)
         return seen[Place.ENTRY]
 
-    resolution = resolve(sources, cloud.strip() if cloud else None, read_entry)
+    resolution = resolve(sources, cloud.strip() if cloud else None, read_and_remember)
     _check_values(resolution)
     check_one_cloud(resolution, seen)
     return resolution
@@ -188,7 +191,10 @@ def read_option(name: str, config: ConfigLookup = read_nothing) -> object:
 
 
 def find_project_id(config: ConfigLookup) -> str | None:
-    """Return the own project's ID if neither a call nor clouds.yaml is needed for it."""
+    """Return the own project's ID if the configuration or the environment has it.
+
+    Makes no call.
+    """
     try:
         found: object = load(config).project_id
     except SettingsError:
@@ -215,9 +221,8 @@ def settings_from(resolution: Resolution) -> Settings:
     if method == "accessKey" and not values.get("region"):
         region = region_from(_text(values, "authUrl"), _text(values, "projectName"))
         values |= {"region": region} if region else {}
-    agency_project = None
     if values.get("agencyName"):
-        agency_project = _pop_agency_project(resolution, values)
+        values["delegatedProject"] = values.get("delegatedProject") or _pop_agency_project(resolution, values)
     else:
         values |= _region_project(method, values)
     _check_complete(resolution, values)
@@ -226,7 +231,7 @@ def settings_from(resolution: Resolution) -> Settings:
         values |= {
             "sourceProjectId": values.pop("projectId", None),
             "sourceProjectName": values.pop("projectName", None),
-            **_project(str(values.pop("delegatedProject", None) or agency_project)),
+            **_project(str(values["delegatedProject"])),
         }
     values.pop("delegatedProject", None)
     attributes = {to_snake(name): value for name, value in values.items()}
@@ -257,7 +262,7 @@ def _check_values(resolution: Resolution) -> None:
     if "region" in values and not re.fullmatch(r"\w+([.-]+\w+)*", str(values["region"].value), re.ASCII):
         raise SettingsError(messages.not_a_region(resolution.origin("region"), str(values["region"].value)))
     if "caCert" in values and values["caCert"].value and not insecure:
-        certificate_path(str(values["caCert"].value), resolution.origin("caCert"))
+        resolve_ca_bundle(str(values["caCert"].value), resolution.origin("caCert"))
     if "cloudDomain" in values and not is_domain(str(values["cloudDomain"].value)):
         raise SettingsError(messages.not_a_domain(resolution.origin("cloudDomain"), str(values["cloudDomain"].value)))
     if "projectId" in values:
@@ -268,23 +273,26 @@ def _check_values(resolution: Resolution) -> None:
 
 
 def _pop_agency_project(resolution: Resolution, values: dict[str, object]) -> str | None:
-    """Return the agency's project if no setting names it.
+    """Return the agency's project if no setting names it: the region's.
 
-    Removes the project from the values if they have it as the user's own.
+    With `HW_*` it is the project that they name, which is removed from `values`.
     """
     region = _text(values, "region")
-    if resolution.rule.credentials_from is Place.HW and not values.get("delegatedProject"):
-        # These variables name only one project: the one to work in.
+    if resolution.rule.credentials_from is Place.HW:
+        # `HW_*` can name one project only. With an agency, it is the agency's.
         by_name, by_id = values.pop("projectName", None), values.pop("projectId", None)
         return str(by_id or by_name or region or "") or None
     return region
 
 
 def _region_project(method: str, values: Mapping[str, object]) -> dict[str, object]:
-    """Return the region's own project if none is named, in a cloud that has such projects."""
+    """Return the project that has the region's name, if no project is set.
+
+    Only some clouds create one for each region.
+    """
     region = _text(values, "region")
     named = values.get("projectId") or values.get("projectName")
-    has_regional_projects = bool(cloud_of_region(region) or domain_from(values))
+    has_regional_projects = bool(cloud_of_region(region) or cloud_domain_from(values))
     if method in ("token", "password") and not named and region and has_regional_projects:
         return {"projectName": region}
     return {}
@@ -305,9 +313,11 @@ def _check_complete(resolution: Resolution, values: Mapping[str, object]) -> Non
     auth_type = resolution.values.get("authType")
     if auth_type and auth_type.value == "agency" and not values.get("agencyName"):
         raise SettingsError(messages.needs_agency(auth_type.origin, place_to_set(resolution.rule, "agencyName")))
-    is_unknown = region and not values.get("authUrl") and not values.get("endpoint") and domain_from(values) is None
-    needs_domain = not values.get("endpoint") if method == "accessKey" else _signs_in_at_identity(method, values)
-    if is_unknown and needs_domain:
+    is_unknown = (
+        region and not values.get("authUrl") and not values.get("endpoint") and cloud_domain_from(values) is None
+    )
+    needs_cloud_domain = not values.get("endpoint") if method == "accessKey" else _signs_in_at_identity(method, values)
+    if is_unknown and needs_cloud_domain:
         raise SettingsError(messages.unknown_region(str(region), place_to_set(resolution.rule, "cloudDomain")))
     missing = [name for name, is_missing in _requirements(method, values) if is_missing]
     if missing:
@@ -318,24 +328,24 @@ def _check_complete(resolution: Resolution, values: Mapping[str, object]) -> Non
 
 
 def _requirements(method: str, values: Mapping[str, object]) -> Iterator[tuple[str, bool]]:
-    """Yield the settings that a method takes, and whether each is missing."""
+    """Yield each required setting of a method, and whether it is missing."""
     named = values.get("projectId") or values.get("projectName")
-    has_domain = bool(values.get("userDomainName") or values.get("userDomainId"))
+    has_user_domain = bool(values.get("userDomainName") or values.get("userDomainId"))
     agency = values.get("agencyName")
     if _signs_in_at_identity(method, values):
         yield "authUrl", not (values.get("authUrl") or default_auth_url(values))
     if method in ("token", "password") and not agency:
         yield "projectId", not named
     if method in ("token", "password"):
-        has_project_domain = has_domain or values.get("projectDomainName") or values.get("projectDomainId")
+        has_project_domain = has_user_domain or values.get("projectDomainName") or values.get("projectDomainId")
         by_name = bool(values.get("projectName") and not values.get("projectId"))
         user_by_name = method == "password" and not values.get("userId")
-        yield "userDomainName", (user_by_name and not has_domain) or (by_name and not has_project_domain)
+        yield "userDomainName", (user_by_name and not has_user_domain) or (by_name and not has_project_domain)
     if method == "accessKey":
         yield "region", not (values.get("region") or (values.get("endpoint") and named))
     if agency:
         yield "agencyDomainName", not (values.get("agencyDomainName") or values.get("agencyDomainId"))
-        yield "delegatedProject", not (values.get("delegatedProject") or values.get("region") or named)
+        yield "delegatedProject", not values.get("delegatedProject")
 
 
 def _signs_in_at_identity(method: str, values: Mapping[str, object]) -> bool:
@@ -381,9 +391,9 @@ def _overrides(resolution: Resolution) -> tuple[tuple[str, str], ...]:
 
 def check_url(origin: str, url: str, *, insecure: bool) -> None:
     """Raise `SettingsError` for a malformed URL, or one that shows credentials to the network."""
-    plain = PROJECT_TEMPLATE.sub("", url)
+    without_placeholder = PROJECT_TEMPLATE.sub("", url)
     try:
-        parts = urlsplit(plain)
+        parts = urlsplit(without_placeholder)
         host = parts.hostname
         _ = parts.port
     except ValueError:
@@ -392,7 +402,7 @@ def check_url(origin: str, url: str, *, insecure: bool) -> None:
         not host
         or parts.scheme not in ("https", "http")
         or "@" in parts.netloc
-        or re.search(r"[?#\\\s{]|[%$]\(", plain)
+        or re.search(r"[?#\\\s{]|[%$]\(", without_placeholder)
     ):
         raise SettingsError(messages.not_a_url(origin))
     if parts.scheme == "http" and not insecure and not is_loopback(host):

@@ -209,7 +209,7 @@ class Transport:
         self, request: Request, auth: AuthBase, authenticator: Authenticator, deadline: Deadline
     ) -> ApiResponse | _Failure:
         """Send a call once. Raises `ServiceUnavailableError` if there is no free slot in time."""
-        where_set = self._settings.place_to_set(request.setting)
+        where_set = self._settings.where_to_set(request.setting)
         redactor = self._redactor_of((*self._settings.secrets(), *authenticator.secrets()))
         error: CbrError
         with self._session(request.operation, deadline) as session:
@@ -224,7 +224,7 @@ class Transport:
                     request.url,
                     redactor,
                     where_set=where_set,
-                    certificates=self._settings.place_to_set("caCert"),
+                    certificates=self._settings.where_to_set("caCert"),
                     was_sent=session.was_sent,
                 )
                 error = ServiceUnavailableError(messages.failed(request.operation, str(problem)))

@@ -134,7 +134,7 @@ class BackupShareController(Controller):
     def read(self, id_: str, properties: Properties) -> ResourceState | None:
         backup_id = ids.uuid("the ID", id_)
         session = self.sessions.get(properties.get("cloud"))
-        session.require_same_source(backup_id, properties)
+        session.check_same_source(backup_id, properties)
         state = _shares_of(properties)
         members = _read_members(session, backup_id, state)
         if members is None or ("members" not in properties and not members):
@@ -178,7 +178,7 @@ class BackupShareController(Controller):
     def delete(self, id_: str, outputs: Properties) -> None:
         backup_id = ids.uuid("the ID", id_)
         session = self.sessions.get(outputs.get("cloud"))
-        session.require_same_source(backup_id, outputs)
+        session.check_same_source(backup_id, outputs)
         shares = _shares_of(outputs)
         must_stay = find_staying(session, backup_id, shares, outputs)
         own = {project: shares[project] for project in shares if project not in must_stay}
@@ -191,7 +191,7 @@ class BackupShareController(Controller):
         `olds` has the shares of the state.
         """
         session = self.sessions.get(inputs.get("cloud"))
-        session.require_same_source(inputs["backup_id"], olds)
+        session.check_same_source(inputs["backup_id"], olds)
         source = session.client.project_id()
         origin = {"source_project_id": source, **session.endpoint_output()}
         projects = inputs["dest_project_ids"]
@@ -229,7 +229,7 @@ def _shares_of(properties: Properties) -> SharesByProject:
 def _read_members(session: CloudSession, backup_id: str, state: SharesByProject) -> dict[str, Member] | None:
     """Return all members, or None if the backup is gone.
 
-    A share of the state counts as gone if its own GET says so too.
+    A share of the state counts as gone if its own GET says so too. A warning names it.
     """
     try:
         members, failed = dict(session.member_cache.get(backup_id)), None
@@ -237,6 +237,9 @@ def _read_members(session: CloudSession, backup_id: str, state: SharesByProject)
         members, failed = {}, error
     missing = {project: state[project].get("created_at") for project in state if project not in members}
     members.update(find_unlisted(session, backup_id, missing, failed))
+    for project in missing:
+        if project not in members and state[project].get("share_id"):
+            _log.warning("%s", messages.share_gone(backup_id, project))
     return None if failed and not members else members
 
 

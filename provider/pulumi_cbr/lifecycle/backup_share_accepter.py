@@ -95,6 +95,8 @@ class BackupShareAccepterController(Controller):
         try:
             member = _find_share(session, backup_id, project)
         except NotFound:
+            if properties.get("status"):
+                _log.warning("%s", messages.share_gone(backup_id, project))
             return None
         options = {name: properties[name] for name in ("vault_id", "cloud") if properties.get(name)}
         if "status" not in properties and member and member.vault_id:
@@ -317,4 +319,4 @@ def _ensure_receiver(session: CloudSession, backup_id: str, project: str, state:
     signed_in = session.client.project_id()
     if signed_in != project:
         raise CbrError(messages.other_receiver(project, signed_in))
-    session.require_endpoint(backup_id, state.get("endpoint"), project)
+    session.check_same_endpoint(backup_id, state.get("endpoint"), project)

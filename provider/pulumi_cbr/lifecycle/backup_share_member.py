@@ -135,8 +135,10 @@ class BackupShareMemberController(Controller):
     def read(self, id_: str, properties: Properties) -> ResourceState | None:
         backup_id, project = split_share_id(id_, "dest_project_id")
         session = self.sessions.get(properties.get("cloud"))
-        session.require_same_source(backup_id, properties)
+        session.check_same_source(backup_id, properties)
         member = _find(session, backup_id, project, properties.get("created_at"))
+        if member is None and properties.get("share_id"):
+            _log.warning("%s", messages.share_gone(backup_id, project))
         if member is None or is_replaced(backup_id, project, properties, member):
             return None
         if not properties.keys() & set(MEMBER_OUTPUTS):
@@ -157,7 +159,7 @@ class BackupShareMemberController(Controller):
         session = self.sessions.get(news.get("cloud"))
         if is_unverified(olds):
             backup_id, project = split_share_id(id_, "dest_project_id")
-            session.require_same_source(backup_id, olds)
+            session.check_same_source(backup_id, olds)
             verified = resolve_unverified(session, backup_id, {project: olds}).get(project)
             if verified is None:
                 return self.create(news)[1]
@@ -170,7 +172,7 @@ class BackupShareMemberController(Controller):
     def delete(self, id_: str, outputs: Properties) -> None:
         backup_id, project = split_share_id(id_, "dest_project_id")
         session = self.sessions.get(outputs.get("cloud"))
-        session.require_same_source(backup_id, outputs)
+        session.check_same_source(backup_id, outputs)
         if self.sessions.ownership.must_share_stay(backup_id, project, outputs.get("share_id"), outputs):
             _log.warning("%s", messages.managed_elsewhere(backup_id, [project]))
             return

@@ -107,6 +107,15 @@ class Ownership:
             self._store_claim(
                 Claim(backup_id, project, share_id, urn, "adopted" if adopted else "created", compared, time.time())
             )
+            if adopted and compared is not None:
+                self._warn_if_held_twice(key, share_id, self._read_if_possible(key))
+
+    def find_other_holder(self, backup_id: str, project: str, share_id: str) -> str | None:
+        """Return the kind and name of another resource of the program that has a share, or None."""
+        key, urn = ShareKey(backup_id, project, is_acceptance=False), self._urn()
+        with self._lock:
+            others = find_others(self._read_if_possible(key), share_id, urn) if urn else []
+            return describe_resource(others[-1]) if others and self._is_single_operation() else None
 
     def record_acceptance(self, backup_id: str, project: str, *, adopted: bool, properties: Properties) -> None:
         """Record that the current resource has accepted a share, or found it accepted.
@@ -125,7 +134,7 @@ class Ownership:
         elif number == _SHOWN_ADOPTIONS + 1:
             _log.info("%s", messages.more_adopted(_SHOWN_ADOPTIONS))
 
-    def declare(self, *, is_new: bool) -> None:
+    def record_declared(self, *, is_new: bool) -> None:
         """Record that the program declares the current resource.
 
         Called for each check. `is_new` is also true for the replacement of a resource: what the replaced one kept is released.

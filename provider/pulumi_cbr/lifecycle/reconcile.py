@@ -60,7 +60,10 @@ class SetInputs:
 
 @dataclass(frozen=True)
 class Plan:
-    """The changes that a set needs. `create`, `adopt` and `refuse` are in the order of the inputs."""
+    """The changes that a set needs.
+
+    `create`, `adopt` and `refuse` are in the order of the inputs.
+    """
 
     #: Projects to share with, by one POST.
     create: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""One client for each project and process, with what its resources share: lists of members, and preflight's results."""
+"""A client and what its resources share: lists of members, and preflight's results. Equal settings share one in a process."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class CloudSession:
-    """The client of one project, and the lists of members that its resources share."""
+    """The client of one account and project, and what its resources share."""
 
     def __init__(self, settings: Settings, timing: Clock | None, limits: CallLimits, registry: SessionRegistry) -> None:
         self._settings = settings
@@ -32,9 +32,9 @@ class CloudSession:
         self._lock = threading.Lock()
         self._timing = timing or Clock()
         self._client: CbrClient | None = None
-        #: Backups whose shares were made at another address, and that exist at this one.
-        self._found: set[str] = set()
-        #: The record of the pool that made the session.
+        #: Backups that exist here, although their state names another CBR address.
+        self._verified_backups: set[str] = set()
+        #: The claims of the pool that asked last.
         self.ownership: Ownership = Ownership()
         self.member_cache: MemberCache = MemberCache(
             lambda backup_id: self.client.list_members(backup_id), timing=self._timing, timeout=settings.timeout
@@ -73,31 +73,31 @@ class CloudSession:
     def _endpoint(self) -> str:
         return self.client.endpoint().rpartition("/v3/")[0]
 
-    def require_same_source(self, backup_id: str, state: Mapping[str, Any]) -> None:
+    def check_same_source(self, backup_id: str, state: Mapping[str, Any]) -> None:
         """Raise `CbrError` if the session is of another project or region than a state's share.
 
-        There, every backup is "not found". That must neither empty a state nor orphan a share.
+        There, the service answers 404 for every backup: a refresh would empty the state, and a destroy would leave the share.
         """
         own, source = self.client.project_id(), state.get("source_project_id")
         if source and source != own:
             raise CbrError(messages.other_source_project(source, own))
-        self.require_endpoint(backup_id, state.get("endpoint"))
+        self.check_same_endpoint(backup_id, state.get("endpoint"))
 
-    def require_endpoint(self, backup_id: str, made_at: str | None, project: str | None = None) -> None:
-        """Raise `CbrError` for a missing backup whose share was made at another address.
+    def check_same_endpoint(self, backup_id: str, recorded: str | None, project: str | None = None) -> None:
+        """Raise `CbrError` if the backup was shared at another CBR address, and is not here.
 
-        A receiver may not see the backup: its own share, of `project`, proves as much.
+        `recorded` is the address in the state. A receiver may not see the backup. With `project`, its share is proof enough.
         """
-        if not made_at or backup_id in self._found or is_same_region(made_at, here := self._endpoint()):
+        if not recorded or backup_id in self._verified_backups or is_same_region(recorded, here := self._endpoint()):
             return
         try:
-            self._show(backup_id, project)
+            self._check_backup_exists(backup_id, project)
         except NotFound as error:
-            raise CbrError(messages.other_endpoint(backup_id, made_at, here)) from error
-        self._found.add(backup_id)
+            raise CbrError(messages.other_endpoint(backup_id, recorded, here)) from error
+        self._verified_backups.add(backup_id)
 
-    def _show(self, backup_id: str, project: str | None) -> None:
-        """Return if the service shows a backup, or its share with a project."""
+    def _check_backup_exists(self, backup_id: str, project: str | None) -> None:
+        """Look a backup up, or its share with a project. Raises `NotFound`."""
         if project:
             with suppress(NotFound, NotAllowed):
                 self.client.show_member(backup_id, project)
@@ -179,7 +179,10 @@ class SessionPool:
         return bool(self._option(name))
 
     def configured_project_id(self, cloud: str | None) -> str | None:
-        """Return the own project's ID if the settings have it. Raises `SettingsError`."""
+        """Return the own project's ID if the settings have it. Raises `SettingsError`.
+
+        With a cloud, None: its entry is not read here.
+        """
         if cloud or self._option("cloud"):
             return None
         return self._project_id

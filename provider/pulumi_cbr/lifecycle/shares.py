@@ -204,7 +204,9 @@ class _Create:
             raise self._not_readable(error) from error
 
     def _not_readable(self, error: CbrError, final_error: CbrError | None = None) -> UnverifiedSharesError:
-        text = messages.unknown_result(str(self._unclear_error or final_error), str(error), messages.if_adopting())
+        text = messages.unknown_result(
+            str(self._unclear_error or final_error), str(error), messages.run_again_and_adopt()
+        )
         return self._unverified(text)
 
     def _raise_missing(self, final_error: CbrError | None, attempts: int) -> NoReturn:
@@ -532,6 +534,11 @@ def _run_parallel(projects: Sequence[str], call: Callable[[str], T]) -> dict[str
 
 def already_shared(session: CloudSession, backup_id: str, members: Iterable[Member]) -> str:
     """Return the error for shares that existed before, with how to adopt them."""
+    members = list(members)
+    for member in members:
+        project = member.dest_project_id
+        if holder := session.ownership.find_other_holder(backup_id, project, member.id):
+            return messages.already_held(backup_id, project, holder)
     return messages.already_shared(backup_id, describe_shares(members, session.client.service_now()))
 
 
@@ -586,11 +593,14 @@ def is_replaced(backup_id: str, project: str, known: Mapping[str, Any], member: 
 
 
 def warn_of_changes(backup_id: str, project: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Warn of what others changed of a share."""
+    """Show what others changed of a share: an acceptance as a note, the rest as a warning."""
     changed = [name for name in _WATCHED if "status" in before and before.get(name) != now.get(name)]
     if changed:
         changes = [(name, before.get(name, "none"), now.get(name, "none")) for name in changed]
-        _log.warning("%s", messages.drift(backup_id, project, changes))
+        is_acceptance = (
+            before.get("status") == "pending" and now.get("status") == "accepted" and "share_id" not in changed
+        )
+        _log.log(logging.INFO if is_acceptance else logging.WARNING, "%s", messages.drift(backup_id, project, changes))
 
 
 def is_drift(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:

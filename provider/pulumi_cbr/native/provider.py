@@ -81,9 +81,9 @@ class CbrProvider:
         self._reference: str | None = None
         #: The claims of the operation that this process serves.
         self.ownership: Ownership = Ownership(current_urn.get)
-        self._reset_sessions(_PARALLEL)
+        self._reset(_PARALLEL)
 
-    def _reset_sessions(self, parallel: int) -> None:
+    def _reset(self, parallel: int) -> None:
         self.cancelled.clear()
         timing = Clock(sleep=self.wait, time_left=_time_left)
         limits = CallLimits(parallel)
@@ -103,14 +103,16 @@ class CbrProvider:
 
     async def check_config(self, request: provider_pb2.CheckRequest) -> provider_pb2.CheckResponse:
         self.name = find_explicit_provider_name(request.urn)
-        given = from_struct(request.news)
+        given, known = from_struct(request.news), (*SETTINGS, "parallel")
         problems = {name: _check_setting(name, value) for name, value in given.items()}
         if self.name:
-            # A program that reads a missing value would sign in elsewhere. In the stack's configuration, empty is unset.
+            # An empty value of an explicit provider is an error: the program probably read a value that does not exist, and the
+            # provider would use another account. In the stack's configuration, empty means not set.
             empty = [name for name in _SIGN_IN_SETTINGS if given.get(name) == ""]
             problems |= {name: messages.empty_setting(name) for name in empty}
+        # The engine prints the value of a property that it is told. Under a mistyped name, that may be a password.
         failures = [
-            provider_pb2.CheckFailure(property=name, reason=to_native_terms(why, self.name))
+            provider_pb2.CheckFailure(property=name if name in known else "", reason=to_native_terms(why, self.name))
             for name, why in problems.items()
             if why
         ]
@@ -125,10 +127,12 @@ class CbrProvider:
         self.name = find_explicit_provider_name(request.urn)
         changes = provider_pb2.DiffResponse.DIFF_SOME if request.olds != request.news else None
         olds, news = from_struct(request.olds), from_struct(request.news)
-        sign_in_changes = [name for name in _SIGN_IN_SETTINGS if _has_changed(olds.get(name), news.get(name))]
+        sign_in_changes = [name for name in _SIGN_IN_SETTINGS if _has_other_value(olds.get(name), news.get(name))]
         if self.name and sign_in_changes:
             changed = ", ".join(_describe_change(name, olds[name], news[name]) for name in sign_in_changes)
-            _log.warning("%s", messages.provider_moves(self.name, changed))
+            text = messages.provider_moves(self.name, changed)
+            # In a thread: the logger waits for the engine.
+            await self._run(lambda: _log.warning("%s", text))
         return provider_pb2.DiffResponse(changes=changes or provider_pb2.DiffResponse.DIFF_NONE)
 
     async def configure(self, request: provider_pb2.ConfigureRequest) -> provider_pb2.ConfigureResponse:
@@ -138,24 +142,26 @@ class CbrProvider:
             self._reference = f"{request.urn}::{request.id}"
         settings = {name: value for name, value in from_struct(request.args).items() if value != UNKNOWN}
         self._config = {name: _to_int(name, value) for name, value in settings.items() if name in SETTINGS}
-        self._reset_sessions(_parse_parallel(settings.get("parallel") or _PARALLEL))
+        self._reset(_parse_parallel(settings.get("parallel") or _PARALLEL))
         return provider_pb2.ConfigureResponse(supportsPreview=True, acceptSecrets=True, acceptOutputs=True)
 
     async def check(self, request: provider_pb2.CheckRequest) -> provider_pb2.CheckResponse:
-        kind, controller = self._controller(request.urn)
-        unknown = find_undeclared_inputs(kind, from_struct(request.news))
+        token, controller = self._controller(request.urn)
+        undeclared = find_undeclared_inputs(token, from_struct(request.news))
         olds, news = from_wire(request.olds), from_wire(request.news)
 
         def declare_and_check() -> CheckedInputs:
-            # In a thread, as the rest: it may wait for a file.
-            self.ownership.declare(is_new=not olds)
+            # In a thread too: it may write the claims file.
+            self.ownership.record_declared(is_new=not olds)
             return controller.check(olds, news)
 
         checked = await self._run(declare_and_check)
         problems = [
             (to_camel(problem.property), to_native_terms(problem.reason, self.name)) for problem in checked.problems
         ]
-        failures = [provider_pb2.CheckFailure(property=name, reason=why) for name, why in (*unknown.items(), *problems)]
+        failures = [
+            provider_pb2.CheckFailure(property=name, reason=why) for name, why in (*undeclared.items(), *problems)
+        ]
         return provider_pb2.CheckResponse(inputs=to_wire(checked.inputs), failures=failures)
 
     async def diff(self, request: provider_pb2.DiffRequest) -> provider_pb2.DiffResponse:
@@ -164,11 +170,12 @@ class CbrProvider:
         diff = await self._run(lambda: controller.diff(request.id, olds, news))
         await self._run(lambda: controller.after_diff(request.id, olds, news))
         changed = [to_camel(name) for name in (*diff.updates, *diff.replaces)]
-        # By an alias, the state is of a dynamic resource: an update without a call gives the outputs their names here.
+        # An alias can take over the state of a dynamic resource. Report a change then: the update makes no call, and gives the
+        # outputs the names of this flavor.
         is_dynamic = "__provider" in request.olds.fields
-        kinds = provider_pb2.DiffResponse
+        has_changes = bool(changed or is_dynamic)
         return provider_pb2.DiffResponse(
-            changes=kinds.DIFF_SOME if changed or is_dynamic else kinds.DIFF_NONE,
+            changes=provider_pb2.DiffResponse.DIFF_SOME if has_changes else provider_pb2.DiffResponse.DIFF_NONE,
             replaces=[to_camel(name) for name in diff.replaces],
             deleteBeforeReplace=diff.delete_first,
             diffs=changed,
@@ -190,15 +197,15 @@ class CbrProvider:
         known = {**from_wire(request.inputs), **from_wire(request.properties)}
         state = await self._run(lambda: controller.read(request.id, known))
         if state is None:
-            # Without ID and properties, the resource is gone. With `properties`, even empty ones, the engine imports it.
+            # An empty response means that the resource is gone. With `properties`, even empty ones, the engine would import it.
             return provider_pb2.ReadResponse()
         return provider_pb2.ReadResponse(id=state.id, properties=to_wire(state.outputs), inputs=to_wire(state.inputs))
 
     async def update(self, request: provider_pb2.UpdateRequest) -> provider_pb2.UpdateResponse:
-        kind, controller = self._controller(request.urn)
+        token, controller = self._controller(request.urn)
         olds, news = from_wire(request.olds), from_wire(request.news)
         if request.preview:
-            outputs = preview_update(kind.rpartition(":")[2], controller.outputs, olds, news)
+            outputs = preview_update(token.rpartition(":")[2], controller.outputs, olds, news)
         else:
             outputs = await self._run(lambda: controller.update(request.id, olds, news))
         return provider_pb2.UpdateResponse(properties=to_wire(outputs))
@@ -235,10 +242,10 @@ class CbrProvider:
 
     def _controller(self, urn: str) -> tuple[str, Controller]:
         # In a component, the type is `parent$type`. A resource's name may contain `::`.
-        kind = urn.split("::")[2].rpartition("$")[2]
-        if kind not in self._controllers:
-            raise CbrError(messages.unknown_token("resource", kind, find_closest(kind, self._controllers)))
-        return kind, self._controllers[kind]
+        token = urn.split("::")[2].rpartition("$")[2]
+        if token not in self._controllers:
+            raise CbrError(messages.unknown_token("resource", token, find_closest(token, self._controllers)))
+        return token, self._controllers[token]
 
     async def _run(self, function: Callable[[], T]) -> T:
         context = contextvars.copy_context()
@@ -257,7 +264,7 @@ def _time_left() -> float:
     return deadline.get() - time.monotonic()
 
 
-def _has_changed(old: Any, new: Any) -> bool:
+def _has_other_value(old: Any, new: Any) -> bool:
     return None not in (old, new) and UNKNOWN not in (old, new) and old != new
 
 
@@ -311,9 +318,9 @@ def _to_detailed_diff(
     """Return for each property how it changes, and whether by the program or by drift."""
     detailed = {}
     for name in (*diff.updates, *diff.replaces):
-        kind = "ADD" if name not in olds else "UPDATE" if name in news or name in outputs else "DELETE"
+        operation = "ADD" if name not in olds else "UPDATE" if name in news or name in outputs else "DELETE"
         detailed[to_camel(name)] = provider_pb2.PropertyDiff(
-            kind=provider_pb2.PropertyDiff.Kind.Value(f"{kind}_REPLACE" if name in diff.replaces else kind),
+            kind=provider_pb2.PropertyDiff.Kind.Value(f"{operation}_REPLACE" if name in diff.replaces else operation),
             inputDiff=name not in outputs,
         )
     return detailed

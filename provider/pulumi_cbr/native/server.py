@@ -86,7 +86,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         text = str(error) if isinstance(error, CbrError) else save_bug_report(error)
         if isinstance(error, UnverifiedCreateError):
             # The next run verifies the share by itself.
-            text = text.replace(messages.if_adopting(), messages.run_again_to_verify())
+            text = text.replace(messages.run_again_and_adopt(), messages.run_again_to_verify())
         line = f"cbr: {to_native_terms(text, self._provider.name)}"
         details = _init_failed(method, request, error, line) if isinstance(error, IncompleteResourceError) else None
         metadata = (("grpc-status-details-bin", details.SerializeToString()),) if details else ()
@@ -94,7 +94,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
 
     async def _cancel(self, request: empty_pb2.Empty) -> empty_pb2.Empty:
         response = await self._provider.cancel(request)
-        # From now on, this signal is how the engine ends its plugins.
+        # Before this, SIGINT was the user's Ctrl-C, which `main` ignores. From now on, the engine ends the plugin by it.
         loop = asyncio.get_running_loop()
         signal.signal(signal.SIGINT, lambda *_: loop.call_soon_threadsafe(self.ended.set))
         return response

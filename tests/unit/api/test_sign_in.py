@@ -506,7 +506,7 @@ def test_signing_in_has_what_the_retries_left_of_the_timeout(monkeypatch: pytest
 # The endpoint
 
 
-@pytest.mark.parametrize("ending", ["", "/", "/v3", "/v3/", f"/v3/{OWN}", f"/v3/{OWN}/"])
+@pytest.mark.parametrize("ending", ["", "/", "/v3", "/v3/", f"/v3/{OWN}", f"/v3/{OWN}/", f"/v3/{OWN.upper()}"])
 def test_with_and_without_the_project(ending: str) -> None:
     with cloud(lambda seen: grant(server.url + ending)) as server:
         assert shown(password(server.url))

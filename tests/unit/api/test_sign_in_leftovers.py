@@ -15,10 +15,12 @@ from pulumi_cbr.api.settings import resolve_settings
 from unit.api.sign_in_rows import (
     AGENCY,
     AGENCY_AUTH,
+    CBR_AP,
     CBR_NL,
     ENTRY_USER,
     HW_KEYS,
     HW_USER,
+    IAM_AP,
     IAM_DE,
     KEYS_AUTH,
     ONE,
@@ -48,6 +50,27 @@ ROWS = [
         refused=(
             "OS_AGENCY_NAME has no effect beside credentials in `HW_*`. Unset it, or set HW_ASSUME_ROLE_AGENCY_NAME"
         ),
+    ),
+    Row(
+        "agency without its project, beside the user's own project",
+        shell(USER, AGENCY, without="OS_REGION_NAME OS_PROJECT_ID OS_DELEGATED_PROJECT", OS_PROJECT_NAME="ours"),
+        refused="signing in with a user failed: delegatedProject is missing. Set OS_DELEGATED_PROJECT",
+    ),
+    Row(
+        "agency in HW_* with its project, without a region",
+        shell(
+            HW_USER,
+            without="HW_REGION_NAME",
+            HW_AUTH_URL=f"https://{IAM_AP}/v3",
+            HW_PROJECT_NAME="ap-southeast-1_b",
+            HW_ASSUME_ROLE_AGENCY_NAME="agency",
+            HW_ASSUME_ROLE_DOMAIN_NAME="theirs",
+            CBR_ENDPOINT=f"https://{CBR_AP}",
+        ),
+        identity=(IAM_AP, IAM_AP),
+        cbr=CBR_AP,
+        project=project_id("hw", "ap-southeast-1_b"),
+        method="password assume_role",
     ),
     Row(
         "agency in HW_* beside a user of the stack and a region in OS_*",

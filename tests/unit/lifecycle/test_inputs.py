@@ -73,7 +73,7 @@ def test_each_argument_is_an_output_with_a_type_and_a_text(name: str) -> None:
 def test_outputs_of_a_controller_are_declared(name: str) -> None:
     module = next(module for module in MODULES if hasattr(module, name))
     declared = vars(module)[f"{name}Properties"].__annotations__
-    controller = vars(module)[f"{name}Provider"].controller(SessionPool(lambda setting: None))
+    controller = vars(module)[f"{name}Provider"].make_controller(SessionPool(lambda setting: None))
     parameters = inspect.signature(getattr(pulumi_cbr, name).__init__).parameters
     assert set(controller.outputs) == set(declared) - set(parameters)
     assert issubclass(getattr(pulumi_cbr, name), pulumi.CustomResource)

@@ -48,7 +48,7 @@ class Process:
     def keep(self, urn: str, share_id: str) -> None:
         """Keep a share for a resource that the program has."""
         self.urn = urn
-        self.log.declare(is_new=False)
+        self.log.record_declared(is_new=False)
         self.log.keep(BACKUP, PROJECT, share_id)
 
     def read(self, urn: str, share_id: str) -> None:
@@ -58,7 +58,7 @@ class Process:
 
     def replace(self, urn: str) -> None:
         self.urn = urn
-        self.log.declare(is_new=True)
+        self.log.record_declared(is_new=True)
 
     def stays(self, urn: str, share_id: str, **form: object) -> bool:
         self.urn = urn
@@ -344,7 +344,7 @@ def test_long_lived_process_keeps_what_it_could_not_delete() -> None:
 def test_acceptance_kept_by_another_process_stays(engine: str) -> None:
     keeper, process = Process(engine), Process(engine)
     keeper.urn, process.urn = "new", "old"
-    keeper.log.declare(is_new=False)
+    keeper.log.record_declared(is_new=False)
     keeper.log.keep_acceptance(BACKUP, PROJECT)
     assert process.log.must_acceptance_stay(BACKUP, PROJECT, {})
     assert not process.stays("old", "S")
@@ -369,7 +369,7 @@ def test_acceptance_of_a_new_share_is_not_kept(engine: str, is_created: bool) ->
 def test_share_is_not_deleted_under_a_kept_acceptance(engine: str) -> None:
     owner, receiver = Process(engine), Process(engine)
     receiver.urn = "accepter"
-    receiver.log.declare(is_new=False)
+    receiver.log.record_declared(is_new=False)
     assert receiver.log.keep_acceptance(BACKUP, PROJECT)
     owner.replace("owner")
     with pytest.raises(CbrError, match="a BackupShareAccepter of this stack keeps its acceptance"):
@@ -384,7 +384,7 @@ def test_share_that_leaves_ends_its_acceptance(engine: str, caplog: pytest.LogCa
     """A window and an inbox in one program: the inbox still finds what leaves the window."""
     owner, receiver = Process(engine), Process(engine)
     receiver.urn = "accepter"
-    receiver.log.declare(is_new=False)
+    receiver.log.record_declared(is_new=False)
     assert receiver.log.keep_acceptance(BACKUP, PROJECT)
     assert owner.delete("owner", "S")
     (warning,) = {record.getMessage() for record in caplog.records}

@@ -68,13 +68,13 @@ def test_configured_project_id_needs_no_call(config: dict[str, str], cloud: str 
 
 @pytest.mark.parametrize("source", [None, "", OWN])
 def test_require_source_same_passes(source: str | None) -> None:
-    SessionPool(SETTINGS.get).get(None).require_same_source("b", {"source_project_id": source})
+    SessionPool(SETTINGS.get).get(None).check_same_source("b", {"source_project_id": source})
 
 
 def test_require_source_other_is_refused() -> None:
     account = SessionPool(SETTINGS.get).get(None)
     with pytest.raises(CbrError, match=f"the share belongs to project {OWN[::-1]}, but .* signed in to {OWN}"):
-        account.require_same_source("b", {"source_project_id": OWN[::-1]})
+        account.check_same_source("b", {"source_project_id": OWN[::-1]})
 
 
 def test_invalidate_reaches_every_session(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -222,7 +222,7 @@ def test_delete_own_share_kept_by_another_resource_stays(service: Simulator, mon
     log = Ownership(lambda: urn)
     account = SessionPool({"maxRetries": 2}.get, Clock(sleep=wait), ownership=log).get(None)
     known = {"share_id": service.share(backup, project).id}
-    log.declare(is_new=False)
+    log.record_declared(is_new=False)
     log.keep(backup, project, known["share_id"])
     urn = "drops"
     delete_own_share(account, backup, project, known)
