@@ -31,6 +31,18 @@ esac
 exec {forked} "$@"
 """
 
+#: Runs the tests of an example without the plugins of others, which take two seconds to import.
+PYTEST = (
+    "-m",
+    "pytest",
+    "-q",
+    "-pno:anyio",
+    "-pno:hypothesispytest",
+    "-pno:pytest_cov",
+    "-pno:schemathesis",
+    "-pno:xdist",
+)
+
 #: The project and the stack that the CLI has made, whose files are copied.
 TEMPLATE = "template"
 

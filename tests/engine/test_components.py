@@ -15,7 +15,8 @@ import pulumi_cbr.native as native
 from pulumi_cbr.simulator import Simulator
 from unit.signing_in import sign_in
 
-from .conftest import Cli, NewStack
+from .conftest import Cli, InitStack, NewStack
+from .shortcuts import deployment_of
 
 opts = pulumi.ResourceOptions
 
@@ -117,7 +118,7 @@ def test_preview_of_unknown_receivers_shows_all_shares(
     assert {call.method for call in simulator.calls if "auth/tokens" not in call.path} == {"GET"}
 
 
-def test_components_of_a_yaml_program(tmp_path: Path, cli: Cli, simulator: Simulator) -> None:
+def test_components_of_a_yaml_program(tmp_path: Path, cli: Cli, init_stack: InitStack, simulator: Simulator) -> None:
     """The plugin constructs both: a window with a provider of its own, and an inbox with the default one."""
     *older, last = simulator.backups
     simulator.set_backup(last.id, status="creating")
@@ -149,7 +150,7 @@ def test_components_of_a_yaml_program(tmp_path: Path, cli: Cli, simulator: Simul
         assert finished.returncode == 0, finished.stdout
         return finished.stdout
 
-    run("stack", "init", "test")
+    init_stack(folder)
     assert "cbr:index:BackupShare" in run("preview")
     assert shared(simulator) == {}
     run("up", "--yes", "--skip-preview")
@@ -158,7 +159,7 @@ def test_components_of_a_yaml_program(tmp_path: Path, cli: Cli, simulator: Simul
     run("up", "--yes", "--skip-preview")
     assert shared(simulator) == {last.id: "accepted", older[-1].id: "accepted"}
 
-    state = json.loads(run("stack", "export"))["deployment"]["resources"]
+    state = deployment_of(tmp_path / "backend")["resources"]
     by_urn = {entry["urn"]: entry for entry in state}
     assert sum("pulumi:providers:cbr" in urn for urn in by_urn) == 2
     # The share that leaves the window is deleted at the end of the run: the inbox still finds it.

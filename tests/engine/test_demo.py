@@ -66,7 +66,6 @@ def test_notices_a_step_that_did_nothing(engine: Path, engine_settings: dict[str
     assert left_by(demo.pid) == []
 
 
-@pytest.mark.usefixtures("engine")
 @pytest.mark.parametrize(
     ("moment", "number"),
     [
@@ -76,8 +75,8 @@ def test_notices_a_step_that_did_nothing(engine: Path, engine_settings: dict[str
         ("dr creating", signal.SIGTERM),
     ],
 )
-def test_stopped_leaves_nothing(moment: str, number: signal.Signals) -> None:
-    demo = start()
+def test_stopped_leaves_nothing(engine_settings: dict[str, str], moment: str, number: signal.Signals) -> None:
+    demo = start(DEMO_PYTHON=engine_settings["PULUMI_PYTHON_CMD"])
     assert demo.stdout
     for line in demo.stdout:
         if moment in line:

@@ -12,7 +12,7 @@ from forked_python import forked_python
 from pulumi_cbr.simulator import Simulator
 
 from .conftest import ROOT, Cli, InitStack
-from .shortcuts import configure
+from .shortcuts import PYTEST, configure
 
 EXAMPLE = ROOT / "examples" / "unit_tests"
 
@@ -24,10 +24,7 @@ def copy(tmp_path: Path) -> Path:
 
 
 def run_tests(folder: Path) -> subprocess.CompletedProcess[str]:
-    # Plugins of others take a second to import.
-    others = ["-p", "no:schemathesis", "-p", "no:hypothesispytest", "-p", "no:anyio", "-p", "no:xdist"]
-    command = [*forked_python(), "-m", "pytest", "-q", *others]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    return subprocess.run([*forked_python(), *PYTEST], cwd=folder, capture_output=True, text=True)
 
 
 def test_its_tests_pass(copy: Path) -> None:

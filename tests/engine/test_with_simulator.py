@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
+from forked_python import forked_python
 from waiting import PATIENCE
 
 from .conftest import ROOT
+from .shortcuts import PYTEST
 
 
 def test_the_example_passes_its_own_tests(engine_settings: dict[str, str], tmp_path: Path) -> None:
@@ -18,7 +19,7 @@ def test_the_example_passes_its_own_tests(engine_settings: dict[str, str], tmp_p
     shutil.copytree(ROOT / "examples" / "test_with_simulator", folder, ignore=shutil.ignore_patterns("__pycache__"))
 
     ended = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
+        [*forked_python(), *PYTEST, "-p", "no:cacheprovider"],
         cwd=folder,
         env={**os.environ, **{name: engine_settings[name] for name in ("PATH", "PULUMI_PYTHON_CMD")}},
         stdout=subprocess.PIPE,

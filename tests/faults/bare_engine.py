@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from protocol.plugin import FLAVORS, PROVIDERS, Diff, HookFailed, Plugin, plugin_python
 from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.api.retry import Clock
-from pulumi_cbr.lifecycle.session import SessionPool
+from pulumi_cbr.lifecycle.session import SessionPool, SessionRegistry
 
 Outputs = dict[str, Any]
 
@@ -42,7 +42,8 @@ class Run:
 
     def __init__(self, config: Mapping[str, str]) -> None:
         # A process serves one operation, and its pool has the record of owners in it.
-        sessions = SessionPool(config.get, Clock(sleep=lambda seconds: None, random_fraction=lambda: 0.5))
+        clock = Clock(sleep=lambda seconds: None, random_fraction=lambda: 0.5)
+        sessions = SessionPool(config.get, clock, registry=SessionRegistry())
         self._of = {kind: provider.make_controller(sessions) for kind, provider in PROVIDERS.items()}
 
     def check(self, kind: str, news: Outputs, olds: Outputs | None = None) -> tuple[Outputs, dict[str, list[str]]]:

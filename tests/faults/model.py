@@ -36,7 +36,7 @@ class DynamicProcess:
         self.ownership = Ownership(lambda: self._urn)
         self.ownership.join(engine)
         clock = Clock(sleep=lambda seconds: None)
-        sessions = SessionPool(config.get, clock, ownership=self.ownership, registry=_registry(config))
+        sessions = SessionPool(config.get, clock, ownership=self.ownership, registry=SessionRegistry())
         self._of = {kind: provider.make_controller(sessions) for kind, provider in PROVIDERS.items()}
 
     def check(self, urn: str, news: Properties, olds: Properties) -> Properties:
@@ -79,7 +79,7 @@ class NativeProcess:
     """The process of one first-class provider: its own requests, without gRPC."""
 
     def __init__(self, engine: str, config: Mapping[str, str], hooks: list[str]) -> None:
-        self._provider, self._hooks = CbrProvider(_registry(config)), hooks
+        self._provider, self._hooks = CbrProvider(SessionRegistry()), hooks
         self.ownership = self._provider.ownership
         self.ownership.join(engine)
         args = Struct()
@@ -119,11 +119,6 @@ class NativeProcess:
         self._hooks.append(f"{request.urn} {method}{of_state}")
         current_urn.set(request.urn)
         return event_loops.run(getattr(self._provider, method)(request))
-
-
-def _registry(config: Mapping[str, str]) -> SessionRegistry | None:
-    """Return sessions of their own for what must not know the calls of other processes."""
-    return SessionRegistry() if "preflight" in config else None
 
 
 Process = DynamicProcess | NativeProcess

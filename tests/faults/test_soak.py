@@ -13,7 +13,7 @@ from pulumi_cbr.simulator import Fault, Simulator
 
 from .bare_engine import Resource, Run, assert_said_well
 
-OPERATIONS = 2000 if "SOAK" in os.environ else 500
+OPERATIONS = 2000 if "SOAK" in os.environ else 300
 
 #: Each as likely as the next; together they hit a tenth of all calls.
 FAULTS = [

@@ -10,6 +10,7 @@ import socket
 import ssl
 import zlib
 from collections.abc import Callable, Mapping
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 from urllib.parse import urlsplit
@@ -56,7 +57,7 @@ class Session(requests.Session):
     def __init__(self, timing: Clock, *, insecure: bool) -> None:
         super().__init__()
         self.auth = _no_auth
-        self.headers["User-Agent"] = f"pulumi-cbr/{version('pulumi-cbr')} requests/{requests.__version__}"
+        self.headers["User-Agent"] = _user_agent()
         # Nothing else is decoded, and some installations of requests would ask for more.
         self.headers["Accept-Encoding"] = "gzip, deflate"
         self._exchange = _Exchange(timing.monotonic)
@@ -68,6 +69,12 @@ class Session(requests.Session):
     def was_sent(self) -> bool:
         """Whether a byte of the last request may have left this machine."""
         return self._exchange.was_sent
+
+
+@cache
+def _user_agent() -> str:
+    # Cached: to find the version takes longer than the rest of a session.
+    return f"pulumi-cbr/{version('pulumi-cbr')} requests/{requests.__version__}"
 
 
 def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
