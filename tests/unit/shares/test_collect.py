@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Collection, Iterator
-from concurrent.futures import CancelledError, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -81,12 +81,23 @@ def test_list_own_lists_members_only_of_what_may_match(cbr_simulator: Simulator,
     assert len(listing.backup_ids or ()) == 12
 
 
+class CountingPool(ThreadPoolExecutor):
+    """A pool that counts what it was given."""
+
+    submitted = 0
+
+    def submit(self, *args: Any, **kwargs: Any) -> Future[Any]:
+        future = super().submit(*args, **kwargs)
+        self.submitted += 1
+        return future
+
+
 def test_list_own_ends_if_its_calls_are_cancelled(cbr_simulator: Simulator, owner: CbrClient) -> None:
     """Another project could not be listed: nobody waits for what has not begun."""
-    pool = ThreadPoolExecutor(1)
+    pool = CountingPool(1)
     with ThreadPoolExecutor(1) as thread, Gate(cbr_simulator, "GET", "/members$") as gate:
         listing = thread.submit(list_own, Source("a", owner), Filters(), pool, lambda done, total: None, whole=False)
-        wait_until(lambda: gate.held)
+        wait_until(lambda: gate.held and pool.submitted == len(cbr_simulator.backups))
         pool.shutdown(wait=False, cancel_futures=True)
         gate.open()
         assert isinstance(listing.exception(PATIENCE), CancelledError)
