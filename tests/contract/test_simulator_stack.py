@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pulumi
+import pytest
 from pulumi.automation import ConfigValue
 
+from engine.shortcuts import write_python
 from pulumi_cbr.simulator import Simulator
 from pulumi_cbr.simulator.pytest_plugin import StackFactory
 
@@ -16,6 +18,13 @@ pulumi.export("cloud", pulumi.Config("cbr").get("cloud"))
 pulumi.export("user", os.environ["OS_USERNAME"])
 pulumi.export("backup", pulumi.Config().get("backup"))
 """
+
+
+@pytest.fixture(autouse=True)
+def python_of_the_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine's Python, which starts sooner."""
+    (tmp_path / "commands").mkdir()
+    monkeypatch.setenv("PULUMI_PYTHON_CMD", str(write_python(tmp_path / "commands")))
 
 
 def test_cbr_stack_of_a_function_has_its_config(cbr_simulator: Simulator, cbr_stack: StackFactory) -> None:

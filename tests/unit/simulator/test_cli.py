@@ -21,6 +21,7 @@ from typing import Any
 
 import pytest
 
+from forked_python import forked_python
 from pulumi_cbr.api.definitions import SETTINGS, UNSUPPORTED_VARIABLES
 from pulumi_cbr.simulator import Simulator, cli
 from pulumi_cbr.simulator.actions import Action, find_actions
@@ -33,7 +34,14 @@ from waiting import PATIENCE, wait_until
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
-COMMAND = [sys.executable, "-m", "pulumi_cbr.simulator"]
+
+def command() -> list[str]:
+    """Return the command line of the simulator."""
+    return [
+        *forked_python("keystoneauth1", "pulumi_cbr.simulator.cli", "pulumi_cbr.simulator.server"),
+        "-m",
+        "pulumi_cbr.simulator",
+    ]
 
 
 @pytest.fixture
@@ -45,7 +53,7 @@ def env(tmp_path: Path) -> dict[str, str]:
 @contextmanager
 def serving(env: Mapping[str, str], *arguments: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen([*COMMAND, "serve", *arguments], env=env, text=True, **pipes) as process:  # type: ignore[call-overload]
+    with subprocess.Popen([*command(), "serve", *arguments], env=env, text=True, **pipes) as process:  # type: ignore[call-overload]
         try:
             yield process.stdout.readline().strip(), process
         finally:
@@ -155,7 +163,7 @@ def test_command_runs_its_action(cbr_simulator: Simulator, capsys: pytest.Captur
 def test_serve_closed_output_goes_on(env: dict[str, str]) -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    with subprocess.Popen([*COMMAND, "serve"], env=env, stdout=writing, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen([*command(), "serve"], env=env, stdout=writing, stderr=subprocess.PIPE, text=True) as process:
         os.close(writing)
         folder = Path(env["XDG_RUNTIME_DIR"])
         wait_until(lambda: process.poll() is not None or list(folder.rglob("*.json")))
