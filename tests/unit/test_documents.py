@@ -33,6 +33,10 @@ DOCUMENTS = (
 )
 
 
+#: `python -m sphinx`, without collecting garbage among a million nodes, which takes a fifth of the time.
+BUILD = "import gc, runpy; gc.disable(); runpy.run_module('sphinx', run_name='__main__', alter_sys=True)"
+
+
 @cache
 def filled(page: str) -> str:
     """Return a page with its generated tables."""
@@ -43,23 +47,8 @@ def filled(page: str) -> str:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The built site. A warning fails the build."""
     folder = tmp_path_factory.mktemp("site")
-    built = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "sphinx",
-            "-W",
-            "--keep-going",
-            "-q",
-            "-d",
-            f"{folder}/doctrees",
-            "docs",
-            f"{folder}/html",
-        ],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
+    options = ["-W", "--keep-going", "-q", "-d", f"{folder}/doctrees", "docs", f"{folder}/html"]
+    built = subprocess.run([sys.executable, "-c", BUILD, *options], cwd=ROOT, capture_output=True, text=True)
     assert (built.returncode, built.stderr) == (0, "")
     return folder / "html"
 

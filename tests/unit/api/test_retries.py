@@ -134,8 +134,18 @@ def test_waits_double_up_to_twenty_seconds() -> None:
     assert waits(Reply(503, b""), maxRetries=8, timeout=1000) == [0.5, 1, 2, 4, 8, 16, 20, 20]
 
 
-def test_any_number_of_retries() -> None:
-    assert waits(Reply(503, b""), maxRetries=1100, timeout=1e6)[-1] == 20
+def test_any_number_of_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`2.0**1024` is too large for a number of seconds."""
+
+    def send(self: HTTPAdapter, request: Any, **kwargs: Any) -> Any:
+        raise ConnectTimeout("no")
+
+    monkeypatch.setattr(HTTPAdapter, "send", send)
+    clock = FakeClock()
+    client = CbrClient(fixed_token("https://cbr.example.com", maxRetries=1100, timeout=1e6), timing=clock.timing)
+    with pytest.raises(ServiceUnavailableError):
+        client.show_backup(BACKUP)
+    assert (len(clock.waits), clock.waits[-1]) == (1100, 20)
 
 
 def test_waits_are_shortened_by_chance() -> None:
