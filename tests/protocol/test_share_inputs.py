@@ -51,6 +51,15 @@ def test_check_says_what_is_wrong_with_the_projects(plugin: Plugin, given: Any, 
     assert failures == {"dest_project_ids": reasons}
 
 
+def test_check_keeps_the_order_of_the_state(plugin: Plugin) -> None:
+    """A preview compares by position: a new project comes last, so it is shown as an addition."""
+    olds = {"backup_id": BACKUP, "dest_project_ids": [C, B]}
+    checked, failures = plugin.check(KIND, {"backup_id": BACKUP, "dest_project_ids": [A, B, C]}, olds)
+    assert (checked["dest_project_ids"], failures) == ([C, B, A], {})
+    checked, _ = plugin.check(KIND, {"backup_id": BACKUP, "dest_project_ids": [B, UNKNOWN, A]}, olds)
+    assert checked["dest_project_ids"] == [B, A, UNKNOWN]
+
+
 @pytest.mark.parametrize(
     ("given", "checked"),
     [

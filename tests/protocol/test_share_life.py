@@ -322,7 +322,7 @@ def test_read_is_one_list_and_shows_what_is_different(
     # Of an exclusive set, all that an up would touch.
     _, seen, inputs = later.read(KIND, id_, {**outputs, "exclusive": True})
     assert set(seen["members"]) == {a, b}
-    assert inputs == inputs_of(backup, [a, b, foreign], exclusive=True)
+    assert inputs == {**inputs_of(backup, [a, b]), "dest_project_ids": [*sorted([a, b]), foreign], "exclusive": True}
     assert plugin.diff(KIND, id_, seen, inputs_of(backup, [a, b], exclusive=True), inputs).changes
 
 

@@ -35,6 +35,15 @@ def test_a_share_is_waited_for_a_quarter_of_a_minute(
     assert list(dict.fromkeys(warnings)) == ["Trying again in 4.0 s", "Trying again in 8.0 s"]
 
 
+def test_the_owner_is_told_before_a_long_wait(cbr_simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+    sign_in(monkeypatch, cbr_simulator.env("owner"))
+    hooks = BackupShareAccepterController(SessionPool(lambda _: None, Clock(sleep=waits.append)))
+    with pytest.raises(CbrError, match="Sign in to the receiving project"):
+        hooks.create({"backup_id": cbr_simulator.backups[0].id, "vault_id": cbr_simulator.vaults[0].id})
+    assert waits == [1.0, 2.0]
+
+
 def test_a_lost_answer_is_tried_again_only_so_often(cbr_simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float] = []
     sign_in(monkeypatch, cbr_simulator.env("receiver"))

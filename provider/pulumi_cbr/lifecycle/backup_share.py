@@ -18,7 +18,7 @@ from pulumi_cbr.api.errors import CbrError, ContradictoryResponseError, NotFound
 from pulumi_cbr.lifecycle.acceptance import NotAcceptedError, wait_for_acceptance
 from pulumi_cbr.lifecycle.controller import UNKNOWN, CheckedInputs, Controller, Diff, Properties, ResourceState
 from pulumi_cbr.lifecycle.failures import IncompleteResourceError, UnverifiedCreateError, UnverifiedSharesError
-from pulumi_cbr.lifecycle.inputs import Inputs
+from pulumi_cbr.lifecycle.inputs import Inputs, keep_order
 from pulumi_cbr.lifecycle.outputs import SET_OUTPUTS
 from pulumi_cbr.lifecycle.preflight import PlannedChange
 from pulumi_cbr.lifecycle.reconcile import SetInputs, SharesByProject, apply_changes, find_staying, resolve_unverified
@@ -52,7 +52,9 @@ class BackupShareController(Controller):
         inputs = Inputs(news)
         inputs.cloud()
         inputs.backup_id()
-        inputs.dest_project_ids(self.sessions.configured_project_id(inputs.value("cloud")))
+        inputs.dest_project_ids(
+            self.sessions.configured_project_id(inputs.value("cloud")), before=olds.get("dest_project_ids")
+        )
         for name in _FLAGS:
             inputs.flag(name)
         inputs.duration("wait_for_acceptance")
@@ -152,7 +154,11 @@ class BackupShareController(Controller):
         options = {name: properties[name] for name in _OPTIONS if properties.get(name)}
         # For an exclusive set, the inputs list foreign shares too, so the preview shows that they are deleted.
         listed = members.keys() if options.get("exclusive") else own
-        inputs = {"backup_id": backup_id, "dest_project_ids": sorted(listed), **options}
+        inputs = {
+            "backup_id": backup_id,
+            "dest_project_ids": keep_order(listed, properties.get("dest_project_ids")),
+            **options,
+        }
         outputs = {
             **inputs,
             "members": {project: share_outputs(member, state[project]) for project, member in own.items()},

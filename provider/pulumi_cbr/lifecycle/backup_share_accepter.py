@@ -174,19 +174,20 @@ def _reject(session: CloudSession, backup_id: str, project: str) -> None:
 
 def _accept(session: CloudSession, backup_id: str, project: str, vault_id: str) -> Member:
     """Accept the share, and wait for it if it does not exist yet. Raises `CbrError`."""
-    for wait in (*_get_waits(session), None):
+    waits = _get_waits(session)
+    first_long = next((wait for wait in waits if wait >= _LONG_WAIT), None)
+    for wait in (*waits, None):
         member = _set_status(session, backup_id, project, "accepted", vault_id)
         if member:
             return member
+        # Once, before the waits get long: no wait helps the owner.
+        if wait == first_long and _is_owner(session, backup_id, project):
+            raise CbrError(messages.own_backup(backup_id, project))
         if wait is not None:
             if wait >= _LONG_WAIT:
                 _log.warning("%s", messages.not_shared_yet(backup_id, project, wait))
             session.client.timing.sleep(wait)
-    raise CbrError(
-        messages.own_backup(backup_id, project)
-        if _is_owner(session, backup_id, project)
-        else messages.not_shared(backup_id, project)
-    )
+    raise CbrError(messages.not_shared(backup_id, project))
 
 
 def _is_owner(session: CloudSession, backup_id: str, project: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from pulumi_cbr import messages
@@ -51,8 +51,11 @@ class Inputs:
         self._id("dest_project_id", ids.project_id)
         self.refuse_own_project("dest_project_id", self.known_value("dest_project_id"), own_project_id)
 
-    def dest_project_ids(self, own_project_id: str | None) -> None:
-        """Require one to ten IDs of other projects. Order and duplicates have no meaning."""
+    def dest_project_ids(self, own_project_id: str | None, before: object) -> None:
+        """Require one to ten IDs of other projects. Order and duplicates have no meaning.
+
+        Projects of the list `before` keep their order, so that a preview shows a new one as an addition.
+        """
         name = "dest_project_ids"
         given = self._news.get(name)
         if given == UNKNOWN:
@@ -70,7 +73,7 @@ class Inputs:
             self.refuse_own_project(name, project, own_project_id)
         # Unknown entries stay separate, because they may turn out to be different.
         unknown = [value for value in given if value == UNKNOWN]
-        self._checked[name] = sorted(projects - {UNKNOWN}) + unknown
+        self._checked[name] = keep_order(projects - {UNKNOWN}, before) + unknown
 
     def _valid_projects(self, name: str, given: list[Any]) -> set[str]:
         """Return the entries that are IDs or not known yet; add a problem for each other one."""
@@ -125,6 +128,12 @@ class Inputs:
             self._checked[name] = UNKNOWN if value == UNKNOWN else form(name, value)
         except InvalidId as error:
             self.add_problem(name, str(error).removeprefix(f"{name} "))
+
+
+def keep_order(projects: Collection[str], before: object) -> list[str]:
+    """Return projects in the order of an earlier list, then the others, sorted."""
+    kept = [project for project in before if project in projects] if isinstance(before, list) else []
+    return [*dict.fromkeys(kept), *sorted(set(projects) - set(kept))]
 
 
 def format_value(value: object) -> str:
