@@ -1007,6 +1007,14 @@ def share_gone(backup_id: str, project: str) -> str:
     return f"the share of backup {backup_id} with project {project} no longer exists"
 
 
+def acceptance_of_earlier_share(backup_id: str, project: str) -> str:
+    """Return the warning about an acceptance that ended with an earlier share."""
+    return (
+        f"the share of backup {backup_id} with project {project} is newer than its acceptance, which a BackupShareAccepter of this "
+        "stack keeps. Run `pulumi up --refresh`"
+    )
+
+
 def held_twice(backup_id: str, project: str, resources: Sequence[str], *, is_acceptance: bool) -> str:
     """Return the warning about two resources that have one share, or one acceptance."""
     what = f"acceptance of backup {backup_id} in" if is_acceptance else f"share of backup {backup_id} with"

@@ -79,13 +79,14 @@ def test_lost_acceptance_whose_retry_fails_stays_in_the_state(
     assert failed.value.outputs["status"] == "pending"
 
 
+@pytest.mark.parametrize("fault", ["no permission", "other project", "no such cloud"])
 def test_new_share_that_is_not_accepted_is_pending(
-    cbr_simulator: Simulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    cbr_simulator: Simulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fault: str
 ) -> None:
     """Otherwise the next `up` would find nothing to do."""
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     tmp_path.chmod(0o700)
-    sign_in(monkeypatch, cbr_simulator.env("receiver"))
+    sign_in(monkeypatch, cbr_simulator.env("owner" if fault == "other project" else "receiver"))
     backup, project = cbr_simulator.backups[0].id, cbr_simulator.projects[0]
     share = cbr_simulator.share(backup, project)
     inputs = {"backup_id": backup, "vault_id": cbr_simulator.vaults[0].id}
@@ -95,8 +96,9 @@ def test_new_share_that_is_not_accepted_is_pending(
         log.record(backup, project, share.id, adopted=False)
         hooks = BackupShareAccepterController(SessionPool(lambda _: None, Clock(sleep=lambda _: None), ownership=log))
         cbr_simulator.deny("cbr:member:update", "receiver")
+        news = {**inputs, "cloud": "nowhere"} if fault == "no such cloud" else inputs
         with pytest.raises(IncompleteResourceError) as failed:
-            hooks.update(f"{backup}/{project}", {**inputs, "status": "accepted"}, inputs)
+            hooks.update(f"{backup}/{project}", {**inputs, "status": "accepted"}, news)
         log.leave()
     assert failed.value.outputs["status"] == "pending"
 

@@ -62,6 +62,7 @@ TEXTS = {
     "already_held": (messages.already_held(BACKUP, A, "BackupShareMember dr"), [BACKUP, A, "BackupShareMember dr"]),
     "share_gone": (messages.share_gone(BACKUP, A), [BACKUP, A]),
     "acceptance_ends": (messages.acceptance_ends(BACKUP, A), [BACKUP, A, "pulumi refresh"]),
+    "acceptance_of_earlier_share": (messages.acceptance_of_earlier_share(BACKUP, A), [BACKUP, A, "--refresh"]),
     "acceptance_kept": (messages.acceptance_kept(BACKUP, A), [BACKUP, A, "depends_on"]),
     "held_twice": (
         messages.held_twice(BACKUP, A, ["BackupShare a", "BackupShareMember b"], is_acceptance=False),

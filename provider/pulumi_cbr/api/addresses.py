@@ -15,6 +15,7 @@ from pulumi_cbr.api.endpoints import (
     cloud_of_domain,
     cloud_of_region,
     find_hidden_domain,
+    find_public_domain,
     host_of,
     identity_url,
     parse_address,
@@ -99,7 +100,8 @@ def _find_facts(values: Mapping[str, Value]) -> Iterator[_Fact]:
         value = values[name]
         text = str(value.value)
         if name == "cloudDomain":
-            yield _Fact(value, text)
+            # The hosts of a domain below a public cloud's are that cloud's.
+            yield _Fact(value, find_public_domain(text) or text)
         elif name == "region":
             cloud = cloud_of_region(text)
             if cloud:

@@ -113,6 +113,12 @@ def find_hidden_domain(host: str) -> str | None:
     return next((cloud.domain for cloud in CLOUDS if f".{cloud.domain}." in f".{host.rstrip('.')}"), None)
 
 
+def find_public_domain(domain: str) -> str | None:
+    """Return the domain of the public cloud that a domain is, or is below."""
+    known = [cloud.domain for cloud in CLOUDS if f".{domain}".endswith(f".{cloud.domain}")]
+    return max(known, key=len, default=None)
+
+
 def parse_address(url: str | None, region: str | None = None) -> Address | None:
     """Return the domain and the region in a URL, or None if it has another form.
 

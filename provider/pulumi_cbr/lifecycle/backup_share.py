@@ -121,7 +121,8 @@ class BackupShareController(Controller):
         shares = _shares_of(olds)
         reshared = _find_rejected(olds, projects) if news.get("reshare_if_rejected") else []
         for project in shares.keys() & set(projects) - set(reshared):
-            self.sessions.ownership.keep(str(backup_id), project, shares[project].get("share_id"))
+            share = shares[project]
+            self.sessions.ownership.keep(str(backup_id), project, share.get("share_id"), share.get("created_at"))
         if news.get("exclusive") is True:
             # After a refresh, `dest_project_ids` has foreign shares too.
             foreign = set(olds.get("dest_project_ids", ())) - set(shares)

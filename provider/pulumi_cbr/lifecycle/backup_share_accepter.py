@@ -58,15 +58,15 @@ class BackupShareAccepterController(Controller):
     def diff(self, id_: str, olds: Properties, news: Properties) -> Diff:
         replaces = tuple(name for name in ("backup_id", "vault_id") if olds.get(name) != news.get(name))
         updates = ["cloud"] if olds.get("cloud") != news.get("cloud") else []
-        if olds.get("status") != "accepted" or (not replaces and not self._keeps_acceptance(id_)):
+        if olds.get("status") != "accepted" or (not replaces and not self._keeps_acceptance(id_, olds)):
             updates.append("status")
         # A project accepts a backup only once, so the old resource rejects before the new one accepts. An alias of another kind
         # has no vault: its share must stay until it is accepted.
         delete_first = "backup_id" not in replaces and "vault_id" in olds
         return Diff(updates=tuple(updates), replaces=replaces, delete_first=delete_first)
 
-    def _keeps_acceptance(self, id_: str) -> bool:
-        return self.sessions.ownership.keep_acceptance(*split_share_id(id_, "own project ID"))
+    def _keeps_acceptance(self, id_: str, olds: Properties) -> bool:
+        return self.sessions.ownership.keep_acceptance(*split_share_id(id_, "own project ID"), olds.get("updated_at"))
 
     def create(self, inputs: Properties) -> tuple[str, dict[str, Any]]:
         session = self.sessions.get(inputs.get("cloud"))
@@ -118,15 +118,17 @@ class BackupShareAccepterController(Controller):
         return ResourceState(f"{backup_id}/{project}", outputs, inputs)
 
     def update(self, id_: str, olds: Properties, news: Properties) -> dict[str, Any]:
-        session = self.sessions.get(news.get("cloud"))
         backup_id, project = split_share_id(id_, "own project ID")
-        if olds.get("status") == "accepted" and not self.sessions.ownership.is_share_new(backup_id, project):
-            return self.with_outputs(olds, news)
-        _ensure_receiver(session, backup_id, project, olds)
+        was_accepted = olds.get("status") == "accepted"
+        is_new = self.sessions.ownership.is_share_new(backup_id, project, olds.get("updated_at"))
         try:
+            session = self.sessions.get(news.get("cloud"))
+            if was_accepted and not is_new:
+                return self.with_outputs(olds, news)
+            _ensure_receiver(session, backup_id, project, olds)
             member = _accept(session, backup_id, project, news["vault_id"])
         except CbrError as error:
-            if olds.get("status") != "accepted":
+            if not (was_accepted and is_new):
                 raise
             # The share is new, so the acceptance of the state is gone. The next run accepts it.
             pending = {**self.with_outputs(olds, news), "status": "pending"}

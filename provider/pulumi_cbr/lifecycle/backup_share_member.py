@@ -104,7 +104,9 @@ class BackupShareMemberController(Controller):
         if any(olds.get(name) != news.get(name) for name in _IDENTITY):
             return
         if not _is_reshared(olds, news):
-            self.sessions.ownership.keep(olds["backup_id"], olds["dest_project_id"], olds.get("share_id"))
+            self.sessions.ownership.keep(
+                olds["backup_id"], olds["dest_project_id"], olds.get("share_id"), olds.get("created_at")
+            )
         if olds.get("status") == "rejected" and not news.get("reshare_if_rejected"):
             _log.warning("%s", messages.rejected(str(news["backup_id"]), str(news["dest_project_id"])))
 

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, NamedTuple
 
+from pulumi_cbr.lifecycle.shares import is_before
+
 #: Inputs or outputs of a resource.
 Properties = Mapping[str, Any]
 
@@ -35,7 +37,7 @@ class Claim:
     - `released`: the resource no longer has the share.
     - `deleted`: the resource will send a DELETE, or has sent it. `retracted`: the share stays after all.
 
-    `properties` are the compared ones of the resource, or None if they are unknown.
+    `properties` are the compared ones of the resource, or None if they are unknown. Of a `kept` claim, they have `since` alone.
     """
 
     backup_id: str
@@ -50,6 +52,11 @@ class Claim:
     def key(self) -> ShareKey:
         """The share or the acceptance that the claim is about."""
         return ShareKey(self.backup_id, self.project, self.share_id == ACCEPTANCE_ID)
+
+    @property
+    def since(self) -> object:
+        """When a kept share was created, or a kept acceptance was made, as the state has it."""
+        return (self.properties or {}).get("since")
 
     @property
     def line(self) -> bytes:
@@ -100,9 +107,11 @@ def is_deleted_by_another(claims: Iterable[Claim], share_id: str, urn: str) -> b
     return any(other != urn and deleted == share_id for other, deleted in _find_deletes(claims))
 
 
-def is_new_share(claims: list[Claim]) -> bool:
-    """Return whether a resource deleted the share, or created another one."""
-    return bool(_find_deletes(claims)) or any(claim.kind == "created" for claim in claims)
+def is_new_share(claims: list[Claim], accepted_at: object) -> bool:
+    """Return whether a resource deleted the share, created one, or keeps a younger one."""
+    return bool(_find_deletes(claims)) or any(
+        claim.kind == "created" or (claim.kind == "kept" and is_before(accepted_at, claim.since)) for claim in claims
+    )
 
 
 def find_others(claims: Iterable[Claim], share_id: str, urn: str) -> list[str]:
@@ -162,4 +171,5 @@ def has_replacement(
 
 def is_same_vault(claimed: Properties | None, deleted: Properties | None) -> bool:
     """Return whether two acceptances may be in the same vault."""
-    return not claimed or not deleted or claimed.get("vault_id") == deleted.get("vault_id")
+    known = (claimed or {}).get("vault_id")
+    return not known or not deleted or known == deleted.get("vault_id")

@@ -34,6 +34,7 @@ from pulumi_cbr.lifecycle.claims import (
     select_current,
 )
 from pulumi_cbr.lifecycle.claims_file import ClaimsFile
+from pulumi_cbr.lifecycle.shares import is_before
 
 _log = logging.getLogger("pulumi_cbr")
 
@@ -94,11 +95,8 @@ class Ownership:
         Without `properties`, nothing tells this resource from a replaced one with the same URN, so a later delete leaves the share.
         If the claim cannot be written, a warning is logged.
         """
-        key, urn, compared = (
-            ShareKey(backup_id, project, share_id == ACCEPTANCE_ID),
-            self._urn(),
-            select_compared(properties),
-        )
+        key, urn = ShareKey(backup_id, project, share_id == ACCEPTANCE_ID), self._urn()
+        compared, is_new = select_compared(properties), not adopted
         with self._lock:
             before = find_last_acquisition(select_current(self._claims.get(key, [])), urn)
             if before and before.kind == "adopted" and before.share_id == share_id and before.properties is None:
@@ -109,6 +107,8 @@ class Ownership:
             )
             if adopted and compared is not None:
                 self._warn_if_held_twice(key, share_id, self._read_if_possible(key))
+            if is_new and not key.is_acceptance:
+                self._warn_of_old_acceptance(key)
 
     def find_other_holder(self, backup_id: str, project: str, share_id: str) -> str | None:
         """Return the kind and name of another resource of the program that has a share, or None."""
@@ -157,8 +157,10 @@ class Ownership:
         with self._lock:
             self._imports.add((ShareKey(backup_id, project, acceptance), self._urn()))
 
-    def keep(self, backup_id: str, project: str, share_id: object) -> None:
+    def keep(self, backup_id: str, project: str, share_id: object, since: object = None) -> None:
         """Record that the current resource keeps a share, if it is declared or imported.
+
+        `since` is when the share was created, or when the acceptance was made, as the state has it.
 
         A refresh without a program records nothing: the engine may delete the resource in the same operation. If the claim
         cannot be written, or another resource has the share too, a warning is logged. Raises `CbrError` if another resource
@@ -175,29 +177,32 @@ class Ownership:
                 return
             known = select_current(self._claims.get(key, []))
             if not any(claim.urn == urn and claim.share_id == share_id for claim in known):
-                self._record_claim(key, share_id, urn, "adopted" if is_import else "kept")
+                self._record_claim(key, share_id, urn, "adopted" if is_import else "kept", since)
             claims = self._read_if_possible(key)
             if is_deleted_by_another(claims, share_id, urn) and self._is_single_operation():
                 raise CbrError(messages.deleted_by_another(backup_id, project))
             self._warn_if_held_twice(key, share_id, claims)
+            if since and not key.is_acceptance:
+                self._warn_of_old_acceptance(key, since)
 
-    def keep_acceptance(self, backup_id: str, project: str) -> bool:
+    def keep_acceptance(self, backup_id: str, project: str, accepted_at: object = None) -> bool:
         """Record that the current resource keeps an acceptance; return whether it still exists.
 
-        It does not if another resource deletes the share in this operation, or has just created it.
+        It does not if another resource deletes the share in this operation, or has just created it. Nor if it created the share
+        after `accepted_at`: an earlier operation ended before this resource could accept it.
         """
         # `keep` writes before this reads, and a delete writes before it reads: at least one notices the other.
-        self.keep(backup_id, project, ACCEPTANCE_ID)
-        return not self.is_share_new(backup_id, project)
+        self.keep(backup_id, project, ACCEPTANCE_ID, accepted_at)
+        return not self.is_share_new(backup_id, project, accepted_at)
 
-    def is_share_new(self, backup_id: str, project: str) -> bool:
+    def is_share_new(self, backup_id: str, project: str, accepted_at: object = None) -> bool:
         """Return whether a resource deleted or created the share in this operation.
 
-        Then an acceptance of the state is gone.
+        Or it created the share after `accepted_at`. Then an acceptance of the state is gone.
         """
         with self._lock:
             claims = self._read_if_possible(ShareKey(backup_id, project, is_acceptance=False))
-            return is_new_share(claims) and self._is_single_operation()
+            return is_new_share(claims, accepted_at) and self._is_single_operation()
 
     def must_share_stay(
         self, backup_id: str, project: str, share_id: object, properties: Properties | None = None
@@ -299,6 +304,17 @@ class Ownership:
         claims = self._read_all(key) if self._engine is not None else []
         return bool(select_current(claims)) and self._is_single_operation()
 
+    def _warn_of_old_acceptance(self, share: ShareKey, created_at: object = None) -> None:
+        """Warn if a resource keeps the acceptance of an earlier share.
+
+        `created_at` is of the share that the current resource keeps, or None if it has just created it.
+        """
+        claims = select_current(self._read_if_possible(share._replace(is_acceptance=True)))
+        kept = [claim for claim in claims if claim.kind == "kept"]
+        is_old = any(created_at is None or is_before(claim.since, created_at) for claim in kept)
+        if is_old and self._is_single_operation():
+            _log.warning("%s", messages.acceptance_of_earlier_share(share.backup_id, share.project))
+
     def _warn_if_held_twice(self, key: ShareKey, share_id: str, claims: list[Claim]) -> None:
         urn = self._urn()
         others = find_others(claims, share_id, urn)
@@ -314,8 +330,10 @@ class Ownership:
         share_id: str,
         urn: str,
         kind: Literal["adopted", "kept", "released", "deleted", "retracted"],
+        since: object = None,
     ) -> None:
-        self._store_claim(Claim(key.backup_id, key.project, share_id, urn, kind, None, time.time()))
+        properties = {"since": since} if since and kind == "kept" else None
+        self._store_claim(Claim(key.backup_id, key.project, share_id, urn, kind, properties, time.time()))
 
     def _store_claim(self, claim: Claim) -> None:
         self._claims.setdefault(claim.key, []).append(claim)

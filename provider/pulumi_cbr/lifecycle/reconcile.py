@@ -263,7 +263,8 @@ def roll_back(session: CloudSession, backup_id: str, created: Mapping[str, Membe
     now = session.client.service_now()
     # A service may tell no time. Then the shares are of this moment, not of 1970.
     oldest = min((time for project in failed if (time := time_or_none(created[project].created_at))), default=now)
-    unverified = UnverifiedSharesError(text, oldest, now, unknown)
+    given_up_at = now if session.client.knows_service_time() else None
+    unverified = UnverifiedSharesError(text, oldest, given_up_at, unknown)
     unverified.created.update({project: created[project] for project in failed if project not in unknown})
     raise unverified from error
 
@@ -345,8 +346,8 @@ def resolve_unverified(session: CloudSession, backup_id: str, known: SharesByPro
     for project in unverified:
         member = members.get(project)
         if member and not is_foreign(known[project], member):
-            session.ownership.keep(backup_id, project, member.id)
             verified[project] = share_outputs(member)
+            session.ownership.keep(backup_id, project, member.id, verified[project].get("created_at"))
     return verified
 
 

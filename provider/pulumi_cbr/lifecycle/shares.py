@@ -636,6 +636,12 @@ def _to_text(value: datetime, before: object) -> str:
     return str(before) if is_same else value.isoformat(timespec="seconds")
 
 
+def is_before(one: object, other: object) -> bool:
+    """Return whether one time of a state is clearly before another; False if one is unknown."""
+    first, second = _to_datetime(one), _to_datetime(other)
+    return first is not None and second is not None and second - first > CLOCK_SLACK
+
+
 def _to_datetime(text: object) -> datetime | None:
     """Return a time of a state, or None if it is malformed."""
     try:

@@ -637,6 +637,10 @@ def addressed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         ({"region": "ap-1", "authUrl": "https://iam.myhuaweicloud.com/v3"}, "https://cbr.ap-1.myhuaweicloud.com"),
         ({"region": "ap-1", "authUrl": "https://iam.ap-2.myhuaweicloud.com"}, "https://cbr.ap-1.myhuaweicloud.com"),
         ({"endpoint": "https://cbr.example.com:8443"}, "https://cbr.example.com:8443"),
+        (
+            {"cloudDomain": "gw.otc.t-systems.com", "endpoint": "https://cbr.eu-de.gw.otc.t-systems.com"},
+            "https://cbr.eu-de.gw.otc.t-systems.com",
+        ),
     ],
 )
 def test_access_keys_well_known_address(settings: dict[str, str], expected: str, addressed: list[str]) -> None:

@@ -366,6 +366,38 @@ def test_acceptance_of_a_new_share_is_not_kept(engine: str, is_created: bool) ->
     assert not receiver.log.keep_acceptance(BACKUP, PROJECT)
 
 
+@pytest.mark.parametrize(("created", "is_kept"), [("12:00:04", True), ("12:00:06", False), (None, True)])
+@pytest.mark.parametrize("is_first", [True, False])
+def test_acceptance_of_an_earlier_share_is_not_kept(
+    engine: str, caplog: pytest.LogCaptureFixture, created: str | None, is_kept: bool, is_first: bool
+) -> None:
+    """An `up` made the share again, and failed before it came to the accepter."""
+    owner, receiver = Process(engine), Process(engine)
+    owner.urn, receiver.urn = "owner", "accepter"
+    owner.log.record_declared(is_new=False)
+    receiver.log.record_declared(is_new=False)
+    since = created and f"2026-01-01T{created}+00:00"
+    accepted_at = "2026-01-01T12:00:00+00:00"
+    if is_first:
+        assert receiver.log.keep_acceptance(BACKUP, PROJECT, accepted_at)
+    owner.log.keep(BACKUP, PROJECT, "S", since)
+    assert receiver.log.is_share_new(BACKUP, PROJECT, accepted_at) is not is_kept
+    warnings = {record.getMessage() for record in caplog.records}
+    assert bool(warnings) is (is_first and not is_kept)
+    assert all("newer than its acceptance" in warning for warning in warnings)
+
+
+def test_new_share_under_a_kept_acceptance_warns(engine: str, caplog: pytest.LogCaptureFixture) -> None:
+    owner, receiver = Process(engine), Process(engine)
+    receiver.urn = "accepter"
+    receiver.log.record_declared(is_new=False)
+    assert receiver.log.keep_acceptance(BACKUP, PROJECT)
+    owner.create("owner", "S", adopted=True)
+    assert not caplog.records
+    owner.create("owner", "T")
+    assert "newer than its acceptance" in caplog.text
+
+
 def test_share_is_not_deleted_under_a_kept_acceptance(engine: str) -> None:
     owner, receiver = Process(engine), Process(engine)
     receiver.urn = "accepter"

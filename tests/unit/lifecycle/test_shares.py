@@ -14,6 +14,7 @@ from pulumi_cbr.api.models import Member
 from pulumi_cbr.api.retry import Clock
 from pulumi_cbr.lifecycle.failures import UnverifiedSharesError
 from pulumi_cbr.lifecycle.ownership import Ownership
+from pulumi_cbr.lifecycle.reconcile import roll_back
 from pulumi_cbr.lifecycle.session import CloudSession, SessionPool
 from pulumi_cbr.lifecycle.shares import (
     PartialFailure,
@@ -156,6 +157,13 @@ def test_end_of_a_lost_create_is_told_by_the_services_clock_only(
     with pytest.raises(UnverifiedSharesError) as raised:
         create_shares(session, service.backups[0].id, service.projects[:1])
     (known,) = raised.value.unverified.values()
+    assert ("updated_at" in known) is dated
+    # Nor is it known when a rollback gave up.
+    made = service.share(service.backups[0].id, service.projects[1])
+    member = Member(made.id, "pending", made.backup_id, made.dest_project_id, datetime.now(timezone.utc))
+    with pytest.raises(UnverifiedSharesError) as failed:
+        roll_back(session, made.backup_id, {made.dest_project_id: member}, CbrError("refused"))
+    (known,) = failed.value.unverified.values()
     assert ("updated_at" in known) is dated
 
 
