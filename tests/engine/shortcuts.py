@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 from pulumi import automation as auto
 
-from forked_python import forked_python
+from protocol.plugin import plugin_python
 
 #: Before each program the language host asks for the version and lists the packages, for a CPU second: here, once for all.
 PYTHON = """#!/bin/sh
@@ -55,7 +55,7 @@ def write_python(folder: Path) -> Path:
             version=platform.python_version(),
             python=sys.executable,
             packages=folder / "packages.json",
-            forked=shlex.join(forked_python()),
+            forked=shlex.join(plugin_python("dynamic")),
         ),
     )
 
@@ -63,7 +63,9 @@ def write_python(folder: Path) -> Path:
 def write_plugin(folder: Path) -> Path:
     """Write the first-class plugin's command, started as a fork."""
     script = Path(sys.executable).with_name("pulumi-resource-cbr")
-    return _write_command(folder / script.name, f'#!/bin/sh\nexec {shlex.join([*forked_python(), str(script)])} "$@"\n')
+    return _write_command(
+        folder / script.name, f'#!/bin/sh\nexec {shlex.join([*plugin_python("native"), str(script)])} "$@"\n'
+    )
 
 
 def without_forks(env: Mapping[str, str]) -> dict[str, str]:

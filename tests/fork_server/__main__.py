@@ -68,6 +68,9 @@ class Request:
         paths = os.environ.get("PYTHONPATH")
         if paths:
             sys.path[1:1] = paths.split(os.pathsep)
+            # A test's own `sitecustomize` changes ours as it is imported.
+            for name in [name for name in sys.modules if name.partition(".")[0] == "pulumi_cbr"]:
+                del sys.modules[name]
             site.execsitecustomize()
         if self.arguments[0] == "-m":
             _, module, *rest = self.arguments
