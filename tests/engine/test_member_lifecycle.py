@@ -294,7 +294,7 @@ def test_replacing_the_same_pair_by_force(stack: Stack, simulator: Simulator) ->
     up = ("up", "--yes", "--skip-preview", "--suppress-progress", "--continue-on-error")
     shown = stack.run(*up, *urns, fails=True)
     (line,) = stack.errors(shown)
-    assert "run `pulumi config set cbr:adoptExisting true`" in line
+    assert "`pulumi config set cbr:adoptExisting true`" in line
     assert "another resource of this stack has it now" in shown
     assert {one: simulator.members(one)[project].id for one in (plain, adopting)} == before
 
