@@ -57,8 +57,13 @@ def vault() -> Iterator[dict[str, str]]:
 
 
 @pytest.fixture(scope="session")
-def engine_settings(engine: Path, pulumi_home: Path, vault: dict[str, str]) -> dict[str, str]:
+def engine_settings(
+    engine: Path, pulumi_home: Path, vault: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, str]:
     """The environment of the engine, without the backend."""
+    own = tmp_path_factory.getbasetemp()
+    # The parent is of all workers of this run.
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
     commands = pulumi_home / "commands"
     commands.mkdir()
     write_plugin(commands)
@@ -69,7 +74,7 @@ def engine_settings(engine: Path, pulumi_home: Path, vault: dict[str, str]) -> d
         "PULUMI_CONFIG_PASSPHRASE": "test",
         "PULUMI_SKIP_UPDATE_CHECK": "1",
         "PULUMI_DIY_BACKEND_DISABLE_CHECKPOINT_BACKUPS": "1",
-        "PULUMI_PYTHON_CMD": str(write_python(pulumi_home)),
+        "PULUMI_PYTHON_CMD": str(write_python(pulumi_home, shared)),
     }
 
 

@@ -47,14 +47,14 @@ PYTEST = (
 TEMPLATE = "template"
 
 
-def write_python(folder: Path) -> Path:
-    """Write a command that starts this Python as a fork, and knows what `pip list` prints."""
+def write_python(folder: Path, shared: Path | None = None) -> Path:
+    """Write a command that forks this Python; `shared` keeps what `pip list` prints."""
     return _write_command(
         folder / "python",
         PYTHON.format(
             version=platform.python_version(),
             python=sys.executable,
-            packages=folder / "packages.json",
+            packages=(shared or folder) / "packages.json",
             forked=shlex.join(plugin_python("dynamic")),
         ),
     )
