@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -257,6 +258,13 @@ class Plugin:
         found = MessageToDict(properties)
         found.pop("__provider", None)
         return rename_keys(found, to_snake) if self.flavor == "native" else found
+
+
+class FreshPlugin(Plugin):
+    """A plugin that is no fork: it imports all that it needs."""
+
+    def command(self) -> list[str]:
+        return [sys.executable, "-u", "-m", FLAVORS[self.flavor][1]]
 
 
 class Still(Plugin):

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from protocol.plugin import FLAVORS, Plugin, Properties
+from protocol.plugin import FLAVORS, FreshPlugin, Properties
 from pulumi_cbr.simulator import Simulator
 
 HEAVY = {"requests", "urllib3", "keystoneauth1", "openstack", "flask"}
@@ -114,13 +114,6 @@ def _loaded(said: str) -> set[str]:
     return {line.rpartition("|")[2].strip() for line in said.splitlines() if line.startswith("import time:")}
 
 
-class StartedPlugin(Plugin):
-    """A plugin that imports all that it needs."""
-
-    def command(self) -> list[str]:
-        return [sys.executable, "-u", "-m", FLAVORS[self.flavor][1]]
-
-
 @pytest.mark.parametrize("flavor", sorted(FLAVORS))
 @pytest.mark.parametrize(
     ("calling", "config"),
@@ -135,7 +128,7 @@ def test_plugin_loads_http_client_with_first_call(flavor: str, calling: bool, co
             "BackupShare": (backup, {"dest_project_ids": projects}),
             "BackupShareAccepter": (f"{backup}/{projects[0]}", {"vault_id": simulator.vaults[0].id}),
         }
-        with StartedPlugin(flavor, {**simulator.env(), "PYTHONPROFILEIMPORTTIME": "1"}, config) as plugin:
+        with FreshPlugin(flavor, {**simulator.env(), "PYTHONPROFILEIMPORTTIME": "1"}, config) as plugin:
             for kind, (id_, own) in kinds.items():
                 inputs = {"backup_id": backup, **own}
                 # What is new is looked at by a preview that asks, and what is there already is not.

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from pulumi.dynamic.dynamic import serialize_provider
 
-from protocol.plugin import PROVIDERS, Plugin
+from protocol.plugin import PROVIDERS, FreshPlugin
 from pulumi_cbr.simulator import Simulator
 
 PINNED = {
@@ -44,10 +44,12 @@ def test_the_text_of_today_is_read_for_ever(kind: str) -> None:
 def test_fifty_at_once_in_a_plugin_that_has_just_started(cbr_simulator: Simulator) -> None:
     """Each kind is unpickled, and what it needs imported, by whichever of the plugin's threads comes first."""
     backup, project = cbr_simulator.backups[0].id, cbr_simulator.projects[0]
-    with Plugin("dynamic", cbr_simulator.env()) as plugin, ThreadPoolExecutor(50) as pool:
+    cbr_simulator.share(backup, project)
+    share_id = cbr_simulator.members(backup)[project].id
+    with FreshPlugin("dynamic", cbr_simulator.env()) as plugin, ThreadPoolExecutor(50) as pool:
         read = pool.map(
             lambda number: (
-                plugin.read("BackupShareMember", f"{backup}/{project}", {"share_id": "x"})
+                plugin.read("BackupShareMember", f"{backup}/{project}", {"share_id": share_id})
                 if number % 2
                 else plugin.check(list(PROVIDERS)[number % 3], {"backup_id": backup})
             ),
