@@ -13,6 +13,7 @@ However a cell ends, state and service agree, the next `up` changes nothing, and
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -150,7 +151,7 @@ class Place:
         try:
             stack.up(*program, **options)
         except CbrError as error:
-            if "cbr:adoptExisting true" not in str(error):
+            if not re.search("cbr:adoptExisting true|of this program has that share", str(error)):
                 raise
             self.was_refused = True
             stack.config["adoptExisting"] = "true"

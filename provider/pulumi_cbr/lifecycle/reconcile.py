@@ -283,8 +283,8 @@ def _read_after_refusal(
     except CbrError as error:
         if isinstance(refused, AlreadyShared):
             raise CbrError(messages.existing_share_unreadable(str(refused), str(error))) from error
-        # The refusal is certain: nothing was created. A read would only have told more.
-        raise refused from error
+        # An earlier attempt than the refused one may have been carried out, so the result is unknown.
+        raise CbrError(messages.unknown_result(str(refused), str(error), messages.run_again_and_adopt())) from error
     return members
 
 
