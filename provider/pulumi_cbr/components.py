@@ -136,7 +136,10 @@ class AcceptPendingShares(_Component):
         super().__init__("cbr:index:AcceptPendingShares", resource_name, None, opts)
         with _one_line_errors():
             backups = find_acceptable(
-                lambda **filters: self._find(cloud=cloud, **filters), vault_id, source_project_ids
+                lambda **filters: self._find(cloud=cloud, **filters),
+                vault_id,
+                source_project_ids,
+                lambda text: pulumi.log.warn(f"cbr: {text}", self),
             )
         for backup in backups:
             child = pulumi.ResourceOptions(parent=self)

@@ -170,7 +170,9 @@ def _engine() -> Iterator[Finding]:
         yield Finding("engine", "failed", messages.pulumi_not_on_path(), messages.install_pulumi())
     else:
         try:
-            completed = subprocess.run([pulumi, "version"], capture_output=True, text=True, check=False, timeout=60)
+            completed = subprocess.run(
+                [pulumi, "version"], capture_output=True, encoding="utf-8", errors="replace", check=False, timeout=60
+            )
             yield Finding("engine", "ok", f"{completed.stdout.strip() or 'of unknown version'} at {pulumi}")
         except (OSError, subprocess.TimeoutExpired) as error:
             yield Finding("engine", "failed", messages.pulumi_broken(pulumi, str(error)), messages.reinstall_pulumi())
@@ -189,6 +191,10 @@ def _engine() -> Iterator[Finding]:
             yield Finding("engine", "note", missing, messages.activate_environment())
 
 
+def _run(*command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=False, timeout=60)
+
+
 def _configuration(stack: str | None) -> tuple[_Entries, Finding]:
     command = [
         "pulumi",
@@ -199,7 +205,9 @@ def _configuration(stack: str | None) -> tuple[_Entries, Finding]:
         *(["--stack", stack] if stack else []),
     ]
     try:
-        completed = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        completed = subprocess.run(
+            command, capture_output=True, encoding="utf-8", errors="replace", check=False, timeout=60
+        )
     except FileNotFoundError:
         return {}, Finding("stack", "note", messages.configuration_not_read(messages.pulumi_not_on_path()))
     except (OSError, subprocess.TimeoutExpired) as error:

@@ -47,10 +47,10 @@ def not_among(where: str, given: str, choices: Sequence[str]) -> str:
     return f"{where} must be one of {', '.join(choices)}, not {given!r}"
 
 
-def unknown_auth_type(where: str, given: str, entry: str | None) -> str:
+def unknown_auth_type(where: str, given: str, entry: str | None, known: Iterable[str]) -> str:
     """Return the error of an `OS_AUTH_TYPE` that variables alone cannot serve."""
-    action = f"Put `auth_type` into {entry}" if entry else "Set OS_CLOUD or cbr:cloud"
-    return f"{where} is `{given[:40]}`, which only an entry of clouds.yaml can have. {action}"
+    action = f"put `auth_type` into {entry}" if entry else "set OS_CLOUD or cbr:cloud"
+    return f"{where} is `{given[:40]}`, which only an entry of clouds.yaml can have. Use one of {', '.join(known)}, or {action}"
 
 
 def empty_cloud() -> str:
@@ -998,7 +998,7 @@ def acceptance_ends(backup_id: str, project: str) -> str:
     """Return the warning about an acceptance whose share leaves the program."""
     return (
         f"deleting the share of backup {backup_id} with project {project} ends its acceptance, which a BackupShareAccepter of this "
-        "stack keeps. Run `pulumi refresh`, or remove it too"
+        "stack keeps. Remove it too, or run `pulumi up --refresh`: a plain `up` does not notice"
     )
 
 
@@ -1440,6 +1440,35 @@ def window_needs_limit() -> str:
 def wrong_window_count(count: object) -> str:
     """Return the error for a count that is not a whole number from 1 on."""
     return f"NewestBackupShares: count must be a whole number from 1 on, not {count!r:.40}"
+
+
+def empty_window_value(name: str) -> str:
+    """Return the error of an empty ID, by which the backups of any server would be looked for."""
+    return f"NewestBackupShares failed: {name} has an empty ID. Check where the program reads it from"
+
+
+def filter_ignored(server: str, backup_id: str, found: str) -> str:
+    """Return the error of a list that has the backup of another server than was asked for."""
+    return (
+        f"NewestBackupShares failed: the service listed backup {backup_id} of {found} among those of {server}. Name the vault "
+        "in place of servers"
+    )
+
+
+def left_out(backup_id: str, vault_id: str, count: int) -> str:
+    """Return the warning about shares in another vault, which a component leaves out."""
+    return (
+        f"AcceptPendingShares leaves out {_counted(count, 'share')} in another vault than {vault_id}, such as that of backup "
+        f"{backup_id}. If this component accepted it, the `up` rejects it: set vault_id back"
+    )
+
+
+def backup_without_owner(backup_id: str) -> str:
+    """Return the error of a shared backup whose owner the service does not tell."""
+    return (
+        f"AcceptPendingShares failed: the service does not tell the owner of backup {backup_id}. Accept it by a "
+        "BackupShareAccepter"
+    )
 
 
 def wrong_max_age(max_age: object) -> str:

@@ -31,6 +31,10 @@ def check_window(
     _check_plain("NewestBackupShares", servers=servers or (), vault_id=[vault_id] if vault_id is not None else ())
     if isinstance(servers, str) or (not servers and not vault_id):
         raise CbrError(messages.window_needs_backups())
+    for name, values in (("servers", servers or ()), ("vault_id", () if vault_id is None else (vault_id,))):
+        # A filter by an empty ID may match the backups of any server.
+        if not all(value.strip() for value in values):
+            raise CbrError(messages.empty_window_value(name))
     if count is None and max_age is None:
         raise CbrError(messages.window_needs_limit())
     if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
@@ -78,6 +82,8 @@ def _find_newest(find: FindBackups, server: str | None, vault_id: str | None, co
         first = next(found, None)
         if first is None:
             raise CbrError(messages.window_without_backups(server, vault_id))
+        if server and first.resource_id and first.resource_id.lower() != server.strip().lower():
+            raise CbrError(messages.filter_ignored(server, first.id, first.resource_id))
         backups = chain([first], found)
         if limit is None or count is None:
             return (backup for backup in backups if backup.status not in _UNFINISHED)
@@ -90,7 +96,7 @@ def _find_newest(find: FindBackups, server: str | None, vault_id: str | None, co
 
 def _age_of(backup: Backup, now: datetime) -> timedelta:
     if time_or_none(backup.created_at) is None:
-        # Taken for an old one, it would end the window, and the shares of all backups after it.
+        # If it counted as old, the window would end here, and the shares of all later backups would be deleted.
         raise CbrError(messages.backup_without_time(backup.id))
     return now - backup.created_at
 
@@ -106,15 +112,21 @@ def _age(max_age: str | float | None) -> timedelta | None:
     if max_age is None:
         return None
     try:
-        return timedelta(seconds=to_seconds(max_age))
+        age = timedelta(seconds=to_seconds(max_age))
+        if not age:
+            # The window would be empty: all shares would be deleted.
+            raise ValueError
+        return age
     except (ValueError, OverflowError):
         raise CbrError(messages.wrong_max_age(max_age)) from None
 
 
-def find_acceptable(find: FindBackups, vault_id: str, source_project_ids: Sequence[str]) -> list[Backup]:
+def find_acceptable(
+    find: FindBackups, vault_id: str, source_project_ids: Sequence[str], warn: Callable[[str], object]
+) -> list[Backup]:
     """Return the backups of these owners that are pending, or were accepted before.
 
-    A share that was accepted into another vault is left out, if the service tells its vault.
+    A share that was accepted into another vault is left out with a warning, if the service tells its vault.
     """
     _check_plain("AcceptPendingShares", vault_id=[vault_id], source_project_ids=source_project_ids)
     if isinstance(source_project_ids, str) or not source_project_ids:
@@ -124,17 +136,29 @@ def find_acceptable(find: FindBackups, vault_id: str, source_project_ids: Sequen
     vault_id = ids.uuid("vault_id", vault_id)
     listed = _find_shared(find, owners)
     found = {backup_id: entries[-1][1] for backup_id, entries in listed.items() if _can_accept(entries, vault_id)}
+    elsewhere = [
+        backup_id
+        for backup_id, entries in listed.items()
+        if backup_id not in found and any(member.status == "accepted" for member in entries[-1][1].members)
+    ]
+    if elsewhere:
+        warn(messages.left_out(elsewhere[0], vault_id, len(elsewhere)))
     return list(found.values())
 
 
 def _find_shared(find: FindBackups, owners: Collection[str]) -> dict[str, list[tuple[str, Backup]]]:
-    """Return in which lists, of accepted or pending shares, each backup of these owners is."""
+    """Return the lists (`accepted`, `pending`) that each backup of these owners is in.
+
+    The key is the backup's ID.
+    """
     listed: dict[str, list[tuple[str, Backup]]] = {}
     for status in ("accepted", "pending"):
         filters = {"own_type": "shared", "member_status": status}
-        # All acceptances would be rejected if one empty list were wrong.
+        # Ask again after an empty list: if it is wrong, all acceptances would be rejected.
         for backup in list(find(**filters)) or find(**filters):
-            if (backup.project_id or "").lower() in owners:
+            if backup.project_id is None:
+                raise CbrError(messages.backup_without_owner(backup.id))
+            if backup.project_id.lower() in owners:
                 listed.setdefault(backup.id, []).append((status, backup))
     return listed
 
@@ -147,6 +171,6 @@ def _can_accept(entries: Sequence[tuple[str, Backup]], vault_id: str) -> bool:
         vaults = {member.vault_id for member in backup.members if member.status == "accepted"} - {None}
         return vaults <= {vault_id} and any(member.status != "rejected" for member in backup.members)
     if len(entries) > 1:
-        # What was rejected would be accepted.
+        # The service ignores the filter: a rejected share would be accepted.
         raise CbrError(messages.status_filter_ignored(backup.id))
     return True

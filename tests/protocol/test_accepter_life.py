@@ -157,6 +157,15 @@ def test_create_of_what_is_in_another_vault_names_both(
     assert f"was accepted into vault {second_vault} already, not {vault}" in one_line(refused)
 
 
+def test_lost_acceptance_whose_vault_is_not_told_is_kept(
+    receiver: Plugin, service: Simulator, shared: str, vault: str
+) -> None:
+    service.faults.add(Fault("reset_after", "PUT"))
+    service.faults.add(Fault("field_missing", "GET", f"/{shared}/members", field="vault_id"))
+    _, outputs = receiver.create(KIND, {"backup_id": shared, "vault_id": vault})
+    assert (outputs["status"], outputs["vault_id"]) == ("accepted", vault)
+
+
 @pytest.mark.parametrize(("number", "code"), [(None, "6105"), (2, "6712"), (1, "6713"), (3, "6708")])
 def test_errors_of_the_vault_name_it(
     receiver: Plugin, service: Simulator, shared: str, number: int | None, code: str

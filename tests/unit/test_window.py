@@ -145,29 +145,54 @@ def test_find_acceptable_takes_what_the_owners_share() -> None:
         assert own_type == "shared"
         return shared[member_status]
 
-    found = find_acceptable(find, VAULT.upper(), [OWNER.upper()])
+    warnings: list[str] = []
+    found = find_acceptable(find, VAULT.upper(), [OWNER.upper()], warnings.append)
     assert [backup.id for backup in found] == ["ours", "untold", "new"]
+    (warning,) = warnings
+    assert "leaves out 1 share in another vault" in warning
+    assert "backup elsewhere" in warning
 
 
 def test_find_acceptable_believes_no_single_empty_list() -> None:
     """All that was accepted would be rejected."""
     accepted, pending = (make_backup(name, project_id=OWNER) for name in ("accepted", "pending"))
     lists = iter([[], [accepted], [pending]])
-    found = find_acceptable(lambda **filters: next(lists), VAULT, [OWNER])
+    found = find_acceptable(lambda **filters: next(lists), VAULT, [OWNER], print)
     assert [backup.id for backup in found] == ["accepted", "pending"]
-    assert find_acceptable(lambda **filters: [], VAULT, [OWNER]) == []
+    assert find_acceptable(lambda **filters: [], VAULT, [OWNER], print) == []
 
 
 @pytest.mark.parametrize(("vault", "owner"), [(VAULT, OWNER[1:]), (VAULT[1:], OWNER)])
 def test_find_acceptable_refuses_a_mistyped_id(vault: str, owner: str) -> None:
     with pytest.raises(CbrError, match="must be a"):
-        find_acceptable(lambda **filters: (), vault, [owner])
+        find_acceptable(lambda **filters: (), vault, [owner], print)
+
+
+def test_find_acceptable_needs_the_owner_of_each_backup() -> None:
+    """An acceptance would be rejected if a response once lacks the field."""
+    with pytest.raises(CbrError, match="does not tell the owner of backup b"):
+        find_acceptable(lambda **filters: [make_backup("b")], VAULT, [OWNER], print)
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"servers": [""]}, {"servers": ["s", " "]}, {"vault_id": ""}, {"servers": ["s"], "vault_id": ""}]
+)
+def test_check_window_refuses_an_empty_id(arguments: dict[str, Any]) -> None:
+    given: dict[str, Any] = {"servers": None, "vault_id": None, **arguments}
+    with pytest.raises(CbrError, match=r"has an empty ID|needs servers"):
+        check_window(**given, count=3, max_age=None, dest_project_ids=[OWNER], accept_into=None)
+
+
+def test_find_window_refuses_backups_of_another_server() -> None:
+    """A service that ignores the filter: the backups of any server would be shared."""
+    with pytest.raises(CbrError, match="listed backup b of other among those of wanted"):
+        find_window(lambda **filters: [make_backup("b", resource_id="other")], ["wanted"], None, 3, None, NOW)
 
 
 @pytest.mark.parametrize("owners", [[], OWNER])
 def test_find_acceptable_refuses_a_list_of_nobody(owners: Any) -> None:
     with pytest.raises(CbrError, match="needs source_project_ids"):
-        find_acceptable(lambda: (), VAULT, owners)
+        find_acceptable(lambda: (), VAULT, owners, print)
 
 
 @pytest.mark.parametrize(
@@ -177,14 +202,14 @@ def test_find_acceptable_refuses_a_list_of_nobody(owners: Any) -> None:
 def test_find_acceptable_trusts_a_member_over_its_list(status: str, vault: str | None, is_found: bool) -> None:
     """A service that ignores `member_status` lists what was rejected too."""
     backup = make_backup("b", project_id=OWNER, members=(Member("m", status, "b", "p", NOW, vault_id=vault),))
-    assert bool(find_acceptable(lambda **filters: [backup], VAULT, [OWNER])) is is_found
+    assert bool(find_acceptable(lambda **filters: [backup], VAULT, [OWNER], print)) is is_found
 
 
 def test_find_acceptable_contradicting_lists_are_refused() -> None:
     with pytest.raises(CbrError, match="listed as accepted and as pending"):
-        find_acceptable(lambda **filters: [make_backup("b", project_id=OWNER)], VAULT, [OWNER])
+        find_acceptable(lambda **filters: [make_backup("b", project_id=OWNER)], VAULT, [OWNER], print)
     # What others share does not matter.
-    assert find_acceptable(lambda **filters: [make_backup("b", project_id=OTHER_OWNER)], VAULT, [OWNER]) == []
+    assert find_acceptable(lambda **filters: [make_backup("b", project_id=OTHER_OWNER)], VAULT, [OWNER], print) == []
 
 
 @pytest.mark.parametrize("name", ["vault_id", "source_project_ids"])
@@ -192,7 +217,7 @@ def test_find_acceptable_refuses_outputs_of_resources(name: str) -> None:
     arguments: dict[str, Any] = {"vault_id": VAULT, "source_project_ids": [OWNER]}
     arguments[name] = pulumi.Output.from_input(arguments[name])
     with pytest.raises(CbrError, match=f"{name} must be plain text"):
-        find_acceptable(lambda **filters: (), **arguments)
+        find_acceptable(lambda **filters: (), **arguments, warn=print)
 
 
 class Month:
@@ -243,7 +268,7 @@ class Month:
     def accept(self) -> bool:
         """Run the receiver's program: accept what the owner shares."""
         client = self.sign_in("receiver")
-        found = find_acceptable(_finder(client), self.vault_id, [self.simulator.owner.project_id])
+        found = find_acceptable(_finder(client), self.vault_id, [self.simulator.owner.project_id], print)
         accept = {
             backup.id: Resource("BackupShareAccepter", backup_id=backup.id, vault_id=self.vault_id) for backup in found
         }

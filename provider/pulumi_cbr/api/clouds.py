@@ -169,7 +169,7 @@ def plugin_of(settings: Settings) -> BaseIdentityPlugin:
     except SettingsError:
         raise
     except Exception as error:  # openstacksdk and its plugins raise whatever fits them, down to ValueError
-        words = one_line(str(error), 120).rstrip(".")
+        words = _shorten(error)
         raise SettingsError(messages.entry_cannot_sign_in(document.origin(cloud), words)) from error
     if not isinstance(plugin, BaseIdentityPlugin):
         raise SettingsError(messages.entry_gives_no_token(document.origin(cloud)))
@@ -254,7 +254,7 @@ def _choose_region(
         if mark:
             raise SettingsError(messages.no_yaml(mark.name, mark.line + 1)) from None
         is_odd = isinstance(error, (AttributeError, KeyError, IndexError, TypeError))
-        words = "a value has a wrong form" if is_odd else one_line(str(error), 120).rstrip(".")
+        words = "a value has a wrong form" if is_odd else _shorten(error)
         raise SettingsError(messages.entry_cannot_sign_in(document.origin(cloud), words)) from error
 
 
@@ -393,3 +393,9 @@ def _find_values(
         text = str(given) if SETTINGS[name].kind is str and isinstance(given, (str, int)) else given
         values.append(Value(name, parse_value(name, text, origin), origin))
     return values
+
+
+def _shorten(error: Exception) -> str:
+    """Return an error's text for the middle of a sentence. Three dots show that it is cut."""
+    text = one_line(str(error), 120)
+    return text if text.endswith("...") else text.rstrip(".")

@@ -207,7 +207,8 @@ def _walk_nodes(node: Node | None, seen: set[int]) -> Iterator[Node]:
 def _find_holders(root: Node | None, cloud: str) -> list[Node]:
     entry = _find_entry(root, cloud)
     regions = _values_of_regions(entry)
-    holders = (_value(entry, "auth"), entry, *(_value(values, "auth") for values in regions), *regions)
+    # A region's values override those of the entry.
+    holders = (*(_value(values, "auth") for values in regions), *regions, _value(entry, "auth"), entry)
     return [node for node in holders if node is not None]
 
 

@@ -62,14 +62,25 @@ def read_id(data: Mapping[str, object], key: str, what: str) -> str:
 
 
 def read_backup_id(data: Mapping[str, object], key: str, what: str) -> str:
-    """Return a required UUID in lower case and with dashes."""
-    text = read_id(data, key, what).lower()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}" if _PROJECT_ID.fullmatch(text) else text
+    """Return a required ID, a UUID in lower case and with dashes."""
+    return _to_uuid(read_id(data, key, what).lower())
 
 
 def read_project_id(data: Mapping[str, object], key: str, what: str) -> str:
-    """Return a required project's ID in lower case and without dashes."""
-    text = read_id(data, key, what)
+    """Return a required ID, a project's in lower case and without dashes."""
+    return _to_project_id(read_id(data, key, what))
+
+
+def _to_uuid(text: str) -> str:
+    """Return a UUID in lower case and with dashes; any other text as it is."""
+    plain = text.lower().replace("-", "")
+    if not _PROJECT_ID.fullmatch(plain):
+        return text
+    return f"{plain[:8]}-{plain[8:12]}-{plain[12:16]}-{plain[16:20]}-{plain[20:]}"
+
+
+def _to_project_id(text: str) -> str:
+    """Return a project's ID in lower case and without dashes; any other text as it is."""
     plain = text.lower().replace("-", "")
     return plain if _PROJECT_ID.fullmatch(plain) else text
 
@@ -166,7 +177,7 @@ class Member:
             dest_project_id=read_project_id(data, "dest_project_id", what),
             created_at=_instant(data, "created_at") or UNKNOWN_TIME,
             updated_at=_instant(data, "updated_at"),
-            vault_id=_text(data, "vault_id", clean) or None,
+            vault_id=_to_uuid(_text(data, "vault_id", clean)) or None,
             image_id=_text(data, "image_id", clean) or None,
         )
 
@@ -207,8 +218,8 @@ class Backup:
             created_at=_instant(data, "created_at") or UNKNOWN_TIME,
             name=_text(data, "name", clean) or None,
             resource_name=_text(data, "resource_name", clean) or None,
-            vault_id=_text(data, "vault_id", clean) or None,
-            project_id=_text(data, "project_id", clean) or None,
+            vault_id=_to_uuid(_text(data, "vault_id", clean)) or None,
+            project_id=_to_project_id(_text(data, "project_id", clean)) or None,
             image_type=_text(data, "image_type", clean) or None,
             encrypted=encrypted if isinstance(encrypted, bool) else None,
             members=_readable_members(data.get("members"), clean),

@@ -254,6 +254,7 @@ def resolve(sources: Sources, cloud: str | None, read_entry: ReadEntry) -> Resol
     )
     resolution = Resolution(rule, method, values, places, usages, also_complete, secrets)
     _check_agency_used(resolution, sources)
+    _check_stack_used(resolution, sources)
     _check_stack_and_variables(resolution, sources)
     _check_entry_not_overridden(resolution, sources)
     _check_repeated_values(resolution, sources)
@@ -420,7 +421,7 @@ def _wanted_method(source: Source, sources: Sources) -> str | None:
         return None
     if value.value not in AUTH_TYPES:
         name = entry.values["cloud"].origin if entry else None
-        raise SettingsError(messages.unknown_auth_type(value.origin, str(value.value), name))
+        raise SettingsError(messages.unknown_auth_type(value.origin, str(value.value), name, AUTH_TYPES))
     return AUTH_TYPES[str(value.value)]
 
 
@@ -538,15 +539,27 @@ def _check_entry_not_overridden(resolution: Resolution, sources: Sources) -> Non
         )
 
 
+def _check_stack_used(resolution: Resolution, sources: Sources) -> None:
+    """Raise `SettingsError` for a credential of the stack that is not used.
+
+    A resource's `cloud` is another account than the stack's.
+    """
+    place = resolution.rule.credentials_from
+    if resolution.rule is _CLOUD_ARGUMENT_RULE or place is Place.STACK:
+        return
+    stack = sources[Place.STACK].values
+    unused = next((name for name in stack if name in _CREDENTIALS and not resolution.method.uses(name)), None)
+    if unused:
+        used = "cloud" if place is Place.ENTRY else resolution.method.secret
+        raise SettingsError(messages.two_identities(stack[unused].origin, resolution.origin(used)))
+
+
 def _check_stack_and_variables(resolution: Resolution, sources: Sources) -> None:
     """Raise `SettingsError` if the stack and the variables name two users or keys."""
     place = resolution.rule.credentials_from
     if place not in (Place.OS, Place.HW):
         return
     stack, variables = sources[Place.STACK].values, sources[place].values
-    unused = next((name for name in stack if name in _CREDENTIALS and not resolution.method.uses(name)), None)
-    if unused:
-        raise SettingsError(messages.two_identities(stack[unused].origin, resolution.origin(resolution.method.secret)))
     identifiers = [names for names in resolution.method.credentials if names != (resolution.method.secret,)]
     for names in (*identifiers, ("userDomainId", "userDomainName")):
         in_stack, in_variables = [{name for name in names if name in values} for values in (stack, variables)]

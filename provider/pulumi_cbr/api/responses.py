@@ -180,7 +180,7 @@ class ApiResponse:
             )
             if code or said:
                 return self._redact(code), self._redact(said)
-        text = self._redact(self.body[: 4 * _MAX_SHOWN].decode(errors="replace"))
+        text = self._redact(_decode(self.body[: 4 * _MAX_SHOWN]))
         title = re.search(r"<title>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
         if title:
             return "", messages.web_page(one_line(title.group(1), 200))
@@ -191,6 +191,13 @@ class ApiResponse:
     def _redact(self, text: str) -> str:
         # No other cut may come first: the start of a secret is found only at the end of a text.
         return self.redactor.redact(text[:_MAX_SHOWN])
+
+
+def _decode(body: bytes) -> str:
+    """Return a body as text: Latin-1 if it is not UTF-8, so that a secret in it is found."""
+    text = body.decode(errors="replace")
+    # The body may be cut within its last character.
+    return body.decode("latin-1") if "\ufffd" in text[:-1] else text
 
 
 def _date(text: str) -> datetime | None:

@@ -243,8 +243,8 @@ def _set_status(
 
 
 def _check_vault(member: Member, vault_id: str | None) -> Member:
-    """Return a share; raise `CbrError` if it is accepted into another vault."""
-    if vault_id not in (None, member.vault_id):
+    """Return a share; raise `CbrError` if the service says that it is in another vault."""
+    if vault_id and member.vault_id and member.vault_id != vault_id:
         raise CbrError(messages.accepted_into_other_vault(member.backup_id, str(member.vault_id), str(vault_id)))
     return member
 

@@ -86,7 +86,7 @@ def list_received(
     more call. If it has ``time``, so is each share without a time.
     """
     client = source.client
-    statuses = [status for status in _RECEIVED if whole or not filters.statuses or status in filters.statuses]
+    statuses = _RECEIVED if whole else _statuses_to_list(filters)
     listed: dict[str, list[tuple[str, Backup]]] = defaultdict(list)
     for status in statuses:
         for backup in client.list_backups(PAGE_SIZE, own_type="shared", member_status=status):
@@ -106,6 +106,15 @@ def list_received(
             del shares[backup_id]
     complete = len(statuses) == len(_RECEIVED)
     return Listing(source.cloud, own, True, tuple(shares.values()), frozenset(listed) if complete else None)
+
+
+def _statuses_to_list(filters: Filters) -> Sequence[str]:
+    """Return the statuses to list, at least two.
+
+    A second list tells whether the service ignores the filter.
+    """
+    asked = [status for status in _RECEIVED if not filters.statuses or status in filters.statuses]
+    return [*asked, *(status for status in _RECEIVED if status not in asked)][: max(2, len(asked))] if asked else asked
 
 
 def _untold(shares: Iterable[Share], *, vaults: bool, times: bool) -> set[str]:

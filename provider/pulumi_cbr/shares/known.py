@@ -44,7 +44,9 @@ def read_stack(stack: str, *, folder: str | None = None) -> list[ManagedShare]:
         raise CbrError(messages.stack_without_folder(stack, folder))
     command = ["pulumi", "stack", "export", "--stack", stack, "--non-interactive"]
     try:
-        told = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_TIMEOUT, cwd=folder)
+        told = subprocess.run(
+            command, capture_output=True, encoding="utf-8", errors="replace", check=False, timeout=_TIMEOUT, cwd=folder
+        )
     except FileNotFoundError:
         raise CbrError(messages.stack_without_pulumi(stack)) from None
     except (OSError, subprocess.TimeoutExpired) as error:

@@ -95,6 +95,12 @@ def test_error_of_a_response_has_no_secret(secret: str, form: str, wrapped: bool
         assert _compact(secret) not in _compact(text)
 
 
+def test_error_of_a_response_in_latin_1_has_no_secret() -> None:
+    secret = "p\u00e4ssw\u00f6rt-geheim"
+    response = ApiResponse(400, {}, f"wrong: {secret}".encode("latin-1"), Redactor([secret]))
+    assert "wrong: ***" in str(response.error("sharing", sign_in_advice="", action=""))
+
+
 @settings(max_examples=200)
 @given(text=st.text(max_size=60))
 def test_text_without_a_secret_stays(text: str) -> None:

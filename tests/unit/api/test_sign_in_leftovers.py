@@ -86,6 +86,15 @@ ROWS = [
         clouds=entry(ENTRY_USER, beside="auth_type: agency\n    region_name: eu-de"),
         refused=("`auth_type` of the entry `one` ({clouds}, line 3) needs the name of an agency. Set OS_AGENCY_NAME"),
     ),
+    Row(
+        "project of a region that is no ID, beside the entry's own",
+        shell(OS_ONE, OS_REGION_NAME="eu-de"),
+        clouds=entry(ENTRY_USER, beside="regions: [{name: eu-de, values: {\n      project_id: nonsense}}]"),
+        refused=(
+            "`project_id` of the entry `one` ({clouds}, line 4) must be a project ID: 32 hex digits without dashes; not "
+            "'nonsense'"
+        ),
+    ),
     # Another account
     Row(
         "access keys of another account beside an entry with a user",
@@ -122,6 +131,24 @@ ROWS = [
             "Set all credentials in one place"
         ),
     ),
+    *[
+        Row(
+            f"{', '.join(config)} of the stack beside an entry with a user in {place}",
+            shell(variables, HW_SECRET_KEY="sk"),
+            config,
+            clouds=ONE,
+            refused=f"cbr:{name} and {used} name two users or keys. Set all credentials in one place",
+        )
+        for name, given in (
+            ("applicationCredentialId", {"applicationCredentialId": "a"}),
+            ("applicationCredentialSecret", {"applicationCredentialSecret": "otc-secret"}),
+            ("accessKey", {"accessKey": "otc-ak"}),
+        )
+        for place, used, variables, config in (
+            ("OS_CLOUD", "OS_CLOUD", OS_ONE, given),
+            ("cbr:cloud", "cbr:cloud", {}, {**given, "cloud": "one"}),
+        )
+    ],
     Row(
         "token of the shell beside a user of the stack",
         shell(USER, OS_TOKEN="otc-token"),
@@ -373,8 +400,9 @@ ROWS = [
         shell(OS_ONE, OS_AUTH_TYPE="v3oidcpassword"),
         clouds=ONE,
         refused=(
-            "OS_AUTH_TYPE is `v3oidcpassword`, which only an entry of clouds.yaml can have. "
-            "Put `auth_type` into the entry `one` ({clouds}, line 2)"
+            "OS_AUTH_TYPE is `v3oidcpassword`, which only an entry of clouds.yaml can have. Use one of password, v3password, "
+            "token, v3token, v3applicationcredential, agency, aksk, v3aksk, or put `auth_type` into the entry `one` ({clouds}, "
+            "line 2)"
         ),
     ),
     Row(

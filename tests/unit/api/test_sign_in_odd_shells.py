@@ -167,7 +167,10 @@ VARIABLES = [
     Row(
         "OS_AUTH_TYPE of a plugin",
         shell(USER, OS_AUTH_TYPE="v3oidcpassword"),
-        refused="OS_AUTH_TYPE is `v3oidcpassword`, which only an entry of clouds.yaml can have. Set OS_CLOUD or cbr:cloud",
+        refused=(
+            "OS_AUTH_TYPE is `v3oidcpassword`, which only an entry of clouds.yaml can have. Use one of password, v3password, "
+            "token, v3token, v3applicationcredential, agency, aksk, v3aksk, or set OS_CLOUD or cbr:cloud"
+        ),
     ),
     *[
         Row(

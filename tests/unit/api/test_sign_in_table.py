@@ -847,7 +847,7 @@ clouds:
     Row(
         "nothing at all",
         refused=(
-            "no credentials configured. Set OS_CLOUD, OS_USERNAME and OS_PASSWORD, or OS_ACCESS_KEY and OS_SECRET_KEY, "
+            "no credentials configured. Set OS_CLOUD, or OS_USERNAME and OS_PASSWORD, or OS_ACCESS_KEY and OS_SECRET_KEY, "
             "then run `python -m pulumi_cbr doctor`"
         ),
     ),

@@ -67,6 +67,18 @@ def test_create_waits_until_the_receiver_accepts(
     assert time.sleeps == [1.0, 2.0]
 
 
+@pytest.mark.parametrize("projects", [1, 2])
+def test_create_waits_for_shares_that_are_not_visible_yet(
+    monkeypatch: pytest.MonkeyPatch, time: FakeTime, projects: int
+) -> None:
+    with Simulator(visible_after_reads=1, accept_after_reads=2) as simulator:
+        sign_in(monkeypatch, simulator.env())
+        clock = Clock(monotonic=lambda: time.now, sleep=time.sleep, random_fraction=lambda: 0.0)
+        outputs = create(SessionPool(lambda name: None, clock), simulator, "15m", projects)
+    members = outputs.get("members", {"": outputs})
+    assert {member["status"] for member in members.values()} == {"accepted"}
+
+
 def test_create_of_a_set_waits_for_every_receiver(
     cbr_simulator: Simulator, sessions: SessionPool, time: FakeTime
 ) -> None:

@@ -271,8 +271,9 @@ def test_list_received_asks_once_for_each_status(cbr_simulator: Simulator, recei
 
 
 def test_list_received_asks_only_for_the_statuses_of_the_filter(cbr_simulator: Simulator, receiver: CbrClient) -> None:
+    """And for one more, which tells whether the service ignores the filter."""
     listing = received(receiver, Filters(statuses=("pending", "gone")))
-    assert cbr_simulator.count("GET", "/backups$") == 1
+    assert cbr_simulator.count("GET", "/backups$") == 2
     assert listing.backup_ids is None
 
 
@@ -309,8 +310,9 @@ class IgnoringClient(TellingClient):
         return Member("s", {"b0": "pending", "b1": "accepted", "b2": "rejected"}[backup_id], backup_id, project, NOW)
 
 
-def test_list_received_shows_each_share_if_the_filter_is_ignored() -> None:
-    shares = received(IgnoringClient()).shares
+@pytest.mark.parametrize("filters", [Filters(), Filters(statuses=("pending",))])
+def test_list_received_shows_each_share_if_the_filter_is_ignored(filters: Filters) -> None:
+    shares = received(IgnoringClient(), filters).shares
     assert [(share.backup_id, share.status) for share in shares] == [
         ("b0", "pending"),
         ("b1", "accepted"),
