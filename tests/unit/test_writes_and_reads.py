@@ -630,4 +630,4 @@ def test_update_unusable_cloud_is_refused(service: Simulator, lifecycle: type[Co
         "status": "accepted",
     }
     with pytest.raises(CbrError, match="nowhere"):
-        lifecycle(sessions()).update("x", olds, {**olds, "cloud": "nowhere"})
+        lifecycle(sessions()).update(f"{olds['backup_id']}/{project}", olds, {**olds, "cloud": "nowhere"})
