@@ -905,7 +905,7 @@ def other_receiver(receiver: str, signed_in: str) -> str:
 
 def _signed_in_elsewhere(what: str, signed_in: str) -> str:
     return (
-        f"{what}, but this run is signed in to {signed_in}. Nothing was changed. Sign in to the first one (OS_* or cbr:cloud), "
+        f"{what}, but this run is signed in to {signed_in}. Nothing was changed. Sign in to the first one (OS_*, cbr:cloud or `cloud`), "
         f"{use_of_changed_settings()}"
     )
 

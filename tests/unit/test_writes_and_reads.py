@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextvars
+import json
 import logging
 import math
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent import futures
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -631,3 +633,26 @@ def test_update_unusable_cloud_is_refused(service: Simulator, lifecycle: type[Co
     }
     with pytest.raises(CbrError, match="nowhere"):
         lifecycle(sessions()).update(f"{olds['backup_id']}/{project}", olds, {**olds, "cloud": "nowhere"})
+
+
+@pytest.mark.filterwarnings("ignore:Support for InfluxDB")
+@pytest.mark.parametrize(
+    "lifecycle", [BackupShareController, BackupShareMemberController, BackupShareAccepterController]
+)
+def test_update_cloud_of_another_project_is_refused(
+    service: Simulator, lifecycle: type[Controller], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its reads and deletes would fail later."""
+    is_accepter = lifecycle is BackupShareAccepterController
+    other, own = [service.owner, service.receiver][:: 1 if is_accepter else -1]
+    auth = {"auth_url": f"{service.url}/v3", "username": other.username, "password": other.password}
+    auth |= {"user_domain_name": other.domain_name, "project_id": other.project_id}
+    entry = {"auth": auth, "region_name": service.env()["OS_REGION_NAME"]}
+    (tmp_path / "clouds.yaml").write_text(json.dumps({"clouds": {"other": entry}}))
+    monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(tmp_path / "clouds.yaml"))
+    backup, project = service.backups[0].id, service.receiver.project_id
+    olds = {"backup_id": backup, "dest_project_id": project, "dest_project_ids": [project], "members": {project: {}}}
+    olds |= {"status": "accepted", "share_id": "s", "source_project_id": service.owner.project_id}
+    id_ = backup if lifecycle is BackupShareController else f"{backup}/{project}"
+    with pytest.raises(CbrError, match=f"project {own.project_id}, but this run is signed in to {other.project_id}"):
+        lifecycle(sessions()).update(id_, olds, {**olds, "cloud": "other"})

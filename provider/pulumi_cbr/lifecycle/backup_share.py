@@ -180,6 +180,8 @@ class BackupShareController(Controller):
             "exclusive" in changed and news.get("exclusive")
         ):
             return self._apply(news, olds)
+        if "cloud" in changed:
+            session.check_same_source(news["backup_id"], olds)
         return _wait(session, news, self.with_outputs(olds, news))
 
     def delete(self, id_: str, outputs: Properties) -> None:

@@ -124,6 +124,8 @@ class BackupShareAccepterController(Controller):
         try:
             session = self.sessions.get(news.get("cloud"))
             if was_accepted and not is_new:
+                if olds.get("cloud") != news.get("cloud"):
+                    _ensure_receiver(session, backup_id, project, olds)
                 return self.with_outputs(olds, news)
             _ensure_receiver(session, backup_id, project, olds)
             member = _accept(session, backup_id, project, news["vault_id"])

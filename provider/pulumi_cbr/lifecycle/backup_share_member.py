@@ -2,8 +2,8 @@
 
 Calls: ``POST /backups/{backup_id}/members`` (create), ``GET .../members`` and ``GET .../members/{project}`` (read),
 ``DELETE .../members/{project}`` (delete). A create reads after a lost response, and a delete reads before it deletes.
-An update makes no call, with two exceptions: it reads a share that the state has without an ID, and creates it if it is
-missing. It waits for the receiver if `wait_for_acceptance` is set.
+An update makes no call, with three exceptions. It signs in to another `cloud`. It reads a share that the state has without an
+ID, and creates it if it is missing. It waits for the receiver if `wait_for_acceptance` is set.
 """
 
 from __future__ import annotations
@@ -168,6 +168,8 @@ class BackupShareMemberController(Controller):
             origin = {"source_project_id": session.client.project_id(), **session.endpoint_output()}
             outputs = {**news, **verified, **origin}
         else:
+            if olds.get("cloud") != news.get("cloud"):
+                session.check_same_source(news["backup_id"], olds)
             outputs = self.with_outputs(olds, news)
         return _wait(session, news, outputs)
 

@@ -140,7 +140,8 @@ class Controller(ABC):
     def update(self, id_: str, olds: Properties, news: Properties) -> dict[str, Any]:
         """Make the resource agree with the inputs, and return all its outputs.
 
-        Looks the session up even if no call is needed: a `cloud` that does not work fails now, not at destroy.
+        Looks the session up even if no call is needed, and signs in to a changed `cloud`: one that does not work, or that is of
+        another project, fails now, not at destroy.
         """
 
     @abstractmethod
