@@ -1,6 +1,6 @@
 """Components: a rolling window of shared backups, and an acceptance of all that certain owners share.
 
-Their resources are looked up while the program runs, so they take plain values: outputs are not known yet then.
+Their resources are looked up while the program runs, so what they look up by must be plain: outputs are not known yet then.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class NewestBackupShares(_Component):
 
     Run the program after each backup. A backup that is busy, as in a restore, stays in the window.
 
-    With `servers`, the window is of each server; with `vault_id` alone, of the whole vault.
+    With `servers`, each server has a window of its own; with `vault_id` alone, of the whole vault.
     """
 
     def __init__(

@@ -138,7 +138,8 @@ def _certificate_values(
         raise SettingsError(messages.wrong_form(document.origin(cloud, "cacert"), "a path"))
     if not any(key in explicit for key in ("verify", "insecure", "cacert")):
         return []
-    # openstacksdk merges the three keys into one value: False, True or a path. Set both settings, even without a path.
+    # openstacksdk merges the three keys into one value: False, True or a path. Give both settings, so that
+    # neither comes from a later place.
     verify, _ = merged.get_requests_verify_args()
     path = verify if isinstance(verify, str) else None
     return [

@@ -92,7 +92,7 @@ def _text(data: Mapping[str, object], key: str, clean: Clean) -> str:
 
 
 def _cleaned(text: str, clean: Clean) -> str:
-    # Cleaning takes seconds for a megabyte. A secret that the first cut divides is most likely behind the second one.
+    # Cleaning takes seconds for a megabyte. If the first cut divides a secret, the second one most likely removes its rest.
     return clean(text[: 4 * _MAX_TEXT])[:_MAX_TEXT].strip()
 
 

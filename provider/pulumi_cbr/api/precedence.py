@@ -303,7 +303,7 @@ def _choose_rule(sources: Sources, cloud: str | None) -> tuple[Rule, tuple[Place
     2. `cbr:cloud`.
     3. Complete credentials of the stack.
     4. The stack has no credential: OS_* if it is complete, else HW_* if it is complete.
-    5. The stack has some credentials: OS_* if it completes them, else HW_* if it completes them.
+    5. The stack has some credentials: OS_* if it completes them or has OS_CLOUD, else HW_* if it completes them.
     6. Otherwise, the first place with any credential. The error names what it lacks.
     """
     stack, os, hw = (sources[place] for place in (Place.STACK, Place.OS, Place.HW))
@@ -381,7 +381,7 @@ def _applies(layer: Layer, sources: Sources) -> bool:
     source = sources.get(layer.place)
     if source is None or (layer.if_no_credentials and source.has_credentials):
         return False
-    # Only one of OS_* and HW_* may add a project and a region.
+    # Only one of OS_* and HW_* may add values of these groups, such as the project and the region.
     return not (layer.if_no_credentials and layer.place is Place.HW and _adds_values(sources[Place.OS], layer.groups))
 
 
@@ -390,9 +390,10 @@ def _adds_values(source: Source, groups: frozenset[Group]) -> bool:
 
 
 def _choose_method(layers: Sequence[Layer], sources: Sources) -> AuthMethod | None:
-    """Return the method whose secret is in the earliest layer, if it is complete.
+    """Return the method whose secret the earliest layer has, if it is complete.
 
-    The first `authType` decides, even if an earlier layer has a secret of another method.
+    Its other credentials may be in any layer.
+    With an `authType`, only its method counts, even if an earlier layer has a secret of another one.
     """
     identity_sources = [sources[layer.place] for layer in layers if Group.IDENTITY in layer.groups]
     with_type = next((source for source in identity_sources if "authType" in source.values), None)
@@ -523,9 +524,9 @@ def _check_agency_used(resolution: Resolution, sources: Sources) -> None:
 
 
 def _check_entry_not_overridden(resolution: Resolution, sources: Sources) -> None:
-    """Raise `SettingsError` if credentials from elsewhere would replace those of an entry.
+    """Raise `SettingsError` if credentials from elsewhere would replace an entry's.
 
-    Access keys and application credentials may belong to another account.
+    That is, access keys and application credentials: they may belong to another account. A user or a token replaces the entry's.
     """
     place = resolution.places.get(resolution.method.secret)
     others = ("accessKey", "applicationCredential")

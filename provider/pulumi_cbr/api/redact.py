@@ -13,7 +13,7 @@ from urllib.parse import quote, quote_plus
 
 from pulumi_cbr.api.text import clean
 
-#: What identity services say whatever the password is: a password that has such a word does not spoil it.
+#: Fixed messages: shown whole, even if the password is a word of them, such as `password`.
 _GENERIC_MESSAGES = (
     "The username or password is wrong.",
     "The request you have made requires authentication.",
@@ -23,7 +23,7 @@ _HIDDEN = "***"
 
 #: Shorter ones are looked for as they are: in pieces and encoded, they would be found in any text.
 _MIN_SPLIT_LENGTH = 6
-#: A shorter end of a text that is the start of a secret tells too little.
+#: A secret that is cut off is hidden if at least this many characters are left.
 _MIN_CUT_LENGTH = 6
 #: Encodings of encodings: a URL in JSON in HTML.
 _MAX_LAYERS = 5

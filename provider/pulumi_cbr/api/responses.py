@@ -39,7 +39,7 @@ _MAX_SHOWN = 20_000
 #: Values in the JSON of a response. A page of 100 backups has less than 50,000.
 _MAX_JSON_VALUES = 400_000
 
-#: A response of these says that its call was not carried out, whoever gave it. Of others, only the service's own code does.
+#: With these statuses, the call was not carried out, whoever responded. With others, only an error code of the service says so.
 _REFUSALS = frozenset({400, 401, 402, 403, 405, 406, 407, 411, 413, 414, 415, 417, 422, 428, 431, 451})
 
 
@@ -189,7 +189,7 @@ class ApiResponse:
         return "", text[:1000].strip() or "an empty body"
 
     def _redact(self, text: str) -> str:
-        # No other cut may come first: the start of a secret is found only at the end of a text.
+        # Redact before any other cut: a secret that is cut off is found only if it ends the text.
         return self.redactor.redact(text[:_MAX_SHOWN])
 
 

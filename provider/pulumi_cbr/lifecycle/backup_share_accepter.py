@@ -60,8 +60,8 @@ class BackupShareAccepterController(Controller):
         updates = ["cloud"] if olds.get("cloud") != news.get("cloud") else []
         if olds.get("status") != "accepted" or (not replaces and not self._keeps_acceptance(id_, olds)):
             updates.append("status")
-        # A project accepts a backup only once, so the old resource rejects before the new one accepts. An alias of another kind
-        # has no vault: its share must stay until it is accepted.
+        # A project accepts a backup only once, so the old resource rejects before the new one accepts. An alias may give this
+        # resource the state of a member, which has no vault: to delete that first would delete the share.
         delete_first = "backup_id" not in replaces and "vault_id" in olds
         return Diff(updates=tuple(updates), replaces=replaces, delete_first=delete_first)
 
@@ -132,7 +132,7 @@ class BackupShareAccepterController(Controller):
         except CbrError as error:
             if not (was_accepted and is_new):
                 raise
-            # The share is new, so the acceptance of the state is gone. The next run accepts it.
+            # The share is new, so the acceptance of the state is gone. The next run accepts the new share.
             pending = {**self.with_outputs(olds, news), "status": "pending"}
             raise IncompleteResourceError(str(error), id_, news, pending) from error
         outputs = {**news, **_outputs(session, member, olds)}

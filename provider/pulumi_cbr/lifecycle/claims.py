@@ -159,7 +159,7 @@ def has_replacement(
         # Nobody knows which share the state's unverified create made. It may be the one of the replacement.
         return is_single_operation()
     if own.kind == "created" and share_id != ACCEPTANCE_ID:
-        return False  # no earlier resource had this share
+        return False  # no earlier resource had this share, which is new
     if own.properties is None:
         return True
     if properties is not None and own.properties != properties:

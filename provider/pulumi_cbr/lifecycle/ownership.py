@@ -48,7 +48,7 @@ _SHOWN_ADOPTIONS = 10
 class Ownership:
     """The claims of one operation, from all processes of the same engine.
 
-    `urn` returns the URN of the current request, or an empty text. Without `join`, only this process sees the claims.
+    `urn` returns the URN of the current request, or an empty text. Without `join`, only deletes look at the claims.
     Thread-safe.
     """
 
@@ -209,8 +209,8 @@ class Ownership:
     ) -> bool:
         """Return whether a delete must leave the share.
 
-        Another resource has it then, or a replacement of this resource. Otherwise, record that the current resource no longer
-        has it. `share_id` and `properties` are of the state that is deleted. Raises `CbrError` if the claims of other processes
+        Another resource has it then, or a replacement of this resource. Unless it is a replacement, also release the claims of the
+        current resource. `share_id` and `properties` are of the state that is deleted. Raises `CbrError` if the claims of other processes
         cannot be read.
         """
         urn, key = self._urn(), ShareKey(backup_id, project, share_id == ACCEPTANCE_ID)
@@ -344,7 +344,7 @@ class Ownership:
     def _is_single_operation(self) -> bool:
         """Return whether all claims are of one operation.
 
-        True without an engine, or while the engine at the joined address listens. A debugger may run several operations.
+        True without an engine, or if the engine at the joined address listened when first asked. A debugger may run several operations.
         """
         if self._single_operation is None:
             # The address is that of the engine that started the process. It listens as long as its operation lasts.

@@ -33,7 +33,7 @@ class PreflightState:
     def mark_changed(self, backup_id: str) -> None:
         """Record that a backup's members were changed, so that older results no longer count.
 
-        The operation is no preview then: its own calls report what prevents them.
+        This happens only in an `up`, whose own calls report what fails.
         """
         self._changed.add(backup_id)
 
@@ -44,7 +44,7 @@ class PreflightState:
     def mark_managed(self, backup_id: str, project: str) -> None:
         """Record that a resource has a share.
 
-        If the resource is replaced, the engine checks it again as a new one.
+        A replacement is checked as a new resource: this keeps its own share from counting as somebody else's.
         """
         self._managed.add((backup_id, project))
 

@@ -42,7 +42,7 @@ class _AcceptPendingShares(AcceptPendingShares):
     _output = "backupIds"
 
     def __init__(self, vault: pulumi.Input[str], *args: Any, **options: Any) -> None:
-        # The input of the program, so that a secret vault stays secret.
+        # Pass on the program's input, not the plain ID: a secret vault stays secret.
         self._vault = vault
         super().__init__(*args, **options)
 

@@ -93,7 +93,7 @@ def has_secrets(value: Value) -> bool:
 def keep_secrets(outputs: Struct, inputs: Struct) -> None:
     """Mark as secrets the outputs that have the names of secret inputs.
 
-    The engine does so for plugins that know no secrets, and those cannot construct components.
+    The engine does it only for plugins that do not accept secrets. This one must accept them to construct components.
     """
     for name in set(outputs.fields).intersection(inputs.fields):
         made, given = outputs.fields[name], inputs.fields[name]

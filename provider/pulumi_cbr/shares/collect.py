@@ -28,7 +28,7 @@ R = TypeVar("R")
 
 
 class Progress(Protocol):
-    """Hears how many of the calls that are known so far are done."""
+    """Is told how many calls are done, and how many are known so far."""
 
     def __call__(self, done: int, total: int) -> None: ...
 
@@ -82,7 +82,7 @@ def list_received(
 ) -> Listing:
     """Return what is shared with a project. Raises `CbrError`.
 
-    `whole` as for `list_own`. If `details` has ``vault``, each share that the list tells no vault of is shown by one
+    `whole` as for `list_own`. If `details` has ``vault``, each accepted share whose vault the list does not tell costs one
     more call. If it has ``time``, so is each share without a time.
     """
     client = source.client
