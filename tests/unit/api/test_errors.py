@@ -143,7 +143,7 @@ def test_403_of_the_gateway_has_advice_by_its_code(code: str, advice: str) -> No
         (Reply(400, b""), "", "an empty body"),
         (Reply(400, b"plain words"), "", "plain words"),
         (Reply(400, [1, 2]), "", "[1, 2]"),
-        (Reply(400, b"\xff\xfe\x00"), "", "\ufffd\ufffd"),
+        (Reply(400, b"\xff\xfe\x00"), "", "\xff\xfe"),
     ],
     ids=lambda value: "" if isinstance(value, str) else repr(value.body)[:25],
 )
