@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import accumulate
 from pathlib import Path
 from time import monotonic
@@ -67,7 +68,7 @@ def environment(folder: Path) -> dict[str, str]:
         (folder / name).mkdir(exist_ok=True)
     return {
         **clean,
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), engine, clean.get("PATH", os.defpath)]),
+        "PATH": os.pathsep.join([str(_install_package()), engine, clean.get("PATH", os.defpath)]),
         # The floor is found as the package is: as an importable module.
         "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), clean.get("PYTHONPATH", "")])),
         "PULUMI_HOME": str(folder / "home"),
@@ -75,6 +76,22 @@ def environment(folder: Path) -> dict[str, str]:
         "PULUMI_CONFIG_PASSPHRASE": "bench",
         "PULUMI_SKIP_UPDATE_CHECK": "1",
     }
+
+
+@cache
+def _install_package() -> Path:
+    """Install the package as a user does, and return the folder of its programs.
+
+    The engine lists the installed packages before each command. The tools of the development environment make that list three
+    times as long.
+    """
+    uv, target = Path(sys.executable).with_name("uv"), ROOT / "build" / "bench-environment"
+    shutil.rmtree(target, ignore_errors=True)
+    programs = target / "bin"
+    subprocess.run([uv, "venv", "--quiet", "--seed", "--system-certs", "--python", sys.executable, target], check=True)
+    options = ("--quiet", "--system-certs", "--compile-bytecode", "--python", str(programs / "python"))
+    subprocess.run([uv, "pip", "install", *options, ROOT], check=True)
+    return programs
 
 
 def without_ours() -> dict[str, str]:
