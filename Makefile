@@ -1,6 +1,6 @@
 # Thin targets; each sets up what it needs, so none has to be typed before another. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help engine demo test languages check lint bench docs dist soak
+.PHONY: help engine hosts demo test languages check lint bench docs dist soak
 
 READY := .venv/ready
 PYTHON := .venv/bin/python
@@ -16,6 +16,9 @@ help: ## list the targets
 engine: ## find the Pulumi CLI, or obtain it; the last line is the folder to put on PATH
 	@# What is there already is found without .venv.
 	@python3 tools/engine/engine.py --find 2>/dev/null || { $(MAKE) --no-print-directory $(READY) && $(PYTHON) tools/engine/engine.py; }
+
+hosts: ## the same with a CLI that runs programs in Go and Java too; takes some minutes the first time
+	@$(MAKE) --no-print-directory $(READY) && $(PYTHON) -m tools.languages.hosts
 
 demo: $(READY) ## share a backup, lose the share, get it back, with the real CLI and a simulated cloud
 	@$(PYTHON) tools/demo/demo.py
