@@ -28,10 +28,11 @@ def check_window(
     accept_into: object,
 ) -> None:
     """Refuse a window that says too little or too much. Raises `CbrError`."""
-    _check_plain("NewestBackupShares", servers=servers or (), vault_id=[vault_id] if vault_id is not None else ())
+    given: dict[str, Sequence[str]] = {"servers": servers or (), "vault_id": () if vault_id is None else (vault_id,)}
+    _check_plain("NewestBackupShares", **given)
     if isinstance(servers, str) or (not servers and not vault_id):
         raise CbrError(messages.window_needs_backups())
-    for name, values in (("servers", servers or ()), ("vault_id", () if vault_id is None else (vault_id,))):
+    for name, values in given.items():
         # A filter by an empty ID may match the backups of any server.
         if not all(value.strip() for value in values):
             raise CbrError(messages.empty_window_value(name))

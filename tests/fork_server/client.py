@@ -1,4 +1,4 @@
-"""Have a server run what `python` was asked to run. Imports only what is built in: it starts in 15 ms."""
+"""Ask a server to run what `python` was asked to run. Imports only what is built in: it starts in 15 ms."""
 
 import _signal  # type: ignore[import-not-found]
 import _socket

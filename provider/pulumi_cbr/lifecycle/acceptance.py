@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pulumi_cbr import messages
 from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.durations import to_seconds
-from pulumi_cbr.lifecycle.shares import find_members, wait_for_members
+from pulumi_cbr.lifecycle.shares import wait_for_members
 
 if TYPE_CHECKING:
     from pulumi_cbr.api.models import Member
@@ -47,10 +47,8 @@ def wait_for_acceptance(
     _log.info("%s", messages.waits_for_acceptance(backup_id, projects, seconds))
     for wait in itertools.chain(_POLL_WAITS, itertools.repeat(_POLL_WAITS[-1])):
         try:
-            members = find_members(session, backup_id, projects)
-            if len(members) < len(projects):
-                # A new share may not be visible yet.
-                members = wait_for_members(session, backup_id, projects)
+            # A new share may not be visible yet.
+            members = wait_for_members(session, backup_id, projects)
             problem = _problem(backup_id, projects, members)
             remaining = end - clock.monotonic()
             if not problem and all(member.status == "accepted" for member in members.values()):
