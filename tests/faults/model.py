@@ -79,7 +79,7 @@ class NativeProcess:
     """The process of one first-class provider: its own requests, without gRPC."""
 
     def __init__(self, engine: str, config: Mapping[str, str], hooks: list[str]) -> None:
-        self._provider, self._hooks = CbrProvider(SessionRegistry()), hooks
+        self._provider, self._hooks = CbrProvider(), hooks
         self.ownership = self._provider.ownership
         self.ownership.join(engine)
         args = Struct()

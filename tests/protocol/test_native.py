@@ -226,7 +226,11 @@ def test_attach_without_an_engine_at_the_start(own_service: Simulator) -> None:
             stub = provider_pb2_grpc.ResourceProviderStub(channel)
             for backup in own_service.backups[:2]:
                 stub.Attach(plugin_pb2.PluginAttach(address=address))
-                stub.Configure(provider_pb2.ConfigureRequest())
+                stub.Configure(provider_pb2.ConfigureRequest(args=ParseDict({"preflight": "true"}, Struct())))
+                # Preflight remembers what the program declares, in this operation only.
+                planned = {"backupId": own_service.backups[2].id, "destProjectId": own_service.projects[0]}
+                request = provider_pb2.CheckRequest(urn=URN, news=ParseDict(planned, Struct()))
+                assert not stub.Check(request, timeout=PATIENCE).failures
                 inputs = ParseDict({"backupId": backup.id, "destProjectId": own_service.projects[0]}, Struct())
                 own_service.faults.add(Fault("throttle", "POST", f"{backup.id}/members$", retry_after=0))
                 stub.Create(provider_pb2.CreateRequest(urn=URN, properties=inputs), timeout=PATIENCE)

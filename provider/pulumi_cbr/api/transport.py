@@ -183,24 +183,24 @@ class Transport:
                 deadline.check(request.operation)
                 started = self._timing.monotonic()
                 result = self._attempt(request, auth, authenticator, deadline)
+                if isinstance(result, ApiResponse):
+                    return result
+                if result.outcome is Outcome.UNAUTHORIZED and not renewed and authenticator.renew(auth):
+                    renewed = True
+                    continue
+                if not unknown and is_unknown(request.method, result.outcome):
+                    unknown, sent_at = True, started
+                throttled = result.outcome is Outcome.THROTTLED
+                if is_retryable(request.method, result.outcome) and backoff.wait_before_retry(
+                    str(result.error), result.retry_after, throttled=throttled
+                ):
+                    continue
             except CbrError as error:
                 if unknown:
                     raise _unknown_outcome(
                         messages.unknown_after_error(request.operation, str(error)), sent_at
                     ) from error
                 raise
-            if isinstance(result, ApiResponse):
-                return result
-            if result.outcome is Outcome.UNAUTHORIZED and not renewed and authenticator.renew(auth):
-                renewed = True
-                continue
-            if not unknown and is_unknown(request.method, result.outcome):
-                unknown, sent_at = True, started
-            throttled = result.outcome is Outcome.THROTTLED
-            if is_retryable(request.method, result.outcome) and backoff.wait_before_retry(
-                str(result.error), result.retry_after, throttled=throttled
-            ):
-                continue
             if unknown and not result.is_from_service:
                 raise _unknown_outcome(str(result.error), sent_at) from result.error.__cause__ or result.error
             raise result.error

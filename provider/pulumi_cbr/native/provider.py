@@ -69,8 +69,7 @@ _log = logging.getLogger("pulumi_cbr")
 class CbrProvider:
     """The server of the engine's requests: each method has the name of its RPC."""
 
-    def __init__(self, registry: SessionRegistry | None = None) -> None:
-        self._registry = registry
+    def __init__(self) -> None:
         self.cancelled: threading.Event = threading.Event()
         self._config: dict[str, Any] = {}
         #: The name of the `Provider` that this process serves; None for a default provider.
@@ -87,7 +86,8 @@ class CbrProvider:
         self.cancelled.clear()
         timing = Clock(sleep=self.wait, time_left=_time_left)
         limits = CallLimits(parallel)
-        self._sessions = SessionPool(self._get_setting, timing, limits, self.ownership, self._registry)
+        # A process in a debugger serves several operations: what sessions remember is of one.
+        self._sessions = SessionPool(self._get_setting, timing, limits, self.ownership, SessionRegistry())
         self._controllers = {token: controller(self._sessions) for token, controller in CONTROLLERS.items()}
         self._pool = ThreadPoolExecutor(parallel, thread_name_prefix="controller")
         self._components = ComponentProcesses()

@@ -267,6 +267,15 @@ def test_delete_that_was_lost_once_and_then_cannot_sign_in() -> None:
     assert [seen.method for seen in server.seen] == ["POST", "DELETE", "POST"]
 
 
+def test_delete_cancelled_after_lost_response_is_unknown() -> None:
+    def cancel(seconds: float) -> None:
+        raise CbrError("cancelled")
+
+    with Server(in_turn(None)) as server, pytest.raises(UnknownOutcomeError, match="cancelled"):
+        calls(CbrClient(fixed_token(server.url), timing=Clock(sleep=cancel)))["delete_member"]()
+    assert len(server.seen) == 1
+
+
 def test_a_read_that_was_lost_once_is_none_of_it() -> None:
     with Server(in_turn(None, Reply(403, b""))) as server, pytest.raises(NotAllowed):
         calls(CbrClient(fixed_token(server.url), timing=FakeClock().timing))["show_member"]()
