@@ -147,7 +147,7 @@ AUTH_METHODS = (
         "secretKey",
         (("accessKey",), ("secretKey",)),
         ("securityToken",),
-        # The keys' account has the project.
+        # Access keys belong to one domain, which has the project.
         ("projectDomainName", "projectDomainId"),
     ),
 )
@@ -213,7 +213,7 @@ class Resolution:
     usages: tuple[Usage, ...]
     #: Other places with complete credentials.
     also_complete: tuple[Place, ...] = ()
-    #: The secrets among values that are not used.
+    #: Secrets that are in no field of `Settings`: of unused values, and of an entry that needs a plugin.
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
     def origin(self, name: str) -> str:
@@ -390,10 +390,9 @@ def _adds_values(source: Source, groups: frozenset[Group]) -> bool:
 
 
 def _choose_method(layers: Sequence[Layer], sources: Sources) -> AuthMethod | None:
-    """Return the method whose secret the earliest layer has, if it is complete.
+    """Return the complete method whose secret comes first, or None.
 
-    Its other credentials may be in any layer.
-    With an `authType`, only its method counts, even if an earlier layer has a secret of another one.
+    Its other credentials may be in any layer. With an `authType`, only the method that it names counts.
     """
     identity_sources = [sources[layer.place] for layer in layers if Group.IDENTITY in layer.groups]
     with_type = next((source for source in identity_sources if "authType" in source.values), None)
@@ -430,9 +429,9 @@ def _merge(layers: Sequence[Layer], sources: Sources) -> tuple[dict[str, Value],
     values: dict[str, Value] = {}
     places: dict[str, Place] = {}
     for layer in layers:
-        given = {name for pair in ALTERNATIVES if any(name in values for name in pair) for name in pair}
+        overridden = {name for pair in ALTERNATIVES if any(name in values for name in pair) for name in pair}
         for name, value in sources[layer.place].values.items():
-            if SETTINGS[name].group in layer.groups and name not in values and name not in given:
+            if SETTINGS[name].group in layer.groups and name not in values and name not in overridden:
                 values[name] = value
                 places[name] = layer.place
     for by_id, by_name in ALTERNATIVES:
@@ -524,9 +523,9 @@ def _check_agency_used(resolution: Resolution, sources: Sources) -> None:
 
 
 def _check_entry_not_overridden(resolution: Resolution, sources: Sources) -> None:
-    """Raise `SettingsError` if credentials from elsewhere would replace an entry's.
+    """Raise `SettingsError` if keys from elsewhere would replace an entry's credentials.
 
-    That is, access keys and application credentials: they may belong to another account. A user or a token replaces the entry's.
+    Keys and application credentials may belong to another account. A user or a token may replace the entry's.
     """
     place = resolution.places.get(resolution.method.secret)
     others = ("accessKey", "applicationCredential")
@@ -543,7 +542,7 @@ def _check_entry_not_overridden(resolution: Resolution, sources: Sources) -> Non
 def _check_stack_used(resolution: Resolution, sources: Sources) -> None:
     """Raise `SettingsError` for a credential of the stack that is not used.
 
-    A resource's `cloud` is another account than the stack's.
+    A resource's `cloud` may leave them unused: it is another account.
     """
     place = resolution.rule.credentials_from
     if resolution.rule is _CLOUD_ARGUMENT_RULE or place is Place.STACK:

@@ -98,9 +98,9 @@ class Transport:
         return self._settings.project_id or self._get_authenticator().project_id(self.new_deadline())
 
     def endpoint(self) -> str:
-        """Return the URL that all paths are below.
+        """Return the URL ``.../v3/<own project id>``.
 
-        Signs in first if only the service catalog knows it.
+        Signs in first if only the service catalog knows the service's address.
         """
         return self._locate(self._get_authenticator(), self.new_deadline())[0]
 
@@ -152,7 +152,7 @@ class Transport:
         return self._send(Request(operation, "GET", url, setting="authUrl"), authenticator, self.new_deadline())
 
     def _locate(self, authenticator: Authenticator, deadline: Deadline) -> tuple[str, str]:
-        """Return the URL that all paths are below, and the own project's ID."""
+        """Return the URL ``.../v3/<own project id>``, and the ID."""
         if self._location is None:
             own = authenticator.project_id(deadline)
             self._location = service_root(authenticator.endpoint(deadline), own, self._settings), own

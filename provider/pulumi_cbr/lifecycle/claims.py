@@ -17,7 +17,7 @@ Properties = Mapping[str, Any]
 ACCEPTANCE_ID = "accepted"
 
 #: A replacement has the URN of the resource that it replaces. At least one of these properties differs.
-_COMPARED = ("adopt_existing", "cloud", "exclusive", "reshare_if_rejected", "updated_at", "vault_id")
+_DISTINCTIVE = ("adopt_existing", "cloud", "exclusive", "reshare_if_rejected", "updated_at", "vault_id")
 
 
 class ShareKey(NamedTuple):
@@ -37,7 +37,8 @@ class Claim:
     - `released`: the resource no longer has the share.
     - `deleted`: the resource will send a DELETE, or has sent it. `retracted`: the share stays after all.
 
-    `properties` are the compared ones of the resource, or None if they are unknown. Of a `kept` claim, they have `since` alone.
+    `properties` distinguish the resource from its replacement: see `select_distinctive`. None if they are unknown. A `kept` claim
+    has `since` in their place.
     """
 
     backup_id: str
@@ -64,11 +65,11 @@ class Claim:
         return f"{json.dumps(asdict(self))}\n".encode()
 
 
-def select_compared(properties: Properties | None) -> dict[str, Any] | None:
-    """Return the properties that tell a replacement from the replaced resource."""
+def select_distinctive(properties: Properties | None) -> dict[str, Any] | None:
+    """Return the properties by which a replacement can differ from the replaced resource."""
     if properties is None:
         return None
-    return {name: properties[name] for name in _COMPARED if properties.get(name)}
+    return {name: properties[name] for name in _DISTINCTIVE if properties.get(name)}
 
 
 def select_current(claims: Iterable[Claim]) -> list[Claim]:
@@ -96,7 +97,7 @@ def find_last_acquisition(claims: list[Claim], urn: str) -> Claim | None:
 def has_other_owner(claims: list[Claim], share_id: str, urn: str) -> bool:
     """Return whether another resource than `urn` has this share.
 
-    Or it has created or adopted a newer share of the same backup and project.
+    Or it has created or adopted a share of the same backup and project. `claims` come from `select_current`.
     """
     others = [claim for claim in claims if claim.urn != urn]
     return any(claim.kind != "kept" or claim.share_id == share_id for claim in others)
@@ -107,14 +108,17 @@ def is_deleted_by_another(claims: Iterable[Claim], share_id: str, urn: str) -> b
     return any(other != urn and deleted == share_id for other, deleted in _find_deletes(claims))
 
 
-def is_new_share(claims: list[Claim], accepted_at: object) -> bool:
-    """Return whether a resource deleted the share, created one, or keeps a younger one."""
+def is_made_again(claims: list[Claim], accepted_at: object) -> bool:
+    """Return whether a resource deleted or created the share, or keeps a younger one.
+
+    Younger than `accepted_at`, if both times are known.
+    """
     return bool(_find_deletes(claims)) or any(
         claim.kind == "created" or (claim.kind == "kept" and is_before(accepted_at, claim.since)) for claim in claims
     )
 
 
-def find_others(claims: Iterable[Claim], share_id: str, urn: str) -> list[str]:
+def find_other_holders(claims: Iterable[Claim], share_id: str, urn: str) -> list[str]:
     """Return the URNs of other resources that have the same share."""
     return [claim.urn for claim in select_current(claims) if claim.urn != urn and claim.share_id == share_id]
 
@@ -156,7 +160,7 @@ def has_replacement(
     if share_id and own.share_id != share_id:
         return True
     if not share_id:
-        # Nobody knows which share the state's unverified create made. It may be the one of the replacement.
+        # The state has no share ID, as its create was never verified. The replacement's share may be the same.
         return is_single_operation()
     if own.kind == "created" and share_id != ACCEPTANCE_ID:
         return False  # no earlier resource had this share, which is new
@@ -164,8 +168,8 @@ def has_replacement(
         return True
     if properties is not None and own.properties != properties:
         return True
-    # If one operation creates a URN and then deletes it, that delete is of a replaced resource. The replacement may have
-    # adopted the share of the replaced one, or accepted again, so leave it.
+    # A delete after a create of the same URN is of the replaced resource. Its replacement may have adopted its share, or accepted
+    # the share again: leave both.
     return (own.kind == "adopted" or (bool(urn) and share_id == ACCEPTANCE_ID)) and is_single_operation()
 
 

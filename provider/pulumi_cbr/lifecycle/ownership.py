@@ -23,15 +23,15 @@ from pulumi_cbr.lifecycle.claims import (
     ShareKey,
     describe_resource,
     find_last_acquisition,
-    find_others,
+    find_other_holders,
     has_other_owner,
     has_replacement,
     is_deleted_by_another,
     is_kept,
-    is_new_share,
+    is_made_again,
     is_same_vault,
-    select_compared,
     select_current,
+    select_distinctive,
 )
 from pulumi_cbr.lifecycle.claims_file import ClaimsFile
 from pulumi_cbr.lifecycle.shares import is_before
@@ -48,8 +48,8 @@ _SHOWN_ADOPTIONS = 10
 class Ownership:
     """The claims of one operation, from all processes of the same engine.
 
-    `urn` returns the URN of the current request, or an empty text. Without `join`, only deletes look at the claims.
-    Thread-safe.
+    `urn` returns the URN of the current request, or an empty text. Until `join`, only `record` and
+    deletes read the claims. Thread-safe.
     """
 
     def __init__(self, urn: Callable[[], str] = str) -> None:
@@ -58,13 +58,11 @@ class Ownership:
         self._claims: dict[ShareKey, list[Claim]] = {}
         self._imports: set[tuple[ShareKey, str]] = set()
         self._adoptions = 0
-        # URNs of resources that the program declares and that are not replaced.
-        self._declared: set[str] = set()
-        # The same, with new resources and those that are replaced.
-        self._checked: set[str] = set()
+        # By URN of each resource that the program declares: whether it is new or replaced.
+        self._declared: dict[str, bool] = {}
         # By URN: the shares that declared resources keep.
         self._kept: dict[str, set[tuple[ShareKey, str]]] = {}
-        # What a warning has named two resources for.
+        # Shares and acceptances that two resources have, and that a warning has named.
         self._held_twice: set[ShareKey] = set()
         self._engine: str | None = None
         self._single_operation: bool | None = None
@@ -92,20 +90,21 @@ class Ownership:
     ) -> None:
         """Record that the current resource has created a share, or adopted one that existed.
 
-        Without `properties`, nothing tells this resource from a replaced one with the same URN, so a later delete leaves the share.
+        Without `properties`, this resource cannot be distinguished from a replaced one with the same URN. A later delete of the
+        URN then leaves the share.
         If the claim cannot be written, a warning is logged.
         """
         key, urn = ShareKey(backup_id, project, share_id == ACCEPTANCE_ID), self._urn()
-        compared, is_new = select_compared(properties), not adopted
+        distinctive, is_new = select_distinctive(properties), not adopted
         with self._lock:
             before = find_last_acquisition(select_current(self._claims.get(key, [])), urn)
             if before and before.kind == "adopted" and before.share_id == share_id and before.properties is None:
-                # A read after a lost response recorded it: an older resource may have created it.
-                adopted, compared = True, None
+                # A read after a lost response recorded this claim. An older resource may have created the share.
+                adopted, distinctive = True, None
             self._store_claim(
-                Claim(backup_id, project, share_id, urn, "adopted" if adopted else "created", compared, time.time())
+                Claim(backup_id, project, share_id, urn, "adopted" if adopted else "created", distinctive, time.time())
             )
-            if adopted and compared is not None:
+            if adopted and distinctive is not None:
                 self._warn_if_held_twice(key, share_id, self._read_if_possible(key))
             if is_new and not key.is_acceptance:
                 self._warn_of_old_acceptance(key)
@@ -114,7 +113,7 @@ class Ownership:
         """Return the kind and name of another resource of the program that has a share, or None."""
         key, urn = ShareKey(backup_id, project, is_acceptance=False), self._urn()
         with self._lock:
-            others = find_others(self._read_if_possible(key), share_id, urn) if urn else []
+            others = find_other_holders(self._read_if_possible(key), share_id, urn) if urn else []
             return describe_resource(others[-1]) if others and self._is_single_operation() else None
 
     def record_acceptance(self, backup_id: str, project: str, *, adopted: bool, properties: Properties) -> None:
@@ -141,12 +140,8 @@ class Ownership:
         """
         urn = self._urn()
         with self._lock:
-            self._checked.add(urn)
-            if not is_new:
-                self._declared.add(urn)
-                return
-            self._declared.discard(urn)
-            for key, share_id in self._kept.pop(urn, ()):
+            self._declared[urn] = is_new
+            for key, share_id in self._kept.pop(urn, ()) if is_new else ():
                 self._record_claim(key, share_id, urn, "released")
 
     def mark_read_by_id(self, backup_id: str, project: str, *, acceptance: bool = False) -> None:
@@ -171,7 +166,7 @@ class Ownership:
             return
         with self._lock:
             is_import = (key, urn) in self._imports
-            if urn in self._declared:
+            if self._declared.get(urn) is False:
                 self._kept.setdefault(urn, set()).add((key, share_id))
             elif not is_import:
                 return
@@ -188,43 +183,43 @@ class Ownership:
     def keep_acceptance(self, backup_id: str, project: str, accepted_at: object = None) -> bool:
         """Record that the current resource keeps an acceptance; return whether it still exists.
 
-        It does not if another resource deletes the share in this operation, or has just created it. Nor if it created the share
-        after `accepted_at`: an earlier operation ended before this resource could accept it.
+        It does not if `is_share_new`.
         """
         # `keep` writes before this reads, and a delete writes before it reads: at least one notices the other.
         self.keep(backup_id, project, ACCEPTANCE_ID, accepted_at)
         return not self.is_share_new(backup_id, project, accepted_at)
 
     def is_share_new(self, backup_id: str, project: str, accepted_at: object = None) -> bool:
-        """Return whether a resource deleted or created the share in this operation.
+        """Return whether the share is another one than was accepted at `accepted_at`.
 
-        Or it created the share after `accepted_at`. Then an acceptance of the state is gone.
+        It is if a resource deletes or creates the share in this operation. It is too if the share is younger than `accepted_at`,
+        because an earlier operation ended between the new share and its acceptance.
         """
         with self._lock:
             claims = self._read_if_possible(ShareKey(backup_id, project, is_acceptance=False))
-            return is_new_share(claims, accepted_at) and self._is_single_operation()
+            return is_made_again(claims, accepted_at) and self._is_single_operation()
 
     def must_share_stay(
         self, backup_id: str, project: str, share_id: object, properties: Properties | None = None
     ) -> bool:
         """Return whether a delete must leave the share.
 
-        Another resource has it then, or a replacement of this resource. Unless it is a replacement, also release the claims of the
-        current resource. `share_id` and `properties` are of the state that is deleted. Raises `CbrError` if the claims of other processes
-        cannot be read.
+        It must if another resource has the share, or a replacement with the same URN. Without a replacement, this also releases the
+        claims of the current resource. `share_id` and `properties` are of the state that is deleted. Raises `CbrError` if the claims
+        of other processes cannot be read.
         """
         urn, key = self._urn(), ShareKey(backup_id, project, share_id == ACCEPTANCE_ID)
         deleted = share_id if isinstance(share_id, str) else ""
         with self._lock:
             claims = select_current(self._read_all(key))
             if share_id == ACCEPTANCE_ID:
-                # Ignore own claims on another vault: after a drift, that acceptance is not the deleted resource's.
+                # Ignore this URN's claims on another vault: the acceptance has moved since.
                 claims = [claim for claim in claims if claim.urn != urn or is_same_vault(claim.properties, properties)]
             if is_kept(claims, deleted, urn) and self._engine is not None and self._is_single_operation():
                 # The program still has this URN. The engine deletes the old resource of an interrupted replacement.
                 return True
             is_replaced = has_replacement(
-                claims, deleted, urn, select_compared(properties), is_single_operation=self._is_single_operation
+                claims, deleted, urn, select_distinctive(properties), is_single_operation=self._is_single_operation
             )
             own = [
                 claim for claim in claims if claim.urn == urn and (claim.kind != "kept" or claim.share_id == deleted)
@@ -260,7 +255,7 @@ class Ownership:
                 if must_stay:
                     self._record_claim(key, share_id, urn, "retracted")
                 elif self._is_acceptance_kept(backup_id, project):
-                    if urn in self._checked:
+                    if urn in self._declared:
                         raise CbrError(messages.acceptance_kept(backup_id, project))
                     # A share that leaves the program is not made again: its acceptance ends with it.
                     _log.warning("%s", messages.acceptance_ends(backup_id, project))
@@ -277,7 +272,6 @@ class Ownership:
         self._imports.clear()
         self._adoptions = 0
         self._declared.clear()
-        self._checked.clear()
         self._kept.clear()
         self._held_twice.clear()
         self._single_operation = None
@@ -317,7 +311,7 @@ class Ownership:
 
     def _warn_if_held_twice(self, key: ShareKey, share_id: str, claims: list[Claim]) -> None:
         urn = self._urn()
-        others = find_others(claims, share_id, urn)
+        others = find_other_holders(claims, share_id, urn)
         if others and key not in self._held_twice and self._is_single_operation():
             self._held_twice.add(key)
             names = sorted(describe_resource(each) for each in (urn, others[-1]))
@@ -342,12 +336,11 @@ class Ownership:
             self._file.add(claim, (each for claims in self._claims.values() for each in claims))
 
     def _is_single_operation(self) -> bool:
-        """Return whether all claims are of one operation.
+        """Return whether all claims are of one operation: there is no engine, or it still runs.
 
-        True without an engine, or if the engine at the joined address listened when first asked. A debugger may run several operations.
+        A process in a debugger can outlive its engine, and serve others. The first answer is kept.
         """
         if self._single_operation is None:
-            # The address is that of the engine that started the process. It listens as long as its operation lasts.
             self._single_operation = self._engine is None or _is_listening(self._engine)
         return self._single_operation
 

@@ -1,4 +1,4 @@
-"""A client and what its resources share: lists of members, and preflight's results. Equal settings share one in a process."""
+"""Clients, each with what its resources share: lists of members, and preflight's results."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class CloudSession:
         self._client: CbrClient | None = None
         #: Backups that exist here, although their state names another CBR address.
         self._verified_backups: set[str] = set()
-        #: The claims of the pool that asked last.
+        #: The claims of the operation: `SessionRegistry.get` sets them.
         self.ownership: Ownership = Ownership()
         self.member_cache: MemberCache = MemberCache(
             lambda backup_id: self.client.list_members(backup_id), timing=self._timing, timeout=settings.timeout
@@ -86,7 +86,8 @@ class CloudSession:
     def check_same_endpoint(self, backup_id: str, recorded: str | None, project: str | None = None) -> None:
         """Raise `CbrError` if the backup was shared at another CBR address, and is not here.
 
-        `recorded` is the address in the state. A receiver may not see the backup. With `project`, its share is proof enough.
+        `recorded` is the address in the state. With `project`, a share with this project is proof too: its users may lack the
+        permission to see the backup.
         """
         if not recorded or backup_id in self._verified_backups or is_same_region(recorded, here := self._endpoint()):
             return
@@ -109,7 +110,7 @@ class CloudSession:
 
 
 class SessionRegistry:
-    """The sessions of a process. Equal settings share one, whichever pool asks. Thread-safe."""
+    """The sessions of a process: one for all pools with equal settings. Thread-safe."""
 
     def __init__(self) -> None:
         #: For the pools that have no limits of their own.
@@ -119,7 +120,7 @@ class SessionRegistry:
         self._sessions: dict[tuple[Settings, Clock | None], CloudSession] = {}
 
     def get(self, settings: Settings, timing: Clock | None, limits: CallLimits, ownership: Ownership) -> CloudSession:
-        """Return the session of some settings, with the record of the pool that asks."""
+        """Return the session of some settings, which records claims in `ownership` from now on."""
         with self._lock:
             session = self._sessions.get((settings, timing))
             if session is None:
@@ -138,10 +139,7 @@ PROCESS = SessionRegistry()
 
 
 class SessionPool:
-    """The sessions of one stack by cloud name.
-
-    Equal settings share one in the process, or in `registry`.
-    """
+    """The sessions of one stack by cloud name, from `registry` or from that of the process."""
 
     def __init__(
         self,

@@ -35,11 +35,14 @@ _UNKNOWNS = frozenset(
 
 def from_wire(struct: Struct) -> dict[str, Any]:
     """Return plain values by their Python names; what is null is left out."""
-    return {to_snake(name): value for name, value in from_struct(struct).items()}
+    return {to_snake(name): value for name, value in from_wire_camel(struct).items()}
 
 
-def from_struct(struct: Struct) -> dict[str, Any]:
-    """Return plain values by the names that the wire has at the top; what is null is left out."""
+def from_wire_camel(struct: Struct) -> dict[str, Any]:
+    """Return plain values by their names on the wire; what is null is left out.
+
+    Names within objects become Python names.
+    """
     values = {name: _from_value(value) for name, value in struct.fields.items()}
     return {name: value for name, value in values.items() if value is not None}
 

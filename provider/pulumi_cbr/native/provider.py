@@ -30,7 +30,7 @@ from pulumi_cbr.lifecycle.controller import UNKNOWN, CheckedInputs, Controller, 
 from pulumi_cbr.lifecycle.ownership import Ownership
 from pulumi_cbr.lifecycle.session import SessionPool, SessionRegistry
 from pulumi_cbr.native.component_process import ComponentProcesses
-from pulumi_cbr.native.convert import from_struct, from_wire, to_secret, to_wire
+from pulumi_cbr.native.convert import from_wire, from_wire_camel, to_secret, to_wire
 from pulumi_cbr.native.functions import FUNCTIONS
 from pulumi_cbr.native.previews import preview_create, preview_update
 from pulumi_cbr.native.protocol import plugin_pb2, provider_pb2
@@ -103,14 +103,14 @@ class CbrProvider:
 
     async def check_config(self, request: provider_pb2.CheckRequest) -> provider_pb2.CheckResponse:
         self.name = find_explicit_provider_name(request.urn)
-        given, known = from_struct(request.news), (*SETTINGS, "parallel")
+        given, known = from_wire_camel(request.news), (*SETTINGS, "parallel")
         problems = {name: _check_setting(name, value) for name, value in given.items()}
         if self.name:
             # An empty value of an explicit provider is an error: the program probably read a value that does not exist, and the
             # provider would use another account. In the stack's configuration, empty means not set.
             empty = [name for name in _SIGN_IN_SETTINGS if given.get(name) == ""]
             problems |= {name: messages.empty_setting(name) for name in empty}
-        # The engine prints the value of a property that it is told. Under a mistyped name, that may be a password.
+        # The engine prints the value of the property that a failure names. That of a mistyped name may be a password.
         failures = [
             provider_pb2.CheckFailure(property=name if name in known else "", reason=to_native_terms(why, self.name))
             for name, why in problems.items()
@@ -126,7 +126,7 @@ class CbrProvider:
     async def diff_config(self, request: provider_pb2.DiffRequest) -> provider_pb2.DiffResponse:
         self.name = find_explicit_provider_name(request.urn)
         changes = provider_pb2.DiffResponse.DIFF_SOME if request.olds != request.news else None
-        olds, news = from_struct(request.olds), from_struct(request.news)
+        olds, news = from_wire_camel(request.olds), from_wire_camel(request.news)
         sign_in_changes = [name for name in _SIGN_IN_SETTINGS if _has_other_value(olds.get(name), news.get(name))]
         if self.name and sign_in_changes:
             changed = ", ".join(_describe_change(name, olds[name], news[name]) for name in sign_in_changes)
@@ -140,14 +140,14 @@ class CbrProvider:
             self.name = find_explicit_provider_name(request.urn)
         if request.urn and request.id:
             self._reference = f"{request.urn}::{request.id}"
-        settings = {name: value for name, value in from_struct(request.args).items() if value != UNKNOWN}
+        settings = {name: value for name, value in from_wire_camel(request.args).items() if value != UNKNOWN}
         self._config = {name: _to_int(name, value) for name, value in settings.items() if name in SETTINGS}
         self._reset(_parse_parallel(settings.get("parallel") or _PARALLEL))
         return provider_pb2.ConfigureResponse(supportsPreview=True, acceptSecrets=True, acceptOutputs=True)
 
     async def check(self, request: provider_pb2.CheckRequest) -> provider_pb2.CheckResponse:
         token, controller = self._controller(request.urn)
-        undeclared = find_undeclared_inputs(token, from_struct(request.news))
+        undeclared = find_undeclared_inputs(token, from_wire_camel(request.news))
         olds, news = from_wire(request.olds), from_wire(request.news)
 
         def declare_and_check() -> CheckedInputs:
@@ -228,7 +228,7 @@ class CbrProvider:
         return response
 
     async def construct(self, request: provider_pb2.ConstructRequest) -> provider_pb2.ConstructResponse:
-        check_component(request.type, from_struct(request.inputs))
+        check_component(request.type, from_wire_camel(request.inputs))
         if self._reference and "cbr" not in request.providers:
             # Else its resources would get a default provider of their own, which may sign in elsewhere.
             request.providers["cbr"] = self._reference

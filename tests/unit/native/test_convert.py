@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pulumi_cbr.api.names import find_closest, to_camel, to_snake
 from pulumi_cbr.lifecycle.controller import UNKNOWN
-from pulumi_cbr.native.convert import from_struct, from_wire, to_secret, to_wire
+from pulumi_cbr.native.convert import from_wire, from_wire_camel, to_secret, to_wire
 
 #: The key and the values that mark special objects on the wire (`sdk/go/common/resource/plugin/rpc.go`).
 SIGNATURE = "4dabf18193072939515e22adb298388d"
@@ -65,7 +65,7 @@ def test_none_is_left_out() -> None:
 
 
 def test_from_struct_keeps_names() -> None:
-    assert from_struct(ParseDict({"authUrl": "x", "__internal": {"aB": 1}}, Struct())) == {
+    assert from_wire_camel(ParseDict({"authUrl": "x", "__internal": {"aB": 1}}, Struct())) == {
         "authUrl": "x",
         "__internal": {"a_b": 1},
     }
