@@ -9,7 +9,7 @@ from itertools import chain, takewhile
 from pulumi_cbr import messages
 from pulumi_cbr.api import ids
 from pulumi_cbr.api.errors import CbrError
-from pulumi_cbr.api.models import Backup, time_or_none
+from pulumi_cbr.api.models import Backup, to_known_time
 from pulumi_cbr.durations import to_seconds
 
 #: The status of a backup that is being made, that failed, or that is being deleted.
@@ -96,7 +96,7 @@ def _find_newest(find: FindBackups, server: str | None, vault_id: str | None, co
 
 
 def _age_of(backup: Backup, now: datetime) -> timedelta:
-    if time_or_none(backup.created_at) is None:
+    if to_known_time(backup.created_at) is None:
         # If it counted as old, the window would end here, and the shares of all later backups would be deleted.
         raise CbrError(messages.backup_without_time(backup.id))
     return now - backup.created_at

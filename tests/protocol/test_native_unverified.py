@@ -231,6 +231,30 @@ def test_delete_of_a_half_done_set_deletes_what_is_its_own(
     assert list(service.members(backup)) == [foreign]
 
 
+@pytest.mark.parametrize("kind", [KIND, SET])
+def test_unverified_share_is_verified_without_a_list(
+    plugin: Plugin, service: Simulator, fails: Fails, backup: str, project: str, kind: str
+) -> None:
+    inputs = {
+        "backup_id": backup,
+        **({"dest_project_id": project} if kind == KIND else {"dest_project_ids": [project]}),
+    }
+    lose(fails)
+    id_, outputs, _ = init_failed(lambda: plugin.create(kind, inputs))
+    service.faults.clear()
+    service.deny("cbr:member:list")
+    healed = plugin.update(kind, id_, outputs, inputs)
+    assert service.members(backup)[project].id in str(healed)
+    plugin.delete(kind, id_, outputs)
+    assert service.members(backup) == {}
+
+
+def test_delete_unverified_share_of_a_backup_that_is_gone(plugin: Plugin, project: str) -> None:
+    backup, unverified = "2f8a1a44-7b1f-4a80-b7d5-1f1b3c2d4e5f", {"created_at": "2026-01-31T00:00:00+00:00"}
+    plugin.delete(KIND, f"{backup}/{project}", {"backup_id": backup, "dest_project_id": project, **unverified})
+    plugin.delete(SET, backup, {"backup_id": backup, "dest_project_ids": [project], "members": {project: unverified}})
+
+
 def test_preview_of_the_healing_update_knows_no_outputs(plugin: Plugin, member: Properties) -> None:
     outputs = {**member, "created_at": "2026-01-31T00:00:00+00:00"}
     request = provider_pb2.UpdateRequest(

@@ -366,6 +366,16 @@ def test_young_shares_that_are_gone_are_looked_for_together(
     assert sorted(calls_of(service)) == sorted([f"GET/{project}" for project in (a, b, c)] + ["LIST"] * 6)
 
 
+def test_read_without_a_list_reads_own_shares_only(plugin: Plugin, service: Simulator, backup: str) -> None:
+    id_, outputs = plugin.create(KIND, inputs_of(backup, service.projects[:2]))
+    service.deny("cbr:member:list")
+    assert plugin.read(KIND, id_, outputs)[1] == outputs
+    # An import, and the foreign shares of an exclusive set, need the list.
+    for state in ({}, {**outputs, "exclusive": True}):
+        with pytest.raises(HookFailed, match="cbr:member:list"):
+            plugin.read(KIND, id_, state)
+
+
 def test_read_of_a_backup_that_is_gone(plugin: Plugin, service: Simulator) -> None:
     backup, project = service.backups[-1].id, service.projects[0]
     id_, outputs = plugin.create(KIND, inputs_of(backup, [project]))

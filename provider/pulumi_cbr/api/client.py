@@ -29,8 +29,8 @@ from pulumi_cbr.api.models import (
     Project,
     Vault,
     members_of,
-    part,
     read_id,
+    read_value,
 )
 from pulumi_cbr.api.responses import ApiResponse
 from pulumi_cbr.api.retry import CallLimits, Clock, Deadline
@@ -48,10 +48,10 @@ class CbrClient:
 
     Signs in with `settings`; without them, with those of the environment (see `pulumi_cbr.api.settings.load`). Nothing is
     sent before the first call. Backup and vault IDs are UUIDs, project IDs 32 hex digits; others raise `InvalidId` before
-    anything is sent. Every method raises an error of `pulumi_cbr.api.errors`, and nothing else. A method takes `timeout`
+    anything is sent. All errors are of `pulumi_cbr.api.errors`. A method takes `timeout`
     seconds at most, with all its calls and retries. An iterator of a list has that time for each page.
 
-    If a 404 is about the backup or a list, a GET of the backup confirms it first: `NotFound.is_backup_gone` says whether it did.
+    After a 404 about the backup or a list, a GET of the backup decides whether `NotFound.is_backup_gone` is set.
     Pass the same `limits` to all clients of a process. By default, each client has its own.
     """
 
@@ -121,7 +121,7 @@ class CbrClient:
             is_list = "members" in data
             clean = response.redactor.clean
             found = (
-                members_of(part(data, "members", list, "the response"), clean)
+                members_of(read_value(data, "members", list, "the response"), clean)
                 if is_list
                 else (Member.from_dict(data, clean),)
             )
@@ -246,7 +246,7 @@ class CbrClient:
         request = Request(f"showing vault {vault}", "GET", f"/vaults/{vault}", action="cbr:vaults:get")
 
         def read(data: Mapping[str, object], response: ApiResponse) -> Vault:
-            return Vault.from_dict(part(data, "vault", dict, "the response"), response.redactor.clean)
+            return Vault.from_dict(read_value(data, "vault", dict, "the response"), response.redactor.clean)
 
         return _read(request, self._transport.call(request), read)
 
@@ -257,10 +257,10 @@ class CbrClient:
 
         Raises `SettingsError` if no setting tells where that is, and others.
         """
-        request = Request("listing the projects", "GET", "/auth/projects", setting="authUrl")
+        request = Request("listing the projects", "GET", "/auth/projects", address_setting="authUrl")
 
         def read(data: Mapping[str, object], response: ApiResponse) -> tuple[Project, ...]:
-            entries = part(data, "projects", list, "the response")
+            entries = read_value(data, "projects", list, "the response")
             clean = response.redactor.clean
             return tuple(Project.from_dict(entry, clean) for entry in entries if isinstance(entry, dict))
 
@@ -274,7 +274,7 @@ class CbrClient:
         request = Request(f"showing backup {backup}", "GET", f"/backups/{backup}", action="cbr:backups:get")
 
         def read(data: Mapping[str, object], response: ApiResponse) -> Backup:
-            found = Backup.from_dict(part(data, "backup", dict, "the response"), response.redactor.clean)
+            found = Backup.from_dict(read_value(data, "backup", dict, "the response"), response.redactor.clean)
             if found.id != backup:
                 raise MalformedResponse("it is about another backup")
             return found
@@ -288,7 +288,7 @@ class CbrClient:
             response = self._transport.call(request, deadline)
             if response.status == 204:
                 return
-            problem = response.error(request.operation, sign_in_advice="")
+            problem = response.error(request.operation)
             try:
                 self._call_and_confirm(
                     lambda deadline: self._show_member(show, backup, project, deadline), show, backup, deadline
@@ -340,8 +340,8 @@ class CbrClient:
     def _confirm_backup_gone(self, request: Request, backup: str, error: ServiceError, deadline: Deadline) -> bool:
         """Return whether a GET of the backup confirms that it is gone.
 
-        Returns False if the user may not read the backup. If the backup exists, raises `ContradictoryResponseError`, or
-        `error` if that is a `RejectedUrlError`.
+        If the backup exists, raises `ContradictoryResponseError`. If the user may not read it, returns False. In both cases, a
+        `RejectedUrlError` is raised instead.
         """
         try:
             found = self._show_backup(backup, deadline)
@@ -378,7 +378,7 @@ class CbrClient:
             _read(
                 request,
                 self._transport.call(request, deadline),
-                lambda data, _: part(data, "backups", list, "the response"),
+                lambda data, _: read_value(data, "backups", list, "the response"),
             )
         except CbrError:
             raise error from None
@@ -404,8 +404,8 @@ class CbrClient:
             new = {id_: entry for id_, entry in entries if id_ not in seen}
             seen.update(new)
             yield from new.values()
-            # A page can be short before the end, and a count can be of the page only. The list ends if both say so, or if it has
-            # no count.
+            # A page can be short before the end, and a count can be of the page only. So a short page ends the list if the count
+            # agrees, or if there is none.
             if not entries or (len(entries) < min(page_size, _PAGE_SIZE) and (count is None or len(seen) >= count)):
                 # A count may ignore the filters, so it is compared only without filters, or if nothing was listed.
                 if not request.params or not seen:
@@ -425,7 +425,7 @@ def _page(
 ) -> tuple[list[tuple[str, T]], int | None]:
     """Return the entries of a page with their IDs, and the count that the service tells."""
     entries: list[tuple[str, T]] = []
-    for entry in part(data, key, list, "the response"):
+    for entry in read_value(data, key, list, "the response"):
         if not isinstance(entry, dict):
             raise MalformedResponse(f"an entry of `{key}` is not an object")
         entries.append((read_id(entry, "id", "an entry"), read(entry, response)))
@@ -463,7 +463,7 @@ def _member_request(verb: str, method: str, action: str, backup: str, project: s
 
 
 def _read_member(data: Mapping[str, object], response: ApiResponse, backup: str, project: str) -> Member:
-    member = Member.from_dict(part(data, "member", dict, "the response"), response.redactor.clean)
+    member = Member.from_dict(read_value(data, "member", dict, "the response"), response.redactor.clean)
     _check_ids(member, backup, project)
     return member
 
@@ -494,7 +494,8 @@ def _unexpected(request: Request, response: ApiResponse, said: str, advice: str 
     )
 
 
-def _not_found(operation: str, error: ServiceError) -> NotFound:
+def _not_found(operation: str, error: RejectedUrlError) -> NotFound:
+    """Return the error of a backup that is gone, and whose ID a gateway therefore rejects."""
     gone = NotFound(
         operation, status=404, code=f"{SERVICE_PREFIX}6200", said=messages.backup_gone(), request_id=error.request_id
     )

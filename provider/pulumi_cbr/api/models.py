@@ -20,7 +20,7 @@ MAX_MEMBERS = 10
 UNKNOWN_TIME = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
-def time_or_none(time: datetime) -> datetime | None:
+def to_known_time(time: datetime) -> datetime | None:
     """Return a creation time, or None if the service does not tell it."""
     return None if time == UNKNOWN_TIME else time
 
@@ -43,7 +43,7 @@ class MalformedResponse(Exception):
 T = TypeVar("T")
 
 
-def part(data: Mapping[str, object], key: str, kind: type[T], what: str) -> T:
+def read_value(data: Mapping[str, object], key: str, kind: type[T], what: str) -> T:
     """Return a required part of a response, or raise `MalformedResponse`."""
     value = data.get(key)
     if not isinstance(value, kind):
@@ -55,7 +55,7 @@ def part(data: Mapping[str, object], key: str, kind: type[T], what: str) -> T:
 
 def read_id(data: Mapping[str, object], key: str, what: str) -> str:
     """Return a required ID: printable ASCII without spaces. Raises `MalformedResponse`."""
-    text = part(data, key, str, what).strip()
+    text = read_value(data, key, str, what).strip()
     if not _ID.fullmatch(text):
         raise MalformedResponse(f"`{key}` of {what} is no ID")
     return text
@@ -129,7 +129,7 @@ class _Time:
     def __set__(self, instance: object, value: datetime | None) -> None:
         vars(instance)[self._time] = value
         # As in the outputs of resources.
-        known = value and time_or_none(value)
+        known = value and to_known_time(value)
         vars(instance)[self._text] = known and known.isoformat(timespec="seconds")
 
 
@@ -172,7 +172,7 @@ class Member:
         what = "the member"
         return cls(
             id=read_id(data, "id", what),
-            status=one_line(_cleaned(part(data, "status", str, what), clean), 40),
+            status=one_line(_cleaned(read_value(data, "status", str, what), clean), 40),
             backup_id=read_backup_id(data, "backup_id", what),
             dest_project_id=read_project_id(data, "dest_project_id", what),
             created_at=_instant(data, "created_at") or UNKNOWN_TIME,
@@ -271,7 +271,7 @@ class Vault:
         size = billing.get("size")
         return cls(
             id=read_id(data, "id", what),
-            name=_cleaned(part(data, "name", str, what), clean),
+            name=_cleaned(read_value(data, "name", str, what), clean),
             status=_text(billing, "status", clean) or None,
             object_type=_text(billing, "object_type", clean) or None,
             protect_type=_text(billing, "protect_type", clean) or None,
@@ -298,7 +298,7 @@ class Project:
         what = "the project"
         return cls(
             id=read_id(data, "id", what),
-            name=_cleaned(part(data, "name", str, what), clean),
+            name=_cleaned(read_value(data, "name", str, what), clean),
             domain_id=_text(data, "domain_id", clean) or None,
             enabled=data.get("enabled") is not False,
         )

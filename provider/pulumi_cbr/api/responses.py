@@ -112,7 +112,7 @@ class ApiResponse:
         return at if at and 1970 <= at.year < 9000 else None
 
     def error(
-        self, operation: str, *, sign_in_advice: str, where_set: str = "the endpoint", action: str = ""
+        self, operation: str, *, sign_in_advice: str = "", where_set: str = "the endpoint", action: str = ""
     ) -> CbrError:
         """Translate the response into the error that it means.
 

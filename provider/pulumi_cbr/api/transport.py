@@ -38,14 +38,14 @@ class Request:
     """One call: its HTTP parts, and the words of its messages.
 
     `url` is a whole URL, or for `Transport.call` a path that it appends to ``.../v3/<own project id>``. `operation` starts every
-    message. `action` is the permission (IAM action) that the call needs, `setting` the setting that gives its address.
+    message. `action` is the permission (IAM action) that the call needs, `address_setting` the setting that gives its address.
     """
 
     operation: str
     method: str
     url: str
     action: str = ""
-    setting: str = "endpoint"
+    address_setting: str = "endpoint"
     params: Mapping[str, str] | None = None
     body: object = None
     headers: Mapping[str, str] | None = None
@@ -149,7 +149,7 @@ class Transport:
         """
         authenticator = self._get_authenticator()
         url = f"{authenticator.identity_url()}{path}"
-        return self._send(Request(operation, "GET", url, setting="authUrl"), authenticator, self.new_deadline())
+        return self._send(Request(operation, "GET", url, address_setting="authUrl"), authenticator, self.new_deadline())
 
     def _locate(self, authenticator: Authenticator, deadline: Deadline) -> tuple[str, str]:
         """Return the URL ``.../v3/<own project id>``, and the ID."""
@@ -167,7 +167,7 @@ class Transport:
     def _fetch(
         self, operation: str, url: str, *, params: Mapping[str, str], authenticator: Authenticator
     ) -> ApiResponse:
-        request = Request(operation, "GET", url, setting="authUrl", params=params)
+        request = Request(operation, "GET", url, address_setting="authUrl", params=params)
         return self._send(request, authenticator, self.new_deadline())
 
     def _send(self, request: Request, authenticator: Authenticator, deadline: Deadline) -> ApiResponse:
@@ -209,7 +209,7 @@ class Transport:
         self, request: Request, auth: AuthBase, authenticator: Authenticator, deadline: Deadline
     ) -> ApiResponse | _Failure:
         """Send a call once. Raises `ServiceUnavailableError` if there is no free slot in time."""
-        where_set = self._settings.where_to_set(request.setting)
+        where_set = self._settings.where_to_set(request.address_setting)
         redactor = self._redactor_of((*self._settings.secrets(), *authenticator.secrets()))
         error: CbrError
         with self._session(request.operation, deadline) as session:

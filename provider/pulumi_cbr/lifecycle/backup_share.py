@@ -14,20 +14,20 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pulumi_cbr import messages
 from pulumi_cbr.api import ids
-from pulumi_cbr.api.errors import CbrError, ContradictoryResponseError, NotFound
+from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.lifecycle.acceptance import NotAcceptedError, wait_for_acceptance
 from pulumi_cbr.lifecycle.controller import UNKNOWN, CheckedInputs, Controller, Diff, Properties, ResourceState
 from pulumi_cbr.lifecycle.failures import IncompleteResourceError, UnverifiedCreateError, UnverifiedSharesError
 from pulumi_cbr.lifecycle.inputs import Inputs, keep_order
 from pulumi_cbr.lifecycle.outputs import SET_OUTPUTS
 from pulumi_cbr.lifecycle.preflight import PlannedChange
-from pulumi_cbr.lifecycle.reconcile import SetInputs, SharesByProject, apply_changes, find_staying, resolve_unverified
+from pulumi_cbr.lifecycle.reconcile import SetInputs, SharesByProject, apply_changes, find_must_stay, resolve_unverified
 from pulumi_cbr.lifecycle.shares import (
     delete_shares,
-    find_unlisted,
     is_drift,
     is_replaced,
     is_unverified,
+    read_shares,
     share_outputs,
     warn_of_changes,
 )
@@ -102,16 +102,15 @@ class BackupShareController(Controller):
         is_same = projects == olds.get("dest_project_ids")
         if not is_same:
             updates.append("dest_project_ids")
-        # `dest_project_ids` and `members` of the state can differ. After a refresh of an exclusive set, the first has foreign
-        # shares too: if the program declares one now, the set must still adopt it. After a failed change, the second has
-        # shares to delete or to verify.
+        # The state's `dest_project_ids` and `members` can differ. After a refresh of an exclusive set, `dest_project_ids` has the
+        # foreign shares that a program must still adopt. After a failed change, `members` has shares to delete or to verify.
         members_differ = is_same and (set(projects) != set(olds.get("members", projects)) or _has_unverified(olds))
         reshares = news.get("reshare_if_rejected") is True and _find_rejected(olds, projects)
-        if members_differ or reshares or self.has_reported_drift(shares.values()):
+        if members_differ or reshares or self.has_drift_to_show(shares.values()):
             updates.append("members")
         for project in shares:
             self.sessions.mark_managed(str(olds.get("backup_id")), project)
-        # `delete_first` matters only if the engine is told to replace: a project can have one share of a backup.
+        # A user can ask to replace any resource. A project can have one share of a backup, so the old one is deleted first.
         return Diff(updates=tuple(updates), replaces=() if keeps_id else ("backup_id",), delete_first=keeps_id)
 
     def after_diff(self, id_: str, olds: Properties, news: Properties) -> None:
@@ -139,14 +138,15 @@ class BackupShareController(Controller):
         session = self.sessions.get(properties.get("cloud"))
         session.check_same_source(backup_id, properties)
         state = _shares_of(properties)
-        members = _read_members(session, backup_id, state)
+        members = read_shares(session, backup_id, state, list_required=properties.get("exclusive") is True)
+        _warn_of_gone(backup_id, state, members or {})
         if members is None or ("members" not in properties and not members):
             return None
         if "members" not in properties:
             # An import adopts all shares.
             state = {project: {} for project in members}
             for project in members:
-                self.sessions.ownership.mark_read_by_id(backup_id, project)
+                self.sessions.ownership.mark_imported(backup_id, project)
         own = {
             project: members[project]
             for project in sorted(state.keys() & members.keys())
@@ -170,7 +170,7 @@ class BackupShareController(Controller):
             now = outputs["members"][project]
             warn_of_changes(backup_id, project, state[project], now)
             if is_drift(state[project], now):
-                self.report_drift(now)
+                self.show_in_diff(now)
         return ResourceState(backup_id, outputs, inputs)
 
     def update(self, id_: str, olds: Properties, news: Properties) -> dict[str, Any]:
@@ -189,7 +189,7 @@ class BackupShareController(Controller):
         session = self.sessions.get(outputs.get("cloud"))
         session.check_same_source(backup_id, outputs)
         shares = _shares_of(outputs)
-        must_stay = find_staying(session, backup_id, shares, outputs)
+        must_stay = find_must_stay(session, backup_id, shares, outputs)
         own = {project: shares[project] for project in shares if project not in must_stay}
         own = resolve_unverified(session, backup_id, own)
         delete_shares(session, backup_id, own, claimed=own, adopt=self.adopts(outputs))
@@ -235,21 +235,10 @@ def _shares_of(properties: Properties) -> SharesByProject:
     return members
 
 
-def _read_members(session: CloudSession, backup_id: str, state: SharesByProject) -> dict[str, Member] | None:
-    """Return all members, or None if the backup is gone.
-
-    A share of the state counts as gone if its own GET says so too. A warning names it.
-    """
-    try:
-        members, failed = dict(session.member_cache.get(backup_id)), None
-    except (NotFound, ContradictoryResponseError) as error:
-        members, failed = {}, error
-    missing = {project: state[project].get("created_at") for project in state if project not in members}
-    members.update(find_unlisted(session, backup_id, missing, failed))
-    for project in missing:
-        if project not in members and state[project].get("share_id"):
+def _warn_of_gone(backup_id: str, state: SharesByProject, members: Collection[str]) -> None:
+    for project, share in state.items():
+        if share.get("share_id") and project not in members:
             _log.warning("%s", messages.share_gone(backup_id, project))
-    return None if failed and not members else members
 
 
 def _has_unverified(olds: Properties) -> bool:

@@ -100,7 +100,7 @@ class BackupShareAccepterController(Controller):
             return None
         options = {name: properties[name] for name in ("vault_id", "cloud") if properties.get(name)}
         if "status" not in properties and member and member.vault_id:
-            self.sessions.ownership.mark_read_by_id(backup_id, project, acceptance=True)
+            self.sessions.ownership.mark_imported(backup_id, project, acceptance=True)
         inputs = {"backup_id": backup_id, **options}
         # If the share is in another vault, the preview shows a change of `vault_id`. If it is in none, keep the state's.
         if member and member.vault_id:

@@ -2,8 +2,8 @@
 
 Calls: ``POST /backups/{backup_id}/members`` (create), ``GET .../members`` and ``GET .../members/{project}`` (read),
 ``DELETE .../members/{project}`` (delete). A create reads after a lost response, and a delete reads before it deletes.
-An update makes no call, with three exceptions. It signs in to another `cloud`. It reads a share that the state has without an
-ID, and creates it if it is missing. It waits for the receiver if `wait_for_acceptance` is set.
+An update only signs in to a changed `cloud`, waits if `wait_for_acceptance` is set, and reads a share that the state has without
+an ID: it creates one that is missing.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import logging
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pulumi_cbr import messages
-from pulumi_cbr.api.errors import AlreadyShared, CbrError, ContradictoryResponseError, NotAllowed, NotFound
+from pulumi_cbr.api.errors import AlreadyShared, CbrError
 from pulumi_cbr.lifecycle.acceptance import NotAcceptedError, wait_for_acceptance
 from pulumi_cbr.lifecycle.controller import (
     UNKNOWN,
@@ -32,10 +32,10 @@ from pulumi_cbr.lifecycle.shares import (
     already_shared,
     create_shares,
     delete_own_share,
-    find_unlisted,
     is_drift,
     is_replaced,
     is_unverified,
+    read_shares,
     share_outputs,
     show_adopted,
     wait_for_members,
@@ -92,7 +92,7 @@ class BackupShareMemberController(Controller):
         if _is_reshared(olds, news):
             replaces.append("status")
         updates = [name for name in _OPTIONS if olds.get(name) != news.get(name)]
-        if self.has_reported_drift([olds]) and "status" not in replaces:
+        if self.has_drift_to_show([olds]) and "status" not in replaces:
             updates.append("status")
         # To replace a resource, the engine calls `check` again with empty `olds`: preflight must know the existing share then.
         self.sessions.mark_managed(str(olds.get("backup_id")), str(olds.get("dest_project_id")))
@@ -138,19 +138,19 @@ class BackupShareMemberController(Controller):
         backup_id, project = split_share_id(id_, "dest_project_id")
         session = self.sessions.get(properties.get("cloud"))
         session.check_same_source(backup_id, properties)
-        member = _find(session, backup_id, project, properties.get("created_at"))
+        member = (read_shares(session, backup_id, {project: properties}) or {}).get(project)
         if member is None and properties.get("share_id"):
             _log.warning("%s", messages.share_gone(backup_id, project))
         if member is None or is_replaced(backup_id, project, properties, member):
             return None
         if not properties.keys() & set(MEMBER_OUTPUTS):
-            self.sessions.ownership.mark_read_by_id(backup_id, project)
+            self.sessions.ownership.mark_imported(backup_id, project)
         options = {name: properties[name] for name in _OPTIONS if properties.get(name)}
         inputs = {"backup_id": backup_id, "dest_project_id": project, **options}
         outputs = {**inputs, **share_outputs(member, dict(properties))}
         warn_of_changes(backup_id, project, properties, outputs)
         if is_drift(properties, outputs):
-            self.report_drift(outputs)
+            self.show_in_diff(outputs)
         outputs |= session.endpoint_output()
         # A receiver may read its own share, but is not the source project.
         if (source := session.client.project_id()) != project:
@@ -199,23 +199,6 @@ def _read_existing(session: CloudSession, backup_id: str, project: str, error: A
         raise CbrError(messages.existing_share_hidden(str(error))) from error
     except CbrError as failed:
         raise CbrError(messages.existing_share_unreadable(str(error), str(failed))) from failed
-
-
-def _find(session: CloudSession, backup_id: str, project: str, created_at: object) -> Member | None:
-    """Return a share, or None if it is gone.
-
-    One list serves all members of a backup that are read together. If the list fails or does not show the share, the share is
-    read by its own GET, unless the backup is proven gone.
-    """
-    failed: NotFound | ContradictoryResponseError | None = None
-    try:
-        if listed := session.member_cache.get(backup_id).get(project):
-            return listed
-    except (NotFound, ContradictoryResponseError) as error:
-        failed = error
-    except NotAllowed:
-        pass
-    return find_unlisted(session, backup_id, {project: created_at}, failed).get(project)
 
 
 def _wait(session: CloudSession, inputs: Properties, outputs: dict[str, Any]) -> dict[str, Any]:

@@ -144,7 +144,7 @@ class Ownership:
             for key, share_id in self._kept.pop(urn, ()) if is_new else ():
                 self._record_claim(key, share_id, urn, "released")
 
-    def mark_read_by_id(self, backup_id: str, project: str, *, acceptance: bool = False) -> None:
+    def mark_imported(self, backup_id: str, project: str, *, acceptance: bool = False) -> None:
         """Record that the current resource was read by its ID alone, as in an import.
 
         `keep` then records its share as adopted.

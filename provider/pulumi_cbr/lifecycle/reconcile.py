@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from pulumi_cbr import messages
 from pulumi_cbr.api.errors import AlreadyShared, CbrError, LimitReached, ServiceError, UnknownOutcomeError
-from pulumi_cbr.api.models import MAX_MEMBERS, time_or_none
+from pulumi_cbr.api.models import MAX_MEMBERS, to_known_time
 from pulumi_cbr.lifecycle.failures import UnverifiedSharesError
 from pulumi_cbr.lifecycle.shares import (
     CreateResult,
@@ -26,6 +26,7 @@ from pulumi_cbr.lifecycle.shares import (
     is_unverified,
     join_failed_deletes,
     read_each_share,
+    read_shares,
     share_outputs,
     show_adopted,
     wait_for_members,
@@ -54,7 +55,7 @@ class SetInputs:
     exclusive: bool = False
     adopt: bool = False
     reshare: bool = False
-    #: All inputs: `ownership` tells this resource by them from its replacement, which has the same URN.
+    #: All inputs. They tell this resource from its replacement, which has the same URN.
     properties: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -158,7 +159,7 @@ def apply_changes(session: CloudSession, inputs: SetInputs, state: SharesByProje
     Return all members that were read or created, by project.
 
     Creates before it deletes, so that a refused POST changes nothing. Deletes first if the limit of members or a rejected share
-    requires it, or if a share has an image: the service may refuse to delete it. If it fails, it deletes what it created.
+    requires it, or if the service may refuse the delete because of an image. If it fails, it deletes what it created.
     Raises `CbrError`. `UnverifiedSharesError` names what may remain.
     """
     members = read_members(session, inputs.backup_id, state, inputs.projects) if inputs.exclusive else None
@@ -196,7 +197,7 @@ def _execute_plan(
     for project in plan.recreated:
         old_id, new_id = str(state[project]["share_id"]), members[project].id
         _log.warning("%s", messages.share_not_deleted(backup_id, project, old_id, new_id))
-    must_stay = find_staying(session, backup_id, plan.deleted_for_good, inputs.properties)
+    must_stay = find_must_stay(session, backup_id, plan.deleted_for_good, inputs.properties)
     deleting = {project: share for project, share in plan.delete.items() if project not in must_stay}
     if plan.delete_first:
         delete_shares(session, backup_id, deleting, claimed=plan.deleted_for_good, adopt=inputs.adopt)
@@ -261,8 +262,8 @@ def roll_back(session: CloudSession, backup_id: str, created: Mapping[str, Membe
     text = messages.not_rolled_back(str(error), list(created), str(join_failed_deletes(failed)))
     unknown = [project for project in failed if isinstance(failed[project], UnknownOutcomeError)]
     now = session.client.service_now()
-    # A service may tell no time. Then the shares are of this moment, not of 1970.
-    oldest = min((time for project in failed if (time := time_or_none(created[project].created_at))), default=now)
+    # A share without `created_at` counts as created now.
+    oldest = min((time for project in failed if (time := to_known_time(created[project].created_at))), default=now)
     given_up_at = now if session.client.knows_service_time() else None
     unverified = UnverifiedSharesError(text, oldest, given_up_at, unknown)
     unverified.created.update({project: created[project] for project in failed if project not in unknown})
@@ -283,7 +284,7 @@ def _read_after_refusal(
     except CbrError as error:
         if isinstance(refused, AlreadyShared):
             raise CbrError(messages.existing_share_unreadable(str(refused), str(error))) from error
-        # An earlier attempt than the refused one may have been carried out, so the result is unknown.
+        # The client may have sent the POST before: the service refused the last attempt only.
         raise CbrError(messages.unknown_result(str(refused), str(error), messages.run_again_and_adopt())) from error
     return members
 
@@ -291,7 +292,7 @@ def _read_after_refusal(
 def _needs_new_plan(error: ServiceError, before: Plan, after: Plan) -> bool:
     """Return whether to try again.
 
-    True if the new plan can succeed, and if `_check_plan` refuses it with an error that says more.
+    True if the new plan can succeed, or if `_check_plan` has an error for it that says more.
     """
     if isinstance(error, AlreadyShared):
         return bool(after.refuse) or (bool(after.adopt) and len(after.create) < len(before.create))
@@ -341,7 +342,8 @@ def resolve_unverified(session: CloudSession, backup_id: str, known: SharesByPro
     unverified = {project: known[project] for project in known if is_unverified(known[project])}
     if not unverified:
         return dict(known)
-    members = read_members(session, backup_id, unverified, unverified)
+    session.invalidate(backup_id)
+    members = read_shares(session, backup_id, unverified) or {}
     verified = {project: known[project] for project in known if project not in unverified}
     for project in unverified:
         member = members.get(project)
@@ -351,7 +353,7 @@ def resolve_unverified(session: CloudSession, backup_id: str, known: SharesByPro
     return verified
 
 
-def find_staying(
+def find_must_stay(
     session: CloudSession, backup_id: str, shares: SharesByProject, properties: Mapping[str, Any]
 ) -> list[str]:
     """Return the projects of the shares that must stay although they are to be deleted.

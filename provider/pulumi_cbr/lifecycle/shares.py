@@ -1,16 +1,17 @@
 """Create, find and delete shares: what members and sets have in common.
 
-After a lost response, the shares are read. A delete compares a share's ID with the state's, except with `adopt`, without an ID
-in the state, or for what this run created. An exclusive set compares with the listed ID. See docs/inferences.md.
+After a lost response, the shares are read. A delete leaves a share whose ID is not the known one: see `delete_share` and
+docs/inferences.md.
 
 ==================================  =================================  ===============================
 to read members                     requests                           retries for invisible shares
 ==================================  =================================  ===============================
 `MemberCache.get`                   one list for all who ask together  no
-`reconcile.read_members`            one list, a GET for each missing   if under a minute old
+`MemberCache.get_before_delete`     one list for parallel deletes      no
+`read_shares`, `read_members`       one list, a GET for each missing   if under a minute old
 `find_members`                      one list, or one GET               no
-`wait_for_members`                  `find_members`, up to five times    yes
-`read_each_share`, `find_unlisted`  a GET for each share               if under a minute old
+`wait_for_members`                  `find_members`, up to five times   yes
+`read_each_share`                   a GET for each share               if under a minute old
 ==================================  =================================  ===============================
 """
 
@@ -36,7 +37,7 @@ from pulumi_cbr.api.errors import (
     ServiceError,
     UnknownOutcomeError,
 )
-from pulumi_cbr.api.models import MAX_MEMBERS, time_or_none
+from pulumi_cbr.api.models import MAX_MEMBERS, to_known_time
 from pulumi_cbr.lifecycle.failures import UnverifiedSharesError
 
 if TYPE_CHECKING:
@@ -97,8 +98,8 @@ def create_shares(
 ) -> CreateResult:
     """Share a backup with projects, by one POST unless a response is lost.
 
-    Raises `AlreadyShared` if the service refuses the first request because a share exists already, and `CbrError` if a read
-    finds one that may not be adopted. Raises `PartialFailure` if some shares were created, `UnverifiedSharesError` if it is
+    Raises `AlreadyShared` if the service refuses the first request because a share exists already, and `CbrError` if a response
+    shows one that may not be adopted. Raises `PartialFailure` if some shares were created, `UnverifiedSharesError` if it is
     unknown whether they were, and what the request itself raises.
     """
     create = _Create(session, backup_id, tuple(projects), adopt)
@@ -121,14 +122,11 @@ def create_shares(
 
 @dataclass(frozen=True)
 class _Attempt:
-    """The outcome of one request.
-
-    Both fields have their defaults if all shares were created, or if the service said that they exist.
-    """
+    """The outcome of one request."""
 
     #: Whether its response was lost.
     is_lost: bool = False
-    #: The error after which no other request is sent. A 2xx that lacks a project is one too.
+    #: The error after which no other request is sent, such as a 2xx that lacks a project.
     final_error: CbrError | None = None
 
 
@@ -167,7 +165,7 @@ class _Create:
             members = self._client.add_members(self._backup_id, self._missing())
         except UnknownOutcomeError as error:
             if self._unclear_error is None and error.sent_at is not None:
-                # The client retries. Its attempts before `sent_at` sent nothing.
+                # The client's attempts before `sent_at` did not reach the service.
                 self._first_sent_at = error.sent_at
             self._unclear_error = error
             return _Attempt(is_lost=True)
@@ -212,13 +210,13 @@ class _Create:
     def _raise_missing(self, final_error: CbrError | None, attempts: int) -> NoReturn:
         """Raise the error that explains best why shares are missing."""
         is_from_service = isinstance(final_error, ServiceError) and final_error.is_from_service
-        # A request whose response was lost may itself have reached the limit of members.
+        # The members over the limit may be those of the request whose response was lost.
         is_limit_unclear = isinstance(final_error, LimitReached) and self._unclear_error is not None
         if final_error and is_from_service and not is_limit_unclear:
             # CBR refused this request, so it also refused the one whose response was lost.
             raise final_error
         if self._unclear_error is None:
-            # If shares were created, the caller deletes them after a plain error. If not, the state keeps what may exist.
+            # After `UnverifiedSharesError`, the state keeps what may exist. After another error, the caller deletes what was created.
             raise CbrError(str(final_error)) if self.result.created else self._unverified(str(final_error))
         raise self._unverified(
             messages.not_shown_after(str(final_error or self._unclear_error), attempts)
@@ -250,7 +248,7 @@ def _existed_before(member: Member, newest: datetime, sent_at: datetime) -> bool
     """
     if member.status == "rejected" or member.image_id is not None:
         return True
-    if time_or_none(member.created_at) is None:
+    if to_known_time(member.created_at) is None:
         return False
     return newest - member.created_at > CLOCK_SLACK or member.created_at < sent_at - _RESPONSE_SLACK
 
@@ -268,8 +266,7 @@ def _add_from_read(
             result.existing[member.dest_project_id] = member
         else:
             result.created[member.dest_project_id] = member
-            # It is unknown whether this request made the share, or another resource of this stack just gave it up. Record it as
-            # adopted: then the other resource's delete leaves it.
+            # Another resource of this stack may have created the share, and be about to delete it. An adopted share stays then.
             session.ownership.record(member.backup_id, member.dest_project_id, member.id, adopted=True)
 
 
@@ -303,27 +300,34 @@ def wait_for_members(session: CloudSession, backup_id: str, projects: Sequence[s
     return found
 
 
-def find_unlisted(
-    session: CloudSession,
-    backup_id: str,
-    created_at: Mapping[str, object],
-    error: NotFound | ContradictoryResponseError | None,
-) -> dict[str, Member]:
-    """Return the shares that exist although a list does not show them.
+def read_shares(
+    session: CloudSession, backup_id: str, state: Mapping[str, Mapping[str, Any]], *, list_required: bool = False
+) -> dict[str, Member] | None:
+    """Return a backup's members, or None if the backup is gone.
 
-    `created_at` has the times of the state, by project. `error` is the error of the list, if any. If it is a contradiction and
-    no share is found, it is raised again.
+    One list serves all shares that are read together. Shares of the state that it does not show are read by their own GET.
+    If the list is forbidden, that is all, unless `list_required`. Raises `ContradictoryResponseError` if no share was found.
     """
-    if isinstance(error, NotFound) and error.is_backup_gone:
-        return {}
-    found = read_each_share(session, backup_id, created_at) if created_at else {}
-    if isinstance(error, ContradictoryResponseError) and not found:
-        raise error
-    return found
+    members: dict[str, Member] = {}
+    failed: NotFound | ContradictoryResponseError | None = None
+    try:
+        members.update(session.member_cache.get(backup_id))
+    except (NotFound, ContradictoryResponseError) as error:
+        failed = error
+    except NotAllowed:
+        if list_required or not state:
+            raise
+    is_backup_gone = isinstance(failed, NotFound) and failed.is_backup_gone
+    missing = {project: state[project].get("created_at") for project in state if project not in members}
+    if missing and not is_backup_gone:
+        members.update(read_each_share(session, backup_id, missing))
+    if isinstance(failed, ContradictoryResponseError) and not members:
+        raise failed
+    return members if members or not failed else None
 
 
 def read_each_share(session: CloudSession, backup_id: str, created_at: Mapping[str, object]) -> dict[str, Member]:
-    """Read each share that a list does not show by its own GET.
+    """Read shares that a list does not show, each by its own GET.
 
     `created_at` has the times of the state, by project. Waits for a share that may be too young to be visible. Raises
     `CbrError` if a read fails, or if the responses contradict each other.
@@ -459,7 +463,7 @@ def delete_shares(
 ) -> None:
     """Delete shares in parallel: see `delete_share`.
 
-    `shares` has what is known of each, by its project's ID. For the projects in `claimed`, see `delete_own_share`.
+    `shares` has what is known of each, by its project's ID. `delete_own_share` deletes those of the projects in `claimed`.
 
     Raises `CbrError`, after all deletes, that names all shares that were not deleted.
     """
@@ -558,11 +562,14 @@ def describe_shares(members: Iterable[Member], now: datetime) -> list[str]:
 
 
 def _age(since: datetime, now: datetime) -> str | None:
-    return messages.age((now - since).total_seconds()) if time_or_none(since) else None
+    return messages.age((now - since).total_seconds()) if to_known_time(since) else None
 
 
 def is_unverified(known: Mapping[str, Any]) -> bool:
-    """Return whether the state has a share that no read has confirmed since its create."""
+    """Return whether the state has a share that no read has confirmed since its create.
+
+    Its `created_at` is when the request was sent, its `updated_at` when the client gave up.
+    """
     return "created_at" in known and "share_id" not in known
 
 
@@ -614,14 +621,14 @@ def share_outputs(member: Member, before: object = None) -> dict[str, Any]:
 
     `before` are the state's outputs of it.
 
-    Times are to the second: the service returns one instant with different precision. An equal instant keeps the state's text.
+    The service returns one time with and without fractions of a second. So a time that is equal to the second keeps the state's text.
     """
     olds = before if isinstance(before, Mapping) else {}
     outputs = {
         "share_id": member.id,
         "status": member.status,
         "created_at": _to_text(member.created_at, olds.get("created_at"))
-        if time_or_none(member.created_at)
+        if to_known_time(member.created_at)
         else olds.get("created_at"),
         "updated_at": _to_text(member.updated_at, olds.get("updated_at")) if member.updated_at else None,
         "vault_id": member.vault_id,

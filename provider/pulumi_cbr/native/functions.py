@@ -8,7 +8,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from pulumi_cbr.api.models import time_or_none
+from pulumi_cbr.api.models import to_known_time
 from pulumi_cbr.lifecycle.queries import check_order, find_vault
 from pulumi_cbr.lifecycle.session import SessionPool
 
@@ -68,7 +68,7 @@ def _to_result(record: Any) -> dict[str, Any]:
 def _to_plain(value: Any) -> Any:
     if isinstance(value, datetime):
         # As in the outputs of resources.
-        known = time_or_none(value)
+        known = to_known_time(value)
         return known and known.isoformat(timespec="seconds")
     if isinstance(value, (list, tuple)):
         return [_to_plain(entry) for entry in value]

@@ -14,7 +14,7 @@ from queue import SimpleQueue
 from typing import Protocol, TypeVar
 
 from pulumi_cbr.api import Backup, CbrClient, Member, NotFound
-from pulumi_cbr.api.models import time_or_none
+from pulumi_cbr.api.models import to_known_time
 from pulumi_cbr.shares.model import Share
 from pulumi_cbr.shares.select import Filters
 
@@ -213,7 +213,7 @@ def _with_backup(share: Share, backup: Backup) -> Share:
     return replace(
         share,
         backup_name=backup.name,
-        backup_created_at=time_or_none(backup.created_at),
+        backup_created_at=to_known_time(backup.created_at),
         server_id=backup.resource_id,
         server_name=backup.resource_name,
         vault_id=backup.vault_id,
@@ -225,7 +225,7 @@ def _with_member(share: Share, member: Member) -> Share:
         share,
         status=member.status,
         share_id=member.id,
-        shared_at=time_or_none(member.created_at),
+        shared_at=to_known_time(member.created_at),
         updated_at=member.updated_at,
         dest_vault_id=member.vault_id,
         image_id=member.image_id,

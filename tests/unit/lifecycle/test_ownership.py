@@ -490,7 +490,7 @@ def test_import_is_known_to_other_processes(engine: str) -> None:
     """A resource that is moved to the other flavor by an import, without the step that takes the old one out of the state."""
     native, dynamic = Process(engine), Process(engine)
     native.urn = "native"
-    native.log.mark_read_by_id(BACKUP, PROJECT)
+    native.log.mark_imported(BACKUP, PROJECT)
     native.read("native", "S")
     assert dynamic.stays("dynamic", "S")
 
