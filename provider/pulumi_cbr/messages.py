@@ -778,9 +778,10 @@ def existing_share_unreadable(error: str, read_error: str) -> str:
     return f"{_sentence(error)} Reading that share failed: {_cause(read_error)} Run again"
 
 
-def rolled_back(error: str, projects: Sequence[str]) -> str:
+def rolled_back(error: str, projects: Sequence[str], deleted: Sequence[str] = ()) -> str:
     """Return the error of a failed change whose new shares were deleted again."""
-    return f"{_sentence(error)} Rolled back {_listed(projects)}. Fix the cause, then run again"
+    before = f" Deleted before it: {_listed(deleted)}." if deleted else ""
+    return f"{_sentence(error)}{before} Rolled back {_listed(projects)}. Fix the cause, then run again"
 
 
 def not_rolled_back(error: str, projects: Sequence[str], rollback: str) -> str:

@@ -485,15 +485,23 @@ def test_update_whose_post_is_refused_changes_nothing(plugin: Plugin, service: S
     assert member_ids(service, backup) == {a, b}
 
 
-def test_update_at_the_limit_refused_names_deleted_shares(plugin: Plugin, service: Simulator, backup: str) -> None:
+def test_update_at_the_limit_refused_names_deleted_shares(
+    plugin: Plugin, service: Simulator, backup: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ten, nobody, new = service.projects[:10], "f" * 32, service.projects[10]
     id_, outputs = plugin.create(KIND, inputs_of(backup, ten))
     with pytest.raises(HookFailed) as refused:
         plugin.update(KIND, id_, outputs, inputs_of(backup, [*ten[1:], nobody]))
     assert f"Deleted before it: {ten[0]}" in read_one_line(refused)
+    add = service.state.add_members
+    monkeypatch.setattr(service.state, "add_members", lambda own, one, wanted: add(own, one, [new]))
+    with pytest.raises(HookFailed) as refused:
+        plugin.update(KIND, id_, outputs, inputs_of(backup, [*ten[2:], new, service.projects[11]]))
+    monkeypatch.undo()
+    assert f"Deleted before it: {', '.join(sorted(ten[:2]))}. Rolled back {new}" in read_one_line(refused)
     # The state still has the old set, and the next run goes on from there.
-    outputs = plugin.update(KIND, id_, outputs, inputs_of(backup, [*ten[1:], new]))
-    assert set(outputs["members"]) == member_ids(service, backup) == {*ten[1:], new}
+    outputs = plugin.update(KIND, id_, outputs, inputs_of(backup, [*ten[2:], new]))
+    assert set(outputs["members"]) == member_ids(service, backup) == {*ten[2:], new}
 
 
 def test_update_without_room_for_foreign_members_changes_nothing(

@@ -39,6 +39,10 @@ TEXTS = {
         ["no right. Run again"],
     ),
     "rolled_back": (messages.rolled_back("sharing failed", [B, A]), [f"Rolled back {A}, {B}. Fix the cause"]),
+    "rolled_back_deleted": (
+        messages.rolled_back("no", [B], [A]),
+        [f"no. Deleted before it: {A}. Rolled back {B}. Fix"],
+    ),
     "not_rolled_back": (messages.not_rolled_back("sharing failed", [A], "no right"), [f"Rolling back {A} failed"]),
     "deleted_before": (messages.deleted_before("sharing failed", [A]), [f"Deleted before it: {A}"]),
     "also_not_deleted": (messages.also_not_deleted("deleting failed", [B, A]), [f"Also not deleted: {A}, {B}"]),

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -243,7 +243,7 @@ def _create(session: CloudSession, inputs: SetInputs, plan: Plan, deleted: list[
     except UnverifiedSharesError:
         raise
     except PartialFailure as error:
-        roll_back(session, inputs.backup_id, error.created, error)
+        roll_back(session, inputs.backup_id, error.created, error, deleted)
     except CbrError as error:
         if deleted:
             raise CbrError(messages.deleted_before(str(error), deleted)) from error
@@ -252,13 +252,22 @@ def _create(session: CloudSession, inputs: SetInputs, plan: Plan, deleted: list[
         raise
 
 
-def roll_back(session: CloudSession, backup_id: str, created: Mapping[str, Member], error: CbrError) -> NoReturn:
-    """Delete the shares that a failed change has created, and raise the error for the user."""
+def roll_back(
+    session: CloudSession,
+    backup_id: str,
+    created: Mapping[str, Member],
+    error: CbrError,
+    deleted: Sequence[str] = (),
+) -> NoReturn:
+    """Delete the shares that a failed change has created, and raise the error for the user.
+
+    It names the projects whose share was `deleted` first.
+    """
     if not created:
         raise error
     failed = delete_created(session, backup_id, created)
     if not failed:
-        raise CbrError(messages.rolled_back(str(error), list(created))) from error
+        raise CbrError(messages.rolled_back(str(error), list(created), deleted)) from error
     text = messages.not_rolled_back(str(error), list(created), str(join_failed_deletes(failed)))
     unknown = [project for project in failed if isinstance(failed[project], UnknownOutcomeError)]
     now = session.client.service_now()
