@@ -35,7 +35,7 @@ from pulumi.dynamic import (
 from pulumi.dynamic.dynamic import serialize_provider
 from pulumi.output import Unknown
 
-from pulumi_cbr import messages
+from pulumi_cbr import messages, stack_trace
 from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.lifecycle.controller import UNKNOWN
 from pulumi_cbr.lifecycle.failures import (
@@ -70,7 +70,8 @@ class DynamicResource(Resource):
         self, provider: DynamicProvider, name: str, props: dict[str, Any], opts: ResourceOptions | None
     ) -> None:
         props["__provider"] = _serialize(type(provider))  # type: ignore[arg-type]  # a class is hashable
-        CustomResource.__init__(self, f"pulumi-python:{self._resource_type_name}", name, props, opts)
+        with stack_trace.shortened():
+            CustomResource.__init__(self, f"pulumi-python:{self._resource_type_name}", name, props, opts)
 
 
 @functools.cache

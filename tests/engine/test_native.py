@@ -439,11 +439,10 @@ def test_moving_between_the_flavors(project: Path, run: Callable[..., str], simu
 
     def declared_in() -> set[str]:
         """Return the files in which the program declares its resources, by the state."""
-        return {
-            entry.get("sourcePosition", "").partition("#")[0]
-            for entry in resources(project.parent)
-            if "providers" not in entry["type"]
-        }
+        entries = [entry for entry in resources(project.parent) if "providers" not in entry["type"]]
+        # What called the program is not there.
+        assert all(len(entry["stackTrace"]) < 5 for entry in entries)
+        return {entry.get("sourcePosition", "").partition("#")[0] for entry in entries}
 
     program("pulumi_cbr")
     run("up", "--yes", "--skip-preview")

@@ -8,6 +8,7 @@ from typing import Any
 
 import pulumi
 
+from pulumi_cbr import stack_trace
 from pulumi_cbr.api.definitions import SETTINGS
 from pulumi_cbr.api.names import to_camel, to_snake
 from pulumi_cbr.backup_share import BackupShareProperties
@@ -23,6 +24,10 @@ def _with_plugin(opts: pulumi.ResourceOptions | None) -> pulumi.ResourceOptions:
 
 
 class _CbrResource(pulumi.CustomResource):
+    def _register(self, type_: str, name: str, props: dict[str, Any], opts: pulumi.ResourceOptions | None) -> None:
+        with stack_trace.shortened():
+            pulumi.CustomResource.__init__(self, type_, name, props, _with_plugin(opts))
+
     def translate_output_property(self, prop: str) -> str:
         return to_snake(prop)
 
@@ -49,7 +54,7 @@ class BackupShareMember(BackupShareMemberProperties, _CbrResource):
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """Declare the share; the arguments are those of `pulumi_cbr.BackupShareMember`."""
-        super().__init__(
+        self._register(
             "cbr:index:BackupShareMember",
             resource_name,
             {
@@ -61,7 +66,7 @@ class BackupShareMember(BackupShareMemberProperties, _CbrResource):
                 "wait_for_acceptance": wait_for_acceptance,
                 **dict.fromkeys(MEMBER_OUTPUTS),
             },
-            _with_plugin(opts),
+            opts,
         )
 
     @classmethod
@@ -102,7 +107,7 @@ class BackupShare(BackupShareProperties, _CbrResource):
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """Declare the set; the arguments are those of `pulumi_cbr.BackupShare`."""
-        super().__init__(
+        self._register(
             "cbr:index:BackupShare",
             resource_name,
             {
@@ -115,7 +120,7 @@ class BackupShare(BackupShareProperties, _CbrResource):
                 "cloud": cloud,
                 **dict.fromkeys(SET_OUTPUTS),
             },
-            _with_plugin(opts),
+            opts,
         )
 
 
@@ -135,7 +140,7 @@ class BackupShareAccepter(BackupShareAccepterProperties, _CbrResource):
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """Declare the acceptance; the arguments are those of `pulumi_cbr.BackupShareAccepter`."""
-        super().__init__(
+        self._register(
             "cbr:index:BackupShareAccepter",
             resource_name,
             {
@@ -144,7 +149,7 @@ class BackupShareAccepter(BackupShareAccepterProperties, _CbrResource):
                 "cloud": cloud,
                 **dict.fromkeys(ACCEPTER_OUTPUTS),
             },
-            _with_plugin(opts),
+            opts,
         )
 
 
