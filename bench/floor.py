@@ -5,7 +5,6 @@ They stand in an importable module, so that the engine carries as little of them
 
 from __future__ import annotations
 
-import os
 import time
 from typing import Any
 
@@ -20,8 +19,7 @@ from pulumi.dynamic import (
     UpdateResult,
 )
 
-#: The seconds that each call of a `Waiting` takes.
-LATENCY = "BENCH_LATENCY"
+from bench.latency import seconds
 
 
 class NothingProvider(ResourceProvider):
@@ -57,7 +55,7 @@ class WaitingProvider(NothingProvider):
     """Waits as long as a call to the service takes, without one."""
 
     def call(self) -> None:
-        time.sleep(float(os.environ[LATENCY]))
+        time.sleep(seconds())
 
 
 class LoadedProvider(NothingProvider):

@@ -12,7 +12,7 @@ from statistics import median
 from time import perf_counter
 from typing import Any
 
-from bench.floor import LATENCY
+from bench.latency import LATENCY
 from bench.listing import listings
 from bench.stacks import NO_CHECKPOINTS, ROOT, Run, Shares, Simulator, Stack, environment, simulator, without_ours
 from bench.terraform import TerraformStack
@@ -354,7 +354,7 @@ def terraform(folder: Path, rounds: int) -> Figures:
     """Measure 12 backups with 5 projects beside Terraform, by sign-in."""
     sets = {"up": 1.0, "refresh": 1.0, "destroy": 1.0}
     parallel = {"up": 0.9, "refresh": 0.9, "destroy": 0.9}
-    aims = {"members": {}, "sets": sets, "native members": {}, "native sets": sets, _PARALLEL: parallel}
+    aims = {"members": {}, "sets": sets, "native members": {}, "native sets": sets, _PARALLEL: parallel, **_FLOORS}
     figures = Figures()
     for sign_in in "access keys", "password":
         _measure_beside_terraform(figures, folder / sign_in, _Case(12, 5, CALL_SECONDS, sign_in, aims), rounds)
@@ -363,11 +363,11 @@ def terraform(folder: Path, rounds: int) -> Figures:
 
 def terraform_latency(folder: Path, rounds: int) -> Figures:
     """Measure 12 backups with 5 projects beside Terraform, at 0 and 20 ms a call."""
-    kinds: dict[str, Mapping[str, float]] = {"members": {}, "sets": {}, "native members": {}, "native sets": {}}
+    kinds = ("members", "sets", "native members", "native sets", *_FLOORS)
     figures = Figures()
     for latency in 0, 0.02:
         for sign_in in "access keys", "password":
-            case = _Case(12, 5, latency, sign_in, kinds)
+            case = _Case(12, 5, latency, sign_in, {kind: {} for kind in kinds})
             _measure_beside_terraform(figures, folder / f"{latency:g} {sign_in}", case, rounds)
     return figures
 
@@ -377,6 +377,7 @@ def terraform_500(folder: Path, rounds: int) -> Figures:
     aims = {
         "members": {"up": 1.0, "refresh": 1.05, "destroy": 1.0},
         "native members": {"up": 0.75, "refresh": 0.75, "destroy": 0.75},
+        **_FLOORS,
     }
     figures = Figures()
     _measure_beside_terraform(figures, folder / "500", _Case(500, 1, CALL_SECONDS, "access keys", aims), rounds)
@@ -385,6 +386,9 @@ def terraform_500(folder: Path, rounds: int) -> Figures:
 
 #: More resources at a time than the engine's own default.
 _PARALLEL = "native sets, --parallel 32"
+
+#: What no resource can be faster than, by flavor: one for each backup, which only waits as long as a call takes.
+_FLOORS: dict[str, Mapping[str, float]] = {"waiting": {}, "native waiting": {}}
 
 
 def _measure_beside_terraform(figures: Figures, folder: Path, case: _Case, rounds: int) -> None:
@@ -403,7 +407,11 @@ def _measure_beside_terraform(figures: Figures, folder: Path, case: _Case, round
             for operation in "up", "preview", "refresh", "destroy":
                 theirs = peer.run(operation, shares[0])
                 for number, (kind, run) in enumerate(stacks.items(), 1):
-                    ours = run(operation, shares[number], {"PULUMI_PARALLEL": "32"} if kind == _PARALLEL else {})
+                    declared = shares[number]
+                    if kind in _FLOORS:
+                        declared = [(backup, projects[:1]) for backup, projects in declared]
+                    parallel = {"PULUMI_PARALLEL": "32"} if kind == _PARALLEL else {}
+                    ours = run(operation, declared, {LATENCY: str(case.latency), **parallel})
                     what, aim = f"{case}: {operation}, {kind}", case.aims[kind].get(operation)
                     figures.add(what, "s", ours.seconds, theirs.seconds, by="ratio", aim=aim)
                     if case.latency == CALL_SECONDS:

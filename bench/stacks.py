@@ -22,12 +22,16 @@ from time import monotonic
 from typing import Any
 
 import pulumi_cbr.simulator as simulation
+from bench import native_floor
 
 ROOT = Path(__file__).resolve().parents[1]
 PROGRAM = Path(__file__).with_name("program")
 
 #: What the caller's shell says about clouds, proxies, Pulumi, Terraform and bytecode is about something else.
 _NOT_OURS = re.compile(r"(OS|HW|CBR|PULUMI|BENCH|TF)_.*|.*_proxy|PYTHONDONTWRITEBYTECODE", re.IGNORECASE)
+
+#: Modules that Python runs as plugins.
+_PLUGINS = {"pulumi.dynamic", "bench.native_floor"}
 
 #: Seconds between two looks at the processes.
 _SAMPLING = 0.1
@@ -91,6 +95,7 @@ def _install_package() -> Path:
     subprocess.run([uv, "venv", "--quiet", "--seed", "--system-certs", "--python", sys.executable, target], check=True)
     options = ("--quiet", "--system-certs", "--compile-bytecode", "--python", str(programs / "python"))
     subprocess.run([uv, "pip", "install", *options, ROOT], check=True)
+    native_floor.install(programs)
     return programs
 
 
@@ -296,7 +301,7 @@ def _role(command: str) -> str:
         return "plugin"
     if "python" not in words[0]:
         return ""
-    if "pulumi.dynamic" in words or any(word.endswith("pulumi-resource-cbr") for word in words):
+    if not _PLUGINS.isdisjoint(words) or any(word.endswith("pulumi-resource-cbr") for word in words):
         return "plugin"
     return "program" if any(word.endswith("pulumi-language-python-exec") for word in words) else ""
 

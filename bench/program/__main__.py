@@ -33,6 +33,13 @@ elif kind == "native sets":
 
     for backup, projects in shares:
         native.BackupShare(backup, backup, projects)
+elif kind == "native waiting":
+    import pulumi
+
+    for backup, projects in shares:
+        for project in projects:
+            properties = {"backupId": backup, "destProjectId": project}
+            pulumi.CustomResource("bench:index:Waiting", f"{backup}-{project}", properties)
 else:
     from bench.floor import Alike, Loaded, Nothing, Waiting
 
