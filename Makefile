@@ -6,8 +6,10 @@ READY := .venv/ready
 PYTHON := .venv/bin/python
 # A file at a time, whose tests share plugins and packages, and the longest first: see tests/conftest.py.
 SPREAD := --dist loadfile --no-loadscope-reorder
-UV := .venv/bin/uv pip install --quiet --system-certs --compile-bytecode --python $(PYTHON)
-# Tests start thousands of Python processes: each would compile the package anew.
+PIP_OPTIONS := --quiet --disable-pip-version-check
+UV := .venv/bin/uv pip install --quiet --system-certs --python $(PYTHON)
+UV_VERSION := $(shell grep '^uv==' requirements/dev.txt)
+# Tests start thousands of Python processes: each would compile again what it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
 help: ## list the targets
@@ -63,7 +65,10 @@ $(READY): pyproject.toml requirements/dev.txt requirements/otcextensions.txt
 	@echo "Setting up .venv: once, half a minute..." >&2
 	@python3 -m venv .venv >&2
 	@# uv installs in seconds what takes pip a minute. It is to trust the certificates that the system trusts, as pip does.
-	@$(PYTHON) -m pip install --quiet --disable-pip-version-check $$(grep '^uv==' requirements/dev.txt) >&2
+	@# The caller's pip installs uv, and uv installs pip: ensurepip takes eight seconds.
+	@python3 -m venv --without-pip .venv >&2
+	@python3 -m pip --python $(PYTHON) install $(PIP_OPTIONS) $(UV_VERSION) >&2 2>/dev/null || \
+		{ $(PYTHON) -m ensurepip && $(PYTHON) -m pip install $(PIP_OPTIONS) $(UV_VERSION); } >&2
 	@$(UV) -r requirements/dev.txt -e '.[clouds,simulator]' >&2
 	@$(UV) --target .venv/otcextensions --no-deps -r requirements/otcextensions.txt >&2
 	@# Where the language host looks for what an installed package says of its plugin; an editable one has it elsewhere, and
