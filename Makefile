@@ -1,6 +1,6 @@
 # Thin targets; each sets up what it needs, so none has to be typed before another. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help engine hosts demo test languages check lint bench docs dist soak
+.PHONY: help engine hosts demo test languages check lint mypy pyright prose codespell ruff bench docs dist soak
 
 READY := .venv/ready
 PYTHON := .venv/bin/python
@@ -36,13 +36,25 @@ check: $(READY) ## the quick round for a changed line: ruff, mypy and the unit t
 	@$(PYTHON) -m pytest -n 4 $(SPREAD) tests/unit --ignore tests/unit/test_documents.py
 
 lint: $(READY) ## ruff, mypy, spelling, the rules of writing, and pyright on the public types
-	.venv/bin/ruff check
-	.venv/bin/ruff format --check
+	@# The longest first, two at a time; all of them, if one fails too.
+	@$(MAKE) --no-print-directory --jobs 2 --keep-going mypy pyright prose codespell ruff
+
+mypy:
 	.venv/bin/mypy
-	.venv/bin/codespell
-	$(PYTHON) tools/prose.py
+
+pyright:
 	@# It looks for `pulumi` beside the first `python` on PATH.
 	PATH="$(CURDIR)/.venv/bin:$$PATH" PYTHONPATH=provider pyright --verifytypes pulumi_cbr --ignoreexternal
+
+prose:
+	$(PYTHON) tools/prose.py
+
+codespell:
+	.venv/bin/codespell
+
+ruff:
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
 
 soak: $(READY) ## the slow round: more generated responses, and thousands of operations with faults, a hundred kills, a month of backups
 	@engine=$$($(PYTHON) tools/engine/engine.py) && PATH="$$engine:$(CURDIR)/.venv/bin:$$PATH" SOAK=1 RESPONSE_FUZZER_CASES=3000 \
@@ -63,7 +75,6 @@ bench: $(READY) ## what the package costs above the engine's own floor; wants a 
 # To standard error, so that standard output is the target's own.
 $(READY): pyproject.toml requirements/dev.txt requirements/otcextensions.txt
 	@echo "Setting up .venv: once, half a minute..." >&2
-	@python3 -m venv .venv >&2
 	@# uv installs in seconds what takes pip a minute. It is to trust the certificates that the system trusts, as pip does.
 	@# The caller's pip installs uv, and uv installs pip: ensurepip takes eight seconds.
 	@python3 -m venv --without-pip .venv >&2

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import argparse
 import ast
+import gc
 import inspect
 import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -69,6 +71,7 @@ FORBIDDEN = re.compile(
 )
 
 Place = tuple[str, str]
+Definition = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def sources(*folders: str) -> Iterator[tuple[Path, ast.Module]]:
@@ -76,7 +79,20 @@ def sources(*folders: str) -> Iterator[tuple[Path, ast.Module]]:
     for folder in folders:
         for path in sorted((ROOT / folder).rglob("*.py")):
             if "node_modules" not in path.parts:
-                yield path, ast.parse(path.read_text())
+                yield path, parse(path)
+
+
+@cache
+def parse(path: Path) -> ast.Module:
+    """Return the tree of a file, which several counts read."""
+    return ast.parse(path.read_text())
+
+
+@cache
+def definitions(tree: ast.Module) -> list[Definition]:
+    """Return the module and its classes and functions, inner ones too."""
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    return [node for node in ast.walk(tree) if isinstance(node, kinds)]
 
 
 def is_verb(word: str) -> bool:
@@ -193,7 +209,7 @@ def long_subjects() -> Iterator[Place]:
 def long_test_names() -> Iterator[Place]:
     """Yield names of tests that are too long."""
     for path, tree in sources("tests"):
-        for node in ast.walk(tree):
+        for node in definitions(tree):
             if isinstance(node, ast.FunctionDef) and node.name.startswith("test_") and len(node.name) > MAX_TEST_NAME:
                 yield _place(path, node), node.name
 
@@ -247,16 +263,15 @@ def _messages() -> Iterator[Place]:
 def _documented() -> Iterator[tuple[Path, ast.AST, str]]:
     """Yield the docstrings of all code but tests' own, whose names already say what they do."""
     for path, tree in sources("provider", "tests", "tools", "bench"):
-        for node in ast.walk(tree):
-            if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
-                text = ast.get_docstring(node)
-                if text and not getattr(node, "name", "").startswith("test_"):
-                    yield path, node, text
+        for node in definitions(tree):
+            text = ast.get_docstring(node)
+            if text and not getattr(node, "name", "").startswith("test_"):
+                yield path, node, text
 
 
 def _functions() -> Iterator[tuple[Path, ast.FunctionDef | ast.AsyncFunctionDef]]:
     for path, tree in sources("provider"):
-        for node in ast.walk(tree):
+        for node in definitions(tree):
             if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
                 yield path, node
 
@@ -293,4 +308,6 @@ def _place(path: Path, node: ast.AST) -> str:
 
 
 if __name__ == "__main__":
+    # The trees stay until the end: looking for garbage in them takes as long as the rest.
+    gc.disable()
     sys.exit(main())
