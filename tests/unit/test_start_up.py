@@ -151,7 +151,8 @@ def test_plugin_loads_http_client_with_first_call(flavor: str, calling: bool, co
 @pytest.mark.parametrize("module", ["pulumi_cbr", "pulumi_cbr.native"])
 def test_program_loads_no_http_client(module: str) -> None:
     code = f"""
-import sys, pulumi, {module} as cbr
+import asyncio, sys, pulumi, {module} as cbr
+asyncio.set_event_loop(asyncio.new_event_loop())
 class Mocks(pulumi.runtime.Mocks):
     def new_resource(self, args):
         return "id", args.inputs
