@@ -22,15 +22,8 @@ from pulumi_cbr.lifecycle.inputs import Inputs, keep_order
 from pulumi_cbr.lifecycle.outputs import SET_OUTPUTS
 from pulumi_cbr.lifecycle.preflight import PlannedChange
 from pulumi_cbr.lifecycle.reconcile import SetInputs, SharesByProject, apply_changes, find_must_stay, resolve_unverified
-from pulumi_cbr.lifecycle.shares import (
-    delete_shares,
-    is_drift,
-    is_replaced,
-    is_unverified,
-    read_shares,
-    share_outputs,
-    warn_of_changes,
-)
+from pulumi_cbr.lifecycle.share_state import is_drift, is_replaced, is_unverified, share_outputs, warn_of_changes
+from pulumi_cbr.lifecycle.shares import delete_shares, read_shares
 
 if TYPE_CHECKING:
     from pulumi_cbr.api.models import Member

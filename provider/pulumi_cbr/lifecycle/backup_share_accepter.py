@@ -27,7 +27,7 @@ from pulumi_cbr.lifecycle.controller import CheckedInputs, Controller, Diff, Pro
 from pulumi_cbr.lifecycle.failures import IncompleteResourceError
 from pulumi_cbr.lifecycle.inputs import Inputs
 from pulumi_cbr.lifecycle.outputs import ACCEPTER_OUTPUTS
-from pulumi_cbr.lifecycle.shares import CLOCK_SLACK, share_outputs, warn_of_changes
+from pulumi_cbr.lifecycle.share_state import CLOCK_SLACK, share_outputs, warn_of_changes
 
 if TYPE_CHECKING:
     from pulumi_cbr.api.models import Member

@@ -28,18 +28,14 @@ from pulumi_cbr.lifecycle.inputs import Inputs
 from pulumi_cbr.lifecycle.outputs import MEMBER_OUTPUTS
 from pulumi_cbr.lifecycle.preflight import PlannedChange
 from pulumi_cbr.lifecycle.reconcile import resolve_unverified
+from pulumi_cbr.lifecycle.share_state import is_drift, is_replaced, is_unverified, share_outputs, warn_of_changes
 from pulumi_cbr.lifecycle.shares import (
     already_shared,
     create_shares,
     delete_own_share,
-    is_drift,
-    is_replaced,
-    is_unverified,
     read_shares,
-    share_outputs,
     show_adopted,
     wait_for_members,
-    warn_of_changes,
 )
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, NamedTuple
 
-from pulumi_cbr.lifecycle.shares import is_before
+from pulumi_cbr.lifecycle.share_state import is_before
 
 #: Inputs or outputs of a resource.
 Properties = Mapping[str, Any]

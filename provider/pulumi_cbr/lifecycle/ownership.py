@@ -34,7 +34,7 @@ from pulumi_cbr.lifecycle.claims import (
     select_distinctive,
 )
 from pulumi_cbr.lifecycle.claims_file import ClaimsFile
-from pulumi_cbr.lifecycle.shares import is_before
+from pulumi_cbr.lifecycle.share_state import is_before
 
 _log = logging.getLogger("pulumi_cbr")
 

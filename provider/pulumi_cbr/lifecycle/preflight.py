@@ -11,7 +11,7 @@ from pulumi_cbr.api.errors import CbrError, NotAllowed, NotFound, ServiceUnavail
 from pulumi_cbr.api.models import MAX_MEMBERS
 from pulumi_cbr.api.retry import Clock, Deadline
 from pulumi_cbr.api.single_flight import SingleFlight
-from pulumi_cbr.lifecycle.shares import describe_shares
+from pulumi_cbr.lifecycle.share_state import describe_shares
 
 if TYPE_CHECKING:
     from pulumi_cbr.api.client import CbrClient

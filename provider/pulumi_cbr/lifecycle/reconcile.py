@@ -14,6 +14,7 @@ from pulumi_cbr import messages
 from pulumi_cbr.api.errors import AlreadyShared, CbrError, LimitReached, ServiceError, UnknownOutcomeError
 from pulumi_cbr.api.models import MAX_MEMBERS, to_known_time
 from pulumi_cbr.lifecycle.failures import UnverifiedSharesError
+from pulumi_cbr.lifecycle.share_state import describe_shares, is_foreign, is_unverified, share_outputs
 from pulumi_cbr.lifecycle.shares import (
     CreateResult,
     PartialFailure,
@@ -21,13 +22,9 @@ from pulumi_cbr.lifecycle.shares import (
     create_shares,
     delete_created,
     delete_shares,
-    describe_shares,
-    is_foreign,
-    is_unverified,
     join_failed_deletes,
     read_each_share,
     read_shares,
-    share_outputs,
     show_adopted,
     wait_for_members,
 )

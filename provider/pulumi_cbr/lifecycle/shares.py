@@ -22,7 +22,7 @@ import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from pulumi_cbr import messages
@@ -39,6 +39,7 @@ from pulumi_cbr.api.errors import (
 )
 from pulumi_cbr.api.models import MAX_MEMBERS, to_known_time
 from pulumi_cbr.lifecycle.failures import UnverifiedSharesError
+from pulumi_cbr.lifecycle.share_state import CLOCK_SLACK, describe_shares, to_datetime
 
 if TYPE_CHECKING:
     from pulumi_cbr.api.models import Member
@@ -48,17 +49,8 @@ T = TypeVar("T")
 
 _log = logging.getLogger("pulumi_cbr")
 
-#: Outputs of a share that others can change.
-_WATCHED = ("share_id", "status", "vault_id", "image_id")
-
 #: Seconds between reads of shares that the service may not show yet, and between POSTs: three seconds in all.
 _VISIBILITY_WAITS = (0.2, 0.4, 0.8, 1.6)
-
-#: How much older than its request a share or an acceptance may be, because the service's clocks differ.
-CLOCK_SLACK = timedelta(seconds=5)
-
-#: A request may still be carried out this long after its client gave up.
-_MAX_EXECUTION_DELAY = timedelta(minutes=5)
 
 #: A share in a POST's response existed before if it is this much older than the POST. No wrong clock or time zone
 #: explains a day.
@@ -350,7 +342,7 @@ def read_each_share(session: CloudSession, backup_id: str, created_at: Mapping[s
     young = [
         project
         for project, created in created_at.items()
-        if project not in found and (time := _to_datetime(created)) is not None and now - time <= _MAX_VISIBILITY_DELAY
+        if project not in found and (time := to_datetime(created)) is not None and now - time <= _MAX_VISIBILITY_DELAY
     ]
     if young:
         found.update(wait_for_members(session, backup_id, young))
@@ -551,108 +543,3 @@ def show_adopted(session: CloudSession, backup_id: str, members: Sequence[Member
     if members:
         described = describe_shares(members, session.client.service_now())
         session.ownership.show_adoption(messages.adopted(backup_id, described))
-
-
-def describe_shares(members: Iterable[Member], now: datetime) -> list[str]:
-    """Return a description of each share, with its age."""
-    return [
-        messages.share(member.dest_project_id, member.id, member.status, _age(member.created_at, now))
-        for member in members
-    ]
-
-
-def _age(since: datetime, now: datetime) -> str | None:
-    return messages.age((now - since).total_seconds()) if to_known_time(since) else None
-
-
-def is_unverified(known: Mapping[str, Any]) -> bool:
-    """Return whether the state has a share that no read has confirmed since its create.
-
-    Its `created_at` is when the request was sent, its `updated_at` when the client gave up.
-    """
-    return "created_at" in known and "share_id" not in known
-
-
-def is_foreign(known: Mapping[str, Any], member: Member) -> bool:
-    """Return whether a share cannot be the result of the state's unverified create.
-
-    It was created before that request, or long after it.
-    """
-    sent_at, given_up_at = _to_datetime(known.get("created_at")), _to_datetime(known.get("updated_at"))
-    if sent_at is None or member.created_at < sent_at - CLOCK_SLACK:
-        return True
-    # Without the service's time there is no upper limit: this machine's clock may be behind.
-    return given_up_at is not None and member.created_at > given_up_at + _MAX_EXECUTION_DELAY
-
-
-def is_replaced(backup_id: str, project: str, known: Mapping[str, Any], member: Member) -> bool:
-    """Return whether the project's share is not the one in the state.
-
-    Warns if both IDs are known.
-    """
-    if is_unverified(known):
-        return is_foreign(known, member)
-    share_id = known.get("share_id")
-    if not share_id or share_id == member.id:
-        return False
-    _log.warning("%s", messages.share_replaced(backup_id, project, str(share_id), member.id))
-    return True
-
-
-def warn_of_changes(backup_id: str, project: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Show what others changed of a share: an acceptance as a note, the rest as a warning."""
-    changed = [name for name in _WATCHED if "status" in before and before.get(name) != now.get(name)]
-    if changed:
-        changes = [(name, before.get(name, "none"), now.get(name, "none")) for name in changed]
-        is_acceptance = (
-            before.get("status") == "pending" and now.get("status") == "accepted" and "share_id" not in changed
-        )
-        _log.log(logging.INFO if is_acceptance else logging.WARNING, "%s", messages.drift(backup_id, project, changes))
-
-
-def is_drift(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    """Return whether a share was rejected, or is no longer accepted."""
-    old, new = before.get("status"), now.get("status")
-    return old not in (None, new) and (new == "rejected" or old == "accepted")
-
-
-def share_outputs(member: Member, before: object = None) -> dict[str, Any]:
-    """Return a share's outputs, without those that have no value.
-
-    `before` are the state's outputs of it.
-
-    The service returns one time with and without fractions of a second. So a time that is equal to the second keeps the state's text.
-    """
-    olds = before if isinstance(before, Mapping) else {}
-    outputs = {
-        "share_id": member.id,
-        "status": member.status,
-        "created_at": _to_text(member.created_at, olds.get("created_at"))
-        if to_known_time(member.created_at)
-        else olds.get("created_at"),
-        "updated_at": _to_text(member.updated_at, olds.get("updated_at")) if member.updated_at else None,
-        "vault_id": member.vault_id,
-        "image_id": member.image_id,
-    }
-    return {name: value for name, value in outputs.items() if value is not None}
-
-
-def _to_text(value: datetime, before: object) -> str:
-    known = _to_datetime(before)
-    is_same = known is not None and abs(known - value) < timedelta(seconds=1)
-    return str(before) if is_same else value.isoformat(timespec="seconds")
-
-
-def is_before(one: object, other: object) -> bool:
-    """Return whether one time of a state is clearly before another; False if one is unknown."""
-    first, second = _to_datetime(one), _to_datetime(other)
-    return first is not None and second is not None and second - first > CLOCK_SLACK
-
-
-def _to_datetime(text: object) -> datetime | None:
-    """Return a time of a state, or None if it is malformed."""
-    try:
-        value = datetime.fromisoformat(text) if isinstance(text, str) else None
-    except ValueError:
-        return None
-    return value.replace(tzinfo=value.tzinfo or timezone.utc) if value else None

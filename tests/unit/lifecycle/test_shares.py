@@ -16,15 +16,14 @@ from pulumi_cbr.lifecycle.failures import UnverifiedSharesError
 from pulumi_cbr.lifecycle.ownership import Ownership
 from pulumi_cbr.lifecycle.reconcile import roll_back
 from pulumi_cbr.lifecycle.session import CloudSession, SessionPool
+from pulumi_cbr.lifecycle.share_state import is_foreign, share_outputs
 from pulumi_cbr.lifecycle.shares import (
     PartialFailure,
     create_shares,
     delete_own_share,
     delete_share,
     delete_shares,
-    is_foreign,
     read_each_share,
-    share_outputs,
 )
 from pulumi_cbr.simulator import Fault, Simulator
 from unit.signing_in import sign_in
