@@ -28,7 +28,7 @@ os.environ |= {"GOGC": "off", "GOMEMLIMIT": "500MiB"}
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Set an event loop, and make the cases of Hypothesis the same in each run, however busy the machine is."""
+    """Set an event loop, and make the cases of Hypothesis the same in each run."""
     # For the futures of Pulumi's mocks and outputs: Python 3.14 makes no loop for them, and 3.12 and 3.13 warn.
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
