@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from functools import cached_property
 from urllib.parse import quote, quote_plus
 
-from pulumi_cbr.api.text import clean
+from pulumi_cbr.api.text import clean, decode
 
 #: Fixed messages: shown whole, even if the password is a word of them, such as `password`.
 _GENERIC_MESSAGES = (
@@ -178,7 +178,7 @@ def _decode_token(token: str) -> str:
     if len(token) == 1:
         return token
     if token[0] == "%":
-        return bytes.fromhex(token.replace("%", "")).decode("utf-8", "replace")
+        return decode(bytes.fromhex(token.replace("%", "")))
     if token[0] == "&":
         return html.unescape(token)
     if token[0] == "=":

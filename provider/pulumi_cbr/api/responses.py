@@ -28,7 +28,7 @@ from pulumi_cbr.api.errors import (
 from pulumi_cbr.api.models import MalformedResponse
 from pulumi_cbr.api.redact import Redactor
 from pulumi_cbr.api.retry import Outcome
-from pulumi_cbr.api.text import one_line
+from pulumi_cbr.api.text import decode, one_line
 
 #: The keys under which the service, its gateways and the identity service tell a code and a message.
 _CODE_KEYS = ("error_code", "errorCode", "code")
@@ -180,7 +180,7 @@ class ApiResponse:
             )
             if code or said:
                 return self._redact(code), self._redact(said)
-        text = self._redact(_decode(self.body[: 4 * _MAX_SHOWN]))
+        text = self._redact(decode(self.body[: 4 * _MAX_SHOWN]))
         title = re.search(r"<title>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
         if title:
             return "", messages.web_page(one_line(title.group(1), 200))
@@ -191,13 +191,6 @@ class ApiResponse:
     def _redact(self, text: str) -> str:
         # Redact before any other cut: a secret that is cut off is found only if it ends the text.
         return self.redactor.redact(text[:_MAX_SHOWN])
-
-
-def _decode(body: bytes) -> str:
-    """Return a body as text: Latin-1 if it is not UTF-8, so that a secret in it is found."""
-    text = body.decode(errors="replace")
-    # The body may be cut within its last character.
-    return body.decode("latin-1") if "\ufffd" in text[:-1] else text
 
 
 def _date(text: str) -> datetime | None:

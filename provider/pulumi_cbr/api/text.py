@@ -7,6 +7,14 @@ import unicodedata
 #: Control, format (with bidi) and surrogate characters, line and paragraph separators.
 _UNSAFE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
+#: The surrogates in place of bytes that are not UTF-8, and the same bytes as Latin-1.
+_LATIN_1 = {0xDC00 + byte: byte for byte in range(0x80, 0x100)}
+
+
+def decode(data: bytes) -> str:
+    """Return bytes as UTF-8 text. Those that are not UTF-8 count as Latin-1."""
+    return data.decode(errors="surrogateescape").translate(_LATIN_1)
+
 
 def clean(text: str) -> str:
     """Return a text with a space for each character that a terminal may act on.

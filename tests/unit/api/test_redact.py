@@ -95,9 +95,15 @@ def test_error_of_a_response_has_no_secret(secret: str, form: str, wrapped: bool
         assert _compact(secret) not in _compact(text)
 
 
-def test_error_of_a_response_in_latin_1_has_no_secret() -> None:
-    secret = "p\u00e4ssw\u00f6rt-geheim"
-    response = ApiResponse(400, {}, f"wrong: {secret}".encode("latin-1"), Redactor([secret]))
+@pytest.mark.parametrize("form", ["{0}", "{1}", "{2}"])
+@pytest.mark.parametrize(
+    ("encoding", "rest"), [("utf-8", b""), ("utf-8", b" \xff."), ("utf-8", b" \xef\xbf\xbd."), ("latin-1", b"")]
+)
+def test_error_of_a_response_in_any_encoding_has_no_secret(form: str, encoding: str, rest: bytes) -> None:
+    """The body may mix encodings, or have been decoded before."""
+    secret = "p\u00e4ss&w\u00f6rt-geheim"
+    told = form.format(secret, html.escape(secret), quote(secret, encoding=encoding))
+    response = ApiResponse(400, {}, f"wrong: {told}".encode(encoding) + rest, Redactor([secret]))
     assert "wrong: ***" in str(response.error("sharing", sign_in_advice="", action=""))
 
 
