@@ -1448,11 +1448,11 @@ def empty_window_value(name: str) -> str:
     return f"NewestBackupShares failed: {name} has an empty ID. Check where the program reads it from"
 
 
-def filter_ignored(server: str, backup_id: str, found: str) -> str:
-    """Return the error of a list that has the backup of another server than was asked for."""
+def filter_ignored(wanted: str, backup_id: str, found: str) -> str:
+    """Return the error of a backup of another server or vault than was asked for."""
     return (
-        f"NewestBackupShares failed: the service listed backup {backup_id} of {found} among those of {server}. Name the vault "
-        "in place of servers"
+        f"NewestBackupShares failed: the service listed backup {backup_id} of {found} among those of {wanted}. Share each backup "
+        "by a BackupShare"
     )
 
 
@@ -1474,7 +1474,7 @@ def backup_without_owner(backup_id: str) -> str:
 
 def wrong_max_age(max_age: object) -> str:
     """Return the error for an age that cannot be read."""
-    return f"NewestBackupShares: max_age must be seconds, or a text such as 14d or 36h, not {max_age!r:.40}"
+    return f"NewestBackupShares: max_age must be seconds above 0, or a text such as 14d or 36h, not {max_age!r:.40}"
 
 
 def window_accepts_for_one_project() -> str:

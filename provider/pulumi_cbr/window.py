@@ -79,12 +79,11 @@ def _find_newest(find: FindBackups, server: str | None, vault_id: str | None, co
     """
     limit = count
     while True:
-        found = iter(find(resource_id=server, vault_id=vault_id, newest_first=True, limit=limit))
+        listed = find(resource_id=server, vault_id=vault_id, newest_first=True, limit=limit)
+        found = (_check_filters(backup, server, vault_id) for backup in listed)
         first = next(found, None)
         if first is None:
             raise CbrError(messages.window_without_backups(server, vault_id))
-        if server and first.resource_id and first.resource_id.lower() != server.strip().lower():
-            raise CbrError(messages.filter_ignored(server, first.id, first.resource_id))
         backups = chain([first], found)
         if limit is None or count is None:
             return (backup for backup in backups if backup.status not in _UNFINISHED)
@@ -93,6 +92,18 @@ def _find_newest(find: FindBackups, server: str | None, vault_id: str | None, co
         if len(finished) >= count or len(newest) < limit:
             return finished[:count]
         limit *= 2
+
+
+def _check_filters(backup: Backup, server: str | None, vault_id: str | None) -> Backup:
+    """Return a backup; raise `CbrError` if it is of another server or vault."""
+    for wanted, found in ((server, backup.resource_id), (vault_id, backup.vault_id)):
+        if wanted and found and _normalize(found) != _normalize(wanted):
+            raise CbrError(messages.filter_ignored(wanted, backup.id, found))
+    return backup
+
+
+def _normalize(text: str) -> str:
+    return text.strip().lower().replace("-", "")
 
 
 def _age_of(backup: Backup, now: datetime) -> timedelta:

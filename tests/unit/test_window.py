@@ -116,6 +116,9 @@ def test_window_of_server_without_backups_is_refused() -> None:
         ({"count": True}, "count must be a whole number"),
         ({"count": 1.5}, "count must be a whole number"),
         ({"max_age": "soon"}, "max_age must be seconds"),
+        # The window would be empty, and all shares would be deleted.
+        ({"max_age": 0}, "max_age must be seconds above 0"),
+        ({"max_age": "0d"}, "max_age must be seconds above 0"),
         ({"accept_into": VAULT, "dest_project_ids": ["a", "b"]}, "exactly one"),
     ],
 )
@@ -183,10 +186,39 @@ def test_check_window_refuses_an_empty_id(arguments: dict[str, Any]) -> None:
         check_window(**given, count=3, max_age=None, dest_project_ids=[OWNER], accept_into=None)
 
 
-def test_find_window_refuses_backups_of_another_server() -> None:
-    """A service that ignores the filter: the backups of any server would be shared."""
+@pytest.mark.parametrize("limit", [{"count": 3, "max_age": None}, {"count": None, "max_age": "9d"}])
+@pytest.mark.parametrize(
+    ("servers", "vault_id", "wanted", "other"),
+    [
+        (["wanted"], None, {"resource_id": "WANTED"}, {"resource_id": "other"}),
+        (None, "wanted", {"vault_id": "WANTED"}, {"vault_id": "other"}),
+    ],
+)
+def test_find_window_refuses_backups_that_it_did_not_ask_for(
+    servers: list[str] | None,
+    vault_id: str | None,
+    wanted: dict[str, Any],
+    other: dict[str, Any],
+    limit: dict[str, Any],
+) -> None:
+    """A service that ignores the filter: the backups of any server would be shared. The first may fit by chance."""
+    backups = [make_backup("a", **wanted), make_backup("b", **other)]
     with pytest.raises(CbrError, match="listed backup b of other among those of wanted"):
-        find_window(lambda **filters: [make_backup("b", resource_id="other")], ["wanted"], None, 3, None, NOW)
+        find_window(lambda **filters: backups, servers, vault_id, now=NOW, **limit)
+    assert find_window(lambda **filters: backups[:1], servers, vault_id, now=NOW, **limit) == backups[:1]
+
+
+def test_find_acceptable_in_a_vault_in_capitals_is_found() -> None:
+    """Its acceptance would be rejected."""
+    member = {
+        "id": "m",
+        "status": "accepted",
+        "backup_id": VAULT,
+        "dest_project_id": "c" * 32,
+        "vault_id": VAULT.upper(),
+    }
+    backup = Backup.from_dict({"id": VAULT, "project_id": OWNER.upper(), "members": [member]})
+    assert find_acceptable(lambda **filters: [backup], VAULT, [OWNER], pytest.fail) == [backup]
 
 
 @pytest.mark.parametrize("owners", [[], OWNER])
