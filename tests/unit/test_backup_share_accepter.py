@@ -12,6 +12,7 @@ import pytest
 from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.api.retry import Clock
 from pulumi_cbr.lifecycle.backup_share_accepter import BackupShareAccepterController
+from pulumi_cbr.lifecycle.controller import Diff
 from pulumi_cbr.lifecycle.failures import IncompleteResourceError
 from pulumi_cbr.lifecycle.ownership import Ownership
 from pulumi_cbr.lifecycle.session import SessionPool
@@ -101,6 +102,40 @@ def test_new_share_that_is_not_accepted_is_pending(
             hooks.update(f"{backup}/{project}", {**inputs, "status": "accepted"}, news)
         log.leave()
     assert failed.value.outputs["status"] == "pending"
+
+
+def test_vault_in_capitals_is_the_same_vault(cbr_simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise a lost acceptance is refused, a refresh leads to a replacement, and a delete leaves the acceptance."""
+    sign_in(monkeypatch, cbr_simulator.env("receiver"))
+    hooks = BackupShareAccepterController(SessionPool(lambda _: None, Clock(sleep=lambda _: None)))
+    backup, project = cbr_simulator.backups[0].id, cbr_simulator.projects[0]
+    cbr_simulator.share(backup, project)
+    cbr_simulator.faults.scripted("the 1st PUT to /members/.*: reset after commit")
+    cbr_simulator.faults.scripted("every GET to /members/.*: field vault_id upper")
+    inputs = {"backup_id": backup, "vault_id": cbr_simulator.vaults[0].id}
+    id_, outputs = hooks.create(inputs)
+    state = hooks.read(id_, outputs)
+    assert state
+    assert state.inputs == inputs
+    assert hooks.diff(id_, state.outputs, inputs) == Diff(delete_first=True)
+    hooks.delete(id_, state.outputs)
+    assert cbr_simulator.members(backup)[project].status == "rejected"
+
+
+def test_state_with_vault_in_capitals_is_of_the_same_vault(
+    cbr_simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first release wrote into the state what the service told."""
+    sign_in(monkeypatch, cbr_simulator.env("receiver"))
+    hooks = BackupShareAccepterController(SessionPool(lambda _: None))
+    backup, project = cbr_simulator.backups[0].id, cbr_simulator.projects[0]
+    cbr_simulator.share(backup, project)
+    inputs = {"backup_id": backup, "vault_id": cbr_simulator.vaults[0].id}
+    id_, outputs = hooks.create(inputs)
+    outputs["vault_id"] = outputs["vault_id"].upper()
+    assert hooks.diff(id_, outputs, inputs) == Diff(delete_first=True)
+    hooks.delete(id_, outputs)
+    assert cbr_simulator.members(backup)[project].status == "rejected"
 
 
 def test_two_threads_accept_two_backups(cbr_simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,7 +56,7 @@ class BackupShareAccepterController(Controller):
         return inputs.checked()
 
     def diff(self, id_: str, olds: Properties, news: Properties) -> Diff:
-        replaces = tuple(name for name in ("backup_id", "vault_id") if olds.get(name) != news.get(name))
+        replaces = tuple(name for name in ("backup_id", "vault_id") if not _is_same_id(olds.get(name), news.get(name)))
         updates = ["cloud"] if olds.get("cloud") != news.get("cloud") else []
         if olds.get("status") != "accepted" or (not replaces and not self._keeps_acceptance(id_, olds)):
             updates.append("status")
@@ -153,7 +153,7 @@ class BackupShareAccepterController(Controller):
             return
         except NotAllowed:
             member = None  # reject without a read: the permission is missing
-        if member and member.status == "accepted" and vault_id and member.vault_id not in (None, vault_id):
+        if member and member.status == "accepted" and _is_in_other_vault(member, vault_id):
             _log.warning("%s", messages.accepted_elsewhere(backup_id, project, str(member.vault_id), str(vault_id)))
         elif member and member.status == "pending":
             _log.warning("%s", messages.pending_not_rejected(backup_id, project))
@@ -244,9 +244,19 @@ def _set_status(
     raise AssertionError("the last attempt returns or raises")
 
 
+def _is_same_id(one: object, other: object) -> bool:
+    # A state of 0.1.0 has the vault's ID as the service wrote it.
+    return str(one).lower() == str(other).lower()
+
+
+def _is_in_other_vault(member: Member, vault_id: object) -> bool:
+    """Return whether the service says that a share is in another vault than this one."""
+    return bool(vault_id and member.vault_id) and not _is_same_id(member.vault_id, vault_id)
+
+
 def _check_vault(member: Member, vault_id: str | None) -> Member:
-    """Return a share; raise `CbrError` if the service says that it is in another vault."""
-    if vault_id and member.vault_id and member.vault_id != vault_id:
+    """Return a share; raise `CbrError` if it is in another vault."""
+    if _is_in_other_vault(member, vault_id):
         raise CbrError(messages.accepted_into_other_vault(member.backup_id, str(member.vault_id), str(vault_id)))
     return member
 
