@@ -170,9 +170,7 @@ def _engine() -> Iterator[Finding]:
         yield Finding("engine", "failed", messages.pulumi_not_on_path(), messages.install_pulumi())
     else:
         try:
-            completed = subprocess.run(
-                [pulumi, "version"], capture_output=True, encoding="utf-8", errors="replace", check=False, timeout=60
-            )
+            completed = _run(pulumi, "version")
             yield Finding("engine", "ok", f"{completed.stdout.strip() or 'of unknown version'} at {pulumi}")
         except (OSError, subprocess.TimeoutExpired) as error:
             yield Finding("engine", "failed", messages.pulumi_broken(pulumi, str(error)), messages.reinstall_pulumi())
@@ -196,34 +194,25 @@ def _run(*command: str) -> subprocess.CompletedProcess[str]:
 
 
 def _configuration(stack: str | None) -> tuple[_Entries, Finding]:
-    command = [
-        "pulumi",
-        "config",
-        "--json",
-        "--show-secrets",
-        "--non-interactive",
-        *(["--stack", stack] if stack else []),
-    ]
+    options = ("--json", "--show-secrets", "--non-interactive", *(("--stack", stack) if stack else ()))
     try:
-        completed = subprocess.run(
-            command, capture_output=True, encoding="utf-8", errors="replace", check=False, timeout=60
-        )
+        completed = _run("pulumi", "config", *options)
     except FileNotFoundError:
         return {}, Finding("stack", "note", messages.configuration_not_read(messages.pulumi_not_on_path()))
     except (OSError, subprocess.TimeoutExpired) as error:
         return {}, Finding("stack", "note", messages.configuration_not_read(str(error)))
+    state = "failed" if stack else "note"
     if completed.returncode:
         reason = (completed.stderr.strip().splitlines() or [messages.PULUMI_WAS_SILENT])[0].removeprefix("error: ")
-        state = "failed" if stack else "note"
         advice = ""
         if "no Pulumi.yaml" in reason:
             advice = messages.run_in_project_folder()
         return {}, Finding("stack", state, messages.no_configuration(reason), advice)
-    entries: _Entries = {
-        name.removeprefix("cbr:"): entry
-        for name, entry in json.loads(completed.stdout or "{}").items()
-        if name.startswith("cbr:")
-    }
+    try:
+        printed = json.loads(completed.stdout or "{}").items()
+    except (ValueError, AttributeError):
+        return {}, Finding("stack", state, messages.no_configuration(messages.NO_JSON))
+    entries: _Entries = {name.removeprefix("cbr:"): entry for name, entry in printed if name.startswith("cbr:")}
     return entries, Finding("stack", "ok", messages.configuration_read(len(entries)))
 
 

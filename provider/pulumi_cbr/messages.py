@@ -1277,8 +1277,9 @@ def bug_without_file(kind: str, reason: str, error: str, trace: str) -> str:
 
 # Commands
 
-#: Why the state of a stack cannot be read.
+#: Why the state or the configuration of a stack cannot be read.
 PULUMI_WAS_SILENT = "pulumi printed no error"
+NO_JSON = "pulumi printed no JSON object"
 NO_STATE = "the export is not a stack's state"
 
 #: Why a share cannot be adopted.

@@ -388,6 +388,16 @@ def test_doctor_says_why_the_stack_is_not_read(
     assert ("Run this in the folder of a Pulumi project" in told) is advised
 
 
+@pytest.mark.parametrize("printed", [b"not JSON", b"[]", "{}".encode("utf-16")])
+def test_doctor_odd_configuration_is_no_traceback(
+    printed: bytes, engine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (engine / "config.json").write_bytes(printed)
+    assert "FAILED stack no configuration of a stack was read: pulumi printed no JSON object" in " ".join(
+        doctor(monkeypatch, capsys, "--stack", "prod")[1].split()
+    )
+
+
 def test_doctor_without_the_cli_reads_no_stack(
     engine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -329,12 +329,13 @@ def test_shares_without_pulumi_says_so(run: Run, monkeypatch: pytest.MonkeyPatch
     assert run("--stack", "prod") == (1, "", said)
 
 
-@pytest.mark.parametrize("text", ["[]", "not JSON", '{"deployment": 1}'])
-def test_shares_refuses_what_is_no_state(run: Run, engine: Path, text: str) -> None:
-    (engine / "state.json").write_text(text)
+@pytest.mark.parametrize("printed", [b"[]", b"not JSON", b'{"deployment": 1}', "{}".encode("utf-16")])
+def test_shares_refuses_what_is_no_state(run: Run, engine: Path, printed: bytes) -> None:
+    (engine / "state.json").write_bytes(printed)
     code, _, err = run("--stack", "prod")
     assert code == 1
-    assert "the export is not a stack's state" in err
+    (line,) = err.splitlines()
+    assert "the export is not a stack's state" in line
 
 
 def test_shares_adopts_what_is_unmanaged(simulator: Simulator, run: Run, engine: Path) -> None:

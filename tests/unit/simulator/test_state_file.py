@@ -115,14 +115,17 @@ def test_state_file_inconsistent_is_refused(tmp_path: Path, damage: Callable[[di
         State(state_file=file)
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"format": 2}', '{"format": 1, "seed": 1}', "\0", "[" * 100_000])
-def test_state_file_broken_is_refused_and_kept(tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"[]", b'{"format": 2}', b'{"format": 1, "seed": 1}', b"\0", b"[" * 100_000, "{}".encode("utf-16")],
+)
+def test_state_file_broken_is_refused_and_kept(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "state.json"
-    file.write_text(text)
+    file.write_bytes(content)
 
-    with pytest.raises(ValueError, match=r"state\.json is not a simulator's state file"):
+    with pytest.raises(ValueError, match=r"state\.json is not a simulator's state file: .*\Z"):
         State(state_file=file)
-    assert file.read_text() == text
+    assert file.read_bytes() == content
 
 
 def test_state_file_agrees_after_parallel_changes(tmp_path: Path) -> None:
