@@ -19,7 +19,7 @@ engine: ## find the Pulumi CLI, or obtain it; the last line is the folder to put
 	@# What is there already is found without .venv.
 	@python3 tools/engine/engine.py --find 2>/dev/null || { $(MAKE) --no-print-directory $(READY) && $(PYTHON) tools/engine/engine.py; }
 
-hosts: ## the same with a CLI that runs programs in Go and Java too; takes some minutes the first time
+hosts: ## find a Pulumi CLI that runs programs in Go and Java too, or build it, which takes minutes
 	@$(MAKE) --no-print-directory $(READY) && $(PYTHON) -m tools.languages.hosts
 
 demo: $(READY) ## share a backup, lose the share, get it back, with the real CLI and a simulated cloud

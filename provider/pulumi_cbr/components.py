@@ -47,7 +47,7 @@ class NewestBackupShares(_Component):
 
     Run the program after each backup. A backup that is busy, as in a restore, stays in the window.
 
-    With `servers`, each server has a window of its own; with `vault_id` alone, of the whole vault.
+    With `servers`, each server has a window of its own. With `vault_id` alone, the whole vault has one.
     """
 
     def __init__(

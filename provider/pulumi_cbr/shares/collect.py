@@ -83,7 +83,7 @@ def list_received(
     """Return what is shared with a project. Raises `CbrError`.
 
     `whole` as for `list_own`. If `details` has ``vault``, each accepted share whose vault the list does not tell costs one
-    more call. If it has ``time``, so is each share without a time.
+    more call. If it has ``time``, so does each share without a time.
     """
     client = source.client
     statuses = _RECEIVED if whole else _statuses_to_list(filters)
