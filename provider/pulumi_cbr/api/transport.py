@@ -57,6 +57,8 @@ class _Failure:
 
     outcome: Outcome
     error: CbrError
+    #: When it was sent, in seconds of `Clock.monotonic`.
+    sent_at: float
     #: The seconds that the service asks to wait.
     retry_after: float | None = None
 
@@ -176,12 +178,11 @@ class Transport:
         renewed = False
         # After one unknown attempt, the call's outcome is unknown, unless a later one succeeds or CBR itself refuses it.
         unknown = False
-        sent_at = started = 0.0
+        sent_at = 0.0
         while True:
             try:
                 auth = authenticator.auth(deadline)
                 deadline.check(request.operation)
-                started = self._timing.monotonic()
                 result = self._attempt(request, auth, authenticator, deadline)
                 if isinstance(result, ApiResponse):
                     return result
@@ -189,7 +190,7 @@ class Transport:
                     renewed = True
                     continue
                 if not unknown and is_unknown(request.method, result.outcome):
-                    unknown, sent_at = True, started
+                    unknown, sent_at = True, result.sent_at
                 throttled = result.outcome is Outcome.THROTTLED
                 if is_retryable(request.method, result.outcome) and backoff.wait_before_retry(
                     str(result.error), result.retry_after, throttled=throttled
@@ -213,6 +214,7 @@ class Transport:
         redactor = self._redactor_of((*self._settings.secrets(), *authenticator.secrets()))
         error: CbrError
         with self._session(request.operation, deadline) as session:
+            sent_at = self._timing.monotonic()
             seconds = deadline.attempt_timeout(repeatable=is_repeatable(request.method))
             try:
                 response = ApiResponse.of(self._exchange(session, request, auth, seconds), redactor)
@@ -229,7 +231,7 @@ class Transport:
                 )
                 error = ServiceUnavailableError(messages.failed(request.operation, str(problem)))
                 error.__cause__ = cause
-                return _Failure(_outcome_without_response(problem), error)
+                return _Failure(_outcome_without_response(problem), error, sent_at)
         if date := response.date():
             self._clock_skew = date - self._timing.now()
         outcome = response.outcome()
@@ -241,7 +243,7 @@ class Transport:
         if outcome is Outcome.UNAVAILABLE:
             refusal, error = error, ServiceUnavailableError(str(error))
             error.__cause__ = refusal
-        return _Failure(outcome, error, response.retry_after(self.service_now()))
+        return _Failure(outcome, error, sent_at, response.retry_after(self.service_now()))
 
     def _redactor_of(self, secrets: tuple[str, ...]) -> Redactor:
         # Preparing the encoded forms of each secret takes time, and only a new token changes them.

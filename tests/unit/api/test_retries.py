@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -387,6 +388,20 @@ def test_no_free_slot_in_time_sends_nothing() -> None:
     with Server(in_turn(GOOD)) as server, pytest.raises(ServiceUnavailableError, match="timed out before it was sent"):
         CbrClient(fixed_token(server.url, timeout=0.05), limits=limits).show_member(BACKUP, OTHER)
     assert server.seen == []
+
+
+def test_a_lost_post_was_sent_after_its_wait_for_a_slot(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A share that somebody else creates during that wait is older than the request."""
+    clock, limits = FakeClock(), CallLimits(1)
+
+    def acquire(timeout: float) -> bool:
+        clock.advance(30)
+        return True
+
+    monkeypatch.setattr(limits, "slots", SimpleNamespace(acquire=acquire, release=int))
+    with Server(in_turn(Reply(raw=cut))) as server, pytest.raises(UnknownOutcomeError) as lost:
+        CbrClient(fixed_token(server.url), timing=clock.timing, limits=limits).add_members(BACKUP, [OTHER])
+    assert lost.value.sent_at == 30
 
 
 # How long a call and a try may take
