@@ -300,7 +300,7 @@ class TokenAuthenticator:
                 error,
                 self._settings.auth_url or "",
                 redactor,
-                where_set=self._settings.where_to_set("authUrl"),
+                where_to_set=self._settings.where_to_set("authUrl"),
                 certificates=self._settings.where_to_set("caCert"),
             )
             return ServiceUnavailableError(messages.failed(self._attempted, str(failed))), failed.is_retryable, None
@@ -319,7 +319,7 @@ class TokenAuthenticator:
                 None,
             )
         refused = answer.error(
-            self._attempted, sign_in_advice=self._refusal_advice, where_set=self._settings.where_to_set("authUrl")
+            self._attempted, sign_in_advice=self._refusal_advice, where_to_set=self._settings.where_to_set("authUrl")
         )
         wait = answer.retry_after(answer.date() or self._timing.now())
         if answer.status >= 500:

@@ -45,13 +45,13 @@ def classify_network_error(
     url: str,
     redactor: Redactor,
     *,
-    where_set: str,
+    where_to_set: str,
     certificates: str,
     was_sent: bool | None = None,
 ) -> RequestNotSent | ResponseLost:
     """Return what became of a request to `url`, by what `requests` or keystoneauth1 raised.
 
-    `where_set` and `certificates` are where the user gives them. `was_sent` says whether a byte may have been sent, if the caller knows it.
+    `where_to_set` and `certificates` are where the user gives them. `was_sent` says whether a byte may have been sent, if that is known.
     """
     causes = [error, *_causes(error)]
     host = urlsplit(url).netloc
@@ -59,7 +59,7 @@ def classify_network_error(
     if was_sent:
         timed_out = _has(causes, TimeoutError, requests.exceptions.ReadTimeout, urllib3_exceptions.ReadTimeoutError)
         return ResponseLost(messages.response_timed_out(host) if timed_out else messages.connection_broke(host, words))
-    not_sent = _not_sent(causes, host, words, where_set, certificates)
+    not_sent = _not_sent(causes, host, words, where_to_set, certificates)
     if not_sent:
         return not_sent
     if was_sent is None:
@@ -74,13 +74,13 @@ def classify_network_error(
 
 
 def _not_sent(
-    causes: list[BaseException], host: str, words: str, where_set: str, certificates: str
+    causes: list[BaseException], host: str, words: str, where_to_set: str, certificates: str
 ) -> RequestNotSent | None:
     """Return the failure, if its kind is one that comes before the request is sent."""
     return (
         _proxy_failure(causes, host, words)
         or _tls_failure(causes, host, certificates, words)
-        or _no_connection(causes, host, words, where_set)
+        or _no_connection(causes, host, words, where_to_set)
     )
 
 
@@ -106,14 +106,14 @@ def _tls_failure(causes: list[BaseException], host: str, certificates: str, word
     return None
 
 
-def _no_connection(causes: list[BaseException], host: str, words: str, where_set: str) -> RequestNotSent | None:
+def _no_connection(causes: list[BaseException], host: str, words: str, where_to_set: str) -> RequestNotSent | None:
     if _has(causes, urllib3_exceptions.NameResolutionError):
-        return RequestNotSent(messages.host_not_found(host, words, where_set), is_retryable=True)
+        return RequestNotSent(messages.host_not_found(host, words, where_to_set), is_retryable=True)
     if _has(causes, *_NOT_CONNECTED, requests.exceptions.ConnectTimeout):
-        return RequestNotSent(messages.not_connected(host, words, where_set), is_retryable=True)
+        return RequestNotSent(messages.not_connected(host, words, where_to_set), is_retryable=True)
     if _has(causes, requests.exceptions.InvalidURL, urllib3_exceptions.LocationParseError):
         # Without its words, which may have the proxy's password.
-        return RequestNotSent(messages.malformed_url(host, where_set), is_retryable=False)
+        return RequestNotSent(messages.malformed_url(host, where_to_set), is_retryable=False)
     if _has(causes, EarlyDataError):
         return RequestNotSent(messages.connection_broke(host, words), is_retryable=True)
     return None

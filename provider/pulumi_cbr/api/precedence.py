@@ -109,7 +109,7 @@ class AuthMethod(NamedTuple):
     description: str
     #: The setting that has the secret. A place that sets it selects this method.
     secret: str
-    #: Each inner tuple has alternatives, of which one is required.
+    #: Each inner tuple has alternatives, of which one is required. Empty for a plugin, which uses all settings.
     credentials: tuple[tuple[str, ...], ...]
     #: Other settings of the identity that are used with them.
     optional: tuple[str, ...] = ()
@@ -322,7 +322,7 @@ def _choose_rule(sources: Sources, cloud: str | None) -> tuple[Rule, tuple[Place
     if complete and not stack.has_credentials:
         return rules[complete[0]], complete[1:]
     for source in (os, hw):
-        if (source.place in complete or _find_complete([stack, source])) and _completes_stack(stack, source):
+        if _completes_stack(stack, source):
             return rules[source.place], ()
     return rules[_first_with_credentials((stack, os, hw))], ()
 
@@ -508,9 +508,9 @@ def _check_unsupported(
 
 
 def _check_agency_used(resolution: Resolution, sources: Sources) -> None:
-    """Raise `SettingsError` if an agency is not used.
+    """Raise `SettingsError` if a place without credentials has an agency that is not used.
 
-    An agency beside other credentials in the same place belongs to those, so it is ignored.
+    Beside credentials, an agency belongs to them.
     """
     rule = resolution.rule
     if "agencyName" in resolution.values or rule in (_CLOUD_ARGUMENT_RULE, _STACK_CLOUD_RULE):

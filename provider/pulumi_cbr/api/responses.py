@@ -112,13 +112,13 @@ class ApiResponse:
         return at if at and 1970 <= at.year < 9000 else None
 
     def error(
-        self, operation: str, *, sign_in_advice: str = "", where_set: str = "the endpoint", action: str = ""
+        self, operation: str, *, sign_in_advice: str = "", where_to_set: str = "the endpoint", action: str = ""
     ) -> CbrError:
         """Translate the response into the error that it means.
 
         This is a `ServiceError`, or a `ServiceUnavailableError` for a proxy's response.
 
-        `operation` says what was tried, `sign_in_advice` what to check when the credentials are refused, `where_set` where
+        `operation` says what was tried, `sign_in_advice` what to check when the credentials are refused, `where_to_set` where
         the user gives the address, `action` the permission (IAM action) that the call needs.
         """
         if self.status == 407:
@@ -127,7 +127,7 @@ class ApiResponse:
         number = code.removeprefix(SERVICE_PREFIX)
         kind, advice = CLASS_BY_CODE.get(number), messages.ADVICE_BY_CODE.get(number, "")
         if kind is None or (kind is NotFound and self.status != 404):
-            kind, advice = self._by_status(sign_in_advice, where_set, action, code)
+            kind, advice = self._by_status(sign_in_advice, where_to_set, action, code)
         return kind(
             operation,
             status=self.status,
@@ -137,7 +137,9 @@ class ApiResponse:
             advice=advice,
         )
 
-    def _by_status(self, sign_in_advice: str, where_set: str, action: str, code: str) -> tuple[type[ServiceError], str]:
+    def _by_status(
+        self, sign_in_advice: str, where_to_set: str, action: str, code: str
+    ) -> tuple[type[ServiceError], str]:
         if self.is_malformed_url():
             return RejectedUrlError, messages.url_rejected()
         if self.status == 401:
@@ -149,9 +151,9 @@ class ApiResponse:
         if self.status == 429:
             return Throttled, messages.try_later()
         if self.status == 404:
-            return UnexpectedResponseError, messages.unknown_not_found(where_set)
+            return UnexpectedResponseError, messages.unknown_not_found(where_to_set)
         if 300 <= self.status < 400:
-            return UnexpectedResponseError, messages.redirected(where_set)
+            return UnexpectedResponseError, messages.redirected(where_to_set)
         return UnexpectedResponseError, messages.try_later() if self.status >= 500 else ""
 
     def is_malformed_url(self) -> bool:

@@ -102,7 +102,7 @@ class Transport:
     def endpoint(self) -> str:
         """Return the URL ``.../v3/<own project id>``.
 
-        Signs in first if only the service catalog knows the service's address.
+        Signs in first if it needs the service catalog or the project's ID.
         """
         return self._locate(self._get_authenticator(), self.new_deadline())[0]
 
@@ -111,7 +111,7 @@ class Transport:
         return self._timing.now() + (self._known_skew() or timedelta())
 
     def knows_service_time(self) -> bool:
-        """Return whether a response has told the service's time, also one of the identity service."""
+        """Return whether a response of the service or of the identity service had the time."""
         return self._known_skew() is not None
 
     def _known_skew(self) -> timedelta | None:
@@ -210,7 +210,7 @@ class Transport:
         self, request: Request, auth: AuthBase, authenticator: Authenticator, deadline: Deadline
     ) -> ApiResponse | _Failure:
         """Send a call once. Raises `ServiceUnavailableError` if there is no free slot in time."""
-        where_set = self._settings.where_to_set(request.address_setting)
+        where_to_set = self._settings.where_to_set(request.address_setting)
         redactor = self._redactor_of((*self._settings.secrets(), *authenticator.secrets()))
         error: CbrError
         with self._session(request.operation, deadline) as session:
@@ -225,7 +225,7 @@ class Transport:
                     cause,
                     request.url,
                     redactor,
-                    where_set=where_set,
+                    where_to_set=where_to_set,
                     certificates=self._settings.where_to_set("caCert"),
                     was_sent=session.was_sent,
                 )
@@ -238,7 +238,7 @@ class Transport:
         if outcome is Outcome.SUCCESS:
             return response
         error = response.error(
-            request.operation, sign_in_advice=authenticator.advice, where_set=where_set, action=request.action
+            request.operation, sign_in_advice=authenticator.advice, where_to_set=where_to_set, action=request.action
         )
         if outcome is Outcome.UNAVAILABLE:
             refusal, error = error, ServiceUnavailableError(str(error))

@@ -94,7 +94,7 @@ def find_last_acquisition(claims: list[Claim], urn: str) -> Claim | None:
     return own[-1] if own else None
 
 
-def has_other_owner(claims: list[Claim], share_id: str, urn: str) -> bool:
+def is_held_by_another(claims: list[Claim], share_id: str, urn: str) -> bool:
     """Return whether another resource than `urn` has this share.
 
     Or it has created or adopted a share of the same backup and project. `claims` come from `select_current`.
@@ -168,8 +168,7 @@ def has_replacement(
         return True
     if properties is not None and own.properties != properties:
         return True
-    # A delete after a create of the same URN is of the replaced resource. Its replacement may have adopted its share, or accepted
-    # the share again: leave both.
+    # A delete after a create of the same URN is of the replaced resource. Leave the share that the replacement adopted or accepted.
     return (own.kind == "adopted" or (bool(urn) and share_id == ACCEPTANCE_ID)) and is_single_operation()
 
 

@@ -24,9 +24,9 @@ from pulumi_cbr.lifecycle.claims import (
     describe_resource,
     find_last_acquisition,
     find_other_holders,
-    has_other_owner,
     has_replacement,
     is_deleted_by_another,
+    is_held_by_another,
     is_kept,
     is_made_again,
     is_same_vault,
@@ -48,8 +48,7 @@ _SHOWN_ADOPTIONS = 10
 class Ownership:
     """The claims of one operation, from all processes of the same engine.
 
-    `urn` returns the URN of the current request, or an empty text. Until `join`, only `record` and
-    deletes read the claims. Thread-safe.
+    `urn` returns the URN of the current request, or an empty text. Thread-safe.
     """
 
     def __init__(self, urn: Callable[[], str] = str) -> None:
@@ -58,8 +57,8 @@ class Ownership:
         self._claims: dict[ShareKey, list[Claim]] = {}
         self._imports: set[tuple[ShareKey, str]] = set()
         self._adoptions = 0
-        # By URN of each resource that the program declares: whether it is new or replaced.
-        self._declared: dict[str, bool] = {}
+        # Of each resource that the program declares: whether it is new or replaced.
+        self._is_new_by_urn: dict[str, bool] = {}
         # By URN: the shares that declared resources keep.
         self._kept: dict[str, set[tuple[ShareKey, str]]] = {}
         # Shares and acceptances that two resources have, and that a warning has named.
@@ -95,18 +94,17 @@ class Ownership:
         If the claim cannot be written, a warning is logged.
         """
         key, urn = ShareKey(backup_id, project, share_id == ACCEPTANCE_ID), self._urn()
-        distinctive, is_new = select_distinctive(properties), not adopted
+        distinctive = select_distinctive(properties)
+        kind: Literal["created", "adopted"] = "adopted" if adopted else "created"
         with self._lock:
             before = find_last_acquisition(select_current(self._claims.get(key, [])), urn)
             if before and before.kind == "adopted" and before.share_id == share_id and before.properties is None:
-                # A read after a lost response recorded this claim. An older resource may have created the share.
-                adopted, distinctive = True, None
-            self._store_claim(
-                Claim(backup_id, project, share_id, urn, "adopted" if adopted else "created", distinctive, time.time())
-            )
+                # The claim of a share found after a lost response: the replaced resource may have created it.
+                kind, distinctive = "adopted", None
+            self._store_claim(Claim(backup_id, project, share_id, urn, kind, distinctive, time.time()))
             if adopted and distinctive is not None:
                 self._warn_if_held_twice(key, share_id, self._read_if_possible(key))
-            if is_new and not key.is_acceptance:
+            if not adopted and not key.is_acceptance:
                 self._warn_of_old_acceptance(key)
 
     def find_other_holder(self, backup_id: str, project: str, share_id: str) -> str | None:
@@ -140,7 +138,7 @@ class Ownership:
         """
         urn = self._urn()
         with self._lock:
-            self._declared[urn] = is_new
+            self._is_new_by_urn[urn] = is_new
             for key, share_id in self._kept.pop(urn, ()) if is_new else ():
                 self._record_claim(key, share_id, urn, "released")
 
@@ -166,7 +164,7 @@ class Ownership:
             return
         with self._lock:
             is_import = (key, urn) in self._imports
-            if self._declared.get(urn) is False:
+            if self._is_new_by_urn.get(urn) is False:
                 self._kept.setdefault(urn, set()).add((key, share_id))
             elif not is_import:
                 return
@@ -204,9 +202,9 @@ class Ownership:
     ) -> bool:
         """Return whether a delete must leave the share.
 
-        It must if another resource has the share, or a replacement with the same URN. Without a replacement, this also releases the
-        claims of the current resource. `share_id` and `properties` are of the state that is deleted. Raises `CbrError` if the claims
-        of other processes cannot be read.
+        It must if another resource has the share, or the program's resource with this URN. Unless the latter has it, this releases
+        the claims of the URN. `share_id` and `properties` are of the state that is deleted. Raises `CbrError` if the claims of other
+        processes cannot be read.
         """
         urn, key = self._urn(), ShareKey(backup_id, project, share_id == ACCEPTANCE_ID)
         deleted = share_id if isinstance(share_id, str) else ""
@@ -225,9 +223,9 @@ class Ownership:
                 claim for claim in claims if claim.urn == urn and (claim.kind != "kept" or claim.share_id == deleted)
             ]
             if own and not (is_replaced and self._is_single_operation()):
-                # A later delete of the same URN is of another resource, which this claim must not protect.
+                # The share ends now. Its claim must not stop a later delete of the same URN.
                 self._record_claim(key, deleted, urn, "released")
-            return is_replaced or has_other_owner(claims, deleted, urn)
+            return is_replaced or is_held_by_another(claims, deleted, urn)
 
     def must_acceptance_stay(self, backup_id: str, project: str, properties: Properties | None = None) -> bool:
         """Return whether a delete must leave the acceptance: see `must_share_stay`.
@@ -251,11 +249,11 @@ class Ownership:
         try:
             with self._lock:
                 self._record_claim(key, share_id, urn, "deleted")
-                must_stay = has_other_owner(select_current(self._read_all(key)), share_id, urn)
+                must_stay = is_held_by_another(select_current(self._read_all(key)), share_id, urn)
                 if must_stay:
                     self._record_claim(key, share_id, urn, "retracted")
                 elif self._is_acceptance_kept(backup_id, project):
-                    if urn in self._declared:
+                    if urn in self._is_new_by_urn:
                         raise CbrError(messages.acceptance_kept(backup_id, project))
                     # A share that leaves the program is not made again: its acceptance ends with it.
                     _log.warning("%s", messages.acceptance_ends(backup_id, project))
@@ -271,7 +269,7 @@ class Ownership:
         self._claims.clear()
         self._imports.clear()
         self._adoptions = 0
-        self._declared.clear()
+        self._is_new_by_urn.clear()
         self._kept.clear()
         self._held_twice.clear()
         self._single_operation = None
@@ -285,7 +283,7 @@ class Ownership:
         return claims
 
     def _read_if_possible(self, key: ShareKey) -> list[Claim]:
-        """Return the claims of the engine's processes, as far as they can be read."""
+        """Return the claims that can be read; none without an engine."""
         if self._engine is None:
             return []
         try:
@@ -338,7 +336,7 @@ class Ownership:
     def _is_single_operation(self) -> bool:
         """Return whether all claims are of one operation: there is no engine, or it still runs.
 
-        A process in a debugger can outlive its engine, and serve others. The first answer is kept.
+        A process in a debugger can outlive the only engine that it knows, and serve others. The first answer is kept.
         """
         if self._single_operation is None:
             self._single_operation = self._engine is None or _is_listening(self._engine)

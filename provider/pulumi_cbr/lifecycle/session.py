@@ -86,8 +86,8 @@ class CloudSession:
     def check_same_endpoint(self, backup_id: str, recorded: str | None, project: str | None = None) -> None:
         """Raise `CbrError` if the backup was shared at another CBR address, and is not here.
 
-        `recorded` is the address in the state. With `project`, a share with this project is proof too: its users may lack the
-        permission to see the backup.
+        `recorded` is the address in the state. With `project`, a share with this project is enough: a receiver may not be allowed
+        to see the backup.
         """
         if not recorded or backup_id in self._verified_backups or is_same_region(recorded, here := self._endpoint()):
             return
@@ -110,10 +110,10 @@ class CloudSession:
 
 
 class SessionRegistry:
-    """The sessions of a process: one for all pools with equal settings. Thread-safe."""
+    """The sessions of a process, one for equal settings. Thread-safe."""
 
     def __init__(self) -> None:
-        #: For the pools that have no limits of their own.
+        #: The slots for calls in flight, unless a `SessionPool` has its own.
         self.limits: CallLimits = CallLimits()
         self.preflight_state: PreflightState = PreflightState()
         self._lock = threading.Lock()

@@ -86,7 +86,7 @@ class CbrProvider:
         self.cancelled.clear()
         timing = Clock(sleep=self.wait, time_left=_time_left)
         limits = CallLimits(parallel)
-        # A process in a debugger serves several operations: what sessions remember is of one.
+        # A process in a debugger serves several operations, each with its own sessions.
         self._sessions = SessionPool(self._get_setting, timing, limits, self.ownership, SessionRegistry())
         self._controllers = {token: controller(self._sessions) for token, controller in CONTROLLERS.items()}
         self._pool = ThreadPoolExecutor(parallel, thread_name_prefix="controller")
@@ -151,7 +151,7 @@ class CbrProvider:
         olds, news = from_wire(request.olds), from_wire(request.news)
 
         def declare_and_check() -> CheckedInputs:
-            # In a thread too: it may write the claims file.
+            # In a thread: it may write the claims file.
             self.ownership.record_declared(is_new=not olds)
             return controller.check(olds, news)
 
@@ -168,6 +168,7 @@ class CbrProvider:
         _, controller = self._controller(request.urn)
         olds, news = from_wire(request.olds), from_wire(request.news)
         diff = await self._run(lambda: controller.diff(request.id, olds, news))
+        # Warns, and records which shares stay.
         await self._run(lambda: controller.after_diff(request.id, olds, news))
         changed = [to_camel(name) for name in (*diff.updates, *diff.replaces)]
         # An alias can take over the state of a dynamic resource. Report a change then: the update makes no call, and gives the

@@ -171,6 +171,6 @@ def test_proxy_error_after_the_request_is_a_lost_response(cause: Exception, kind
     """Whether a byte was sent is not known for a sign-in: keystoneauth1 does not tell it."""
     error = requests.exceptions.ProxyError(urllib3.exceptions.ProxyError("Unable to connect to proxy", cause))
     found = classify_network_error(
-        error, "https://iam.example.com", Redactor(()), where_set="OS_AUTH_URL", certificates="OS_CACERT"
+        error, "https://iam.example.com", Redactor(()), where_to_set="OS_AUTH_URL", certificates="OS_CACERT"
     )
     assert type(found) is kind
