@@ -21,6 +21,9 @@ from unit.shares.rows import MANAGER, NOW, make_share
 EVIL = "<img src=x onerror=\"document.title='hit'\"><script>document.title='hit'</script>'\"&\x1b[31m"
 EVIL += "\u202e\u2066\u200f\u2028\u2029\x00</script>"
 
+#: Whether an element has a place on the page, and is not hidden there.
+VISIBLE = "e => e.getClientRects().length && e.checkVisibility({opacityProperty: true, visibilityProperty: true})"
+
 #: Shows shares as a page.
 Show = Callable[[list[Share]], "Page"]
 
@@ -32,7 +35,16 @@ class Page:
         self.browser = chromium
 
     def all(self, selector: str) -> list[WebElement]:
-        return [found for found in self.browser.find_elements(By.CSS_SELECTOR, selector) if found.is_displayed()]
+        """Return the visible elements of a selector, by one call of the browser."""
+        script = f"return [...document.querySelectorAll(arguments[0])].filter({VISIBLE})"
+        found: list[WebElement] = self.browser.execute_script(script, selector)
+        return found
+
+    def texts(self, selector: str) -> list[str]:
+        """Return the texts of the visible elements of a selector."""
+        script = f"return [...document.querySelectorAll(arguments[0])].filter({VISIBLE}).map(e => e.innerText.trim())"
+        texts: list[str] = self.browser.execute_script(script, selector)
+        return texts
 
     def one(self, selector: str) -> WebElement:
         return self.browser.find_element(By.CSS_SELECTOR, selector)
@@ -87,7 +99,7 @@ def test_page_shows_every_share_in_map_and_table(show: Show) -> None:
     assert len(shown.all(".map button.dot")) == len(shown.all("#list tbody tr")) == 12
     assert shown.count() == "12 of 12 shares"
     assert len(shown.all(".map button.dot.unmanaged")) == len(shown.all("#list .badge.unmanaged")) == 3
-    assert [tile.text.split("\n") for tile in shown.all(".tile")] == [
+    assert [text.split("\n") for text in shown.texts(".tile")] == [
         ["12", "All shares"],
         ["3", "Pending"],
         ["3", "Accepted"],
@@ -103,9 +115,9 @@ def test_page_filters_map_and_table_together(show: Show) -> None:
     shown.choose("project", "project-1")
     assert shown.count() == "4 of 12 shares"
     assert len(shown.all(".map button.dot")) == len(shown.all("#list tbody tr")) == 4
-    assert [head.text for head in shown.all(".map thead th")] == ["Server", "project-1"]
+    assert shown.texts(".map thead th") == ["Server", "project-1"]
     shown.choose("server", "server-1")
-    assert [row.text.split("\n")[0] for row in shown.all("#list tbody tr")] == ["nightly-1"]
+    assert [text.split("\n")[0] for text in shown.texts("#list tbody tr")] == ["nightly-1"]
     shown.one("#reset").click()
     assert shown.count() == "12 of 12 shares"
     shown.one(".tile[data-tile=unmanaged]").click()
@@ -124,7 +136,7 @@ def test_page_search_finds_names_and_ids(show: Show) -> None:
     assert shown.count() == "1 of 12 shares"
     box.clear()
     box.send_keys("0000000b-50b2")
-    assert [row.text.split("\n")[0] for row in shown.all("#list tbody tr")] == ["nightly-11"]
+    assert [text.split("\n")[0] for text in shown.texts("#list tbody tr")] == ["nightly-11"]
     box.send_keys("nothing")
     assert shown.one("#empty").text == "No share matches."
     assert shown.all(".map button.dot") == []
@@ -169,10 +181,10 @@ def test_page_sorts_its_table(show: Show) -> None:
     shown = show(some_shares())
     header = next(button for button in shown.all("#list thead button") if button.text == "Age")
     header.click()
-    ages = [row.text for row in shown.all("#list td[data-label=Age]")]
+    ages = shown.texts("#list td[data-label=Age]")
     assert ages == sorted(ages, key=lambda age: (age[-1] == "d", int(age.split()[0])))
     header.click()
-    assert [row.text for row in shown.all("#list td[data-label=Age]")] == ages[::-1]
+    assert shown.texts("#list td[data-label=Age]") == ages[::-1]
     assert shown.one("#list th[aria-sort]").get_attribute("aria-sort") == "descending"
 
 
@@ -219,21 +231,21 @@ def test_page_policy_stops_scripts_and_requests(show: Show) -> None:
     assert "http" not in source.replace("http-equiv", "")
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "dark"), (390, "light")])
-def test_page_fits_with_a_thousand_shares(show: Show, width: int, scheme: str) -> None:
+def test_page_fits_with_a_thousand_shares(show: Show) -> None:
     shown = show(some_shares(1000))
     browser = shown.browser
-    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    features = [{"name": "prefers-color-scheme", "value": scheme}]
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
     try:
-        # The page never scrolls sideways: the map does, in its own frame.
-        assert shown.run("document.documentElement.scrollWidth") <= width
-        background = shown.run("getComputedStyle(document.body).backgroundColor")
-        assert (int(background.removeprefix("rgb(").partition(",")[0]) < 128) == (scheme == "dark")
-        assert len(browser.get_screenshot_as_png()) > 20_000
-        assert shown.one(".map button.dot").is_displayed()
+        for width, scheme in (1280, "dark"), (390, "light"):
+            size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+            browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+            features = [{"name": "prefers-color-scheme", "value": scheme}]
+            browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+            # The page never scrolls sideways: the map does, in its own frame.
+            assert shown.run("document.documentElement.scrollWidth") <= width
+            background = shown.run("getComputedStyle(document.body).backgroundColor")
+            assert (int(background.removeprefix("rgb(").partition(",")[0]) < 128) == (scheme == "dark")
+            assert len(browser.get_screenshot_as_png()) > 20_000
+            assert shown.one(".map button.dot").is_displayed()
     finally:
         browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
         browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
@@ -261,6 +273,6 @@ def test_page_of_received_shares_names_the_owners(show: Show) -> None:
     unnamed = make_share(received=True, source_project_id="f" * 32, source_project_name=None)
     shown = show([named, unnamed])
     assert shown.one("h1").text == "What is shared with us?"
-    assert [head.text for head in shown.all(".map thead th")] == ["Server", "f" * 32, "production"]
+    assert shown.texts(".map thead th") == ["Server", "f" * 32, "production"]
     # An ID in place of a name takes less room.
-    assert [head.text for head in shown.all(".map thead .id")] == ["f" * 32]
+    assert shown.texts(".map thead .id") == ["f" * 32]
