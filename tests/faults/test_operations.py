@@ -15,6 +15,7 @@ import yaml
 
 from pulumi_cbr.simulator import Simulator
 
+from .in_process import call_in_process
 from .operations import OPERATIONS, PAIRS, Cell, Outcome, read_expected, run, to_page
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "operations-matrix.md"
@@ -29,6 +30,7 @@ def simulator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simul
     runtime = tmp_path / "runtime"
     runtime.mkdir(mode=0o700)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
+    call_in_process(monkeypatch)
     with Simulator(backups=len(read_expected()), token_life=1e9) as running:
         entries = {}
         for role in ("owner", "receiver"):
