@@ -1,4 +1,4 @@
-"""Calls to a simulator of this process without a connection: they cost a third, where the connection is not what is tested."""
+"""Calls to a simulator of this process without a connection, for tests in which none breaks."""
 
 from __future__ import annotations
 

@@ -14,12 +14,14 @@ the state does not know, or shows a traceback.
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from email.utils import formatdate
 from typing import Any
 
+from protocol.plugin import FLAVORS
 from pulumi_cbr.simulator import Fault
 
 from .hurried import TIMED_OUT
@@ -131,6 +133,13 @@ class Outcome:
     calls: str
 
 
+def flavors_of(cell: Cell) -> Collection[str]:
+    """Return the flavors that run a cell. Both retry by the same code, so each runs a part of what is retried."""
+    if "SOAK" in os.environ:
+        return FLAVORS
+    return {"once": ["dynamic"], "twice": ["native"]}.get(cell.times, FLAVORS)
+
+
 def make_fault(name: str, times: int | None, method: str, path: str, now: float) -> Fault:
     """Make a fault of the simulator by its name, for calls of a method.
 
@@ -164,8 +173,10 @@ INTRODUCTION = """\
 # What faults do to an operation
 
 The tests in `tests/faults` produce this page, and fail if a run gives anything else. To write it again, run
-`FAULT_MATRIX=write pytest tests/faults/test_matrix.py`. Every cell is run in both flavors of the provider, through the calls
-that the Pulumi engine makes, against the simulator. `cbr:maxRetries` is 2 and `cbr:timeout` is 8. The defaults are 4 and 120.
+`FAULT_MATRIX=write pytest tests/faults/test_matrix.py`. The tests make the calls that the Pulumi engine makes, against the
+simulator. `cbr:maxRetries` is 2 and `cbr:timeout` is 8. The defaults are 4 and 120. Faults for ever are run in both flavors of
+the provider. Faults that happen once are run in the dynamic flavor, and those that happen twice in the first-class one.
+`make soak` runs every cell in both.
 
 A fault happens to the call that the title names: once, twice in a row, or for ever. For ever means every call of the operation.
 "Before" and "after" say whether the service had made the change before the fault. Each cell has its outcome, and all its calls:
