@@ -170,6 +170,8 @@ class UnexpectedResponseError(ServiceError):
 class ContradictoryResponseError(UnexpectedResponseError):
     """The service says that a backup does not exist, and returns it."""
 
+    #: An earlier attempt may have been carried out: the refusal was wrong.
+    is_from_service = False
     #: The backup that it returned.
     backup: Backup | None = None
 

@@ -202,12 +202,15 @@ def test_answered_share_without_a_time_is_new(account: CloudSession, service: Si
     assert set(create_shares(account, backup, [project]).created) == {project}
 
 
-def test_limit_after_a_lost_create_is_unknown(account: CloudSession, service: Simulator) -> None:
-    """The lost request may itself have taken the last place."""
-    body = {"error_code": "BackupService.6701", "error_msg": "too many"}
+@pytest.mark.parametrize(("code", "status"), [("6701", 400), ("6200", 404)])
+def test_unsure_refusal_after_lost_create_is_unknown(
+    account: CloudSession, service: Simulator, code: str, status: int
+) -> None:
+    """The lost request may itself have taken the last place, or the refusal is wrong: the backup exists."""
+    body = {"error_code": f"BackupService.{code}", "error_msg": "refused"}
     service.faults.add(Fault("reset_before", "POST", "/members"))
-    service.faults.add(Fault("status_before", "POST", "/members", status=400, body=body, times=None))
-    with pytest.raises(UnverifiedSharesError, match="6701") as failed:
+    service.faults.add(Fault("status_before", "POST", "/members", status=status, body=body, times=None))
+    with pytest.raises(UnverifiedSharesError, match=code) as failed:
         create_shares(account, service.backups[0].id, service.projects[:1])
     assert set(failed.value.unverified) == set(service.projects[:1])
 
