@@ -9,7 +9,7 @@ from itertools import chain, takewhile
 from pulumi_cbr import messages
 from pulumi_cbr.api import ids
 from pulumi_cbr.api.errors import CbrError
-from pulumi_cbr.api.models import Backup, to_known_time
+from pulumi_cbr.api.models import UNKNOWN_TIME, Backup
 from pulumi_cbr.durations import to_seconds
 
 #: The status of a backup that is being made, that failed, or that is being deleted.
@@ -107,7 +107,7 @@ def _normalize(text: str) -> str:
 
 
 def _age_of(backup: Backup, now: datetime) -> timedelta:
-    if to_known_time(backup.created_at) is None:
+    if backup.created_at == UNKNOWN_TIME:
         # If it counted as old, the window would end here, and the shares of all later backups would be deleted.
         raise CbrError(messages.backup_without_time(backup.id))
     return now - backup.created_at

@@ -48,8 +48,8 @@ class CbrClient:
 
     Signs in with `settings`; without them, with those of the environment (see `pulumi_cbr.api.settings.load`). Nothing is
     sent before the first call. Backup and vault IDs are UUIDs, project IDs 32 hex digits; others raise `InvalidId` before
-    anything is sent. All errors are of `pulumi_cbr.api.errors`. A method takes `timeout`
-    seconds at most, with all its calls and retries. An iterator of a list has that time for each page.
+    anything is sent. All errors are of `pulumi_cbr.api.errors`. A method takes the
+    settings' `timeout` at most, with all its calls and retries. An iterator of a list has that time for each page.
 
     After a 404 about the backup or a list, a GET of the backup decides whether `NotFound.is_backup_gone` is set.
     Pass the same `limits` to all clients of a process. By default, each client has its own.
@@ -257,7 +257,7 @@ class CbrClient:
 
         Raises `SettingsError` if no setting tells where that is, and others.
         """
-        request = Request("listing the projects", "GET", "/auth/projects", address_setting="authUrl")
+        request = Request("listing the projects", "GET", "/auth/projects")
 
         def read(data: Mapping[str, object], response: ApiResponse) -> tuple[Project, ...]:
             entries = read_value(data, "projects", list, "the response")
@@ -340,8 +340,8 @@ class CbrClient:
     def _confirm_backup_gone(self, request: Request, backup: str, error: ServiceError, deadline: Deadline) -> bool:
         """Return whether a GET of the backup confirms that it is gone.
 
-        If the backup exists, raises `ContradictoryResponseError`. If the user may not read it, returns False. In both cases, a
-        `RejectedUrlError` is raised instead.
+        If the backup exists, raises `ContradictoryResponseError`. If the user may not read it, returns False. In both cases, raises
+        `error` instead if it is a `RejectedUrlError`.
         """
         try:
             found = self._show_backup(backup, deadline)

@@ -79,7 +79,7 @@ class BackupShareController(Controller):
             # An unknown value may turn out to adopt.
             adopt=self.adopts(inputs) or inputs.get("adopt_existing") == UNKNOWN,
             exclusive=exclusive,
-            is_change=bool(olds),
+            has_old_inputs=bool(olds),
         )
         problems = preflight.find_problems(change)
         if exclusive and not problems and UNKNOWN not in projects:
@@ -95,8 +95,8 @@ class BackupShareController(Controller):
         is_same = projects == olds.get("dest_project_ids")
         if not is_same:
             updates.append("dest_project_ids")
-        # The state's `dest_project_ids` and `members` can differ. After a refresh of an exclusive set, `dest_project_ids` has the
-        # foreign shares that a program must still adopt. After a failed change, `members` has shares to delete or to verify.
+        # The state's `dest_project_ids` and `members` can differ. After a refresh of an exclusive set, `dest_project_ids` also has
+        # foreign shares: a program that lists them must adopt them. After a failed change, `members` has shares to delete or verify.
         members_differ = is_same and (set(projects) != set(olds.get("members", projects)) or _has_unverified(olds))
         reshares = news.get("reshare_if_rejected") is True and _find_rejected(olds, projects)
         if members_differ or reshares or self.has_drift_to_show(shares.values()):

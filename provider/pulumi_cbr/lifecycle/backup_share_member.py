@@ -2,8 +2,8 @@
 
 Calls: ``POST /backups/{backup_id}/members`` (create), ``GET .../members`` and ``GET .../members/{project}`` (read),
 ``DELETE .../members/{project}`` (delete). A create reads after a lost response, and a delete reads before it deletes.
-An update only signs in to a changed `cloud`, waits if `wait_for_acceptance` is set, and reads a share that the state has without
-an ID: it creates one that is missing.
+An update only signs in to a changed `cloud`, and waits if `wait_for_acceptance` is set. If the state lacks the share's ID, it
+reads the share, and creates a missing one.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class BackupShareMemberController(Controller):
             return [str(error)]
         # An unknown value may turn out to adopt.
         adopt = self.adopts(inputs) or inputs.get("adopt_existing") == UNKNOWN
-        return preflight.find_problems(PlannedChange(backup_id, [project], adopt=adopt, is_change=bool(olds)))
+        return preflight.find_problems(PlannedChange(backup_id, [project], adopt=adopt, has_old_inputs=bool(olds)))
 
     def diff(self, id_: str, olds: Properties, news: Properties) -> Diff:
         replaces = [name for name in _IDENTITY if olds.get(name) != news.get(name)]

@@ -64,7 +64,7 @@ class PlannedChange(NamedTuple):
     #: Whether all other members are removed.
     exclusive: bool = False
     #: Whether the resource existed with other inputs. Its new inputs are checked twice, and count once.
-    is_change: bool = False
+    has_old_inputs: bool = False
 
 
 class Preflight:
@@ -116,8 +116,8 @@ class Preflight:
         """
         pairs = {(change.backup_id, project) for project in joining}
         with self._lock:
-            twice = set() if change.is_change else {project for _, project in pairs & self._declared}
-            self._declared |= set() if change.is_change else pairs
+            twice = set() if change.has_old_inputs else {project for _, project in pairs & self._declared}
+            self._declared |= set() if change.has_old_inputs else pairs
             planned = self._planned.setdefault(change.backup_id, set())
             planned |= joining
             staying = set() if change.exclusive else set(members) - set(change.leaving)

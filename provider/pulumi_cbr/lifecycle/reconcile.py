@@ -290,7 +290,7 @@ def _read_after_refusal(
     except CbrError as error:
         if isinstance(refused, AlreadyShared):
             raise CbrError(messages.existing_share_unreadable(str(refused), str(error))) from error
-        # The client may have sent the POST before: the service refused the last attempt only.
+        # The service refused the last attempt. An earlier one may have been carried out.
         raise CbrError(messages.unknown_result(str(refused), str(error), messages.run_again_and_adopt())) from error
     return members
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from pulumi_cbr import messages
-from pulumi_cbr.api.models import to_known_time
+from pulumi_cbr.api.models import UNKNOWN_TIME
 
 if TYPE_CHECKING:
     from pulumi_cbr.api.models import Member
@@ -34,7 +34,7 @@ def describe_shares(members: Iterable[Member], now: datetime) -> list[str]:
 
 
 def _age(since: datetime, now: datetime) -> str | None:
-    return messages.age((now - since).total_seconds()) if to_known_time(since) else None
+    return None if since == UNKNOWN_TIME else messages.age((now - since).total_seconds())
 
 
 def is_unverified(known: Mapping[str, Any]) -> bool:
@@ -93,15 +93,15 @@ def share_outputs(member: Member, before: object = None) -> dict[str, Any]:
 
     `before` are the state's outputs of it.
 
-    The service returns one time with and without fractions of a second. So a time that is equal to the second keeps the state's text.
+    The service returns the same time with or without fractions of a second. A time within a second of the state's keeps its text.
     """
     olds = before if isinstance(before, Mapping) else {}
     outputs = {
         "share_id": member.id,
         "status": member.status,
-        "created_at": _to_text(member.created_at, olds.get("created_at"))
-        if to_known_time(member.created_at)
-        else olds.get("created_at"),
+        "created_at": olds.get("created_at")
+        if member.created_at == UNKNOWN_TIME
+        else _to_text(member.created_at, olds.get("created_at")),
         "updated_at": _to_text(member.updated_at, olds.get("updated_at")) if member.updated_at else None,
         "vault_id": member.vault_id,
         "image_id": member.image_id,

@@ -37,7 +37,7 @@ from pulumi_cbr.api.errors import (
     ServiceError,
     UnknownOutcomeError,
 )
-from pulumi_cbr.api.models import MAX_MEMBERS, to_known_time
+from pulumi_cbr.api.models import MAX_MEMBERS, UNKNOWN_TIME
 from pulumi_cbr.lifecycle.failures import UnverifiedSharesError
 from pulumi_cbr.lifecycle.share_state import CLOCK_SLACK, describe_shares, to_datetime
 
@@ -202,13 +202,13 @@ class _Create:
     def _raise_missing(self, final_error: CbrError | None, attempts: int) -> NoReturn:
         """Raise the error that explains best why shares are missing."""
         is_from_service = isinstance(final_error, ServiceError) and final_error.is_from_service
-        # The members over the limit may be those of the request whose response was lost.
+        # The lost request may itself have created the members that reach the limit.
         is_limit_unclear = isinstance(final_error, LimitReached) and self._unclear_error is not None
         if final_error and is_from_service and not is_limit_unclear:
             # CBR refused this request, so it also refused the one whose response was lost.
             raise final_error
         if self._unclear_error is None:
-            # After `UnverifiedSharesError`, the state keeps what may exist. After another error, the caller deletes what was created.
+            # If some shares were created, the caller deletes them. If none was, the state keeps what may exist.
             raise CbrError(str(final_error)) if self.result.created else self._unverified(str(final_error))
         raise self._unverified(
             messages.not_shown_after(str(final_error or self._unclear_error), attempts)
@@ -240,7 +240,7 @@ def _existed_before(member: Member, newest: datetime, sent_at: datetime) -> bool
     """
     if member.status == "rejected" or member.image_id is not None:
         return True
-    if to_known_time(member.created_at) is None:
+    if member.created_at == UNKNOWN_TIME:
         return False
     return newest - member.created_at > CLOCK_SLACK or member.created_at < sent_at - _RESPONSE_SLACK
 
@@ -248,17 +248,14 @@ def _existed_before(member: Member, newest: datetime, sent_at: datetime) -> bool
 def _add_from_read(
     session: CloudSession, members: Iterable[Member], result: CreateResult, first_sent_at: float
 ) -> None:
-    """Sort the shares found after a lost response.
-
-    A share that is older than the first request existed before.
-    """
+    """Add each share that was read to `created`, or to `existing` if it is older."""
     sent_at = _service_time(session, first_sent_at)
     for member in members:
         if member.created_at < sent_at - CLOCK_SLACK:
             result.existing[member.dest_project_id] = member
         else:
             result.created[member.dest_project_id] = member
-            # Another resource of this stack may have created the share, and be about to delete it. An adopted share stays then.
+            # Another resource of this stack may have created the share. If it is deleted next, an adopted share stays.
             session.ownership.record(member.backup_id, member.dest_project_id, member.id, adopted=True)
 
 
@@ -298,7 +295,8 @@ def read_shares(
     """Return a backup's members, or None if the backup is gone.
 
     One list serves all shares that are read together. Shares of the state that it does not show are read by their own GET.
-    If the list is forbidden, that is all, unless `list_required`. Raises `ContradictoryResponseError` if no share was found.
+    If the list is forbidden, only they are read, unless `list_required`. If it is contradictory and no share is found, raises
+    `ContradictoryResponseError`.
     """
     members: dict[str, Member] = {}
     failed: NotFound | ContradictoryResponseError | None = None
@@ -455,7 +453,8 @@ def delete_shares(
 ) -> None:
     """Delete shares in parallel: see `delete_share`.
 
-    `shares` has what is known of each, by its project's ID. `delete_own_share` deletes those of the projects in `claimed`.
+    `shares` has what is known of each, by its project's ID. The current resource gives up those in `claimed`: see
+    `delete_own_share`.
 
     Raises `CbrError`, after all deletes, that names all shares that were not deleted.
     """

@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 
 from pulumi_cbr import messages
 from pulumi_cbr.api import Backup
-from pulumi_cbr.api.models import to_known_time
+from pulumi_cbr.api.models import UNKNOWN_TIME
 from pulumi_cbr.durations import to_seconds
 from pulumi_cbr.shares.model import Share
 
@@ -44,7 +44,7 @@ class Filters:
         """Return whether a share of this backup can pass, as far as the backup alone tells."""
         return _any(self.servers, backup.resource_id, backup.resource_name) and (
             self.older_than is None
-            or to_known_time(backup.created_at) is None
+            or backup.created_at == UNKNOWN_TIME
             or _is_older(backup.created_at, self.older_than, now)
         )
 
