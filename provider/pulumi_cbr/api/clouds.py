@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from openstack.config.cloud_region import CloudRegion
     from openstack.config.loader import OpenStackConfig
 
-    from pulumi_cbr.api.settings import Settings
-
 #: Keys below `auth` whose values are secret, for any plugin: password, token, application_credential_secret, passcode...
 _SECRET = re.compile("pass|secret|token|key|code")
 
@@ -148,25 +146,24 @@ def _certificate_values(
     ]
 
 
-def plugin_of(settings: Settings) -> BaseIdentityPlugin:
+def plugin_of(cloud: str, region: str | None, overrides: Iterable[tuple[str, str]]) -> BaseIdentityPlugin:
     """Return the keystoneauth1 plugin of an entry, after the settings that override the entry.
 
     Raises `SettingsError`.
     """
     from keystoneauth1.identity.base import BaseIdentityPlugin
 
-    cloud = settings.cloud or ""
     document, loader = _load(cloud)
     try:
-        overrides = {name: value for name, value in settings.cloud_overrides if name in _PLUGIN_SETTINGS}
         entry = loader.cloud_config["clouds"][cloud]
         for key in (key for key, name in AUTH_KEYS.items() if name not in _PLUGIN_SETTINGS):
             # The agency's token is fetched afterwards, with the plugin's own.
             (entry.get("auth") or {}).pop(key, None)
-        for name, value in overrides.items():
-            _override(entry, name, value)
-        _choose_region(document, loader, cloud, settings.region)
-        plugin = loader.get_one(cloud, region_name=settings.region or "").get_session().auth
+        for name, value in overrides:
+            if name in _PLUGIN_SETTINGS:
+                _override(entry, name, value)
+        _choose_region(document, loader, cloud, region)
+        plugin = loader.get_one(cloud, region_name=region or "").get_session().auth
     except SettingsError:
         raise
     except Exception as error:  # openstacksdk and its plugins raise whatever fits them, down to ValueError

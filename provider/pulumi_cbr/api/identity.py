@@ -32,7 +32,7 @@ def _own_plugin(settings: Settings, url: str) -> BaseIdentityPlugin:
     if settings.method == "cloud":
         from pulumi_cbr.api import clouds
 
-        return clouds.plugin_of(settings)
+        return clouds.plugin_of(settings.cloud or "", settings.region, settings.cloud_overrides)
     if settings.method == "token":
         return v3.Token(url, token=settings.token or "", **_scope(settings))
     if settings.method == "applicationCredential":
