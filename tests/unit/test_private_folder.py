@@ -92,13 +92,26 @@ def test_read_of_no_private_file_is_refused(tmp_path: Path, make: Callable[[Path
             folder.read("x", limit=100)
 
 
-def test_read_beside_a_writer_returns_one_of_its_contents(tmp_path: Path) -> None:
+def test_read_of_a_file_that_is_replaced_reads_the_new_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file may be replaced between its opening and the check of what was opened."""
     with PrivateFolder(tmp_path / "base", "leaf") as folder:
         folder.write("a", b"old")
 
+        def replace_first(fd: int) -> os.stat_result:
+            monkeypatch.undo()
+            folder.write("a", b"new")
+            return os.fstat(fd)
+
+        monkeypatch.setattr(os, "fstat", replace_first)
+        assert folder.read("a") == b"new"
+
+
+def test_read_beside_a_writer_returns_one_of_its_contents(tmp_path: Path) -> None:
+    with PrivateFolder(tmp_path / "base", "leaf") as folder:
+        folder.write("a", b"old")
+
         def write() -> None:
-            for _ in range(3000):
+            for _ in range(200):
                 folder.write("a", b"new")
 
         writer = threading.Thread(target=write)
