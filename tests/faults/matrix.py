@@ -134,7 +134,10 @@ class Outcome:
 
 
 def flavors_of(cell: Cell) -> Collection[str]:
-    """Return the flavors that run a cell. Both retry by the same code, so each runs a part of what is retried."""
+    """Return the flavors that run a cell.
+
+    Both retry by the same code, so each runs a part of what is retried.
+    """
     if "SOAK" in os.environ:
         return FLAVORS
     return {"once": ["dynamic"], "twice": ["native"]}.get(cell.times, FLAVORS)

@@ -229,7 +229,7 @@ def simulator() -> Iterator[Simulator]:
 
 @contextmanager
 def running_plugins(flavor: str, simulator: Simulator) -> Iterator[Plugins]:
-    """Plugins for all cells of a flavor."""
+    """Provide plugins for all cells of a flavor."""
     config = {"timeout": "8", "maxRetries": "2"}
     owner, receiver = simulator.env("owner"), simulator.env("receiver")
     with ExitStack() as stack:
