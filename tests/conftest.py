@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import re
@@ -25,6 +26,8 @@ OF_THE_CALLER = re.compile(r"(OS|HW|CBR|PULUMI|SSL_CERT)_.*|(REQUESTS|CURL)_CA_B
 
 #: The engine's programs live for seconds and need little memory: collecting garbage takes a quarter of their time.
 os.environ |= {"GOGC": "off", "GOMEMLIMIT": "500MiB"}
+#: Nor do those of Python: to go through what the tests have imported takes a tenth.
+gc.set_threshold(50_000, 20, 100)
 
 
 def pytest_configure(config: pytest.Config) -> None:
