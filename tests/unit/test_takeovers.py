@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from accounts import password_settings
-from faults.model import Declared, Stack
+from faults.model import Declared, DynamicProcess, Stack
 from protocol.plugin import FLAVORS
 from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.simulator import Simulator
@@ -200,3 +201,36 @@ def test_share_of_two_sets_that_one_drops(simulator: Simulator, stack: Stack, fl
         assert simulator.members(backup)[two].id == before
     assert outputs(stack, keeps)["members"][two]["share_id"] == simulator.members(backup)[two].id
     assert simulator.members(backup).keys() == {one, two}
+
+
+@pytest.mark.parametrize("kind", ["BackupShareMember", "BackupShare"])
+def test_adopt_share_that_another_deletes_fails(simulator: Simulator, stack: Stack, kind: str) -> None:
+    """The engine serves both at once: the adopter finds the share between the other's claim and its DELETE."""
+    backup, (one, two, three) = simulator.backups[0].id, simulator.projects[:3]
+    drops, adopts = (Declared(name, kind, {}, "dynamic").urn() for name, kind in (("a", "BackupShare"), ("b", kind)))
+    projects = {"dest_project_id": two} if kind == "BackupShareMember" else {"dest_project_ids": [two, three]}
+    olds, news = ({"backup_id": backup, "dest_project_ids": ids} for ids in ([one, two], [one]))
+    errors: list[str] = []
+    take = simulator.faults.take
+
+    def adopt_first(method: str, path: str) -> Any:
+        if method == "DELETE" and path.endswith(two):
+            simulator.faults.take = take  # type: ignore[method-assign]
+            with pytest.raises(CbrError) as failed:
+                second.create(adopts, {"backup_id": backup, **projects, "adopt_existing": True})
+            errors.append(str(failed.value))
+        return take(method, path)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        engine = f"127.0.0.1:{server.getsockname()[1]}"
+        first, second = (DynamicProcess(engine, stack.accounts["owner"], []) for _ in range(2))
+        id_, outputs = first.create(drops, olds)
+        first.check(drops, news, olds)
+        second.check(adopts, {"backup_id": backup, **projects}, {})
+        simulator.faults.take = adopt_first  # type: ignore[method-assign]
+        first.update(drops, id_, outputs, news)
+        for process in first, second:
+            process.ownership.leave()
+    (error,) = errors
+    assert "another resource of this stack deletes it" in error
+    assert simulator.members(backup).keys() == {one}

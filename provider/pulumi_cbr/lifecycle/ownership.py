@@ -91,7 +91,7 @@ class Ownership:
 
         Without `properties`, this resource cannot be distinguished from a replaced one with the same URN. A later delete of the
         URN then leaves the share.
-        If the claim cannot be written, a warning is logged.
+        If the claim cannot be written, a warning is logged. Raises `CbrError` if another resource deletes the adopted share.
         """
         key, urn = ShareKey(backup_id, project, share_id == ACCEPTANCE_ID), self._urn()
         distinctive = select_distinctive(properties)
@@ -103,7 +103,7 @@ class Ownership:
                 kind, distinctive = "adopted", None
             self._store_claim(Claim(backup_id, project, share_id, urn, kind, distinctive, time.time()))
             if adopted and distinctive is not None:
-                self._warn_if_held_twice(key, share_id, self._read_if_possible(key))
+                self._check_other_claims(key, share_id)
             if not adopted and not key.is_acceptance:
                 self._warn_of_old_acceptance(key)
 
@@ -171,10 +171,7 @@ class Ownership:
             known = select_current(self._claims.get(key, []))
             if not any(claim.urn == urn and claim.share_id == share_id for claim in known):
                 self._record_claim(key, share_id, urn, "adopted" if is_import else "kept", since)
-            claims = self._read_if_possible(key)
-            if is_deleted_by_another(claims, share_id, urn) and self._is_single_operation():
-                raise CbrError(messages.deleted_by_another(backup_id, project))
-            self._warn_if_held_twice(key, share_id, claims)
+            self._check_other_claims(key, share_id)
             if since and not key.is_acceptance:
                 self._warn_of_old_acceptance(key, since)
 
@@ -307,8 +304,11 @@ class Ownership:
         if is_old and self._is_single_operation():
             _log.warning("%s", messages.acceptance_of_earlier_share(share.backup_id, share.project))
 
-    def _warn_if_held_twice(self, key: ShareKey, share_id: str, claims: list[Claim]) -> None:
-        urn = self._urn()
+    def _check_other_claims(self, key: ShareKey, share_id: str) -> None:
+        """Warn if another resource has the share too. Raises `CbrError` if another deletes it."""
+        claims, urn = self._read_if_possible(key), self._urn()
+        if is_deleted_by_another(claims, share_id, urn) and self._is_single_operation():
+            raise CbrError(messages.deleted_by_another(key.backup_id, key.project))
         others = find_other_holders(claims, share_id, urn)
         if others and key not in self._held_twice and self._is_single_operation():
             self._held_twice.add(key)

@@ -208,7 +208,10 @@ def _execute_plan(
             delete_shares(session, backup_id, deleting, claimed=plan.deleted_for_good, adopt=inputs.adopt)
         except CbrError as error:
             roll_back(session, backup_id, created, error)
-    _record(session, inputs, state, created, existing)
+    try:
+        _record(session, inputs, state, created, existing)
+    except CbrError as error:
+        roll_back(session, backup_id, created, error, list(deleting))
     return {**members, **existing, **created}
 
 
@@ -221,7 +224,7 @@ def _record(
 ) -> None:
     """Record which shares the set has now, and show those that it has adopted."""
     adopted = []
-    for project, member in (*created.items(), *existing.items()):
+    for project, member in (*existing.items(), *created.items()):
         if state.get(project, {}).get("share_id") != member.id:
             session.ownership.record(
                 inputs.backup_id, project, member.id, adopted=project in existing, properties=inputs.properties
