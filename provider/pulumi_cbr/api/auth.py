@@ -248,7 +248,7 @@ class TokenAuthenticator:
             raise self._refusal[1]
         deadline = Deadline(self._timing, self._settings.timeout)
         backoff = Backoff(
-            self._timing, deadline, self._settings.max_retries, self._limits.notices, self._settings.auth_url or ""
+            self._timing, deadline, self._settings.max_retries, self._limits.outages, self._settings.auth_url or ""
         )
         while True:
             self._answers.clear()

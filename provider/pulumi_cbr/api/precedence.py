@@ -121,8 +121,8 @@ class AuthMethod(NamedTuple):
         if name in self.unused:
             return False
         identity = SETTINGS[name].group is Group.IDENTITY
-        kept = any(name in names for names in (*self.credentials, self.optional, ("cloud", "authType")))
-        return not identity or kept or not self.credentials
+        is_needed = any(name in names for names in (*self.credentials, self.optional, ("cloud", "authType")))
+        return not identity or is_needed or not self.credentials
 
 
 #: In order of precedence, if one place gives several.
@@ -169,7 +169,7 @@ class Value:
 class Source:
     """The values that one place gives.
 
-    If it has several values of one setting, the first one is used.
+    All values of a setting that is used must be equal.
     """
 
     place: Place
@@ -510,7 +510,7 @@ def _check_unsupported(
 def _check_agency_used(resolution: Resolution, sources: Sources) -> None:
     """Raise `SettingsError` if a place without credentials has an agency that is not used.
 
-    Beside credentials, an agency belongs to them.
+    A place with credentials has its agency only for them.
     """
     rule = resolution.rule
     if "agencyName" in resolution.values or rule in (_CLOUD_ARGUMENT_RULE, _STACK_CLOUD_RULE):
@@ -523,7 +523,7 @@ def _check_agency_used(resolution: Resolution, sources: Sources) -> None:
 
 
 def _check_entry_not_overridden(resolution: Resolution, sources: Sources) -> None:
-    """Raise `SettingsError` if keys from elsewhere would replace an entry's credentials.
+    """Raise `SettingsError` if keys replace credentials of another kind in an entry.
 
     Keys and application credentials may belong to another account. A user or a token may replace the entry's.
     """

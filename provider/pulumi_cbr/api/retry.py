@@ -184,7 +184,7 @@ class CallLimits:
 
     def __init__(self, max_in_flight: int = MAX_IN_FLIGHT) -> None:
         self.slots: threading.BoundedSemaphore = threading.BoundedSemaphore(max_in_flight)
-        self.notices: OutageNotices = OutageNotices()
+        self.outages: OutageNotices = OutageNotices()
 
 
 class Backoff:

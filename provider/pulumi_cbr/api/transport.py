@@ -107,7 +107,7 @@ class Transport:
         return self._locate(self._get_authenticator(), self.new_deadline())[0]
 
     def service_now(self) -> datetime:
-        """Return the time by the service's own clock, as its last response told it."""
+        """Return the service's time, from the last response of it or of the identity service."""
         return self._timing.now() + (self._known_skew() or timedelta())
 
     def knows_service_time(self) -> bool:
@@ -129,7 +129,7 @@ class Transport:
     def new_backoff(self, deadline: Deadline, url: str) -> Backoff:
         """Return the waits of a call to `url` that starts now."""
         host = urlsplit(url).netloc
-        return Backoff(self._timing, deadline, self._settings.max_retries, self._limits.notices, host)
+        return Backoff(self._timing, deadline, self._settings.max_retries, self._limits.outages, host)
 
     def call(self, request: Request, deadline: Deadline | None = None) -> ApiResponse:
         """Send a call below ``/v3/<own project id>``, and return its successful response.

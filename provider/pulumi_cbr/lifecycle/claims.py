@@ -72,7 +72,7 @@ def select_distinctive(properties: Properties | None) -> dict[str, Any] | None:
     return {name: properties[name] for name in _DISTINCTIVE if properties.get(name)}
 
 
-def select_current(claims: Iterable[Claim]) -> list[Claim]:
+def find_holding_claims(claims: Iterable[Claim]) -> list[Claim]:
     """Return the claims of resources that still have their share, oldest first."""
     claims = sorted(claims, key=lambda claim: claim.time)
     # A project has at most one share. A new one means that the earlier one is gone.
@@ -97,7 +97,7 @@ def find_last_acquisition(claims: list[Claim], urn: str) -> Claim | None:
 def is_held_by_another(claims: list[Claim], share_id: str, urn: str) -> bool:
     """Return whether another resource than `urn` has this share.
 
-    Or it has created or adopted a share of the same backup and project. `claims` come from `select_current`.
+    Or it has created or adopted a share of the same backup and project. `claims` come from `find_holding_claims`.
     """
     others = [claim for claim in claims if claim.urn != urn]
     return any(claim.kind != "kept" or claim.share_id == share_id for claim in others)
@@ -120,7 +120,7 @@ def is_made_again(claims: list[Claim], accepted_at: object) -> bool:
 
 def find_other_holders(claims: Iterable[Claim], share_id: str, urn: str) -> list[str]:
     """Return the URNs of other resources that have the same share."""
-    return [claim.urn for claim in select_current(claims) if claim.urn != urn and claim.share_id == share_id]
+    return [claim.urn for claim in find_holding_claims(claims) if claim.urn != urn and claim.share_id == share_id]
 
 
 def describe_resource(urn: str) -> str:
@@ -151,7 +151,7 @@ def has_replacement(
 ) -> bool:
     """Return whether a new resource with the same URN took over the project's share.
 
-    The delete of the old one must leave it then. `claims` come from `select_current`. `share_id` and `properties` are of the old
+    The delete of the old one must leave it then. `claims` come from `find_holding_claims`. `share_id` and `properties` are of the old
     resource. `is_single_operation` returns whether all claims are of one operation.
     """
     own = find_last_acquisition(claims, urn)

@@ -22,6 +22,7 @@ from pulumi_cbr.lifecycle.claims import (
     Properties,
     ShareKey,
     describe_resource,
+    find_holding_claims,
     find_last_acquisition,
     find_other_holders,
     has_replacement,
@@ -30,7 +31,6 @@ from pulumi_cbr.lifecycle.claims import (
     is_kept,
     is_made_again,
     is_same_vault,
-    select_current,
     select_distinctive,
 )
 from pulumi_cbr.lifecycle.claims_file import ClaimsFile
@@ -70,8 +70,7 @@ class Ownership:
     def join(self, engine: str) -> None:
         """Share the claims with the other processes of the engine at this address.
 
-        No file is made before the first claim. Another address than before is another operation: this process forgets its
-        claims.
+        Another address than before is another operation: this process forgets its claims.
         """
         with self._lock:
             if engine != self._engine:
@@ -97,9 +96,9 @@ class Ownership:
         distinctive = select_distinctive(properties)
         kind: Literal["created", "adopted"] = "adopted" if adopted else "created"
         with self._lock:
-            before = find_last_acquisition(select_current(self._claims.get(key, [])), urn)
+            before = find_last_acquisition(find_holding_claims(self._claims.get(key, [])), urn)
             if before and before.kind == "adopted" and before.share_id == share_id and before.properties is None:
-                # The claim of a share found after a lost response: the replaced resource may have created it.
+                # This share was found after a lost response. The replaced resource may have created it.
                 kind, distinctive = "adopted", None
             self._store_claim(Claim(backup_id, project, share_id, urn, kind, distinctive, time.time()))
             if adopted and distinctive is not None:
@@ -168,7 +167,7 @@ class Ownership:
                 self._kept.setdefault(urn, set()).add((key, share_id))
             elif not is_import:
                 return
-            known = select_current(self._claims.get(key, []))
+            known = find_holding_claims(self._claims.get(key, []))
             if not any(claim.urn == urn and claim.share_id == share_id for claim in known):
                 self._record_claim(key, share_id, urn, "adopted" if is_import else "kept", since)
             self._check_other_claims(key, share_id)
@@ -178,7 +177,7 @@ class Ownership:
     def keep_acceptance(self, backup_id: str, project: str, accepted_at: object = None) -> bool:
         """Record that the current resource keeps an acceptance; return whether it still exists.
 
-        It does not if `is_share_new`.
+        It ended if the share is new: see `is_share_new`.
         """
         # `keep` writes before this reads, and a delete writes before it reads: at least one notices the other.
         self.keep(backup_id, project, ACCEPTANCE_ID, accepted_at)
@@ -187,8 +186,8 @@ class Ownership:
     def is_share_new(self, backup_id: str, project: str, accepted_at: object = None) -> bool:
         """Return whether the share is another one than was accepted at `accepted_at`.
 
-        It is if a resource deletes or creates the share in this operation. It is too if the share is younger than `accepted_at`,
-        because an earlier operation ended between the new share and its acceptance.
+        It is if a resource deletes or creates the share in this operation, or keeps a share that is younger than `accepted_at`.
+        A younger one exists if an earlier operation ended between the new share and its acceptance.
         """
         with self._lock:
             claims = self._read_if_possible(ShareKey(backup_id, project, is_acceptance=False))
@@ -199,16 +198,16 @@ class Ownership:
     ) -> bool:
         """Return whether a delete must leave the share.
 
-        It must if another resource has the share, or the program's resource with this URN. Unless the latter has it, this releases
-        the claims of the URN. `share_id` and `properties` are of the state that is deleted. Raises `CbrError` if the claims of other
-        processes cannot be read.
+        It must if another resource has the share, or the replacement, which has the same URN. Unless the replacement has it, this
+        releases the claims of the URN. `share_id` and `properties` are of the state that is deleted. Raises `CbrError` if the
+        claims of other processes cannot be read.
         """
         urn, key = self._urn(), ShareKey(backup_id, project, share_id == ACCEPTANCE_ID)
         deleted = share_id if isinstance(share_id, str) else ""
         with self._lock:
-            claims = select_current(self._read_all(key))
+            claims = find_holding_claims(self._read_all(key))
             if share_id == ACCEPTANCE_ID:
-                # Ignore this URN's claims on another vault: the acceptance has moved since.
+                # A claim on another vault does not keep the acceptance in this one.
                 claims = [claim for claim in claims if claim.urn != urn or is_same_vault(claim.properties, properties)]
             if is_kept(claims, deleted, urn) and self._engine is not None and self._is_single_operation():
                 # The program still has this URN. The engine deletes the old resource of an interrupted replacement.
@@ -220,7 +219,7 @@ class Ownership:
                 claim for claim in claims if claim.urn == urn and (claim.kind != "kept" or claim.share_id == deleted)
             ]
             if own and not (is_replaced and self._is_single_operation()):
-                # The share ends now. Its claim must not stop a later delete of the same URN.
+                # This resource gives up the share. Its claim must not stop a later delete of the same URN.
                 self._record_claim(key, deleted, urn, "released")
             return is_replaced or is_held_by_another(claims, deleted, urn)
 
@@ -235,18 +234,18 @@ class Ownership:
     def announce_delete(self, backup_id: str, project: str, share_id: str) -> Iterator[bool]:
         """Record that the current resource deletes a share; yield whether it must stay.
 
-        Send the DELETE inside the context. Both this method and `keep` first write a claim and then read those of others. So of
-        two concurrent resources, at least one sees the other. A claim after the DELETE would be too late. If the DELETE fails
+        Send the DELETE inside the context. This method, `keep` and `record` of an adoption first write a claim and then read those of
+        others. So of two concurrent resources, at least one sees the other. A claim after the DELETE would be too late. If the DELETE fails
         or is not sent, the claim is retracted. If its outcome is unknown, the claim stays.
 
-        Raises `CbrError` if the claims of other processes cannot be read, or another resource keeps the acceptance of a share that
-        is made again.
+        Raises `CbrError` if the claims of other processes cannot be read, or if another resource keeps the acceptance
+        and the program still has this resource.
         """
         key, urn = ShareKey(backup_id, project, is_acceptance=False), self._urn()
         try:
             with self._lock:
                 self._record_claim(key, share_id, urn, "deleted")
-                must_stay = is_held_by_another(select_current(self._read_all(key)), share_id, urn)
+                must_stay = is_held_by_another(find_holding_claims(self._read_all(key)), share_id, urn)
                 if must_stay:
                     self._record_claim(key, share_id, urn, "retracted")
                 elif self._is_acceptance_kept(backup_id, project):
@@ -291,14 +290,14 @@ class Ownership:
     def _is_acceptance_kept(self, backup_id: str, project: str) -> bool:
         key = ShareKey(backup_id, project, is_acceptance=True)
         claims = self._read_all(key) if self._engine is not None else []
-        return bool(select_current(claims)) and self._is_single_operation()
+        return bool(find_holding_claims(claims)) and self._is_single_operation()
 
     def _warn_of_old_acceptance(self, share: ShareKey, created_at: object = None) -> None:
         """Warn if a resource keeps the acceptance of an earlier share.
 
         `created_at` is of the share that the current resource keeps, or None if it has just created it.
         """
-        claims = select_current(self._read_if_possible(share._replace(is_acceptance=True)))
+        claims = find_holding_claims(self._read_if_possible(share._replace(is_acceptance=True)))
         kept = [claim for claim in claims if claim.kind == "kept"]
         is_old = any(created_at is None or is_before(claim.since, created_at) for claim in kept)
         if is_old and self._is_single_operation():

@@ -1,4 +1,4 @@
-"""Clients, each with what its resources share: lists of members, and preflight's results."""
+"""The clients of the service, each with its caches."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class CloudSession:
-    """The client of one account and project, and what its resources share."""
+    """The client of one account and project, with its caches."""
 
     def __init__(self, settings: Settings, timing: Clock | None, limits: CallLimits, registry: SessionRegistry) -> None:
         self._settings = settings
@@ -84,10 +84,10 @@ class CloudSession:
         self.check_same_endpoint(backup_id, state.get("endpoint"))
 
     def check_same_endpoint(self, backup_id: str, recorded: str | None, project: str | None = None) -> None:
-        """Raise `CbrError` if the backup was shared at another CBR address, and is not here.
+        """Raise `CbrError` if the backup was shared in another region, and is not here.
 
-        `recorded` is the address in the state. With `project`, a share with this project is enough: a receiver may not be allowed
-        to see the backup.
+        `recorded` is the CBR address in the state. With `project`, a share with this project is enough: a receiver may not be
+        allowed to see the backup.
         """
         if not recorded or backup_id in self._verified_backups or is_same_region(recorded, here := self._endpoint()):
             return

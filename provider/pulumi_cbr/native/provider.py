@@ -110,7 +110,8 @@ class CbrProvider:
             # provider would use another account. In the stack's configuration, empty means not set.
             empty = [name for name in _SIGN_IN_SETTINGS if given.get(name) == ""]
             problems |= {name: messages.empty_setting(name) for name in empty}
-        # The engine prints the value of the property that a failure names. That of a mistyped name may be a password.
+        # The engine prints the value of the property that a failure names. Do not name an unknown
+        # one: its value may be a password.
         failures = [
             provider_pb2.CheckFailure(property=name if name in known else "", reason=to_native_terms(why, self.name))
             for name, why in problems.items()

@@ -575,7 +575,7 @@ def test_delete_odd_success_without_effect_is_repeated(reply: Reply) -> None:
 
 def test_delete_wait_is_announced_for_its_host(monkeypatch: pytest.MonkeyPatch) -> None:
     limits, hosts = CallLimits(), list[str]()
-    monkeypatch.setattr(limits.notices, "announce", lambda host, *args: hosts.append(host))
+    monkeypatch.setattr(limits.outages, "announce", lambda host, *args: hosts.append(host))
     with Server(in_turn(UNCLEAR[0], Reply(200, {"member": MEMBER}), Reply(204))) as server:
         client = CbrClient(fixed_token(server.url), timing=FakeClock().timing, limits=limits)
         client.delete_member(BACKUP, OTHER)
