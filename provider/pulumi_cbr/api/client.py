@@ -404,8 +404,8 @@ class CbrClient:
             new = {id_: entry for id_, entry in entries if id_ not in seen}
             seen.update(new)
             yield from new.values()
-            # A page can be short before the end, and a count can be of the page only. So a short page ends the list if the count
-            # agrees, or if there is none.
+            # A page can be short before the end, as a service may cap its size, and a count can be of the page only. So a short
+            # page ends the list if the count agrees, or if there is none.
             if not entries or (len(entries) < min(page_size, _PAGE_SIZE) and (count is None or len(seen) >= count)):
                 # A count may ignore the filters, so it is compared only without filters, or if nothing was listed.
                 if not request.params or not seen:

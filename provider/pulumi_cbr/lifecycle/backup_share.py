@@ -22,7 +22,7 @@ from pulumi_cbr.lifecycle.inputs import Inputs, keep_order
 from pulumi_cbr.lifecycle.outputs import SET_OUTPUTS
 from pulumi_cbr.lifecycle.preflight import PlannedChange
 from pulumi_cbr.lifecycle.reconcile import SetInputs, SharesByProject, apply_changes, find_must_stay, resolve_unverified
-from pulumi_cbr.lifecycle.share_state import is_drift, is_replaced, is_unverified, share_outputs, warn_of_changes
+from pulumi_cbr.lifecycle.share_state import is_replaced, is_status_worse, is_unverified, share_outputs, warn_of_changes
 from pulumi_cbr.lifecycle.shares import delete_shares, read_shares
 
 if TYPE_CHECKING:
@@ -95,11 +95,12 @@ class BackupShareController(Controller):
         is_same = projects == olds.get("dest_project_ids")
         if not is_same:
             updates.append("dest_project_ids")
-        # The state's `dest_project_ids` and `members` can differ. After a refresh of an exclusive set, `dest_project_ids` also has
-        # foreign shares: a program that lists them must adopt them. After a failed change, `members` has shares to delete or verify.
+        # The state's `dest_project_ids` and `members` can differ. After a refresh of an exclusive set, `dest_project_ids` also lists
+        # projects with foreign shares: a program that lists them needs `adopt_existing`. After a failed change, `members` has
+        # shares to delete or verify.
         members_differ = is_same and (set(projects) != set(olds.get("members", projects)) or _has_unverified(olds))
         reshares = news.get("reshare_if_rejected") is True and _find_rejected(olds, projects)
-        if members_differ or reshares or self.has_drift_to_show(shares.values()):
+        if members_differ or reshares or self.has_recorded_drift(shares.values()):
             updates.append("members")
         for project in shares:
             self.sessions.mark_managed(str(olds.get("backup_id")), project)
@@ -162,8 +163,8 @@ class BackupShareController(Controller):
         for project in own:
             now = outputs["members"][project]
             warn_of_changes(backup_id, project, state[project], now)
-            if is_drift(state[project], now):
-                self.show_in_diff(now)
+            if is_status_worse(state[project], now):
+                self.record_drift(now)
         return ResourceState(backup_id, outputs, inputs)
 
     def update(self, id_: str, olds: Properties, news: Properties) -> dict[str, Any]:
@@ -185,7 +186,7 @@ class BackupShareController(Controller):
         must_stay = find_must_stay(session, backup_id, shares, outputs)
         own = {project: shares[project] for project in shares if project not in must_stay}
         own = resolve_unverified(session, backup_id, own)
-        delete_shares(session, backup_id, own, claimed=own, adopt=self.adopts(outputs))
+        delete_shares(session, backup_id, own, announced=own, adopt=self.adopts(outputs))
 
     def _apply(self, inputs: Properties, olds: Properties) -> dict[str, Any]:
         """Make the service agree with the inputs, and return all outputs.

@@ -2,8 +2,8 @@
 
 Calls: ``POST /backups/{backup_id}/members`` (create), ``GET .../members`` and ``GET .../members/{project}`` (read),
 ``DELETE .../members/{project}`` (delete). A create reads after a lost response, and a delete reads before it deletes.
-An update only signs in to a changed `cloud`, and waits if `wait_for_acceptance` is set. If the state lacks the share's ID, it
-reads the share, and creates a missing one.
+An update signs in to a changed `cloud`, reads a share whose ID the state lacks, creates it if it is missing, and waits if
+`wait_for_acceptance` is set.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from pulumi_cbr.lifecycle.inputs import Inputs
 from pulumi_cbr.lifecycle.outputs import MEMBER_OUTPUTS
 from pulumi_cbr.lifecycle.preflight import PlannedChange
 from pulumi_cbr.lifecycle.reconcile import resolve_unverified
-from pulumi_cbr.lifecycle.share_state import is_drift, is_replaced, is_unverified, share_outputs, warn_of_changes
+from pulumi_cbr.lifecycle.share_state import is_replaced, is_status_worse, is_unverified, share_outputs, warn_of_changes
 from pulumi_cbr.lifecycle.shares import (
     already_shared,
+    announce_and_delete,
     create_shares,
-    delete_own_share,
     read_shares,
     show_adopted,
     wait_for_members,
@@ -88,7 +88,7 @@ class BackupShareMemberController(Controller):
         if _is_reshared(olds, news):
             replaces.append("status")
         updates = [name for name in _OPTIONS if olds.get(name) != news.get(name)]
-        if self.has_drift_to_show([olds]) and "status" not in replaces:
+        if self.has_recorded_drift([olds]) and "status" not in replaces:
             updates.append("status")
         # To replace a resource, the engine calls `check` again with empty `olds`: preflight must know the existing share then.
         self.sessions.mark_managed(str(olds.get("backup_id")), str(olds.get("dest_project_id")))
@@ -145,8 +145,8 @@ class BackupShareMemberController(Controller):
         inputs = {"backup_id": backup_id, "dest_project_id": project, **options}
         outputs = {**inputs, **share_outputs(member, dict(properties))}
         warn_of_changes(backup_id, project, properties, outputs)
-        if is_drift(properties, outputs):
-            self.show_in_diff(outputs)
+        if is_status_worse(properties, outputs):
+            self.record_drift(outputs)
         outputs |= session.endpoint_output()
         # A receiver may read its own share, but is not the source project.
         if (source := session.client.project_id()) != project:
@@ -179,7 +179,7 @@ class BackupShareMemberController(Controller):
         known = resolve_unverified(session, backup_id, {project: outputs}).get(project)
         if known is None:
             return
-        delete_own_share(session, backup_id, project, known, adopt=self.adopts(outputs))
+        announce_and_delete(session, backup_id, project, known, adopt=self.adopts(outputs))
 
 
 def _is_reshared(olds: Properties, news: Properties) -> bool:

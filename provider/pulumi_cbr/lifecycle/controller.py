@@ -85,12 +85,12 @@ class Controller(ABC):
         # A refresh shows only the changes that a diff reports. An entry is a share's ID and its new status.
         self._drifted: set[tuple[str, str]] = set()
 
-    def show_in_diff(self, share: Properties) -> None:
+    def record_drift(self, share: Properties) -> None:
         """Make every diff of this operation report a share's change, so a refresh shows it."""
         self._drifted.add((str(share.get("share_id")), str(share.get("status"))))
 
-    def has_drift_to_show(self, shares: Iterable[Properties]) -> bool:
-        """Return whether a read of this operation found a change of one of these shares."""
+    def has_recorded_drift(self, shares: Iterable[Properties]) -> bool:
+        """Return whether `record_drift` has recorded one of these shares, with this status."""
         return any((str(share.get("share_id")), str(share.get("status"))) in self._drifted for share in shares)
 
     def adopts(self, inputs: Properties) -> bool:

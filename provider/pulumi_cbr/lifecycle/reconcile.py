@@ -197,7 +197,7 @@ def _execute_plan(
     must_stay = find_must_stay(session, backup_id, plan.deleted_for_good, inputs.properties)
     deleting = {project: share for project, share in plan.delete.items() if project not in must_stay}
     if plan.delete_first:
-        delete_shares(session, backup_id, deleting, claimed=plan.deleted_for_good, adopt=inputs.adopt)
+        delete_shares(session, backup_id, deleting, announced=plan.deleted_for_good, adopt=inputs.adopt)
     result = CreateResult()
     if plan.create:
         result = _create(session, inputs, plan, list(deleting) if plan.delete_first else [])
@@ -205,7 +205,7 @@ def _execute_plan(
     existing = {**{project: members[project] for project in plan.adopt}, **result.existing}
     if not plan.delete_first and deleting:
         try:
-            delete_shares(session, backup_id, deleting, claimed=plan.deleted_for_good, adopt=inputs.adopt)
+            delete_shares(session, backup_id, deleting, announced=plan.deleted_for_good, adopt=inputs.adopt)
         except CbrError as error:
             roll_back(session, backup_id, created, error)
     try:
@@ -301,7 +301,7 @@ def _read_after_refusal(
 def _needs_new_plan(error: ServiceError, before: Plan, after: Plan) -> bool:
     """Return whether to try again.
 
-    True if the new plan can succeed, or if `_check_plan` has an error for it that says more.
+    True if the new plan can succeed, or if `_check_plan` refuses it with a clearer error.
     """
     if isinstance(error, AlreadyShared):
         return bool(after.refuse) or (bool(after.adopt) and len(after.create) < len(before.create))
@@ -313,10 +313,7 @@ def _needs_new_plan(error: ServiceError, before: Plan, after: Plan) -> bool:
 def _to_user_error(
     session: CloudSession, inputs: SetInputs, error: ServiceError, plan: Plan, members: Mapping[str, Member]
 ) -> CbrError:
-    """Return the error for the user.
-
-    It names the requested shares that exist although the POST was refused.
-    """
+    """Return the error for the user, with the requested shares that a read shows."""
     if isinstance(error, AlreadyShared):
         return CbrError(messages.existing_share_hidden(str(error)))
     existing = [members[project] for project in plan.create if project in members]

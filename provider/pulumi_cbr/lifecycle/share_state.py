@@ -60,7 +60,7 @@ def is_foreign(known: Mapping[str, Any], member: Member) -> bool:
 def is_replaced(backup_id: str, project: str, known: Mapping[str, Any], member: Member) -> bool:
     """Return whether the project's share is not the one in the state.
 
-    Warns if both IDs are known.
+    Warns if the IDs differ.
     """
     if is_unverified(known):
         return is_foreign(known, member)
@@ -82,7 +82,7 @@ def warn_of_changes(backup_id: str, project: str, before: Mapping[str, Any], now
         _log.log(logging.INFO if is_acceptance else logging.WARNING, "%s", messages.drift(backup_id, project, changes))
 
 
-def is_drift(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+def is_status_worse(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
     """Return whether a share was rejected, or is no longer accepted."""
     old, new = before.get("status"), now.get("status")
     return old not in (None, new) and (new == "rejected" or old == "accepted")
@@ -91,9 +91,10 @@ def is_drift(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
 def share_outputs(member: Member, before: object = None) -> dict[str, Any]:
     """Return a share's outputs, without those that have no value.
 
-    `before` are the state's outputs of it.
+    `before` are its outputs in the state.
 
-    The service returns the same time with or without fractions of a second. A time within a second of the state's keeps its text.
+    The service returns the same time with or without fractions of a second. So if a time differs from the state's by less than a
+    second, the state's text stays.
     """
     olds = before if isinstance(before, Mapping) else {}
     outputs = {

@@ -118,7 +118,7 @@ class _Attempt:
 
     #: Whether its response was lost.
     is_lost: bool = False
-    #: The error after which no other request is sent, such as a 2xx that lacks a project.
+    #: The error that ends the create: a refusal, or that a 2xx lacks a project.
     final_error: CbrError | None = None
 
 
@@ -208,7 +208,7 @@ class _Create:
             # CBR refused this request, so it also refused the one whose response was lost.
             raise final_error
         if self._unclear_error is None:
-            # If some shares were created, the caller deletes them. If none was, the state keeps what may exist.
+            # A 2xx lacks projects. If it has created others, the caller deletes those. Otherwise the state keeps what may exist.
             raise CbrError(str(final_error)) if self.result.created else self._unverified(str(final_error))
         raise self._unverified(
             messages.not_shown_after(str(final_error or self._unclear_error), attempts)
@@ -255,7 +255,7 @@ def _add_from_read(
             result.existing[member.dest_project_id] = member
         else:
             result.created[member.dest_project_id] = member
-            # Another resource of this stack may have created the share. If it is deleted next, an adopted share stays.
+            # Another resource of this stack may have created the share. `adopted` makes that resource's delete leave it.
             session.ownership.record(member.backup_id, member.dest_project_id, member.id, adopted=True)
 
 
@@ -373,10 +373,10 @@ def delete_share(
         session.invalidate(backup_id, project)
 
 
-def delete_own_share(
+def announce_and_delete(
     session: CloudSession, backup_id: str, project: str, known: Mapping[str, Any], *, adopt: bool = False
 ) -> None:
-    """Delete a share that the current resource gives up: see `delete_share`.
+    """Delete a share, and announce that to the other resources: see `delete_share`.
 
     The claim is recorded before the DELETE is sent. The share stays, with a warning, if another resource of the stack has it.
     """
@@ -448,13 +448,12 @@ def delete_shares(
     backup_id: str,
     shares: Mapping[str, Mapping[str, Any]],
     *,
-    claimed: Collection[str] = (),
+    announced: Collection[str] = (),
     adopt: bool = False,
 ) -> None:
     """Delete shares in parallel: see `delete_share`.
 
-    `shares` has what is known of each, by its project's ID. The current resource gives up those in `claimed`: see
-    `delete_own_share`.
+    `shares` has what is known of each, by its project's ID. Those in `announced`: see `announce_and_delete`.
 
     Raises `CbrError`, after all deletes, that names all shares that were not deleted.
     """
@@ -464,7 +463,7 @@ def delete_shares(
         _prefetch_members(session, backup_id, first, others)
 
     def delete(project: str) -> None:
-        function = delete_own_share if project in claimed else delete_share
+        function = announce_and_delete if project in announced else delete_share
         function(session, backup_id, project, shares[project], adopt=adopt)
 
     if failed := _find_failed(_run_parallel(list(shares), delete)):

@@ -19,8 +19,8 @@ from pulumi_cbr.lifecycle.session import CloudSession, SessionPool
 from pulumi_cbr.lifecycle.share_state import is_foreign, share_outputs
 from pulumi_cbr.lifecycle.shares import (
     PartialFailure,
+    announce_and_delete,
     create_shares,
-    delete_own_share,
     delete_share,
     delete_shares,
     read_each_share,
@@ -226,7 +226,7 @@ def test_delete_not_found_and_failed_read_is_unknown(account: CloudSession, serv
     assert project in service.members(backup)
 
 
-def test_delete_own_share_kept_by_another_resource_stays(service: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_announced_delete_kept_by_another_resource_stays(service: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
     sign_in(monkeypatch, service.env())
     backup, project, urn = service.backups[0].id, service.projects[0], "keeps"
     log = Ownership(lambda: urn)
@@ -235,7 +235,7 @@ def test_delete_own_share_kept_by_another_resource_stays(service: Simulator, mon
     log.record_declared(is_new=False)
     log.keep(backup, project, known["share_id"])
     urn = "drops"
-    delete_own_share(account, backup, project, known)
+    announce_and_delete(account, backup, project, known)
     assert project in service.members(backup)
 
 
