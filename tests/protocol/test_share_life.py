@@ -493,15 +493,38 @@ def test_update_at_the_limit_refused_names_deleted_shares(
     with pytest.raises(HookFailed) as refused:
         plugin.update(KIND, id_, outputs, inputs_of(backup, [*ten[1:], nobody]))
     assert f"Deleted before it: {ten[0]}" in read_one_line(refused)
+    # The user puts the program back: the state lacks the deleted share, so it is created again.
+    assert refused.value.kept
+    kept = refused.value.kept[1]
+    assert set(kept["members"]) == member_ids(service, backup) == set(ten[1:])
+    outputs = plugin.update(KIND, id_, kept, inputs_of(backup, ten))
+    assert set(outputs["members"]) == member_ids(service, backup) == set(ten)
     add = service.state.add_members
     monkeypatch.setattr(service.state, "add_members", lambda own, one, wanted: add(own, one, [new]))
     with pytest.raises(HookFailed) as refused:
         plugin.update(KIND, id_, outputs, inputs_of(backup, [*ten[2:], new, service.projects[11]]))
     monkeypatch.undo()
     assert f"Deleted before it: {', '.join(sorted(ten[:2]))}. Rolled back {new}" in read_one_line(refused)
-    # The state still has the old set, and the next run goes on from there.
-    outputs = plugin.update(KIND, id_, outputs, inputs_of(backup, [*ten[2:], new]))
+    assert refused.value.kept
+    outputs = plugin.update(KIND, id_, refused.value.kept[1], inputs_of(backup, [*ten[2:], new]))
     assert set(outputs["members"]) == member_ids(service, backup) == {*ten[2:], new}
+
+
+def test_update_at_the_limit_lost_keeps_what_is_known(
+    plugin: Plugin, service: Simulator, backup: str, fails: Any
+) -> None:
+    ten, new = service.projects[:10], service.projects[10]
+    id_, outputs = plugin.create(KIND, inputs_of(backup, ten))
+    fails("reset_after", "POST")
+    fails("status_before", "GET", member=True, times=None, status=403, body={"code": "403", "message": "no"})
+    with pytest.raises(HookFailed) as failed:
+        plugin.update(KIND, id_, outputs, inputs_of(backup, [*ten[1:], new]))
+    service.faults.clear()
+    assert failed.value.kept
+    kept = failed.value.kept[1]
+    assert set(kept["members"]) == member_ids(service, backup) == {*ten[1:], new}
+    outputs = plugin.update(KIND, id_, kept, inputs_of(backup, ten))
+    assert set(outputs["members"]) == member_ids(service, backup) == set(ten)
 
 
 def test_update_without_room_for_foreign_members_changes_nothing(
@@ -526,8 +549,11 @@ def test_update_delete_refused_rolls_back_new_shares(plugin: Plugin, service: Si
         plugin.update(KIND, id_, outputs, inputs_of(backup, [a, new]))
     assert "6711" in read_one_line(refused)
     assert f"Rolled back {new}" in read_one_line(refused)
-    assert member_ids(service, backup) == {a, b}
-    outputs = plugin.update(KIND, id_, outputs, inputs_of(backup, [a, new]))
+    assert refused.value.kept
+    kept = refused.value.kept[1]
+    assert set(kept["members"]) == member_ids(service, backup) == {a, b}
+    assert kept["members"][b] == outputs["members"][b]
+    outputs = plugin.update(KIND, id_, kept, inputs_of(backup, [a, new]))
     assert set(outputs["members"]) == member_ids(service, backup) == {a, new}
 
 

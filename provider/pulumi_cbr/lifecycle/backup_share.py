@@ -97,7 +97,7 @@ class BackupShareController(Controller):
             updates.append("dest_project_ids")
         # The state's `dest_project_ids` and `members` can differ. After a refresh of an exclusive set, `dest_project_ids` also lists
         # projects with foreign shares: a program that lists them needs `adopt_existing`. After a failed change, `members` has
-        # shares to delete or verify.
+        # shares to delete or verify, and lacks some to create.
         members_differ = is_same and (set(projects) != set(olds.get("members", projects)) or _has_unverified(olds))
         reshares = news.get("reshare_if_rejected") is True and _find_rejected(olds, projects)
         if members_differ or reshares or self.has_recorded_drift(shares.values()):
@@ -209,13 +209,20 @@ class BackupShareController(Controller):
             properties=inputs,
         )
         own = resolve_unverified(session, wanted.backup_id, _shares_of(olds))
+        deleted: set[str] = set()
         try:
-            members = apply_changes(session, wanted, own)
-        except UnverifiedSharesError as error:
-            created = {project: share_outputs(member) for project, member in error.created.items()}
-            # Keep shares that were to be deleted: they may still exist.
-            outputs = {"members": {**own, **created, **error.unverified}, **origin}
-            raise UnverifiedCreateError(str(error), wanted.backup_id, inputs, {**inputs, **outputs}) from error
+            members = apply_changes(session, wanted, own, deleted)
+        except CbrError as error:
+            # With the old state, a program that lists a deleted share again would have nothing to change.
+            shares = {project: own[project] for project in own if project not in deleted}
+            kind = IncompleteResourceError if shares != own else None
+            if isinstance(error, UnverifiedSharesError):
+                created = {project: share_outputs(member) for project, member in error.created.items()}
+                shares |= {**created, **error.unverified}
+                kind = kind or UnverifiedCreateError
+            if kind is None:
+                raise
+            raise kind(str(error), wanted.backup_id, inputs, {**inputs, "members": shares, **origin}) from error
         shares = {
             project: share_outputs(members[project], own.get(project)) if project in members else dict(own[project])
             for project in sorted(set(projects))

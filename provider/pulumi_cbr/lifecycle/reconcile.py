@@ -150,10 +150,13 @@ def _is_same(known: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
     return known.get("share_id") in (None, now.get("share_id"))
 
 
-def apply_changes(session: CloudSession, inputs: SetInputs, state: SharesByProject) -> dict[str, Member]:
+def apply_changes(
+    session: CloudSession, inputs: SetInputs, state: SharesByProject, deleted: set[str]
+) -> dict[str, Member]:
     """Change a backup's members to the projects of a set.
 
-    Return all members that were read or created, by project.
+    Return all members that were read or created, by project. Adds each project whose share it deletes to `deleted`, even if it
+    fails afterwards.
 
     Creates before it deletes, so that a refused POST changes nothing. Deletes first if the limit of members or a rejected share
     requires it, or if the service may refuse the delete because of an image. If it fails, it deletes what it created.
@@ -164,7 +167,7 @@ def apply_changes(session: CloudSession, inputs: SetInputs, state: SharesByProje
         plan = plan_changes(inputs, state, members)
         _check_plan(session, inputs, plan, members)
         try:
-            return _execute_plan(session, inputs, plan, members or {}, state)
+            return _execute_plan(session, inputs, plan, members or {}, state, deleted)
         except _Refused as refused:
             members = _read_after_refusal(session, inputs, state, refused.error, plan.create)
             if not _needs_new_plan(refused.error, plan, plan_changes(inputs, state, members)):
@@ -188,7 +191,12 @@ def _check_plan(session: CloudSession, inputs: SetInputs, plan: Plan, members: M
 
 
 def _execute_plan(
-    session: CloudSession, inputs: SetInputs, plan: Plan, members: Mapping[str, Member], state: SharesByProject
+    session: CloudSession,
+    inputs: SetInputs,
+    plan: Plan,
+    members: Mapping[str, Member],
+    state: SharesByProject,
+    deleted: set[str],
 ) -> dict[str, Member]:
     backup_id = inputs.backup_id
     for project in plan.recreated:
@@ -196,8 +204,14 @@ def _execute_plan(
         _log.warning("%s", messages.share_not_deleted(backup_id, project, old_id, new_id))
     must_stay = find_must_stay(session, backup_id, plan.deleted_for_good, inputs.properties)
     deleting = {project: share for project, share in plan.delete.items() if project not in must_stay}
+
+    def delete() -> None:
+        delete_shares(
+            session, backup_id, deleting, announced=plan.deleted_for_good, adopt=inputs.adopt, deleted=deleted
+        )
+
     if plan.delete_first:
-        delete_shares(session, backup_id, deleting, announced=plan.deleted_for_good, adopt=inputs.adopt)
+        delete()
     result = CreateResult()
     if plan.create:
         result = _create(session, inputs, plan, list(deleting) if plan.delete_first else [])
@@ -205,7 +219,7 @@ def _execute_plan(
     existing = {**{project: members[project] for project in plan.adopt}, **result.existing}
     if not plan.delete_first and deleting:
         try:
-            delete_shares(session, backup_id, deleting, announced=plan.deleted_for_good, adopt=inputs.adopt)
+            delete()
         except CbrError as error:
             roll_back(session, backup_id, created, error)
     try:

@@ -450,12 +450,14 @@ def delete_shares(
     *,
     announced: Collection[str] = (),
     adopt: bool = False,
+    deleted: set[str] | None = None,
 ) -> None:
     """Delete shares in parallel: see `delete_share`.
 
     `shares` has what is known of each, by its project's ID. Those in `announced`: see `announce_and_delete`.
 
-    Raises `CbrError`, after all deletes, that names all shares that were not deleted.
+    Adds each project whose delete succeeds to `deleted`. Raises `CbrError`, after all deletes, that names all shares that were not
+    deleted.
     """
     to_compare = [project for project, known in shares.items() if known.get("share_id") and not adopt]
     if to_compare:
@@ -465,6 +467,8 @@ def delete_shares(
     def delete(project: str) -> None:
         function = announce_and_delete if project in announced else delete_share
         function(session, backup_id, project, shares[project], adopt=adopt)
+        if deleted is not None:
+            deleted.add(project)
 
     if failed := _find_failed(_run_parallel(list(shares), delete)):
         raise join_failed_deletes(failed)

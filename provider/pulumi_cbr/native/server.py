@@ -20,7 +20,7 @@ from google.protobuf import any_pb2, empty_pb2
 from pulumi_cbr import messages
 from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.api.names import to_snake
-from pulumi_cbr.lifecycle.failures import IncompleteResourceError, UnverifiedCreateError, is_verbose, save_bug_report
+from pulumi_cbr.lifecycle.failures import IncompleteResourceError, is_verbose, save_bug_report
 from pulumi_cbr.native.convert import has_secrets, keep_secrets, to_secret, to_wire
 from pulumi_cbr.native.protocol import engine_pb2, engine_pb2_grpc, provider_pb2, provider_pb2_grpc, status_pb2
 from pulumi_cbr.native.provider import CbrProvider, current_urn, deadline
@@ -84,7 +84,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
 
     async def _abort(self, method: str, request: Any, error: Exception, context: Any) -> None:
         text = str(error) if isinstance(error, CbrError) else save_bug_report(error)
-        if isinstance(error, UnverifiedCreateError):
+        if isinstance(error, IncompleteResourceError):
             # The next run verifies the share by itself.
             text = text.replace(messages.run_again_and_adopt(), messages.run_again_to_verify())
         line = f"cbr: {to_native_terms(text, self._provider.name)}"
