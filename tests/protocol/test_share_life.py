@@ -557,6 +557,24 @@ def test_update_delete_refused_rolls_back_new_shares(plugin: Plugin, service: Si
     assert set(outputs["members"]) == member_ids(service, backup) == {a, new}
 
 
+def test_update_to_exclusive_that_fails_is_finished_later(plugin: Plugin, service: Simulator, backup: str) -> None:
+    a, b, foreign = service.projects[:3]
+    id_, outputs = plugin.create(KIND, inputs_of(backup, [a, b]))
+    service.share(backup, foreign)
+    no = {"error_code": "BackupService.6711", "error_msg": "shared backup deletion failed"}
+    service.faults.add(Fault("status_before", "DELETE", f"{backup}/members/{foreign}", status=400, body=no))
+    news = inputs_of(backup, [a], exclusive=True)
+    with pytest.raises(HookFailed) as refused:
+        plugin.update(KIND, id_, outputs, news)
+    assert refused.value.kept
+    kept = refused.value.kept[1]
+    assert set(kept["members"]) == {a}
+    assert member_ids(service, backup) == {a, foreign}
+    assert plugin.diff(KIND, id_, kept, news).changes
+    plugin.update(KIND, id_, kept, news)
+    assert member_ids(service, backup) == {a}
+
+
 def test_update_share_with_image_names_the_image(plugin: Plugin, service: Simulator, backup: str) -> None:
     a, new = service.projects[:2]
     id_, outputs = plugin.create(KIND, inputs_of(backup, [a]))

@@ -222,7 +222,7 @@ class Resolution:
 
 
 Sources = Mapping[Place, Source]
-#: Reads the entry of this name in clouds.yaml, for a region.
+#: Reads the entry of this name in clouds.yaml, for a region. It always has a value `cloud`, whose origin names the entry in messages.
 ReadEntry = Callable[[str, "str | None"], Source]
 
 
@@ -242,8 +242,8 @@ def resolve(sources: Sources, cloud: str | None, read_entry: ReadEntry) -> Resol
     if method is None:
         raise SettingsError(_missing_credentials(rule, layers, sources))
     _check_unsupported(layers, sources, method, values)
-    if "accessKey" in values and places.get("securityToken", places["accessKey"]) is not places["accessKey"]:
-        del values["securityToken"], places["securityToken"]  # it belongs to the keys of another place
+    if "accessKey" in values and "securityToken" in values:
+        _use_token_of_keys(values, places, sources)
     values = {name: value for name, value in values.items() if method.uses(name)}
     if _is_insecure(values):
         values.pop("caCert", None)
@@ -375,6 +375,14 @@ def _region_before_entry(rule: Rule, sources: Sources) -> str | None:
         if "region" in sources[layer.place].values:
             return str(sources[layer.place].values["region"].value)
     return None
+
+
+def _use_token_of_keys(values: dict[str, Value], places: dict[str, Place], sources: Sources) -> None:
+    """Use the security token of the access key's place: another one belongs to other keys."""
+    place = places["accessKey"]
+    del values["securityToken"], places["securityToken"]
+    if token := sources[place].values.get("securityToken"):
+        values["securityToken"], places["securityToken"] = token, place
 
 
 def _applies(layer: Layer, sources: Sources) -> bool:
@@ -510,7 +518,7 @@ def _check_unsupported(
 def _check_agency_used(resolution: Resolution, sources: Sources) -> None:
     """Raise `SettingsError` if a place without credentials has an agency that is not used.
 
-    A place with credentials has its agency only for them.
+    An agency beside credentials that are not used is left out with them. With a `cloud`, the entry has its own agency.
     """
     rule = resolution.rule
     if "agencyName" in resolution.values or rule in (_CLOUD_ARGUMENT_RULE, _STACK_CLOUD_RULE):
@@ -523,13 +531,16 @@ def _check_agency_used(resolution: Resolution, sources: Sources) -> None:
 
 
 def _check_entry_not_overridden(resolution: Resolution, sources: Sources) -> None:
-    """Raise `SettingsError` if keys replace credentials of another kind in an entry.
+    """Raise `SettingsError` if keys or an application credential replace others of an entry.
 
-    Keys and application credentials may belong to another account. A user or a token may replace the entry's.
+    They may belong to another account. A user or a token may replace the entry's.
     """
     place = resolution.places.get(resolution.method.secret)
-    others = ("accessKey", "applicationCredential")
-    if resolution.method.name not in others or place is Place.ENTRY or Place.ENTRY not in sources:
+    if (
+        resolution.method.name not in ("accessKey", "applicationCredential")
+        or place is Place.ENTRY
+        or Place.ENTRY not in sources
+    ):
         return
     entry = sources[Place.ENTRY]
     own = _find_complete([entry])

@@ -222,7 +222,10 @@ class BackupShareController(Controller):
                 kind = kind or UnverifiedCreateError
             if kind is None:
                 raise
-            raise kind(str(error), wanted.backup_id, inputs, {**inputs, "members": shares, **origin}) from error
+            outputs = {**inputs, "members": shares, **origin}
+            # Foreign shares may be left. Without `exclusive` in the state, the next diff finds it changed, and the update deletes them.
+            outputs.pop("exclusive", None)
+            raise kind(str(error), wanted.backup_id, inputs, outputs) from error
         shares = {
             project: share_outputs(members[project], own.get(project)) if project in members else dict(own[project])
             for project in sorted(set(projects))

@@ -98,7 +98,7 @@ class Ownership:
         with self._lock:
             before = find_last_acquisition(find_holding_claims(self._claims.get(key, [])), urn)
             if before and before.kind == "adopted" and before.share_id == share_id and before.properties is None:
-                # This share was found after a lost response. The replaced resource may have created it.
+                # `create_shares` adopts without properties what it finds after a lost response. The replaced resource may have created it.
                 kind, distinctive = "adopted", None
             self._store_claim(Claim(backup_id, project, share_id, urn, kind, distinctive, time.time()))
             if adopted and distinctive is not None:
@@ -198,16 +198,16 @@ class Ownership:
     ) -> bool:
         """Return whether a delete must leave the share.
 
-        It must if another resource has the share, or the replacement, which has the same URN. Unless the replacement has it, this
-        releases the claims of the URN. `share_id` and `properties` are of the state that is deleted. Raises `CbrError` if the
-        claims of other processes cannot be read.
+        It must if another resource has it, or if the program's resource with this URN has it: the same one, or its replacement. If no
+        resource with this URN has it, this releases the claims of the URN. `share_id` and `properties` are of the state that is
+        deleted. Raises `CbrError` if the claims of other processes cannot be read.
         """
         urn, key = self._urn(), ShareKey(backup_id, project, share_id == ACCEPTANCE_ID)
         deleted = share_id if isinstance(share_id, str) else ""
         with self._lock:
             claims = find_holding_claims(self._read_all(key))
             if share_id == ACCEPTANCE_ID:
-                # A claim on another vault does not keep the acceptance in this one.
+                # A replacement (same URN) that accepts into another vault does not keep the acceptance in this one.
                 claims = [claim for claim in claims if claim.urn != urn or is_same_vault(claim.properties, properties)]
             if is_kept(claims, deleted, urn) and self._engine is not None and self._is_single_operation():
                 # The program still has this URN. The engine deletes the old resource of an interrupted replacement.
@@ -335,7 +335,8 @@ class Ownership:
     def _is_single_operation(self) -> bool:
         """Return whether all claims are of one operation: there is no engine, or it still runs.
 
-        A process in a debugger can outlive the only engine that it knows, and serve others. The first answer is kept.
+        If it has ended, a process in a debugger may serve a later engine without knowing its address. The first answer is kept until
+        `join`.
         """
         if self._single_operation is None:
             self._single_operation = self._engine is None or _is_listening(self._engine)
@@ -352,5 +353,8 @@ def _is_listening(engine: str) -> bool:
     try:
         with socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_TIMEOUT):
             return True
-    except (OSError, ValueError):
+    except (ConnectionRefusedError, ValueError):
         return False
+    except OSError:
+        # This says nothing of the engine. If in doubt, a share stays.
+        return True

@@ -101,6 +101,8 @@ def test_security_token_of_another_key_is_dropped(monkeypatch: pytest.MonkeyPatc
     assert (load().access_key, load().secret_key, load().security_token) == ("OK", "OS", None)
     monkeypatch.setenv("OS_SECURITY_TOKEN", "OT")
     assert load().security_token == "OT"
+    # A token without keys, in an earlier place, does not hide it.
+    assert configured(securityToken="ST").security_token == "OT"
 
 
 def test_the_first_place_that_signs_in_decides_how(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import socket
@@ -209,6 +210,18 @@ def test_long_lived_process_deletes_what_it_adopted() -> None:
     process = Process("127.0.0.1:1")
     process.create("a", "S", adopted=True, adopt_existing=True)
     assert not process.stays("a", "S", adopt_existing=True)
+
+
+def test_engine_that_cannot_be_asked_counts_as_running(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process without free descriptors knows nothing of the engine. If in doubt, a share stays."""
+
+    def refuse(*args: object, **options: object) -> socket.socket:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(socket, "create_connection", refuse)
+    process = Process("127.0.0.1:1")
+    process.keep("a", "S")
+    assert process.stays("a", "S")
 
 
 def test_long_lived_process_leaves_another_form_once() -> None:
