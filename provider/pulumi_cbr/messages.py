@@ -603,8 +603,8 @@ def unknown_result(error: str, read_error: str, advice: str = "Run again") -> st
 
 
 def unknown_after_error(operation: str, error: str) -> str:
-    """Return the error of a request without a response, if its next attempt is not sent."""
-    return f"{operation} failed: no response; the next attempt failed too: {error}"
+    """Return the error of a request whose result is unknown and that cannot be sent again."""
+    return f"{operation} failed: its result is unknown, and it could not be sent again: {error}"
 
 
 def _cause(error: str) -> str:

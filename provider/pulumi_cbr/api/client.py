@@ -213,6 +213,7 @@ class CbrClient:
         try:
             return self._show_backup(backup, deadline)
         except RejectedUrlError as error:
+            # Some gateways reject the ID of a backup that is gone as a malformed URL.
             self._check_backups_listable(error, deadline)
             raise _not_found(f"showing backup {backup}", error) from error
 
@@ -404,10 +405,10 @@ class CbrClient:
             new = {id_: entry for id_, entry in entries if id_ not in seen}
             seen.update(new)
             yield from new.values()
-            # A page can be short before the end, as a service may cap its size, and a count can be of the page only. So a short
-            # page ends the list if the count agrees, or if there is none.
+            # A service may cap the size of its pages, and its count may be of the page only. So neither a short page nor the
+            # count alone ends the list: both together do, or a short page without a count.
             if not entries or (len(entries) < min(page_size, _PAGE_SIZE) and (count is None or len(seen) >= count)):
-                # A count may ignore the filters, so it is compared only without filters, or if nothing was listed.
+                # A count may ignore the filters. With filters, only an empty list is compared: a fault may have hidden the rest.
                 if not request.params or not seen:
                     _check_count(request, response, len(entries), len(seen), count)
                 return

@@ -107,7 +107,7 @@ class Transport:
         return self._locate(self._get_authenticator(), self.new_deadline())[0]
 
     def service_now(self) -> datetime:
-        """Return the service's time, from the last response of it or of the identity service."""
+        """Return the time of the service's last response, or of the identity service's."""
         return self._timing.now() + (self._known_skew() or timedelta())
 
     def knows_service_time(self) -> bool:

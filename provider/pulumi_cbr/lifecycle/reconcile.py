@@ -275,7 +275,7 @@ def roll_back(
 ) -> NoReturn:
     """Delete the shares that a failed change has created, and raise the error for the user.
 
-    It names the projects whose share was `deleted` first.
+    If that succeeds, the error names the projects whose share was `deleted` before the change failed.
     """
     if not created:
         raise error

@@ -205,7 +205,7 @@ class _Create:
         # The lost request may itself have created the members that reach the limit.
         is_limit_unclear = isinstance(final_error, LimitReached) and self._unclear_error is not None
         if final_error and is_from_service and not is_limit_unclear:
-            # CBR refused this request, so it also refused the one whose response was lost.
+            # CBR refused this request with HTTP 400 or 404, so it also refused the one whose response was lost.
             raise final_error
         if self._unclear_error is None:
             # A 2xx lacks projects. If it has created others, the caller deletes those. Otherwise the state keeps what may exist.
@@ -255,7 +255,8 @@ def _add_from_read(
             result.existing[member.dest_project_id] = member
         else:
             result.created[member.dest_project_id] = member
-            # Another resource of this stack may have created the share. `adopted` makes that resource's delete leave it.
+            # Another resource of this stack, or the one that this one replaces, may have created the share. The claim "adopted"
+            # keeps that resource from deleting it.
             session.ownership.record(member.backup_id, member.dest_project_id, member.id, adopted=True)
 
 
@@ -454,7 +455,8 @@ def delete_shares(
 ) -> None:
     """Delete shares in parallel: see `delete_share`.
 
-    `shares` has what is known of each, by its project's ID. Those in `announced`: see `announce_and_delete`.
+    `shares` has what is known of each, by its project's ID. The deletes of the projects in `announced` are announced to the other
+    resources by `announce_and_delete`.
 
     Adds each project whose delete succeeds to `deleted`. Raises `CbrError`, after all deletes, that names all shares that were not
     deleted.

@@ -285,8 +285,7 @@ def _check_setting(name: str, value: Any) -> str | None:
         elif name in SETTINGS:
             parse_value(name, _to_int(name, value), f"cbr:{name}")
             if name in _URLS:
-                # A URL may contain a password: refuse it before the state stores it. Plain HTTP is allowed here, because
-                # the sign-in refuses it.
+                # A URL may contain a password: refuse it before the state stores it. The sign-in refuses plain HTTP.
                 check_url(f"cbr:{name}", str(value), insecure=True)
         else:
             return messages.unknown_setting(name, find_closest(name, (*SETTINGS, "parallel")))

@@ -261,7 +261,8 @@ def test_delete_that_was_lost_once_and_then_cannot_sign_in() -> None:
     with (
         Server(respond) as server,
         pytest.raises(
-            UnknownOutcomeError, match=r"^deleting .* failed: no response; the next attempt failed too: signing in"
+            UnknownOutcomeError,
+            match=r"^deleting .* failed: its result is unknown, and it could not be sent again: signing in",
         ),
     ):
         calls(CbrClient(password(server.url, endpoint=server.url), timing=clock.timing))["delete_member"]()
