@@ -557,6 +557,46 @@ def test_update_delete_refused_rolls_back_new_shares(plugin: Plugin, service: Si
     assert set(outputs["members"]) == member_ids(service, backup) == {a, new}
 
 
+@pytest.mark.parametrize("is_carried_out", [True, False])
+def test_update_whose_delete_is_unknown_is_verified_by_the_next(
+    plugin: Plugin, service: Simulator, backup: str, is_carried_out: bool
+) -> None:
+    """Some requests of a failed update are carried out. Then the user puts the program back."""
+    a, b, c = service.projects[:3]
+    id_, outputs = plugin.create(KIND, inputs_of(backup, [a, b, c]))
+    if is_carried_out:
+        service.faults.add(Fault("reset_after", "DELETE", f"{backup}/members/{b}"))
+    service.faults.add(Fault("status_before", "DELETE", f"{backup}/members/{b}", times=None, status=503))
+    with pytest.raises(HookFailed) as failed:
+        plugin.update(KIND, id_, outputs, inputs_of(backup, [a]))
+    service.faults.clear()
+    old_id = outputs["members"][b]["share_id"]
+    assert failed.value.kept
+    kept = failed.value.kept[1]
+    assert set(kept["members"]) == {a, b}
+    news = inputs_of(backup, [a, b, c])
+    assert plugin.diff(KIND, id_, kept, news).changes
+    outputs = plugin.update(KIND, id_, kept, news)
+    assert set(outputs["members"]) == member_ids(service, backup) == {a, b, c}
+    new_id = outputs["members"][b]["share_id"]
+    assert new_id == service.members(backup)[b].id
+    assert (new_id == old_id) is not is_carried_out
+
+
+def test_update_that_fails_forgets_a_share_of_another_resource(plugin: Plugin, service: Simulator, backup: str) -> None:
+    """With that share in its state, the next update could delete it."""
+    a, b, c = service.projects[:3]
+    id_, outputs = plugin.create(KIND, inputs_of(backup, [a, b, c]))
+    plugin.create("BackupShareMember", {"backup_id": backup, "dest_project_id": b, "adopt_existing": True})
+    no = {"error_code": "BackupService.6711", "error_msg": "shared backup deletion failed"}
+    service.faults.add(Fault("status_before", "DELETE", f"{backup}/members/{c}", status=400, body=no))
+    with pytest.raises(HookFailed) as refused:
+        plugin.update(KIND, id_, outputs, inputs_of(backup, [a]))
+    assert member_ids(service, backup) == {a, b, c}
+    assert refused.value.kept
+    assert set(refused.value.kept[1]["members"]) == {a, c}
+
+
 def test_update_to_exclusive_that_fails_is_finished_later(plugin: Plugin, service: Simulator, backup: str) -> None:
     a, b, foreign = service.projects[:3]
     id_, outputs = plugin.create(KIND, inputs_of(backup, [a, b]))

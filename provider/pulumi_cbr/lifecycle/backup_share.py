@@ -209,12 +209,11 @@ class BackupShareController(Controller):
             properties=inputs,
         )
         own = resolve_unverified(session, wanted.backup_id, _shares_of(olds))
-        deleted: set[str] = set()
+        shares = dict(own)
         try:
-            members = apply_changes(session, wanted, own, deleted)
+            members = apply_changes(session, wanted, own, shares)
         except CbrError as error:
             # With the old state, a program that lists a deleted share again would have nothing to change.
-            shares = {project: own[project] for project in own if project not in deleted}
             kind = IncompleteResourceError if shares != own else None
             if isinstance(error, UnverifiedSharesError):
                 created = {project: share_outputs(member) for project, member in error.created.items()}

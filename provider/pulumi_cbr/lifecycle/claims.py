@@ -175,4 +175,4 @@ def has_replacement(
 def is_same_vault(claimed: Properties | None, deleted: Properties | None) -> bool:
     """Return whether two acceptances may be in the same vault."""
     known = (claimed or {}).get("vault_id")
-    return not known or not deleted or known == deleted.get("vault_id")
+    return not known or not deleted or str(known).lower() == str(deleted.get("vault_id")).lower()

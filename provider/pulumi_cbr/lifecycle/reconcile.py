@@ -151,12 +151,12 @@ def _is_same(known: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
 
 
 def apply_changes(
-    session: CloudSession, inputs: SetInputs, state: SharesByProject, deleted: set[str]
+    session: CloudSession, inputs: SetInputs, state: SharesByProject, remaining: dict[str, Mapping[str, Any]]
 ) -> dict[str, Member]:
     """Change a backup's members to the projects of a set.
 
-    Return all members that were read or created, by project. Adds each project whose share it deletes to `deleted`, even if it
-    fails afterwards.
+    Return all members that were read or created, by project. `remaining` is a copy of `state`: the shares that are deleted, or left
+    to another resource, are removed from it, even if the change fails afterwards.
 
     Creates before it deletes, so that a refused POST changes nothing. Deletes first if the limit of members or a rejected share
     requires it, or if the service may refuse the delete because of an image. If it fails, it deletes what it created.
@@ -167,7 +167,7 @@ def apply_changes(
         plan = plan_changes(inputs, state, members)
         _check_plan(session, inputs, plan, members)
         try:
-            return _execute_plan(session, inputs, plan, members or {}, state, deleted)
+            return _execute_plan(session, inputs, plan, members or {}, state, remaining)
         except _Refused as refused:
             members = _read_after_refusal(session, inputs, state, refused.error, plan.create)
             if not _needs_new_plan(refused.error, plan, plan_changes(inputs, state, members)):
@@ -196,18 +196,20 @@ def _execute_plan(
     plan: Plan,
     members: Mapping[str, Member],
     state: SharesByProject,
-    deleted: set[str],
+    remaining: dict[str, Mapping[str, Any]],
 ) -> dict[str, Member]:
     backup_id = inputs.backup_id
     for project in plan.recreated:
         old_id, new_id = str(state[project]["share_id"]), members[project].id
         _log.warning("%s", messages.share_not_deleted(backup_id, project, old_id, new_id))
     must_stay = find_must_stay(session, backup_id, plan.deleted_for_good, inputs.properties)
+    for project in must_stay:
+        remaining.pop(project, None)
     deleting = {project: share for project, share in plan.delete.items() if project not in must_stay}
 
     def delete() -> None:
         delete_shares(
-            session, backup_id, deleting, announced=plan.deleted_for_good, adopt=inputs.adopt, deleted=deleted
+            session, backup_id, deleting, announced=plan.deleted_for_good, adopt=inputs.adopt, remaining=remaining
         )
 
     if plan.delete_first:

@@ -45,6 +45,15 @@ def is_unverified(known: Mapping[str, Any]) -> bool:
     return "created_at" in known and "share_id" not in known
 
 
+def to_unverified(known: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a share of the state without its ID, so that the next run looks for it.
+
+    It is recognized by its creation time, so a share that somebody creates later is foreign. Without that time, it keeps its ID.
+    """
+    created_at = known.get("created_at")
+    return {"created_at": created_at, "updated_at": created_at} if created_at else known
+
+
 def is_foreign(known: Mapping[str, Any], member: Member) -> bool:
     """Return whether a share cannot be the result of the state's unverified create.
 

@@ -39,7 +39,7 @@ from pulumi_cbr.api.errors import (
 )
 from pulumi_cbr.api.models import MAX_MEMBERS, UNKNOWN_TIME
 from pulumi_cbr.lifecycle.failures import UnverifiedSharesError
-from pulumi_cbr.lifecycle.share_state import CLOCK_SLACK, describe_shares, to_datetime
+from pulumi_cbr.lifecycle.share_state import CLOCK_SLACK, describe_shares, to_datetime, to_unverified
 
 if TYPE_CHECKING:
     from pulumi_cbr.api.models import Member
@@ -451,15 +451,15 @@ def delete_shares(
     *,
     announced: Collection[str] = (),
     adopt: bool = False,
-    deleted: set[str] | None = None,
+    remaining: dict[str, Mapping[str, Any]] | None = None,
 ) -> None:
     """Delete shares in parallel: see `delete_share`.
 
     `shares` has what is known of each, by its project's ID. The deletes of the projects in `announced` are announced to the other
     resources by `announce_and_delete`.
 
-    Adds each project whose delete succeeds to `deleted`. Raises `CbrError`, after all deletes, that names all shares that were not
-    deleted.
+    Removes from `remaining` each share that it deletes, and keeps one whose delete has an unknown result there without its ID. Raises
+    `CbrError`, after all deletes, that names all shares that were not deleted.
     """
     to_compare = [project for project, known in shares.items() if known.get("share_id") and not adopt]
     if to_compare:
@@ -468,9 +468,14 @@ def delete_shares(
 
     def delete(project: str) -> None:
         function = announce_and_delete if project in announced else delete_share
-        function(session, backup_id, project, shares[project], adopt=adopt)
-        if deleted is not None:
-            deleted.add(project)
+        try:
+            function(session, backup_id, project, shares[project], adopt=adopt)
+        except (UnknownOutcomeError, ContradictoryResponseError):
+            if remaining is not None and project in remaining:
+                remaining[project] = to_unverified(remaining[project])
+            raise
+        if remaining is not None:
+            remaining.pop(project, None)
 
     if failed := _find_failed(_run_parallel(list(shares), delete)):
         raise join_failed_deletes(failed)

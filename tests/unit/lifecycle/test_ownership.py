@@ -16,6 +16,7 @@ import platformdirs
 import pytest
 
 from pulumi_cbr.api.errors import CbrError, UnknownOutcomeError
+from pulumi_cbr.lifecycle.claims import is_same_vault
 from pulumi_cbr.lifecycle.ownership import Ownership
 from pulumi_cbr.private_folder import PrivateFolder
 
@@ -194,6 +195,11 @@ def test_share_that_a_refresh_kept_in_another_form_is_deleted(engine: str) -> No
     process.keep("a", "new")
     assert not process.stays("a", "old")
     assert process.stays("a", "new")
+
+
+def test_vault_in_capitals_is_the_same_vault() -> None:
+    assert is_same_vault({"vault_id": "ab"}, {"vault_id": "AB"})
+    assert not is_same_vault({"vault_id": "ab"}, {"vault_id": "AC"})
 
 
 # Processes that outlive an operation
