@@ -69,7 +69,11 @@ def select_distinctive(properties: Properties | None) -> dict[str, Any] | None:
     """Return the properties by which a replacement can differ from the replaced resource."""
     if properties is None:
         return None
-    return {name: properties[name] for name in _DISTINCTIVE if properties.get(name)}
+    distinctive = {name: properties[name] for name in _DISTINCTIVE if properties.get(name)}
+    if "vault_id" in distinctive:
+        # A state of 0.1.0 has the vault's ID as the service wrote it.
+        distinctive["vault_id"] = str(distinctive["vault_id"]).lower()
+    return distinctive
 
 
 def find_holding_claims(claims: Iterable[Claim]) -> list[Claim]:
@@ -173,6 +177,9 @@ def has_replacement(
 
 
 def is_same_vault(claimed: Properties | None, deleted: Properties | None) -> bool:
-    """Return whether two acceptances may be in the same vault."""
+    """Return whether two acceptances may be in the same vault.
+
+    Both properties come from `select_distinctive`.
+    """
     known = (claimed or {}).get("vault_id")
-    return not known or not deleted or str(known).lower() == str(deleted.get("vault_id")).lower()
+    return not known or not deleted or known == deleted.get("vault_id")

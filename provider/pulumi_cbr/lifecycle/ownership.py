@@ -204,16 +204,17 @@ class Ownership:
         """
         urn, key = self._urn(), ShareKey(backup_id, project, share_id == ACCEPTANCE_ID)
         deleted = share_id if isinstance(share_id, str) else ""
+        distinctive = select_distinctive(properties)
         with self._lock:
             claims = find_holding_claims(self._read_all(key))
             if share_id == ACCEPTANCE_ID:
                 # A replacement (same URN) that accepts into another vault does not keep the acceptance in this one.
-                claims = [claim for claim in claims if claim.urn != urn or is_same_vault(claim.properties, properties)]
+                claims = [claim for claim in claims if claim.urn != urn or is_same_vault(claim.properties, distinctive)]
             if is_kept(claims, deleted, urn) and self._engine is not None and self._is_single_operation():
                 # The program still has this URN. The engine deletes the old resource of an interrupted replacement.
                 return True
             is_replaced = has_replacement(
-                claims, deleted, urn, select_distinctive(properties), is_single_operation=self._is_single_operation
+                claims, deleted, urn, distinctive, is_single_operation=self._is_single_operation
             )
             own = [
                 claim for claim in claims if claim.urn == urn and (claim.kind != "kept" or claim.share_id == deleted)

@@ -16,7 +16,7 @@ import platformdirs
 import pytest
 
 from pulumi_cbr.api.errors import CbrError, UnknownOutcomeError
-from pulumi_cbr.lifecycle.claims import is_same_vault
+from pulumi_cbr.lifecycle.claims import is_same_vault, select_distinctive
 from pulumi_cbr.lifecycle.ownership import Ownership
 from pulumi_cbr.private_folder import PrivateFolder
 
@@ -198,8 +198,9 @@ def test_share_that_a_refresh_kept_in_another_form_is_deleted(engine: str) -> No
 
 
 def test_vault_in_capitals_is_the_same_vault() -> None:
-    assert is_same_vault({"vault_id": "ab"}, {"vault_id": "AB"})
-    assert not is_same_vault({"vault_id": "ab"}, {"vault_id": "AC"})
+    ab, capitals, other = (select_distinctive({"vault_id": vault}) for vault in ("ab", "AB", "AC"))
+    assert is_same_vault(ab, capitals)
+    assert not is_same_vault(ab, other)
 
 
 # Processes that outlive an operation
