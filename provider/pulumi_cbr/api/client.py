@@ -23,6 +23,7 @@ from pulumi_cbr.api.errors import (
 )
 from pulumi_cbr.api.models import (
     MAX_MEMBERS,
+    AddedMembers,
     Backup,
     MalformedResponse,
     Member,
@@ -95,7 +96,7 @@ class CbrClient:
         """
         return self._transport.knows_service_time()
 
-    def add_members(self, backup_id: str, dest_project_ids: Sequence[str]) -> tuple[Member, ...]:
+    def add_members(self, backup_id: str, dest_project_ids: Sequence[str]) -> AddedMembers:
         """Share a backup with one to ten projects: ``POST /backups/{backup_id}/members``.
 
         Returns the shares in the response, which may lack some of the projects. Raises `UnknownOutcomeError` if the
@@ -116,7 +117,7 @@ class CbrClient:
             headers={"X-User-Profile": profile} if profile else None,
         )
 
-        def read(data: Mapping[str, object], response: ApiResponse) -> tuple[Member, ...]:
+        def read(data: Mapping[str, object], response: ApiResponse) -> AddedMembers:
             # The clouds differ: one returns a list `members`, another a single member without a key around it.
             is_list = "members" in data
             clean = response.redactor.clean
@@ -127,7 +128,9 @@ class CbrClient:
             )
             for member in found:
                 _check_ids(member, backup, None if is_list or member.dest_project_id in projects else projects[0])
-            return tuple(member for member in found if member.dest_project_id in projects)
+            added = AddedMembers(member for member in found if member.dest_project_id in projects)
+            added.sent_at = response.sent_at
+            return added
 
         return self._change(request, read, backup)
 
@@ -315,7 +318,7 @@ class CbrClient:
             try:
                 return _read(request, response, read)
             except UnexpectedResponseError as error:
-                raise UnknownOutcomeError(str(error)) from error
+                raise UnknownOutcomeError(str(error), response.sent_at) from error
 
         return self._call_and_confirm(change, request, backup)
 

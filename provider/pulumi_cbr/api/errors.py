@@ -73,7 +73,11 @@ class UnknownOutcomeError(CbrError):
     """
 
     #: When the first attempt was sent that may have been carried out, by the client's clock; None if that is not known.
-    sent_at: float | None = None
+    sent_at: float | None
+
+    def __init__(self, message: str = "", sent_at: float | None = None) -> None:
+        super().__init__(message)
+        self.sent_at = sent_at
 
 
 class ServiceError(CbrError):

@@ -226,6 +226,13 @@ class Backup:
         )
 
 
+class AddedMembers(tuple[Member, ...]):
+    """The shares in the response to a call that adds members."""
+
+    #: When the call was sent that was answered, by the client's clock.
+    sent_at: float = 0.0
+
+
 def members_of(entries: list[object], clean: Clean = clean) -> tuple[Member, ...]:
     """Read a list of member objects. Raises `MalformedResponse` if an entry is not one."""
     for entry in entries:

@@ -55,12 +55,14 @@ class ApiResponse:
     body: bytes = field(repr=False)
     #: Hides the credentials that a response may echo.
     redactor: Redactor = field(repr=False)
+    #: When its request was sent, in seconds of `Clock.monotonic`.
+    sent_at: float = 0.0
 
     @classmethod
-    def of(cls, response: requests.Response, redactor: Redactor) -> ApiResponse:
+    def of(cls, response: requests.Response, redactor: Redactor, sent_at: float = 0.0) -> ApiResponse:
         """Return a response of `requests` in this form."""
         headers = {name.lower(): text for name, text in response.headers.items()}
-        return cls(response.status_code, headers, response.content, redactor)
+        return cls(response.status_code, headers, response.content, redactor, sent_at)
 
     @property
     def ok(self) -> bool:

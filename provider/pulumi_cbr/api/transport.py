@@ -198,12 +198,11 @@ class Transport:
                     continue
             except CbrError as error:
                 if unknown:
-                    raise _unknown_outcome(
-                        messages.unknown_after_error(request.operation, str(error)), sent_at
-                    ) from error
+                    text = messages.unknown_after_error(request.operation, str(error))
+                    raise UnknownOutcomeError(text, sent_at) from error
                 raise
             if unknown and not result.is_from_service:
-                raise _unknown_outcome(str(result.error), sent_at) from result.error.__cause__ or result.error
+                raise UnknownOutcomeError(str(result.error), sent_at) from result.error.__cause__ or result.error
             raise result.error
 
     def _attempt(
@@ -217,7 +216,7 @@ class Transport:
             sent_at = self._timing.monotonic()
             seconds = deadline.attempt_timeout(repeatable=is_repeatable(request.method))
             try:
-                response = ApiResponse.of(self._exchange(session, request, auth, seconds), redactor)
+                response = ApiResponse.of(self._exchange(session, request, auth, seconds), redactor, sent_at)
             except CbrError:
                 raise
             except Exception as cause:  # urllib3's, ssl's and http.client's own errors pass through requests
@@ -292,12 +291,6 @@ class Transport:
                 self._idle.append(session)
         finally:
             self._limits.slots.release()
-
-
-def _unknown_outcome(text: str, sent_at: float) -> UnknownOutcomeError:
-    error = UnknownOutcomeError(text)
-    error.sent_at = sent_at
-    return error
 
 
 def _outcome_without_response(problem: RequestNotSent | ResponseLost) -> Outcome:

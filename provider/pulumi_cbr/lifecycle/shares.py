@@ -169,6 +169,8 @@ class _Create:
                 return _Attempt(final_error=error)
             self._unclear_error = error
             return _Attempt()
+        if self._unclear_error is None:
+            self._first_sent_at = members.sent_at
         _add_from_response(self._session, members, self.result, self._first_sent_at)
         missing = self._missing()
         return _Attempt(final_error=CbrError(messages.not_all_shared(self._backup_id, missing)) if missing else None)

@@ -67,6 +67,26 @@ def test_what_the_answer_leaves_out_is_looked_for(account: CloudSession, service
     assert service.count("POST", "/members$") == 1
 
 
+@pytest.mark.parametrize("body", [{"members": []}, "no JSON"])
+def test_share_created_during_a_wait_is_foreign(account: CloudSession, service: Simulator, body: object) -> None:
+    """The first request is throttled. The response to the second one is a success that does not show the share."""
+    backup, project, elapsed = service.backups[0].id, service.projects[0], [0.0]
+
+    def wait_beside_a_colleague(seconds: float) -> None:
+        if not elapsed[0]:
+            service.share(backup, project)
+            service.advance(30)
+            elapsed[0] = 30
+
+    clock = Clock(sleep=wait_beside_a_colleague, monotonic=lambda: elapsed[0])
+    session = SessionPool({"maxRetries": 2}.get, clock).get(None)
+    session.client.project_id()
+    service.faults.add(Fault("throttle"))
+    service.faults.add(Fault("status_before", status=200, body=body, nth=2))
+    with pytest.raises(CbrError, match="already shared"):
+        create_shares(session, backup, [project])
+
+
 def test_what_another_took_meanwhile_does_not_stop_the_rest(account: CloudSession, service: Simulator) -> None:
     """The first try was lost; before the second, another stack shares with one of the projects."""
     backup, wanted = service.backups[0].id, service.projects[:3]
