@@ -987,6 +987,14 @@ def deleted_by_another(backup_id: str, project: str) -> str:
     )
 
 
+def adopted_while_deleted(backup_id: str, project: str) -> str:
+    """Return the error of an adoption of a share that another resource of the stack deletes."""
+    return (
+        f"adopting the share of backup {backup_id} with project {project} failed: another resource of this stack deletes it in "
+        "this operation. Run `pulumi up` again"
+    )
+
+
 def acceptance_kept(backup_id: str, project: str) -> str:
     """Return the error of a delete whose share a resource of the stack has accepted."""
     return (

@@ -65,6 +65,8 @@ TEXTS = {
     "more_adopted": (messages.more_adopted(10), ["more than 10"]),
     "already_held": (messages.already_held(BACKUP, A, "BackupShareMember dr"), [BACKUP, A, "BackupShareMember dr"]),
     "share_gone": (messages.share_gone(BACKUP, A), [BACKUP, A]),
+    "deleted_by_another": (messages.deleted_by_another(BACKUP, A), ["keeping", BACKUP, A, "`pulumi up --refresh`"]),
+    "adopted_while_deleted": (messages.adopted_while_deleted(BACKUP, A), ["adopting", BACKUP, A, "`pulumi up` again"]),
     "acceptance_ends": (messages.acceptance_ends(BACKUP, A), [BACKUP, A, "pulumi up --refresh"]),
     "acceptance_of_earlier_share": (messages.acceptance_of_earlier_share(BACKUP, A), [BACKUP, A, "--refresh"]),
     "acceptance_kept": (messages.acceptance_kept(BACKUP, A), [BACKUP, A, "depends_on"]),

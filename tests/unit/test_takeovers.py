@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from accounts import password_settings
 from faults.model import Declared, DynamicProcess, Stack
 from protocol.plugin import FLAVORS
 from pulumi_cbr.api.errors import CbrError
+from pulumi_cbr.lifecycle.failures import IncompleteResourceError
 from pulumi_cbr.simulator import Simulator
 
 
@@ -203,34 +204,83 @@ def test_share_of_two_sets_that_one_drops(simulator: Simulator, stack: Stack, fl
     assert simulator.members(backup).keys() == {one, two}
 
 
+def call_before_delete(simulator: Simulator, project: str, call: Callable[[], None]) -> None:
+    """Make a call when the service gets the DELETE of this project's share, before it deletes."""
+    take = simulator.faults.take
+
+    def call_first(method: str, path: str) -> Any:
+        if method == "DELETE" and path.endswith(project):
+            simulator.faults.take = take  # type: ignore[method-assign]
+            call()
+        return take(method, path)
+
+    simulator.faults.take = call_first  # type: ignore[method-assign]
+
+
+@pytest.fixture
+def engine() -> Iterator[str]:
+    """The address of an engine that accepts connections."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+
+
 @pytest.mark.parametrize("kind", ["BackupShareMember", "BackupShare"])
-def test_adopt_share_that_another_deletes_fails(simulator: Simulator, stack: Stack, kind: str) -> None:
+def test_adopt_share_that_another_deletes_fails(simulator: Simulator, stack: Stack, kind: str, engine: str) -> None:
     """The engine serves both at once: the adopter finds the share between the other's claim and its DELETE."""
     backup, (one, two, three) = simulator.backups[0].id, simulator.projects[:3]
     drops, adopts = (Declared(name, kind, {}, "dynamic").urn() for name, kind in (("a", "BackupShare"), ("b", kind)))
     projects = {"dest_project_id": two} if kind == "BackupShareMember" else {"dest_project_ids": [two, three]}
     olds, news = ({"backup_id": backup, "dest_project_ids": ids} for ids in ([one, two], [one]))
     errors: list[str] = []
-    take = simulator.faults.take
 
-    def adopt_first(method: str, path: str) -> Any:
-        if method == "DELETE" and path.endswith(two):
-            simulator.faults.take = take  # type: ignore[method-assign]
-            with pytest.raises(CbrError) as failed:
-                second.create(adopts, {"backup_id": backup, **projects, "adopt_existing": True})
-            errors.append(str(failed.value))
-        return take(method, path)
+    def adopt() -> None:
+        with pytest.raises(CbrError) as failed:
+            second.create(adopts, {"backup_id": backup, **projects, "adopt_existing": True})
+        errors.append(str(failed.value))
 
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        engine = f"127.0.0.1:{server.getsockname()[1]}"
-        first, second = (DynamicProcess(engine, stack.accounts["owner"], []) for _ in range(2))
-        id_, outputs = first.create(drops, olds)
-        first.check(drops, news, olds)
-        second.check(adopts, {"backup_id": backup, **projects}, {})
-        simulator.faults.take = adopt_first  # type: ignore[method-assign]
-        first.update(drops, id_, outputs, news)
-        for process in first, second:
-            process.ownership.leave()
+    first, second = (DynamicProcess(engine, stack.accounts["owner"], []) for _ in range(2))
+    id_, outputs = first.create(drops, olds)
+    first.check(drops, news, olds)
+    second.check(adopts, {"backup_id": backup, **projects}, {})
+    call_before_delete(simulator, two, adopt)
+    first.update(drops, id_, outputs, news)
+    for process in first, second:
+        process.ownership.leave()
     (error,) = errors
     assert "another resource of this stack deletes it" in error
     assert simulator.members(backup).keys() == {one}
+
+
+def test_set_update_that_cannot_adopt_a_share_adopts_none(simulator: Simulator, stack: Stack, engine: str) -> None:
+    """It has deleted one share and created another when it finds that a third one is being deleted."""
+    backup = simulator.backups[0].id
+    adopted, new, old, taken = sorted(simulator.projects[:4])
+    drops, adopts = (Declared(name, "BackupShare", {}, "dynamic").urn() for name in ("a", "b"))
+    errors: list[IncompleteResourceError] = []
+
+    def inputs_of(*projects: str, **options: Any) -> dict[str, Any]:
+        return {"backup_id": backup, "dest_project_ids": list(projects), **options}
+
+    def adopt() -> None:
+        wanted = inputs_of(adopted, new, taken, adopt_existing=True)
+        with pytest.raises(IncompleteResourceError) as failed:
+            second.update(adopts, backup, outputs, wanted)
+        errors.append(failed.value)
+
+    first, second, third = (DynamicProcess(engine, stack.accounts["owner"], []) for _ in range(3))
+    _, drops_outputs = first.create(drops, inputs_of(taken))
+    _, outputs = second.create(adopts, inputs_of(old))
+    simulator.share(backup, adopted)
+    call_before_delete(simulator, taken, adopt)
+    first.delete(drops, backup, drops_outputs)
+    (error,) = errors
+    assert f"Deleted before it: {old}. Rolled back {new}" in str(error)
+    assert error.outputs["members"] == {}
+    assert simulator.members(backup).keys() == {adopted}
+    # Nobody has the share that it adopted first.
+    third.delete(
+        drops, backup, inputs_of(adopted, members={adopted: {"share_id": simulator.members(backup)[adopted].id}})
+    )
+    assert simulator.members(backup).keys() == set()
+    for process in first, second, third:
+        process.ownership.leave()

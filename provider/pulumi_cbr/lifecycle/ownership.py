@@ -90,7 +90,8 @@ class Ownership:
 
         Without `properties`, this resource cannot be distinguished from a replaced one with the same URN. A later delete of the
         URN then leaves the share.
-        If the claim cannot be written, a warning is logged. Raises `CbrError` if another resource deletes the adopted share.
+        If the claim cannot be written, a warning is logged. Raises `CbrError` if another resource deletes the adopted share: then this
+        resource does not have it.
         """
         key, urn = ShareKey(backup_id, project, share_id == ACCEPTANCE_ID), self._urn()
         distinctive = select_distinctive(properties)
@@ -102,9 +103,20 @@ class Ownership:
                 kind, distinctive = "adopted", None
             self._store_claim(Claim(backup_id, project, share_id, urn, kind, distinctive, time.time()))
             if adopted and distinctive is not None:
-                self._check_other_claims(key, share_id)
+                claims = self._read_if_possible(key)
+                if is_deleted_by_another(claims, share_id, urn) and self._is_single_operation():
+                    self._record_claim(key, share_id, urn, "released")
+                    raise CbrError(messages.adopted_while_deleted(backup_id, project))
+                self._warn_if_held_twice(key, share_id, claims)
             if not adopted and not key.is_acceptance:
                 self._warn_of_old_acceptance(key)
+
+    def release(self, backup_id: str, project: str, share_id: str) -> None:
+        """Record that the current resource does not have a share after all: its change failed."""
+        with self._lock:
+            self._record_claim(
+                ShareKey(backup_id, project, share_id == ACCEPTANCE_ID), share_id, self._urn(), "released"
+            )
 
     def find_other_holder(self, backup_id: str, project: str, share_id: str) -> str | None:
         """Return the kind and name of another resource of the program that has a share, or None."""
@@ -170,7 +182,10 @@ class Ownership:
             known = find_holding_claims(self._claims.get(key, []))
             if not any(claim.urn == urn and claim.share_id == share_id for claim in known):
                 self._record_claim(key, share_id, urn, "adopted" if is_import else "kept", since)
-            self._check_other_claims(key, share_id)
+            claims = self._read_if_possible(key)
+            if is_deleted_by_another(claims, share_id, urn) and self._is_single_operation():
+                raise CbrError(messages.deleted_by_another(backup_id, project))
+            self._warn_if_held_twice(key, share_id, claims)
             if since and not key.is_acceptance:
                 self._warn_of_old_acceptance(key, since)
 
@@ -304,11 +319,8 @@ class Ownership:
         if is_old and self._is_single_operation():
             _log.warning("%s", messages.acceptance_of_earlier_share(share.backup_id, share.project))
 
-    def _check_other_claims(self, key: ShareKey, share_id: str) -> None:
-        """Warn if another resource has the share too. Raises `CbrError` if another deletes it."""
-        claims, urn = self._read_if_possible(key), self._urn()
-        if is_deleted_by_another(claims, share_id, urn) and self._is_single_operation():
-            raise CbrError(messages.deleted_by_another(key.backup_id, key.project))
+    def _warn_if_held_twice(self, key: ShareKey, share_id: str, claims: list[Claim]) -> None:
+        urn = self._urn()
         others = find_other_holders(claims, share_id, urn)
         if others and key not in self._held_twice and self._is_single_operation():
             self._held_twice.add(key)

@@ -238,13 +238,21 @@ def _record(
     created: Mapping[str, Member],
     existing: Mapping[str, Member],
 ) -> None:
-    """Record which shares the set has now, and show those that it has adopted."""
-    adopted = []
+    """Record which shares the set has now, and show those that it has adopted.
+
+    Raises `CbrError`, and records none then, if another resource deletes one of them.
+    """
+    adopted: list[Member] = []
     for project, member in (*existing.items(), *created.items()):
         if state.get(project, {}).get("share_id") != member.id:
-            session.ownership.record(
-                inputs.backup_id, project, member.id, adopted=project in existing, properties=inputs.properties
-            )
+            try:
+                session.ownership.record(
+                    inputs.backup_id, project, member.id, adopted=project in existing, properties=inputs.properties
+                )
+            except CbrError:
+                for other in adopted:
+                    session.ownership.release(inputs.backup_id, other.dest_project_id, other.id)
+                raise
             adopted += [member] if project in existing else []
     show_adopted(session, inputs.backup_id, adopted)
 

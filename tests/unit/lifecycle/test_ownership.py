@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import platformdirs
@@ -66,10 +66,13 @@ class Process:
         self.urn = urn
         return self.log.must_share_stay(BACKUP, PROJECT, share_id, form)
 
-    def delete(self, urn: str, share_id: str, error: CbrError | None = None) -> bool:
+    def delete(
+        self, urn: str, share_id: str, error: CbrError | None = None, *, meanwhile: Callable[[], object] = bool
+    ) -> bool:
         """Send a DELETE, which may fail; return whether it was sent."""
         self.urn = urn
         with self.log.announce_delete(BACKUP, PROJECT, share_id) as must_stay:
+            meanwhile()
             if error:
                 raise error
             return not must_stay
@@ -305,6 +308,22 @@ def test_share_whose_delete_failed_can_be_kept(engine: str, of_another_process: 
         process.delete("a", "S", CbrError("an image uses it"))
     keeper.keep("b", "S")
     assert not process.delete("a", "S")
+
+
+@pytest.mark.parametrize("of_another_process", [False, True])
+def test_share_whose_adoption_failed_can_be_deleted(engine: str, of_another_process: bool) -> None:
+    """Another resource deletes it, and that delete fails: the adopter is in no state, and its claim keeps nothing."""
+    process, adopter = Process(engine), Process(engine)
+    adopter = adopter if of_another_process else process
+
+    def adopt() -> None:
+        with pytest.raises(CbrError, match=r"adopting the share .* failed: another"):
+            adopter.create("b", "S", adopted=True)
+
+    with pytest.raises(CbrError, match="busy"):
+        process.delete("a", "S", CbrError("busy"), meanwhile=adopt)
+    assert not process.stays("a", "S")
+    assert process.delete("a", "S")
 
 
 def test_share_whose_delete_is_unknown_cannot_be_kept(engine: str) -> None:
