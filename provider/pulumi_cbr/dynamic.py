@@ -1,6 +1,6 @@
 """The base of the dynamic providers: a controller's methods as hooks of Pulumi's plugin.
 
-One plugin process serves one operation, with up to four calls at a time on one provider object. The plugin reports an error
+One plugin process serves one operation, with up to 32 calls at a time on one provider object. The plugin reports an error
 of a hook as a traceback. The engine shows the plugin's standard error among the stack's messages.
 
 A program imports this module too, for its resources and to pickle the provider's class. It needs no controller: only the plugin
@@ -17,6 +17,7 @@ import sys
 import traceback
 import types
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -107,6 +108,7 @@ class DynamicProvider(ResourceProvider):
         _shorten_errors()
         self.controller = _translate_errors(lambda: self.make_controller(_open_sessions(req.config)))
         _freeze_modules()
+        _serve_more_at_once()
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         _urn.set(_caller_urn())
@@ -265,6 +267,24 @@ def _freeze_modules() -> None:
     # after this call is collected as usual.
     if _is_plugin() and not gc.get_freeze_count():
         gc.freeze()
+
+
+def _serve_more_at_once() -> None:
+    """Make the plugin serve as many requests at a time as calls may be in flight.
+
+    Pulumi's plugin has four threads, and each waits for a response of the service. The engine's `--parallel` still says how many
+    requests it sends at a time.
+    """
+    from pulumi_cbr.api.retry import MAX_IN_FLIGHT
+
+    servicer = getattr(sys.modules["__main__"], "DynamicResourceProviderServicer", None)
+    # Only the first provider of the process does this.
+    if not _is_plugin() or servicer is None or hasattr(servicer.Create, "experimental_thread_pool"):
+        return
+    pool = ThreadPoolExecutor(MAX_IN_FLIGHT, thread_name_prefix="hook")
+    for name in ("Check", "Diff", "Create", "Read", "Update", "Delete"):
+        # gRPC runs a method that has this attribute in its pool.
+        getattr(servicer, name).experimental_thread_pool = pool
 
 
 def _shorten_errors() -> None:

@@ -35,7 +35,7 @@ from .matrix import (
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "fault-matrix.md"
 
-#: As many as the dynamic plugin serves at a time.
+#: As many as the engine asks for at a time, on one processor.
 _SIDE_BY_SIDE = 4
 
 #: By role: the owner, the owner with `cbr:adoptExisting`, the receiver.

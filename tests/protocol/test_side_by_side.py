@@ -14,9 +14,9 @@ from waiting import PATIENCE
 
 
 @pytest.mark.parametrize("flavor", sorted(FLAVORS))
-def test_four_are_made_at_a_time(flavor: str) -> None:
-    with Simulator() as service, Plugin(flavor, service.env()) as plugin:
-        meeting = threading.Barrier(4)
+def test_32_are_made_at_a_time(flavor: str) -> None:
+    with Simulator(backups=32) as service, Plugin(flavor, service.env()) as plugin:
+        meeting = threading.Barrier(32)
         take = service.faults.take
 
         def held(method: str, path: str) -> Any:
@@ -30,6 +30,6 @@ def test_four_are_made_at_a_time(flavor: str) -> None:
         def make(backup: str) -> str:
             return plugin.create("BackupShareMember", {"backup_id": backup, "dest_project_id": project})[0]
 
-        backups = [backup.id for backup in service.backups[:4]]
-        with ThreadPoolExecutor(4) as threads:
+        backups = [backup.id for backup in service.backups]
+        with ThreadPoolExecutor(32) as threads:
             assert list(threads.map(make, backups)) == [f"{backup}/{project}" for backup in backups]
