@@ -780,18 +780,35 @@ def existing_share_unreadable(error: str, read_error: str) -> str:
 
 def rolled_back(error: str, projects: Sequence[str], deleted: Sequence[str] = ()) -> str:
     """Return the error of a failed change whose new shares were deleted again."""
-    before = f" Deleted before it: {_listed(deleted)}." if deleted else ""
+    before = f" {_deleted_before(deleted)}." if deleted else ""
     return f"{_sentence(error)}{before} Rolled back {_listed(projects)}. Fix the cause, then run again"
 
 
-def not_rolled_back(error: str, projects: Sequence[str], rollback: str) -> str:
-    """Return the error of a failed change whose new shares could not all be deleted again."""
-    return f"{_sentence(error)} Rolling back {_listed(projects)} failed: {_sentence(rollback)} {run_again_and_adopt()}"
+def not_rolled_back(
+    error: str, projects: Sequence[str], rollback: str, *, deleted: Sequence[str] = (), rolled_back: Sequence[str] = ()
+) -> str:
+    """Return the error of a failed change whose new shares could not all be deleted again.
+
+    `projects` are of those, `rolled_back` of the new shares that were deleted again.
+    """
+    before = f" {_deleted_before(deleted)}." if deleted else ""
+    done = f" Rolled back {_listed(rolled_back)}." if rolled_back else ""
+    failed = f"Rolling back {_listed(projects)} failed: {_sentence(rollback)}"
+    return f"{_sentence(error)}{before}{done} {failed} {run_again_and_adopt()}"
 
 
 def deleted_before(error: str, projects: Sequence[str]) -> str:
     """Return the error of a failed change that had deleted shares first."""
-    return f"{_sentence(error)} Deleted before it: {_listed(projects)}. Fix the cause, then run again"
+    return f"{_sentence(error)} {_deleted_before(projects)}. Fix the cause, then run again"
+
+
+def also_deleted(error: str, projects: Sequence[str]) -> str:
+    """Return the error of a change that had deleted shares first, and whose result is unknown."""
+    return f"{_sentence(error)} {_deleted_before(projects)}"
+
+
+def _deleted_before(projects: Sequence[str]) -> str:
+    return f"Deleted before it: {_listed(projects)}"
 
 
 def also_not_deleted(error: str, projects: Sequence[str]) -> str:

@@ -510,6 +510,32 @@ def test_update_at_the_limit_refused_names_deleted_shares(
     assert set(outputs["members"]) == member_ids(service, backup) == {*ten[2:], new}
 
 
+def test_update_not_rolled_back_names_all_shares(
+    plugin: Plugin, service: Simulator, backup: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It deletes a share, creates two of three, and can delete only one of these again."""
+    ten, (one, two, three) = service.projects[:10], sorted(service.projects[10:13])
+    id_, outputs = plugin.create(KIND, inputs_of(backup, ten))
+    add = service.state.add_members
+    monkeypatch.setattr(service.state, "add_members", lambda own, backup_id, wanted: add(own, backup_id, [one, two]))
+    service.faults.add(Fault("status_before", "DELETE", f"{backup}/members/{two}", status=403, body={"code": "403"}))
+    with pytest.raises(HookFailed) as refused:
+        plugin.update(KIND, id_, outputs, inputs_of(backup, [*ten[3:], one, two, three]))
+    deleted = ", ".join(sorted(ten[:3]))
+    assert f"Deleted before it: {deleted}. Rolled back {one}. Rolling back {two} failed" in read_one_line(refused)
+    assert refused.value.kept
+    assert set(refused.value.kept[1]["members"]) == member_ids(service, backup) == {*ten[3:], two}
+
+
+def test_update_whose_delete_is_refused_names_the_deleted(plugin: Plugin, service: Simulator, backup: str) -> None:
+    a, b, c = service.projects[:3]
+    id_, outputs = plugin.create(KIND, inputs_of(backup, [a, b, c]))
+    no = {"error_code": "BackupService.6711", "error_msg": "shared backup deletion failed"}
+    service.faults.add(Fault("status_before", "DELETE", f"{backup}/members/{b}", status=400, body=no))
+    with pytest.raises(HookFailed, match=rf"6711.*Deleted before it: {c}\."):
+        plugin.update(KIND, id_, outputs, inputs_of(backup, [a]))
+
+
 def test_update_at_the_limit_lost_keeps_what_is_known(
     plugin: Plugin, service: Simulator, backup: str, fails: Any
 ) -> None:
@@ -520,6 +546,7 @@ def test_update_at_the_limit_lost_keeps_what_is_known(
     with pytest.raises(HookFailed) as failed:
         plugin.update(KIND, id_, outputs, inputs_of(backup, [*ten[1:], new]))
     service.faults.clear()
+    assert f"Deleted before it: {ten[0]}" in read_one_line(failed)
     assert failed.value.kept
     kept = failed.value.kept[1]
     assert set(kept["members"]) == member_ids(service, backup) == {*ten[1:], new}
@@ -548,7 +575,7 @@ def test_update_delete_refused_rolls_back_new_shares(plugin: Plugin, service: Si
     with pytest.raises(HookFailed) as refused:
         plugin.update(KIND, id_, outputs, inputs_of(backup, [a, new]))
     assert "6711" in read_one_line(refused)
-    assert f"Rolled back {new}" in read_one_line(refused)
+    assert f"Deleted before it: {c}. Rolled back {new}" in read_one_line(refused)
     assert refused.value.kept
     kept = refused.value.kept[1]
     assert set(kept["members"]) == member_ids(service, backup) == {a, b}

@@ -44,6 +44,11 @@ TEXTS = {
         [f"no. Deleted before it: {A}. Rolled back {B}. Fix"],
     ),
     "not_rolled_back": (messages.not_rolled_back("sharing failed", [A], "no right"), [f"Rolling back {A} failed"]),
+    "not_rolled_back_deleted": (
+        messages.not_rolled_back("no", [A], "no right", deleted=[D], rolled_back=[C, B]),
+        [f"no. Deleted before it: {D}. Rolled back {B}, {C}. Rolling back {A} failed"],
+    ),
+    "also_deleted": (messages.also_deleted("no. Run again", [B, A]), [f"Run again. Deleted before it: {A}, {B}"]),
     "deleted_before": (messages.deleted_before("sharing failed", [A]), [f"Deleted before it: {A}"]),
     "also_not_deleted": (messages.also_not_deleted("deleting failed", [B, A]), [f"Also not deleted: {A}, {B}"]),
     "image_of_share": (messages.image_of_share("deleting failed", SHARE), [f"The image is {SHARE}"]),

@@ -23,7 +23,7 @@ from pulumi_cbr.lifecycle.outputs import SET_OUTPUTS
 from pulumi_cbr.lifecycle.preflight import PlannedChange
 from pulumi_cbr.lifecycle.reconcile import SetInputs, SharesByProject, apply_changes, find_must_stay, resolve_unverified
 from pulumi_cbr.lifecycle.share_state import is_replaced, is_status_worse, is_unverified, share_outputs, warn_of_changes
-from pulumi_cbr.lifecycle.shares import delete_shares, read_shares
+from pulumi_cbr.lifecycle.shares import DeleteResult, delete_shares, read_shares
 
 if TYPE_CHECKING:
     from pulumi_cbr.api.models import Member
@@ -209,10 +209,11 @@ class BackupShareController(Controller):
             properties=inputs,
         )
         own = resolve_unverified(session, wanted.backup_id, _shares_of(olds))
-        shares = dict(own)
+        result = DeleteResult(remaining=dict(own))
         try:
-            members = apply_changes(session, wanted, own, shares)
+            members = apply_changes(session, wanted, own, result)
         except CbrError as error:
+            shares = result.remaining
             # With the old state, a program that lists a deleted share again would have nothing to change.
             kind = IncompleteResourceError if shares != own else None
             if isinstance(error, UnverifiedSharesError):

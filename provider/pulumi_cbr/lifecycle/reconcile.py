@@ -17,6 +17,7 @@ from pulumi_cbr.lifecycle.failures import UnverifiedSharesError
 from pulumi_cbr.lifecycle.share_state import describe_shares, is_foreign, is_unverified, share_outputs
 from pulumi_cbr.lifecycle.shares import (
     CreateResult,
+    DeleteResult,
     PartialFailure,
     already_shared,
     create_shares,
@@ -151,23 +152,22 @@ def _is_same(known: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
 
 
 def apply_changes(
-    session: CloudSession, inputs: SetInputs, state: SharesByProject, remaining: dict[str, Mapping[str, Any]]
+    session: CloudSession, inputs: SetInputs, state: SharesByProject, result: DeleteResult
 ) -> dict[str, Member]:
     """Change a backup's members to the projects of a set.
 
-    Return all members that were read or created, by project. `remaining` is a copy of `state`: the shares that are deleted, or left
-    to another resource, are removed from it, even if the change fails afterwards.
+    Return all members that were read or created, by project. `result` has a copy of `state`, and is filled even if the change fails.
 
     Creates before it deletes, so that a refused POST changes nothing. Deletes first if the limit of members or a rejected share
     requires it, or if the service may refuse the delete because of an image. If it fails, it deletes what it created.
-    Raises `CbrError`. `UnverifiedSharesError` names what may remain.
+    Raises `CbrError`, which names the deleted shares. `UnverifiedSharesError` names what may remain.
     """
     members = read_members(session, inputs.backup_id, state, inputs.projects) if inputs.exclusive else None
     for _ in range(_MAX_PLANS):
         plan = plan_changes(inputs, state, members)
         _check_plan(session, inputs, plan, members)
         try:
-            return _execute_plan(session, inputs, plan, members or {}, state, remaining)
+            return _execute_plan(session, inputs, plan, members or {}, state, result)
         except _Refused as refused:
             members = _read_after_refusal(session, inputs, state, refused.error, plan.create)
             if not _needs_new_plan(refused.error, plan, plan_changes(inputs, state, members)):
@@ -196,7 +196,7 @@ def _execute_plan(
     plan: Plan,
     members: Mapping[str, Member],
     state: SharesByProject,
-    remaining: dict[str, Mapping[str, Any]],
+    result: DeleteResult,
 ) -> dict[str, Member]:
     backup_id = inputs.backup_id
     for project in plan.recreated:
@@ -204,30 +204,32 @@ def _execute_plan(
         _log.warning("%s", messages.share_not_deleted(backup_id, project, old_id, new_id))
     must_stay = find_must_stay(session, backup_id, plan.deleted_for_good, inputs.properties)
     for project in must_stay:
-        remaining.pop(project, None)
+        result.remaining.pop(project, None)
     deleting = {project: share for project, share in plan.delete.items() if project not in must_stay}
 
+    created: dict[str, Member] = {}
+
     def delete() -> None:
-        delete_shares(
-            session, backup_id, deleting, announced=plan.deleted_for_good, adopt=inputs.adopt, remaining=remaining
-        )
+        try:
+            delete_shares(
+                session, backup_id, deleting, announced=plan.deleted_for_good, adopt=inputs.adopt, result=result
+            )
+        except CbrError as error:
+            roll_back(session, backup_id, created, error, result.deleted)
 
     if plan.delete_first:
         delete()
-    result = CreateResult()
+    existing = {project: members[project] for project in plan.adopt}
     if plan.create:
-        result = _create(session, inputs, plan, list(deleting) if plan.delete_first else [])
-    created = result.created
-    existing = {**{project: members[project] for project in plan.adopt}, **result.existing}
+        answer = _create(session, inputs, plan, result.deleted)
+        created |= answer.created
+        existing |= answer.existing
     if not plan.delete_first and deleting:
-        try:
-            delete()
-        except CbrError as error:
-            roll_back(session, backup_id, created, error)
+        delete()
     try:
         _record(session, inputs, state, created, existing)
     except CbrError as error:
-        roll_back(session, backup_id, created, error, list(deleting))
+        roll_back(session, backup_id, created, error, result.deleted)
     return {**members, **existing, **created}
 
 
@@ -264,7 +266,10 @@ def _create(session: CloudSession, inputs: SetInputs, plan: Plan, deleted: list[
     """
     try:
         return create_shares(session, inputs.backup_id, plan.create, adopt=inputs.adopt)
-    except UnverifiedSharesError:
+    except UnverifiedSharesError as error:
+        if deleted:
+            # The error keeps what it knows of the shares.
+            error.args = (messages.also_deleted(str(error), deleted),)
         raise
     except PartialFailure as error:
         roll_back(session, inputs.backup_id, error.created, error, deleted)
@@ -285,14 +290,19 @@ def roll_back(
 ) -> NoReturn:
     """Delete the shares that a failed change has created, and raise the error for the user.
 
-    If that succeeds, the error names the projects whose share was `deleted` before the change failed.
+    It names the projects whose share was `deleted` before the change failed.
     """
+    if not created and deleted:
+        raise CbrError(messages.deleted_before(str(error), deleted)) from error
     if not created:
         raise error
     failed = delete_created(session, backup_id, created)
     if not failed:
         raise CbrError(messages.rolled_back(str(error), list(created), deleted)) from error
-    text = messages.not_rolled_back(str(error), list(created), str(join_failed_deletes(failed)))
+    rolled_back = [project for project in created if project not in failed]
+    text = messages.not_rolled_back(
+        str(error), list(failed), str(join_failed_deletes(failed)), deleted=deleted, rolled_back=rolled_back
+    )
     unknown = [project for project in failed if isinstance(failed[project], UnknownOutcomeError)]
     now = session.client.service_now()
     # A share without `created_at` counts as created now.

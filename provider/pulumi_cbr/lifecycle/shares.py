@@ -85,6 +85,16 @@ class CreateResult:
         return self.created.get(project) or self.existing[project]
 
 
+@dataclass
+class DeleteResult:
+    """What deletes have done, even if one of them fails."""
+
+    #: The shares of the state, without those that were deleted or left to another resource.
+    remaining: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    #: The projects whose share was deleted.
+    deleted: list[str] = field(default_factory=list)
+
+
 def create_shares(
     session: CloudSession, backup_id: str, projects: Sequence[str], *, adopt: bool = False
 ) -> CreateResult:
@@ -352,10 +362,10 @@ def read_each_share(session: CloudSession, backup_id: str, created_at: Mapping[s
 
 def delete_share(
     session: CloudSession, backup_id: str, project: str, known: Mapping[str, Any], *, adopt: bool = False
-) -> None:
-    """Delete one share, unless somebody created it again.
+) -> bool:
+    """Delete one share, unless somebody created it again; return whether it was deleted.
 
-    A share that is gone already is a success.
+    True for a share that is gone already.
 
     `known` has what is known of the share, such as the state's outputs. Parallel deletes check their share IDs with one list of
     the members.
@@ -370,24 +380,25 @@ def delete_share(
                 raise CbrError(messages.cannot_identify(backup_id, project, str(error))) from error
             if current and current.id != share_id:
                 _log.warning("%s", messages.share_not_deleted(backup_id, project, str(share_id), current.id))
-                return
+                return False
         _delete_member(session, backup_id, project, current, known)
+        return True
     finally:
         session.invalidate(backup_id, project)
 
 
 def announce_and_delete(
     session: CloudSession, backup_id: str, project: str, known: Mapping[str, Any], *, adopt: bool = False
-) -> None:
-    """Delete a share, and announce that to the other resources: see `delete_share`.
+) -> bool:
+    """Delete a share, and announce that to the other resources; return whether it was deleted: see `delete_share`.
 
     The claim is recorded before the DELETE is sent. The share stays, with a warning, if another resource of the stack has it.
     """
     with session.ownership.announce_delete(backup_id, project, str(known.get("share_id") or "")) as must_stay:
         if must_stay:
             _log.warning("%s", messages.managed_elsewhere(backup_id, [project]))
-        else:
-            delete_share(session, backup_id, project, known, adopt=adopt)
+            return False
+        return delete_share(session, backup_id, project, known, adopt=adopt)
 
 
 def _identify(session: CloudSession, backup_id: str, project: str) -> Member | None:
@@ -453,16 +464,17 @@ def delete_shares(
     *,
     announced: Collection[str] = (),
     adopt: bool = False,
-    remaining: dict[str, Mapping[str, Any]] | None = None,
+    result: DeleteResult | None = None,
 ) -> None:
     """Delete shares in parallel: see `delete_share`.
 
     `shares` has what is known of each, by its project's ID. The deletes of the projects in `announced` are announced to the other
     resources by `announce_and_delete`.
 
-    Removes from `remaining` each share that it deletes, and keeps one whose delete has an unknown result there without its ID. Raises
-    `CbrError`, after all deletes, that names all shares that were not deleted.
+    Records each delete in `result`. One with an unknown result stays in `remaining`, without its ID. Raises `CbrError`, after all
+    deletes, that names all shares that were not deleted.
     """
+    result = result or DeleteResult()
     to_compare = [project for project, known in shares.items() if known.get("share_id") and not adopt]
     if to_compare:
         first, *others = dict.fromkeys((*to_compare, *shares))
@@ -471,13 +483,13 @@ def delete_shares(
     def delete(project: str) -> None:
         function = announce_and_delete if project in announced else delete_share
         try:
-            function(session, backup_id, project, shares[project], adopt=adopt)
+            is_deleted = function(session, backup_id, project, shares[project], adopt=adopt)
         except (UnknownOutcomeError, ContradictoryResponseError):
-            if remaining is not None and project in remaining:
-                remaining[project] = to_unverified(remaining[project])
+            if project in result.remaining:
+                result.remaining[project] = to_unverified(result.remaining[project])
             raise
-        if remaining is not None:
-            remaining.pop(project, None)
+        result.remaining.pop(project, None)
+        result.deleted += [project] if is_deleted else []
 
     if failed := _find_failed(_run_parallel(list(shares), delete)):
         raise join_failed_deletes(failed)
