@@ -87,7 +87,7 @@ class CreateResult:
 
 @dataclass
 class DeleteResult:
-    """What deletes have done, even if one of them fails."""
+    """The effect of deletes, even if one of them fails."""
 
     #: The shares of the state, without those that were deleted or left to another resource.
     remaining: dict[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -390,9 +390,10 @@ def delete_share(
 def announce_and_delete(
     session: CloudSession, backup_id: str, project: str, known: Mapping[str, Any], *, adopt: bool = False
 ) -> bool:
-    """Delete a share, and announce that to the other resources; return whether it was deleted: see `delete_share`.
+    """Delete a share, and announce that to the other resources; return whether it was deleted.
 
-    The claim is recorded before the DELETE is sent. The share stays, with a warning, if another resource of the stack has it.
+    The claim is recorded before the DELETE is sent. The share stays, with a warning, if another resource of the stack has it. See
+    `delete_share`.
     """
     with session.ownership.announce_delete(backup_id, project, str(known.get("share_id") or "")) as must_stay:
         if must_stay:
