@@ -308,9 +308,8 @@ def _format_exception(limit: int | None = None, chain: bool = True) -> str:
     # An unverified create is not kept in the state. Its message says what to do.
     if isinstance(cause, UnverifiedCreateError) or not isinstance(cause, IncompleteResourceError):
         return text
-    if not _keep_in_state(cause, text):
-        return f"{text}. {messages.not_in_the_state()}"
-    return text
+    text_if_kept = f"cbr: {cause.text_if_kept}"
+    return text_if_kept if _keep_in_state(cause, text_if_kept) else f"{text}. {messages.not_in_the_state()}"
 
 
 def _keep_in_state(error: IncompleteResourceError, text: str) -> bool:

@@ -546,7 +546,8 @@ def test_update_at_the_limit_lost_keeps_what_is_known(
     with pytest.raises(HookFailed) as failed:
         plugin.update(KIND, id_, outputs, inputs_of(backup, [*ten[1:], new]))
     service.faults.clear()
-    assert f"Deleted before it: {ten[0]}" in read_one_line(failed)
+    # The state has the new share as unverified, in both flavors.
+    assert f"`pulumi up` again: it finds out. Deleted before it: {ten[0]}" in read_one_line(failed)
     assert failed.value.kept
     kept = failed.value.kept[1]
     assert set(kept["members"]) == member_ids(service, backup) == {*ten[1:], new}
@@ -622,6 +623,23 @@ def test_update_that_fails_forgets_a_share_of_another_resource(plugin: Plugin, s
     assert member_ids(service, backup) == {a, b, c}
     assert refused.value.kept
     assert set(refused.value.kept[1]["members"]) == {a, c}
+
+
+def test_update_that_may_have_created_shares_names_adoption(
+    plugin: Plugin, service: Simulator, backup: str, fails: Any
+) -> None:
+    """The state is kept, because it lacks a share of another resource. It lacks the new one too: no run verifies it."""
+    a, b, new = service.projects[:3]
+    id_, outputs = plugin.create(KIND, inputs_of(backup, [a, b]))
+    plugin.create("BackupShareMember", {"backup_id": backup, "dest_project_id": b, "adopt_existing": True})
+    status, body = REFUSALS["invalid project"]
+    fails("status_after", "POST", status=status, body=body)
+    fails("status_before", "GET", times=None, status=403, body={"code": "403", "message": "no"})
+    with pytest.raises(HookFailed) as failed:
+        plugin.update(KIND, id_, outputs, inputs_of(backup, [a, new]))
+    assert failed.value.kept
+    assert set(failed.value.kept[1]["members"]) == {a}
+    assert UNKNOWN_OUTCOME_ADVICE["dynamic"] in read_one_line(failed)
 
 
 def test_update_to_exclusive_that_fails_is_finished_later(plugin: Plugin, service: Simulator, backup: str) -> None:

@@ -54,6 +54,13 @@ class IncompleteResourceError(CbrError):
         self.inputs = inputs
         self.outputs = outputs
 
+    @property
+    def text_if_kept(self) -> str:
+        """The text for an engine that keeps the outputs: its next run verifies the shares."""
+        if isinstance(self.__cause__, UnverifiedSharesError):
+            return str(self).replace(messages.run_again_and_adopt(), messages.run_again_to_verify())
+        return str(self)
+
 
 class UnverifiedCreateError(IncompleteResourceError):
     """A create that was sent, and whose outcome could not be read from the service."""

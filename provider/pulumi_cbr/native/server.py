@@ -83,10 +83,10 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         return serve
 
     async def _abort(self, method: str, request: Any, error: Exception, context: Any) -> None:
-        text = str(error) if isinstance(error, CbrError) else save_bug_report(error)
         if isinstance(error, IncompleteResourceError):
-            # The next run verifies the share by itself.
-            text = text.replace(messages.run_again_and_adopt(), messages.run_again_to_verify())
+            text = error.text_if_kept
+        else:
+            text = str(error) if isinstance(error, CbrError) else save_bug_report(error)
         line = f"cbr: {to_native_terms(text, self._provider.name)}"
         details = _init_failed(method, request, error, line) if isinstance(error, IncompleteResourceError) else None
         metadata = (("grpc-status-details-bin", details.SerializeToString()),) if details else ()
