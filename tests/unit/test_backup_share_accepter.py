@@ -16,7 +16,7 @@ from pulumi_cbr.lifecycle.controller import Diff
 from pulumi_cbr.lifecycle.failures import IncompleteResourceError
 from pulumi_cbr.lifecycle.ownership import Ownership
 from pulumi_cbr.lifecycle.session import SessionPool
-from pulumi_cbr.simulator import Simulator
+from pulumi_cbr.simulator import Fault, Simulator
 from unit.signing_in import sign_in
 
 
@@ -78,6 +78,30 @@ def test_lost_acceptance_whose_retry_fails_stays_in_the_state(
     with pytest.raises(IncompleteResourceError) as failed:
         hooks.create({"backup_id": backup, "vault_id": cbr_simulator.vaults[0].id})
     assert failed.value.outputs["status"] == "pending"
+
+
+@pytest.mark.parametrize("code", [6200, 6705, 6708])
+@pytest.mark.parametrize("is_carried_out", [True, False])
+def test_lost_acceptance_whose_retry_is_refused_is_pending(
+    cbr_simulator: Simulator, monkeypatch: pytest.MonkeyPatch, code: int, is_carried_out: bool
+) -> None:
+    """A "not found" contradicts the read between the two, and "failed to update" may be due to the first request."""
+    sign_in(monkeypatch, cbr_simulator.env("receiver"))
+    hooks = BackupShareAccepterController(SessionPool(lambda _: None, Clock(sleep=lambda _: None)))
+    backup, project = cbr_simulator.backups[0].id, cbr_simulator.projects[0]
+    cbr_simulator.share(backup, project)
+    inputs = {"backup_id": backup, "vault_id": cbr_simulator.vaults[0].id}
+    if is_carried_out:
+        # The receiver sees the backup, but not its own share.
+        cbr_simulator.deny("cbr:member:get", "receiver")
+    cbr_simulator.faults.add(Fault("reset_after" if is_carried_out else "reset_before", "PUT", "/members/"))
+    cbr_simulator.faults.add(Fault("refuse", "PUT", "/members/", code=code, nth=2, times=None))
+    with pytest.raises(IncompleteResourceError) as failed:
+        hooks.create(inputs)
+    assert failed.value.outputs["status"] == "pending"
+    cbr_simulator.faults.clear()
+    outputs = hooks.update(failed.value.id, failed.value.outputs, inputs)
+    assert (outputs["status"], cbr_simulator.members(backup)[project].status) == ("accepted", "accepted")
 
 
 @pytest.mark.parametrize("fault", ["no permission", "other project", "no such cloud"])

@@ -220,6 +220,8 @@ def _set_status(
             try:
                 return client.update_member(backup_id, project, status, vault_id=vault_id)
             except NotFound:
+                if lost and status == "accepted":
+                    raise  # the read after the lost response did not say so
                 return None
             except (UnknownOutcomeError, UnexpectedResponseError) as error:
                 lost = error if isinstance(error, UnknownOutcomeError) else lost
@@ -232,16 +234,24 @@ def _set_status(
                     return _check_vault(member, vault_id)
                 if is_last or isinstance(error, UnexpectedResponseError):
                     raise
-    except UnknownOutcomeError:
-        raise
     except CbrError as error:
-        # A refusal of CBR is also of the earlier attempts. Other errors do not tell what became of them.
-        if lost is None or (isinstance(error, ServiceError) and error.is_from_service):
+        if lost is None or _is_about_all_attempts(error):
             raise
         raise UnknownOutcomeError(messages.unknown_result(str(lost), str(error))) from error
     finally:
         session.invalidate(backup_id)
     raise AssertionError("the last attempt returns or raises")
+
+
+def _is_about_all_attempts(error: CbrError) -> bool:
+    """Return whether the error of a PUT also tells what became of its earlier attempts.
+
+    A refusal does, except for "not found" and 6708: after an attempt that was carried out, there may be nothing to update.
+    """
+    if isinstance(error, UnknownOutcomeError):
+        return True
+    is_refusal = isinstance(error, ServiceError) and error.is_from_service
+    return is_refusal and not isinstance(error, (NotFound, UnexpectedResponseError))
 
 
 def _is_same_id(one: object, other: object) -> bool:
