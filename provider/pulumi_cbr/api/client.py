@@ -201,7 +201,7 @@ class CbrClient:
 
         Sent again if its response was lost. A success other than the documented 204 is checked by a GET. Raises `NotFound`
         if there is no such share (any more), `ImageRegistered`, `UnknownOutcomeError` if the share may have been deleted,
-        and others.
+        and others. The result is unknown, too, if the service says that the backup is gone, and a GET does not confirm it.
         """
         backup, project = _member_ids(backup_id, dest_project_id)
         request = _member_request("deleting", "DELETE", "cbr:member:delete", backup, project)
@@ -335,7 +335,15 @@ class CbrClient:
             return call(deadline)
         except NotFound as error:
             if is_list or not error.is_about_member:
-                error.is_backup_gone = self._confirm_backup_gone(request, backup, error, deadline)
+                try:
+                    error.is_backup_gone = self._confirm_backup_gone(request, backup, error, deadline)
+                except CbrError as failed:
+                    if request.method != "DELETE":
+                        raise
+                    # The response is wrong, or cannot be checked. An earlier attempt may have been carried out.
+                    is_wrong = isinstance(failed, ContradictoryResponseError)
+                    text = str(failed) if is_wrong else messages.unknown_result(str(error), str(failed))
+                    raise UnknownOutcomeError(text) from failed
             raise
         except RejectedUrlError as error:
             self._confirm_backup_gone(request, backup, error, deadline)

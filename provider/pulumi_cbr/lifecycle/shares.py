@@ -485,7 +485,7 @@ def delete_shares(
         function = announce_and_delete if project in announced else delete_share
         try:
             is_deleted = function(session, backup_id, project, shares[project], adopt=adopt)
-        except (UnknownOutcomeError, ContradictoryResponseError):
+        except UnknownOutcomeError:
             if project in result.remaining:
                 result.remaining[project] = to_unverified(result.remaining[project])
             raise

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +20,7 @@ from pulumi_cbr.lifecycle.reconcile import roll_back
 from pulumi_cbr.lifecycle.session import CloudSession, SessionPool
 from pulumi_cbr.lifecycle.share_state import is_foreign, share_outputs
 from pulumi_cbr.lifecycle.shares import (
+    DeleteResult,
     PartialFailure,
     announce_and_delete,
     create_shares,
@@ -43,6 +46,23 @@ def wait(seconds: float) -> None:
 def service() -> Iterator[Simulator]:
     with Simulator() as running:
         yield running
+
+
+#: The resource of the current request.
+URN = [""]
+
+
+@pytest.fixture
+def log(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Ownership]:
+    """The claims of one operation of an engine that accepts connections."""
+    URN[:] = ["drops"]
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    tmp_path.chmod(0o700)
+    with socket.create_server(("127.0.0.1", 0)) as engine:
+        claims = Ownership(lambda: URN[0])
+        claims.join(f"127.0.0.1:{engine.getsockname()[1]}")
+        yield claims
+        claims.leave()
 
 
 @pytest.fixture
@@ -257,6 +277,37 @@ def test_announced_delete_kept_by_another_resource_stays(service: Simulator, mon
     urn = "drops"
     announce_and_delete(account, backup, project, known)
     assert project in service.members(backup)
+
+
+@pytest.mark.parametrize(("code", "backup_status"), [(6200, 200), (6200, 503), (6200, 404), (6705, 503)])
+@pytest.mark.parametrize("is_carried_out", [True, False])
+def test_delete_with_a_wrong_not_found_stays_claimed(
+    service: Simulator,
+    monkeypatch: pytest.MonkeyPatch,
+    log: Ownership,
+    code: int,
+    backup_status: int,
+    is_carried_out: bool,
+) -> None:
+    """The first response is lost. The second one is not confirmed, so another resource cannot keep the share."""
+    sign_in(monkeypatch, service.env())
+    backup, project = service.backups[0].id, service.projects[0]
+    account = SessionPool({"maxRetries": 2}.get, Clock(sleep=wait), ownership=log).get(None)
+    known = {project: {"share_id": service.share(backup, project).id, "created_at": SENT.isoformat()}}
+    result = DeleteResult(remaining=dict(known))
+    service.faults.add(Fault("reset_after" if is_carried_out else "reset_before", "DELETE", "/members/"))
+    service.faults.add(Fault("refuse", "DELETE", "/members/", code=code, nth=2))
+    if backup_status != 200:
+        for path in (f"/backups/{backup}$", f"/members/{project}$"):
+            service.faults.add(Fault("status_before", "GET", path, status=backup_status, times=None))
+    with pytest.raises(UnknownOutcomeError):
+        delete_shares(account, backup, known, announced=known, result=result)
+    assert result.deleted == []
+    assert result.remaining[project].keys() == {"created_at", "updated_at"}
+    URN[:] = ["keeps"]
+    log.record_declared(is_new=False)
+    with pytest.raises(CbrError, match="another resource of this stack deletes it"):
+        log.keep(backup, project, known[project]["share_id"])
 
 
 def test_delete_of_a_backup_that_is_gone_confirms_it(account: CloudSession, service: Simulator) -> None:
