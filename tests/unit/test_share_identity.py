@@ -215,6 +215,29 @@ def test_delete_needs_one_permission_to_read(managed: Managed, service: Simulato
     assert service.members(managed.backup) == {}
 
 
+@pytest.mark.parametrize(("kind", "hook"), [("member", "delete"), ("set", "delete"), ("set", "update")])
+def test_delete_that_was_unknown_succeeds_again(kind: str, hook: str, service: Simulator, pool: SessionPool) -> None:
+    """The first run's request was carried out. The next one needs no refresh: "not found" means deleted."""
+    managed = Managed(kind, service, pool)
+    news = {**managed.inputs, "dest_project_ids": [service.projects[1]]}
+
+    def run() -> None:
+        if hook == "delete":
+            managed.controller.delete(managed.id, managed.outputs)
+        else:
+            managed.controller.update(managed.id, managed.outputs, news)
+
+    service.faults.add(Fault("reset_after", "DELETE", f"/members/{managed.project}"))
+    service.faults.add(Fault("status_before", "DELETE", f"/members/{managed.project}", nth=2, times=None, status=503))
+    with pytest.raises(CbrError):
+        run()
+    assert service.members(managed.backup) == {}
+    service.faults.clear()
+    # The state of a failed delete is the old one, with the share.
+    run()
+    assert set(service.members(managed.backup)) == ({service.projects[1]} if hook == "update" else set())
+
+
 def test_delete_wrong_not_found_is_an_error(managed: Managed, service: Simulator) -> None:
     no = {"error_code": "BackupService.6705", "error_msg": "no"}
     service.faults.add(Fault("status_before", "DELETE", "/members/", status=404, body=no))
