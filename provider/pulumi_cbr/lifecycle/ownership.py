@@ -168,7 +168,7 @@ class Ownership:
 
         A refresh without a program records nothing: the engine may delete the resource in the same operation. If the claim
         cannot be written, or another resource has the share too, a warning is logged. Raises `CbrError` if another resource
-        deletes the share in this operation.
+        deletes the share in this operation: then an imported resource does not have it.
         """
         key, urn = ShareKey(backup_id, project, share_id == ACCEPTANCE_ID), self._urn()
         if not (urn and isinstance(share_id, str)):
@@ -184,6 +184,9 @@ class Ownership:
                 self._record_claim(key, share_id, urn, "adopted" if is_import else "kept", since)
             claims = self._read_if_possible(key)
             if is_deleted_by_another(claims, share_id, urn) and self._is_single_operation():
+                if is_import:
+                    self._record_claim(key, share_id, urn, "released")
+                    raise CbrError(messages.adopted_while_deleted(backup_id, project))
                 raise CbrError(messages.deleted_by_another(backup_id, project))
             self._warn_if_held_twice(key, share_id, claims)
             if since and not key.is_acceptance:

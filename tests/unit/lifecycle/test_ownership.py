@@ -311,14 +311,18 @@ def test_share_whose_delete_failed_can_be_kept(engine: str, of_another_process: 
 
 
 @pytest.mark.parametrize("of_another_process", [False, True])
-def test_share_whose_adoption_failed_can_be_deleted(engine: str, of_another_process: bool) -> None:
+@pytest.mark.parametrize("is_import", [False, True])
+def test_share_whose_adoption_failed_can_be_deleted(engine: str, of_another_process: bool, is_import: bool) -> None:
     """Another resource deletes it, and that delete fails: the adopter is in no state, and its claim keeps nothing."""
     process, adopter = Process(engine), Process(engine)
     adopter = adopter if of_another_process else process
 
     def adopt() -> None:
+        adopter.urn = "b"
+        if is_import:
+            adopter.log.mark_imported(BACKUP, PROJECT)
         with pytest.raises(CbrError, match=r"adopting the share .* failed: another"):
-            adopter.create("b", "S", adopted=True)
+            adopter.read("b", "S") if is_import else adopter.create("b", "S", adopted=True)
 
     with pytest.raises(CbrError, match="busy"):
         process.delete("a", "S", CbrError("busy"), meanwhile=adopt)
