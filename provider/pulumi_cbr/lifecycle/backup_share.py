@@ -223,8 +223,8 @@ class BackupShareController(Controller):
             if kind is None:
                 raise
             outputs = {**inputs, "members": shares, **origin}
-            # Foreign shares may be left. Without `exclusive` in the outputs, the next update deletes them. The engine asks for one
-            # because this one failed: in the dynamic flavor, the inputs of the state do not differ.
+            # Foreign shares may be left. Without `exclusive` in the outputs, the next update deletes them. The next `up` makes
+            # one in any case: the state records that this one failed.
             outputs.pop("exclusive", None)
             raise kind(str(error), wanted.backup_id, inputs, outputs) from error
         shares = {
