@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from itertools import count
 from typing import Any
 
+import grpc
 import pytest
 
 from protocol.plugin import FLAVORS, Plugin
@@ -17,6 +19,8 @@ PluginWith = Callable[..., Plugin]
 #: Make a fault that only this test's backup meets: `fails("reset_after", "POST", times=2)`.
 Fails = Callable[..., None]
 Backups = Callable[[int], list[str]]
+#: Start a plugin for one operation of an engine: `with operation() as plugin`.
+Operation = Callable[..., AbstractContextManager[Plugin]]
 
 
 @pytest.fixture(scope="session", params=sorted(FLAVORS))
@@ -117,6 +121,24 @@ def new_plugin(flavor: str, service: Simulator) -> Iterator[Callable[..., Plugin
             return stack.enter_context(Plugin(flavor, service.env(role), config))
 
         yield start
+
+
+@pytest.fixture
+def operation(flavor: str, service: Simulator) -> Operation:
+    """Plugins that serve one operation each, of an engine that accepts connections."""
+
+    @contextmanager
+    def start(role: str = "owner", **config: str) -> Iterator[Plugin]:
+        engine = grpc.server(ThreadPoolExecutor(1))
+        address = f"127.0.0.1:{engine.add_insecure_port('127.0.0.1:0')}"
+        engine.start()
+        try:
+            with Plugin(flavor, service.env(role), config, engine=address) as plugin:
+                yield plugin
+        finally:
+            engine.stop(None)
+
+    return start
 
 
 @pytest.fixture

@@ -118,6 +118,8 @@ class Plugin:
     beside: Plugin | None = None
     #: The resource that calls are about.
     resource: str = "r"
+    #: The address of the engine. Nothing accepts connections at this one.
+    engine: str = "127.0.0.1:1"
 
     def __enter__(self) -> Plugin:
         self.prefix, _ = FLAVORS[self.flavor]
@@ -126,7 +128,7 @@ class Plugin:
         self._errors = tempfile.TemporaryFile()
         self.temporary: str = self.beside.temporary if self.beside else self._temporary.name
         self.process = subprocess.Popen(
-            [*self.command(), "127.0.0.1:1"],
+            [*self.command(), self.engine],
             env={**os.environ, **self.environment, "TMPDIR": self.temporary, "XDG_RUNTIME_DIR": self.temporary},
             stdout=subprocess.PIPE,
             stderr=self._errors,

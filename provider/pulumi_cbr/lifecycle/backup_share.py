@@ -185,7 +185,7 @@ class BackupShareController(Controller):
         shares = _shares_of(outputs)
         must_stay = find_must_stay(session, backup_id, shares, outputs)
         own = {project: shares[project] for project in shares if project not in must_stay}
-        own = resolve_unverified(session, backup_id, own)
+        own = resolve_unverified(session, backup_id, own, kept=())
         delete_shares(session, backup_id, own, announced=own, adopt=self.adopts(outputs))
 
     def _apply(self, inputs: Properties, olds: Properties) -> dict[str, Any]:
@@ -208,7 +208,7 @@ class BackupShareController(Controller):
             reshare=inputs.get("reshare_if_rejected") is True,
             properties=inputs,
         )
-        own = resolve_unverified(session, wanted.backup_id, _shares_of(olds))
+        own = resolve_unverified(session, wanted.backup_id, _shares_of(olds), kept=wanted.projects)
         result = DeleteResult(remaining=dict(own))
         try:
             members = apply_changes(session, wanted, own, result)

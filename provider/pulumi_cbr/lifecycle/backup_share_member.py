@@ -158,7 +158,7 @@ class BackupShareMemberController(Controller):
         if is_unverified(olds):
             backup_id, project = split_share_id(id_, "dest_project_id")
             session.check_same_source(backup_id, olds)
-            verified = resolve_unverified(session, backup_id, {project: olds}).get(project)
+            verified = resolve_unverified(session, backup_id, {project: olds}, kept=[project]).get(project)
             if verified is None:
                 return self.create(news)[1]
             origin = {"source_project_id": session.client.project_id(), **session.endpoint_output()}
@@ -176,7 +176,7 @@ class BackupShareMemberController(Controller):
         if self.sessions.ownership.must_share_stay(backup_id, project, outputs.get("share_id"), outputs):
             _log.warning("%s", messages.managed_elsewhere(backup_id, [project]))
             return
-        known = resolve_unverified(session, backup_id, {project: outputs}).get(project)
+        known = resolve_unverified(session, backup_id, {project: outputs}, kept=()).get(project)
         if known is None:
             return
         announce_and_delete(session, backup_id, project, known, adopt=self.adopts(outputs))

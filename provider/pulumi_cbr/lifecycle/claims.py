@@ -98,13 +98,14 @@ def find_last_acquisition(claims: list[Claim], urn: str) -> Claim | None:
     return own[-1] if own else None
 
 
-def is_held_by_another(claims: list[Claim], share_id: str, urn: str) -> bool:
+def is_held_by_another(claims: list[Claim], share_id: str, urn: str, *, any_share: bool = False) -> bool:
     """Return whether another resource than `urn` has this share.
 
-    Or it has created or adopted a share of the same backup and project. `claims` come from `find_holding_claims`.
+    Or it has created or adopted a share of the same backup and project, or, with `any_share`, keeps one. `claims` come from
+    `find_holding_claims`.
     """
     others = [claim for claim in claims if claim.urn != urn]
-    return any(claim.kind != "kept" or claim.share_id == share_id for claim in others)
+    return any(any_share or claim.kind != "kept" or claim.share_id == share_id for claim in others)
 
 
 def is_deleted_by_another(claims: Iterable[Claim], share_id: str, urn: str) -> bool:

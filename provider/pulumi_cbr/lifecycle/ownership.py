@@ -250,8 +250,12 @@ class Ownership:
         return self.must_share_stay(backup_id, project, ACCEPTANCE_ID, properties)
 
     @contextmanager
-    def announce_delete(self, backup_id: str, project: str, share_id: str) -> Iterator[bool]:
+    def announce_delete(
+        self, backup_id: str, project: str, share_id: str, *, any_share: bool = False
+    ) -> Iterator[bool]:
         """Record that the current resource deletes a share; yield whether it must stay.
+
+        With `any_share`, the DELETE takes whatever share the project has: it must stay if another resource has one.
 
         Send the DELETE inside the context. This method, `keep` and `record` of an adoption first write a claim and then read those of
         others. So of two concurrent resources, at least one sees the other. A claim after the DELETE would be too late. If the DELETE fails
@@ -264,7 +268,8 @@ class Ownership:
         try:
             with self._lock:
                 self._record_claim(key, share_id, urn, "deleted")
-                must_stay = is_held_by_another(find_holding_claims(self._read_all(key)), share_id, urn)
+                claims = find_holding_claims(self._read_all(key))
+                must_stay = is_held_by_another(claims, share_id, urn, any_share=any_share)
                 if must_stay:
                     self._record_claim(key, share_id, urn, "retracted")
                 elif self._is_acceptance_kept(backup_id, project):

@@ -374,10 +374,13 @@ def read_members(
     return members
 
 
-def resolve_unverified(session: CloudSession, backup_id: str, known: SharesByProject) -> dict[str, Mapping[str, Any]]:
+def resolve_unverified(
+    session: CloudSession, backup_id: str, known: SharesByProject, kept: Collection[str]
+) -> dict[str, Mapping[str, Any]]:
     """Return the shares of the state.
 
-    Those without an ID are read, and left out if they do not exist or are foreign.
+    Those without an ID are read, and left out if they do not exist or are foreign. `kept` are the projects whose share stays with
+    the resource.
     """
     unverified = {project: known[project] for project in known if is_unverified(known[project])}
     if not unverified:
@@ -389,7 +392,8 @@ def resolve_unverified(session: CloudSession, backup_id: str, known: SharesByPro
         member = members.get(project)
         if member and not is_foreign(known[project], member):
             verified[project] = share_outputs(member)
-            session.ownership.keep(backup_id, project, member.id, verified[project].get("created_at"))
+            if project in kept:
+                session.ownership.keep(backup_id, project, member.id, verified[project].get("created_at"))
     return verified
 
 

@@ -395,7 +395,9 @@ def announce_and_delete(
     The claim is recorded before the DELETE is sent. The share stays, with a warning, if another resource of the stack has it. See
     `delete_share`.
     """
-    with session.ownership.announce_delete(backup_id, project, str(known.get("share_id") or "")) as must_stay:
+    share_id = str(known.get("share_id") or "")
+    any_share = adopt or not share_id
+    with session.ownership.announce_delete(backup_id, project, share_id, any_share=any_share) as must_stay:
         if must_stay:
             _log.warning("%s", messages.managed_elsewhere(backup_id, [project]))
             return False

@@ -1,0 +1,76 @@
+"""Sequences of operations of the engine. Each has a plugin and an engine of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from protocol.plugin import HookFailed, Plugin
+from pulumi_cbr.simulator import Simulator
+
+from .conftest import Fails, Operation
+
+SET, MEMBER = "BackupShare", "BackupShareMember"
+
+
+def set_inputs(backup: str, *projects: str, **options: Any) -> dict[str, Any]:
+    return {"backup_id": backup, "dest_project_ids": sorted(projects), **options}
+
+
+def create(plugin: Plugin, kind: str, inputs: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Create as the engine does, after a check."""
+    checked, failures = plugin.check(kind, inputs)
+    assert not failures
+    return plugin.create(kind, checked)
+
+
+def update(
+    plugin: Plugin, kind: str, id_: str, outputs: dict[str, Any], olds: dict[str, Any], news: dict[str, Any]
+) -> dict[str, Any]:
+    """Update as the engine does after a failure: check, diff, update."""
+    checked, failures = plugin.check(kind, news, olds)
+    assert not failures
+    plugin.diff(kind, id_, outputs, checked, olds)
+    return plugin.update(kind, id_, outputs, checked)
+
+
+def test_share_whose_delete_was_unknown_leaves_its_set(
+    operation: Operation, service: Simulator, backup: str, fails: Fails
+) -> None:
+    stays, leaves = service.projects[:2]
+    before, after = set_inputs(backup, stays, leaves), set_inputs(backup, stays)
+    with operation() as plugin:
+        id_, outputs = create(plugin, SET, before)
+    fails("status_before", "DELETE", member=True, times=None, status=500)
+    with operation() as plugin, pytest.raises(HookFailed) as failed:
+        update(plugin, SET, id_, outputs, before, after)
+    service.faults.clear()
+    assert failed.value.kept
+    _, kept, _ = failed.value.kept
+    with operation() as plugin:
+        outputs = update(plugin, SET, id_, kept, after, after)
+    assert outputs["members"].keys() == service.members(backup).keys() == {stays}
+
+
+@pytest.mark.parametrize("option", ["adopt_existing", "cbr:adoptExisting"])
+def test_share_that_another_resource_created_stays(
+    operation: Operation, service: Simulator, backup: str, project: str, option: str
+) -> None:
+    """A resource that adopts deletes whatever share its project has, unless another resource has it."""
+    config = {"adoptExisting": "true"} if option == "cbr:adoptExisting" else {}
+    member = {"backup_id": backup, "dest_project_id": project}
+    old = set_inputs(backup, project, **({} if config else {"adopt_existing": True}))
+    with operation(**config) as plugin:
+        id_, outputs = create(plugin, SET, old)
+    service.withdraw(backup, project)
+    with operation(**config) as plugin:
+        plugin.resource = "new"
+        member_id, member_outputs = create(plugin, MEMBER, member)
+    with operation(**config) as plugin:
+        plugin.resource = "new"
+        checked, _ = plugin.check(MEMBER, member, member)
+        plugin.diff(MEMBER, member_id, member_outputs, checked, member)
+        plugin.resource = "r"
+        plugin.delete(SET, id_, outputs)
+    assert service.members(backup)[project].id == member_outputs["share_id"]
