@@ -829,6 +829,14 @@ def still_exists(verb: str, backup_id: str, project: str) -> str:
     )
 
 
+def accepted_meanwhile(backup_id: str, project: str) -> str:
+    """Return the error of a rejected share that is not replaced, as it is accepted now."""
+    return (
+        f"project {project} has accepted the share of backup {backup_id} since the last refresh, so it is not created again. "
+        "Run `pulumi up --refresh`"
+    )
+
+
 def cannot_identify(backup_id: str, project: str, error: str) -> str:
     """Return the error of a delete whose share could not be compared with the state's."""
     return (

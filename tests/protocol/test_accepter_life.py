@@ -157,6 +157,16 @@ def test_create_of_what_is_in_another_vault_names_both(
     assert f"was accepted into vault {second_vault} already, not {vault}" in one_line(refused)
 
 
+def test_acceptance_that_names_another_vault_fails(
+    receiver: Plugin, service: Simulator, shared: str, vault: str, second_vault: str
+) -> None:
+    """A service may answer the PUT of an accepted share with the earlier acceptance."""
+    service.faults.add(Fault("field_value", "PUT", f"/{shared}/members", field="vault_id", body=second_vault))
+    with pytest.raises(HookFailed) as refused:
+        receiver.create(KIND, {"backup_id": shared, "vault_id": vault})
+    assert f"was accepted into vault {second_vault} already, not {vault}" in one_line(refused)
+
+
 def test_lost_acceptance_whose_vault_is_not_told_is_kept(
     receiver: Plugin, service: Simulator, shared: str, vault: str
 ) -> None:

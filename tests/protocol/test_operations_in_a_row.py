@@ -74,3 +74,39 @@ def test_share_that_another_resource_created_stays(
         plugin.resource = "r"
         plugin.delete(SET, id_, outputs)
     assert service.members(backup)[project].id == member_outputs["share_id"]
+
+
+def test_set_keeps_a_rejected_share_that_was_accepted_since(
+    operation: Operation, service: Simulator, backup: str, project: str
+) -> None:
+    inputs = set_inputs(backup, project, reshare_if_rejected=True)
+    with operation() as plugin:
+        id_, outputs = create(plugin, SET, inputs)
+    service.reject(backup, project)
+    with operation() as plugin:
+        id_, outputs, inputs = plugin.read(SET, id_, outputs)
+    service.accept(backup, project)
+    with operation() as plugin:
+        outputs = update(plugin, SET, id_, outputs, inputs, inputs)
+    assert outputs["members"][project]["status"] == service.members(backup)[project].status == "accepted"
+
+
+def test_member_is_not_replaced_after_its_share_was_accepted(
+    operation: Operation, service: Simulator, backup: str, project: str
+) -> None:
+    inputs: dict[str, Any] = {"backup_id": backup, "dest_project_id": project, "reshare_if_rejected": True}
+    with operation() as plugin:
+        id_, outputs = create(plugin, MEMBER, inputs)
+    service.reject(backup, project)
+    with operation() as plugin:
+        id_, outputs, inputs = plugin.read(MEMBER, id_, outputs)
+    service.accept(backup, project)
+    with operation() as plugin:
+        checked, _ = plugin.check(MEMBER, inputs, inputs)
+        assert plugin.diff(MEMBER, id_, outputs, checked, inputs).replaces == ["status"]
+        with pytest.raises(HookFailed, match="since the last refresh"):
+            plugin.delete(MEMBER, id_, outputs)
+    assert service.members(backup)[project].status == "accepted"
+    with operation() as plugin:
+        plugin.delete(MEMBER, id_, outputs)
+    assert project not in service.members(backup)

@@ -218,7 +218,9 @@ def _set_status(
     try:
         for is_last in attempts(client.timing, _get_waits(session)):
             try:
-                return client.update_member(backup_id, project, status, vault_id=vault_id)
+                updated = client.update_member(backup_id, project, status, vault_id=vault_id)
+                lost = None
+                return _check_vault(updated, vault_id)
             except NotFound:
                 if lost and status == "accepted":
                     raise  # the read after the lost response did not say so

@@ -99,7 +99,9 @@ class BackupShareMemberController(Controller):
     def after_diff(self, id_: str, olds: Properties, news: Properties) -> None:
         if any(olds.get(name) != news.get(name) for name in _IDENTITY):
             return
-        if not _is_reshared(olds, news):
+        if _is_reshared(olds, news):
+            self.sessions.ownership.mark_reshared(olds["backup_id"], olds["dest_project_id"])
+        else:
             self.sessions.ownership.keep(
                 olds["backup_id"], olds["dest_project_id"], olds.get("share_id"), olds.get("created_at")
             )
@@ -179,12 +181,21 @@ class BackupShareMemberController(Controller):
         known = resolve_unverified(session, backup_id, {project: outputs}, kept=()).get(project)
         if known is None:
             return
+        if self.sessions.ownership.is_reshared(backup_id, project):
+            _check_still_rejected(session, backup_id, project)
         announce_and_delete(session, backup_id, project, known, adopt=self.adopts(outputs))
 
 
 def _is_reshared(olds: Properties, news: Properties) -> bool:
     """Return whether the share was rejected and is to be created again."""
     return olds.get("status") == "rejected" and news.get("reshare_if_rejected") is True
+
+
+def _check_still_rejected(session: CloudSession, backup_id: str, project: str) -> None:
+    """Raise `CbrError` if a share that is rejected in the state is accepted now."""
+    member = (read_shares(session, backup_id, {project: {}}) or {}).get(project)
+    if member and member.status == "accepted":
+        raise CbrError(messages.accepted_meanwhile(backup_id, project))
 
 
 def _read_existing(session: CloudSession, backup_id: str, project: str, error: AlreadyShared) -> Member:

@@ -61,6 +61,8 @@ class Ownership:
         self._is_new_by_urn: dict[str, bool] = {}
         # By URN: the shares that declared resources keep.
         self._kept: dict[str, set[tuple[ShareKey, str]]] = {}
+        # Rejected shares that are replaced, with the URN of their resource.
+        self._reshared: set[tuple[ShareKey, str]] = set()
         # Shares and acceptances that two resources have, and that a warning has named.
         self._held_twice: set[ShareKey] = set()
         self._engine: str | None = None
@@ -152,6 +154,16 @@ class Ownership:
             self._is_new_by_urn[urn] = is_new
             for key, share_id in self._kept.pop(urn, ()) if is_new else ():
                 self._record_claim(key, share_id, urn, "released")
+
+    def mark_reshared(self, backup_id: str, project: str) -> None:
+        """Record that the current resource is replaced, as its share is rejected in the state."""
+        with self._lock:
+            self._reshared.add((ShareKey(backup_id, project, is_acceptance=False), self._urn()))
+
+    def is_reshared(self, backup_id: str, project: str) -> bool:
+        """Return whether `mark_reshared` was called for the current resource."""
+        with self._lock:
+            return (ShareKey(backup_id, project, is_acceptance=False), self._urn()) in self._reshared
 
     def mark_imported(self, backup_id: str, project: str, *, acceptance: bool = False) -> None:
         """Record that the current resource was read by its ID alone, as in an import.
@@ -291,6 +303,7 @@ class Ownership:
         self._adoptions = 0
         self._is_new_by_urn.clear()
         self._kept.clear()
+        self._reshared.clear()
         self._held_twice.clear()
         self._single_operation = None
 

@@ -162,7 +162,12 @@ def apply_changes(
     requires it, or if the service may refuse the delete because of an image. If it fails, it deletes what it created.
     Raises `CbrError`, which names the deleted shares. `UnverifiedSharesError` names what may remain.
     """
-    members = read_members(session, inputs.backup_id, state, inputs.projects) if inputs.exclusive else None
+    members: Mapping[str, Member] | None = None
+    if inputs.exclusive:
+        members = read_members(session, inputs.backup_id, state, inputs.projects)
+    elif inputs.reshare and any(share.get("status") == "rejected" for share in state.values()):
+        # A share that was rejected at the last refresh may have been accepted since.
+        members = read_shares(session, inputs.backup_id, state)
     for _ in range(_MAX_PLANS):
         plan = plan_changes(inputs, state, members)
         _check_plan(session, inputs, plan, members)
