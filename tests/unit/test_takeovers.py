@@ -204,12 +204,12 @@ def test_share_of_two_sets_that_one_drops(simulator: Simulator, stack: Stack, fl
     assert simulator.members(backup).keys() == {one, two}
 
 
-def call_before_delete(simulator: Simulator, project: str, call: Callable[[], None]) -> None:
-    """Make a call when the service gets the DELETE of this project's share, before it deletes."""
+def call_before(simulator: Simulator, kind: str, project: str, call: Callable[[], None]) -> None:
+    """Make a call before the service serves the first GET or DELETE of a project's share."""
     take = simulator.faults.take
 
     def call_first(method: str, path: str) -> Any:
-        if method == "DELETE" and path.endswith(project):
+        if method == kind and path.endswith(project):
             simulator.faults.take = take  # type: ignore[method-assign]
             call()
         return take(method, path)
@@ -242,13 +242,46 @@ def test_adopt_share_that_another_deletes_fails(simulator: Simulator, stack: Sta
     id_, outputs = first.create(drops, olds)
     first.check(drops, news, olds)
     second.check(adopts, {"backup_id": backup, **projects}, {})
-    call_before_delete(simulator, two, adopt)
+    call_before(simulator, "DELETE", two, adopt)
     first.update(drops, id_, outputs, news)
     for process in first, second:
         process.ownership.leave()
     (error,) = errors
     assert "another resource of this stack deletes it" in error
     assert simulator.members(backup).keys() == {one}
+
+
+@pytest.mark.parametrize("is_other_alone", [True, False])
+def test_rollback_leaves_a_share_that_another_resource_has(
+    simulator: Simulator, stack: Stack, engine: str, monkeypatch: pytest.MonkeyPatch, is_other_alone: bool
+) -> None:
+    """The service forgets a project of a set. Before the rollback, another resource adopts what the set has created."""
+    backup, (shared, alone, forgotten) = simulator.backups[0].id, sorted(simulator.projects[:3])
+    creates, adopts = (
+        Declared(*kind, {}, "dynamic").urn() for kind in (("a", "BackupShare"), ("b", "BackupShareMember"))
+    )
+    first, second = (DynamicProcess(engine, stack.accounts["owner"], []) for _ in range(2))
+    adopted: list[dict[str, Any]] = []
+    add = simulator.state.add_members
+    created = [shared] if is_other_alone else [shared, alone]
+
+    def create_some(own: str, backup_id: str, wanted: Any) -> Any:
+        monkeypatch.setattr(simulator.state, "add_members", add)
+        return add(own, backup_id, created)
+
+    def adopt() -> None:
+        inputs = {"backup_id": backup, "dest_project_id": shared, "adopt_existing": True}
+        adopted.append(second.create(adopts, inputs)[1])
+
+    monkeypatch.setattr(simulator.state, "add_members", create_some)
+    call_before(simulator, "GET", forgotten, adopt)
+    with pytest.raises(CbrError) as failed:
+        first.create(creates, {"backup_id": backup, "dest_project_ids": [*created, forgotten]})
+    assert {share.id for share in simulator.members(backup).values()} == {outputs["share_id"] for outputs in adopted}
+    assert len(adopted) == 1
+    assert str(failed.value).count("Rolled back") == len(created) - 1
+    for process in first, second:
+        process.ownership.leave()
 
 
 def test_set_update_that_cannot_adopt_a_share_adopts_none(simulator: Simulator, stack: Stack, engine: str) -> None:
@@ -271,7 +304,7 @@ def test_set_update_that_cannot_adopt_a_share_adopts_none(simulator: Simulator, 
     _, drops_outputs = first.create(drops, inputs_of(taken))
     _, outputs = second.create(adopts, inputs_of(old))
     simulator.share(backup, adopted)
-    call_before_delete(simulator, taken, adopt)
+    call_before(simulator, "DELETE", taken, adopt)
     first.delete(drops, backup, drops_outputs)
     (error,) = errors
     assert f"Deleted before it: {old}. Rolled back {new}" in str(error)

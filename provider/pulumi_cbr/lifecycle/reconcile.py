@@ -297,14 +297,13 @@ def roll_back(
 
     It names the projects whose share was `deleted` before the change failed.
     """
-    if not created and deleted:
+    rolled_back, failed = delete_created(session, backup_id, created) if created else ([], {})
+    if rolled_back and not failed:
+        raise CbrError(messages.rolled_back(str(error), rolled_back, deleted)) from error
+    if deleted and not failed:
         raise CbrError(messages.deleted_before(str(error), deleted)) from error
-    if not created:
-        raise error
-    failed = delete_created(session, backup_id, created)
     if not failed:
-        raise CbrError(messages.rolled_back(str(error), list(created), deleted)) from error
-    rolled_back = [project for project in created if project not in failed]
+        raise error
     text = messages.not_rolled_back(
         str(error), list(failed), str(join_failed_deletes(failed)), deleted=deleted, rolled_back=rolled_back
     )

@@ -524,14 +524,24 @@ def _prefetch_members(session: CloudSession, backup_id: str, project: str, other
         raise CbrError(messages.also_not_deleted(text, others) if others else text) from error
 
 
-def delete_created(session: CloudSession, backup_id: str, created: Collection[str]) -> dict[str, CbrError]:
-    """Delete shares that the caller's own request created; return the errors by project.
+def delete_created(
+    session: CloudSession, backup_id: str, created: Mapping[str, Member]
+) -> tuple[list[str], dict[str, CbrError]]:
+    """Delete shares that the caller's own request created.
 
-    No share ID is compared: the response or a read has just shown that they are the caller's.
+    Return the projects whose share was deleted, and the errors of the others. A share that another resource of the stack has, too, is
+    in neither: it stays, with a warning. No share ID is compared: the response or a read has just shown that they are the caller's.
     """
-    return _find_failed(
-        _run_parallel(list(created), lambda project: delete_share(session, backup_id, project, known={}))
-    )
+
+    def delete(project: str) -> bool:
+        with session.ownership.announce_delete(backup_id, project, created[project].id, is_rollback=True) as must_stay:
+            if must_stay:
+                _log.warning("%s", messages.managed_elsewhere(backup_id, [project]))
+                return False
+            return delete_share(session, backup_id, project, known={})
+
+    results = _run_parallel(list(created), delete)
+    return [project for project, result in results.items() if result is True], _find_failed(results)
 
 
 def _run_parallel(projects: Sequence[str], call: Callable[[str], T]) -> dict[str, T | CbrError]:
