@@ -869,6 +869,18 @@ def share_not_deleted(backup_id: str, project: str, share_id: str, new_id: str) 
     )
 
 
+def unverified_is_foreign(backup_id: str, project: str, share_id: str, created_at: str | None, sent_at: str) -> str:
+    """Return the warning about a share that is not the result of a lost create.
+
+    `created_at` is when it was created, or None if the service does not tell; `sent_at` is when the create was sent.
+    """
+    time = created_at or "an unknown time"
+    return (
+        f"share {share_id} of backup {backup_id} with project {project} stays: it is of {time}, and the unverified create of this "
+        f"stack is of {sent_at}. Delete it by hand if nobody needs it"
+    )
+
+
 def adopted(backup_id: str, shares: Sequence[str]) -> str:
     """Return the line about shares that existed before a resource managed them."""
     return f"adopted unchanged: backup {backup_id} was already shared with {_first(shares)}"

@@ -110,3 +110,71 @@ def test_member_is_not_replaced_after_its_share_was_accepted(
     with operation() as plugin:
         plugin.delete(MEMBER, id_, outputs)
     assert project not in service.members(backup)
+
+
+def test_share_without_a_time_is_looked_for_after_its_delete(
+    operation: Operation, service: Simulator, backup: str, fails: Fails
+) -> None:
+    """The response of the DELETE is lost. Then the program is put back."""
+    stays, leaves = service.projects[:2]
+    before, after = set_inputs(backup, stays, leaves), set_inputs(backup, stays)
+    for method in "POST", "GET":
+        fails("field_missing", method, times=None, field="created_at")
+    with operation() as plugin:
+        id_, outputs = create(plugin, SET, before)
+    fails("reset_after", "DELETE", member=True)
+    fails("status_before", "DELETE", member=True, times=None, status=503)
+    with operation() as plugin, pytest.raises(HookFailed) as failed:
+        update(plugin, SET, id_, outputs, before, after)
+    service.faults.clear()
+    assert failed.value.kept
+    _, kept, _ = failed.value.kept
+    assert leaves not in service.members(backup)
+    with operation() as plugin:
+        outputs = update(plugin, SET, id_, kept, after, before)
+    assert outputs["members"].keys() == service.members(backup).keys() == {stays, leaves}
+    assert outputs["members"][leaves]["share_id"] == service.members(backup)[leaves].id
+
+
+@pytest.mark.parametrize("hook", ["read", "delete"])
+def test_foreign_share_beside_an_unverified_one_is_named(
+    operation: Operation, service: Simulator, backup: str, project: str, hook: str
+) -> None:
+    share = service.share(backup, project)
+    service.advance(86400)
+    sent_at = "2099-01-01T00:00:00+00:00"
+    outputs = {"backup_id": backup, "dest_project_id": project, "created_at": sent_at, "updated_at": sent_at}
+    with operation() as plugin:
+        if hook == "read":
+            assert plugin.read(MEMBER, f"{backup}/{project}", outputs)[0] == ""
+        else:
+            plugin.delete(MEMBER, f"{backup}/{project}", outputs)
+        said = plugin.said()
+    assert f"share {share.id} of backup {backup} with project {project} stays" in said
+    assert sent_at in said
+    assert project in service.members(backup)
+
+
+def test_set_without_shares_is_refreshed_without_a_list(operation: Operation, service: Simulator, backup: str) -> None:
+    inputs = set_inputs(backup, *service.projects[:2])
+    service.deny("cbr:member:list")
+    with operation() as plugin:
+        id_, outputs = create(plugin, SET, inputs)
+    for project in service.projects[:2]:
+        service.withdraw(backup, project)
+    for _ in range(2):
+        with operation() as plugin:
+            id_, outputs, _ = plugin.read(SET, id_, outputs)
+        assert (id_, outputs["members"]) == (backup, {})
+
+
+def test_set_waits_for_acceptances_without_a_list(operation: Operation, service: Simulator, backup: str) -> None:
+    inputs = set_inputs(backup, *service.projects[:2])
+    service.deny("cbr:member:list")
+    with operation() as plugin:
+        id_, outputs = create(plugin, SET, inputs)
+    for project in service.projects[:2]:
+        service.accept(backup, project)
+    with operation() as plugin:
+        outputs = update(plugin, SET, id_, outputs, inputs, {**inputs, "wait_for_acceptance": "1m"})
+    assert {share["status"] for share in outputs["members"].values()} == {"accepted"}

@@ -54,6 +54,10 @@ TEXTS = {
     "image_of_share": (messages.image_of_share("deleting failed", SHARE), [f"The image is {SHARE}"]),
     "still_exists": (messages.still_exists("deleting", BACKUP, A), ["deleting the share", BACKUP, A]),
     "accepted_meanwhile": (messages.accepted_meanwhile(BACKUP, A), [BACKUP, A, "since the last refresh"]),
+    "unverified_is_foreign": (
+        messages.unverified_is_foreign(BACKUP, A, SHARE, None, "2020-01-01T00:00:00+00:00"),
+        [BACKUP, A, SHARE, "an unknown time"],
+    ),
     "cannot_identify": (messages.cannot_identify(BACKUP, A, "no right"), [BACKUP, A, "Nothing was deleted"]),
     "not_shared_yet": (messages.not_shared_yet(BACKUP, A, 4), [BACKUP, A, "yet. Trying again in 4.0 s"]),
     "not_shared": (messages.not_shared(BACKUP, A), [BACKUP, A, "depends_on"]),

@@ -115,6 +115,8 @@ class BackupShareController(Controller):
         reshared = _find_rejected(olds, projects) if news.get("reshare_if_rejected") else []
         for project in shares.keys() & set(projects) - set(reshared):
             share = shares[project]
+            if is_unverified(share):
+                continue  # the update reads it
             self.sessions.ownership.keep(str(backup_id), project, share.get("share_id"), share.get("created_at"))
         if news.get("exclusive") is True:
             # After a refresh, `dest_project_ids` has foreign shares too.
@@ -132,7 +134,8 @@ class BackupShareController(Controller):
         session = self.sessions.get(properties.get("cloud"))
         session.check_same_source(backup_id, properties)
         state = _shares_of(properties)
-        members = read_shares(session, backup_id, state, list_required=properties.get("exclusive") is True)
+        list_required = properties.get("exclusive") is True or "members" not in properties
+        members = read_shares(session, backup_id, state, list_required=list_required)
         _warn_of_gone(backup_id, state, members or {})
         if members is None or ("members" not in properties and not members):
             return None

@@ -14,7 +14,7 @@ from pulumi_cbr import messages
 from pulumi_cbr.api.errors import AlreadyShared, CbrError, LimitReached, ServiceError, UnknownOutcomeError
 from pulumi_cbr.api.models import MAX_MEMBERS, to_known_time
 from pulumi_cbr.lifecycle.failures import UnverifiedSharesError
-from pulumi_cbr.lifecycle.share_state import describe_shares, is_foreign, is_unverified, share_outputs
+from pulumi_cbr.lifecycle.share_state import describe_shares, is_foreign, is_unverified, share_outputs, warn_of_foreign
 from pulumi_cbr.lifecycle.shares import (
     CreateResult,
     DeleteResult,
@@ -383,8 +383,8 @@ def resolve_unverified(
 ) -> dict[str, Mapping[str, Any]]:
     """Return the shares of the state.
 
-    Those without an ID are read, and left out if they do not exist or are foreign. `kept` are the projects whose share stays with
-    the resource.
+    Unverified ones are read, and left out if they do not exist or are foreign. `kept` are the projects whose share stays with the
+    resource. For the others, a warning names a foreign share.
     """
     unverified = {project: known[project] for project in known if is_unverified(known[project])}
     if not unverified:
@@ -394,7 +394,10 @@ def resolve_unverified(
     verified = {project: known[project] for project in known if project not in unverified}
     for project in unverified:
         member = members.get(project)
-        if member and not is_foreign(known[project], member):
+        if member and is_foreign(known[project], member):
+            if project not in kept:
+                warn_of_foreign(backup_id, project, known[project], member)
+        elif member:
             verified[project] = share_outputs(member)
             if project in kept:
                 session.ownership.keep(backup_id, project, member.id, verified[project].get("created_at"))

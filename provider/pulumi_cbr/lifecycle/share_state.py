@@ -38,27 +38,26 @@ def _age(since: datetime, now: datetime) -> str | None:
 
 
 def is_unverified(known: Mapping[str, Any]) -> bool:
-    """Return whether the state has a share that no read has confirmed since its create.
+    """Return whether the state has a share that no read has confirmed since its last request.
 
-    Its `created_at` is when the request was sent, its `updated_at` when the client gave up.
+    After a create, it has no ID: its `created_at` is when the request was sent, its `updated_at` when the client gave up. After a
+    delete, it has the ID and no status.
     """
-    return "created_at" in known and "share_id" not in known
+    return "status" not in known if "share_id" in known else "created_at" in known
 
 
 def to_unverified(known: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a share of the state without its ID, so that the next run looks for it.
-
-    It is recognized by its creation time, so a share that somebody creates later is foreign. Without that time, it keeps its ID.
-    """
-    created_at = known.get("created_at")
-    return {"created_at": created_at, "updated_at": created_at} if created_at else known
+    """Return a share whose delete has an unknown result: the next run looks for it."""
+    return {name: known[name] for name in ("share_id", "created_at") if name in known}
 
 
 def is_foreign(known: Mapping[str, Any], member: Member) -> bool:
-    """Return whether a share cannot be the result of the state's unverified create.
+    """Return whether a share is not the unverified one of the state.
 
-    It was created before that request, or long after it.
+    It has another ID or, after a create, was created before that request, or long after it.
     """
+    if share_id := known.get("share_id"):
+        return bool(share_id != member.id)
     sent_at, given_up_at = to_datetime(known.get("created_at")), to_datetime(known.get("updated_at"))
     if sent_at is None or member.created_at < sent_at - CLOCK_SLACK:
         return True
@@ -71,13 +70,21 @@ def is_replaced(backup_id: str, project: str, known: Mapping[str, Any], member: 
 
     Warns if the IDs differ.
     """
-    if is_unverified(known):
-        return is_foreign(known, member)
     share_id = known.get("share_id")
-    if not share_id or share_id == member.id:
-        return False
-    _log.warning("%s", messages.share_replaced(backup_id, project, str(share_id), member.id))
-    return True
+    if share_id and share_id != member.id:
+        _log.warning("%s", messages.share_replaced(backup_id, project, str(share_id), member.id))
+        return True
+    if is_unverified(known) and is_foreign(known, member):
+        warn_of_foreign(backup_id, project, known, member)
+        return True
+    return False
+
+
+def warn_of_foreign(backup_id: str, project: str, known: Mapping[str, Any], member: Member) -> None:
+    """Warn that a share is not taken for the unverified one of the state, and stays."""
+    created_at = None if member.created_at == UNKNOWN_TIME else _to_text(member.created_at, None)
+    sent_at = known.get("created_at")
+    _log.warning("%s", messages.unverified_is_foreign(backup_id, project, member.id, created_at, str(sent_at)))
 
 
 def warn_of_changes(backup_id: str, project: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:

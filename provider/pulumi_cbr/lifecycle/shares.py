@@ -278,14 +278,28 @@ def _service_time(session: CloudSession, monotonic: float) -> datetime:
 
 
 def find_members(session: CloudSession, backup_id: str, projects: Sequence[str]) -> dict[str, Member]:
-    """Return the members among the projects, by one GET."""
+    """Return the members among the projects, by one GET if the list is allowed."""
     try:
         if len(projects) == 1:
             return {projects[0]: session.client.show_member(backup_id, projects[0])}
         members = session.client.list_members(backup_id)
     except NotFound:
         return {}
+    except NotAllowed:
+        if len(projects) == 1:
+            raise
+        # A user who may not list may be allowed to show.
+        return _show_members(session, backup_id, projects)
     return {member.dest_project_id: member for member in members if member.dest_project_id in projects}
+
+
+def _show_members(session: CloudSession, backup_id: str, projects: Sequence[str]) -> dict[str, Member]:
+    """Return the members among the projects, by one GET for each."""
+    results = _run_parallel(projects, lambda project: session.client.show_member(backup_id, project))
+    for error in _find_failed(results).values():
+        if not isinstance(error, NotFound):
+            raise error
+    return {project: result for project, result in results.items() if not isinstance(result, CbrError)}
 
 
 def wait_for_members(session: CloudSession, backup_id: str, projects: Sequence[str]) -> dict[str, Member]:
@@ -318,7 +332,7 @@ def read_shares(
     except (NotFound, ContradictoryResponseError) as error:
         failed = error
     except NotAllowed:
-        if list_required or not state:
+        if list_required:
             raise
     is_backup_gone = isinstance(failed, NotFound) and failed.is_backup_gone
     missing = {project: state[project].get("created_at") for project in state if project not in members}
