@@ -71,7 +71,7 @@ class DynamicResource(Resource):
         self, provider: DynamicProvider, name: str, props: dict[str, Any], opts: ResourceOptions | None
     ) -> None:
         props["__provider"] = _serialize(type(provider))  # type: ignore[arg-type]  # a class is hashable
-        with stack_trace.shortened():
+        with stack_trace.shorten():
             CustomResource.__init__(self, f"pulumi-python:{self._resource_type_name}", name, props, opts)
 
 

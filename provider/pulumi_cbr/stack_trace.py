@@ -15,7 +15,7 @@ _LOCK = threading.RLock()
 
 
 @contextmanager
-def shortened() -> Iterator[None]:
+def shorten() -> Iterator[None]:
     """Make the SDK record the user's line without what called it.
 
     All frames, down to those of Pulumi's language host, are half of a resource's bytes in the state. The engine writes the whole

@@ -15,6 +15,7 @@ import pytest
 from pulumi.runtime import mocks
 
 from pulumi_cbr import stack_trace
+from waiting import PATIENCE, wait_until
 
 BACKUP = "0b6c5d3e-0a4e-4d8e-9a35-1f2e6f2c9b11"
 PROJECT = "0123456789abcdef0123456789abcdef"
@@ -80,26 +81,34 @@ def test_trace_begins_at_the_users_line_and_is_short(name: str, monitor: Monitor
 def test_limit_of_the_process_is_restored(own: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
     if own is not None:
         monkeypatch.setattr(sys, "tracebacklimit", own, raising=False)
-    with stack_trace.shortened(), stack_trace.shortened():
+    with stack_trace.shorten(), stack_trace.shorten():
         assert len(traceback.extract_stack()) == 8
     assert getattr(sys, "tracebacklimit", None) == own
-    with suppress(ZeroDivisionError), stack_trace.shortened():
+    with suppress(ZeroDivisionError), stack_trace.shorten():
         raise ZeroDivisionError
     assert getattr(sys, "tracebacklimit", None) == own
 
 
 def test_a_second_thread_waits() -> None:
     """It would take the limit of the first for the process's own, and keep it."""
-    entered = threading.Event()
+    entered, may_leave = threading.Event(), threading.Event()
 
     def enter() -> None:
-        with stack_trace.shortened():
+        with stack_trace.shorten():
             entered.set()
+            may_leave.wait(PATIENCE)
 
     thread = threading.Thread(target=enter)
-    with stack_trace.shortened():
+    with stack_trace.shorten():
         thread.start()
-        assert not entered.wait(0.05)
+        wait_until(lambda: entered.is_set() or is_in(thread, "shorten"))
+    wait_until(entered.is_set)
+    may_leave.set()
     thread.join()
-    assert entered.is_set()
     assert not hasattr(sys, "tracebacklimit")
+
+
+def is_in(thread: threading.Thread, function: str) -> bool:
+    """Return whether a thread runs a function, or what it calls."""
+    frame = sys._current_frames().get(thread.ident or 0)
+    return any(each.f_code.co_name == function for each, _ in traceback.walk_stack(frame))

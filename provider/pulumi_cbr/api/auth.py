@@ -144,7 +144,7 @@ class TokenAuthenticator:
         self._limits = limits
         self._lock = threading.Lock()
         self._plugin = plugin_for(settings)
-        self._answers: list[ApiResponse] = []
+        self._responses: list[ApiResponse] = []
         session = HttpSession(timing, insecure=settings.insecure)
         session.hooks["response"].append(self._remember)
         # The identity service must not send the credentials on to somebody else.
@@ -251,13 +251,13 @@ class TokenAuthenticator:
             self._timing, deadline, self._settings.max_retries, self._limits.outages, self._settings.auth_url or ""
         )
         while True:
-            self._answers.clear()
+            self._responses.clear()
             # Always fetch a new token: this class decides when. keystoneauth1 would compare the time of day.
             self._plugin.invalidate()
             self._session.timeout = deadline.attempt_timeout(repeatable=True)
             try:
                 grant = self._read_token(self._plugin.get_access(self._session))
-            except Exception as error:  # keystoneauth1 leaks KeyError and the like where the answer is odd
+            except Exception as error:  # keystoneauth1 leaks KeyError and the like where the response is odd
                 problem, again, retry_after = self._problem(error)
                 throttled = isinstance(problem, Throttled)
                 if not (again and backoff.wait_before_retry(str(problem), retry_after, throttled=throttled)):
@@ -292,7 +292,7 @@ class TokenAuthenticator:
             return error, False, None
         redactor = Redactor(self._settings.secrets())
         # A sign-in may send several requests. If the last one broke, the stored responses are of earlier ones.
-        if not self._answers or _is_broken(error):
+        if not self._responses or _is_broken(error):
             if not is_network_error(error):
                 text = one_line(redactor.redact(str(error)), 200).rstrip(".")
                 return SettingsError(messages.failed(self._attempted, text or type(error).__name__)), False, None
@@ -304,32 +304,32 @@ class TokenAuthenticator:
                 certificates=self._settings.where_to_set("caCert"),
             )
             return ServiceUnavailableError(messages.failed(self._attempted, str(failed))), failed.is_retryable, None
-        answer = self._answers[-1]
-        if answer.ok:
-            said = str(error) if isinstance(error, MalformedResponse) else f"HTTP {answer.status}, but no token"
+        response = self._responses[-1]
+        if response.ok:
+            said = str(error) if isinstance(error, MalformedResponse) else f"HTTP {response.status}, but no token"
             return (
                 UnexpectedResponseError(
                     self._attempted,
-                    status=answer.status,
+                    status=response.status,
                     said=messages.not_an_identity_response(said),
-                    request_id=answer.request_id,
+                    request_id=response.request_id,
                     advice=_auth_url_advice(self._settings),
                 ),
                 True,
                 None,
             )
-        refused = answer.error(
+        refused = response.error(
             self._attempted, sign_in_advice=self._refusal_advice, where_to_set=self._settings.where_to_set("authUrl")
         )
-        wait = answer.retry_after(answer.date() or self._timing.now())
-        if answer.status >= 500:
+        wait = response.retry_after(response.date() or self._timing.now())
+        if response.status >= 500:
             return ServiceUnavailableError(f"{refused}. {_auth_url_advice(self._settings)}"), True, wait
         return refused, isinstance(refused, Throttled), wait
 
     def _remember(self, response: requests.Response, *args: object, **kwargs: object) -> None:
-        answer = ApiResponse.of(response, Redactor(self._settings.secrets()))
-        self._answers.append(answer)
-        if date := answer.date():
+        kept = ApiResponse.of(response, Redactor(self._settings.secrets()))
+        self._responses.append(kept)
+        if date := kept.date():
             self.clock_skew = date - self._timing.now()
 
 
@@ -442,9 +442,9 @@ class AccessKeyAuthenticator:
             raise SettingsError(messages.unknown_identity_host(self._settings.where_to_set("projectId")))
         operation = f"looking up the project `{name}` at {identity}"
         url = f"{self.identity_url()}/projects"
-        answer = self._fetch(operation, url, params={"name": name}, authenticator=self)
+        response = self._fetch(operation, url, params={"name": name}, authenticator=self)
         try:
-            projects = answer.json_object().get("projects")
+            projects = response.json_object().get("projects")
             named = [entry for entry in projects if entry.get("name") == name] if isinstance(projects, list) else []
             found = {_parse_project_id("the project's ID", entry["id"]) for entry in named}
             if len(found) == 1:
@@ -453,9 +453,9 @@ class AccessKeyAuthenticator:
         except (MalformedResponse, AttributeError, KeyError) as error:
             raise UnexpectedResponseError(
                 operation,
-                status=answer.status,
+                status=response.status,
                 said=messages.not_an_identity_response(str(error)),
-                request_id=answer.request_id,
+                request_id=response.request_id,
                 advice=_auth_url_advice(self._settings),
             ) from error
         problem = messages.several_projects_of_key if found else messages.no_project_of_key

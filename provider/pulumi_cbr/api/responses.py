@@ -1,4 +1,4 @@
-"""One answer of the service, of a gateway or of the identity service: how its body is read, and which error it means."""
+"""One response of the service, of a gateway or of the identity service: how its body is read, and which error it means."""
 
 from __future__ import annotations
 

@@ -226,9 +226,9 @@ def _execute_plan(
         delete()
     existing = {project: members[project] for project in plan.adopt}
     if plan.create:
-        answer = _create(session, inputs, plan, result.deleted)
-        created |= answer.created
-        existing |= answer.existing
+        new = _create(session, inputs, plan, result.deleted)
+        created |= new.created
+        existing |= new.existing
     if not plan.delete_first and deleting:
         delete()
     try:

@@ -58,7 +58,7 @@ class ComponentProcesses:
                 # The request was cancelled while the process was started.
                 process.kill()
             try:
-                answer, printed = await _ask(process, request)
+                response, printed = await _ask(process, request)
             finally:
                 self._running.discard(process)
                 with suppress(ProcessLookupError):
@@ -68,7 +68,7 @@ class ComponentProcesses:
             _log.debug("%s", clean(line))
         if self._ended:
             raise CbrError(_not_finished(request))
-        return _read(answer, printed, request)
+        return _read(response, printed, request)
 
     def end(self) -> None:
         """End all processes: their requests fail, and those that wait for a process too."""
@@ -86,12 +86,12 @@ async def _ask(process: Process, request: provider_pb2.ConstructRequest) -> tupl
     with suppress(ConnectionError):
         streams.stdin.write(b64encode(request.SerializeToString()) + b"\n")
         await streams.stdin.drain()
-    answer, printed = await asyncio.gather(streams.stdout.read(), streams.stderr.read())
-    return answer, printed
+    response, printed = await asyncio.gather(streams.stdout.read(), streams.stderr.read())
+    return response, printed
 
 
-def _read(answer: bytes, printed: bytes, request: provider_pb2.ConstructRequest) -> provider_pb2.ConstructResponse:
-    kind, rest = answer[:1], answer[1:]
+def _read(response: bytes, printed: bytes, request: provider_pb2.ConstructRequest) -> provider_pb2.ConstructResponse:
+    kind, rest = response[:1], response[1:]
     if kind == DONE:
         return provider_pb2.ConstructResponse.FromString(rest)
     if kind == FAILED:

@@ -25,7 +25,7 @@ def _with_plugin(opts: pulumi.ResourceOptions | None) -> pulumi.ResourceOptions:
 
 class _CbrResource(pulumi.CustomResource):
     def _register(self, type_: str, name: str, props: dict[str, Any], opts: pulumi.ResourceOptions | None) -> None:
-        with stack_trace.shortened():
+        with stack_trace.shorten():
             pulumi.CustomResource.__init__(self, type_, name, props, _with_plugin(opts))
 
     def translate_output_property(self, prop: str) -> str:
