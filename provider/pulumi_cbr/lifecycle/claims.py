@@ -114,9 +114,9 @@ def is_deleted_by_another(claims: Iterable[Claim], share_id: str, urn: str) -> b
 
 
 def is_made_again(claims: list[Claim], accepted_at: object) -> bool:
-    """Return whether a resource deleted or created the share, or keeps a younger one.
+    """Return whether the share is another one than was accepted at `accepted_at`.
 
-    Younger than `accepted_at`, if both times are known.
+    It is if a resource deleted or created the share, or keeps one that is younger than `accepted_at`.
     """
     return bool(_find_deletes(claims)) or any(
         claim.kind == "created" or (claim.kind == "kept" and is_before(accepted_at, claim.since)) for claim in claims

@@ -228,8 +228,11 @@ class Ownership:
     ) -> bool:
         """Return whether a delete must leave the share.
 
-        It must if another resource has it, or if the program's resource with this URN has it: the same one, or its replacement. If no
-        resource with this URN has it, this releases the claims of the URN. `share_id` and `properties` are of the state that is
+        It must if one of these has it:
+        - another resource,
+        - the program's resource with this URN: the same one, or its replacement.
+
+        If no resource with this URN has it, this releases the claims of the URN. `share_id` and `properties` are of the state that is
         deleted. Raises `CbrError` if the claims of other processes cannot be read.
         """
         urn, key = self._urn(), ShareKey(backup_id, project, share_id == ACCEPTANCE_ID)
