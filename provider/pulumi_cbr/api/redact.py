@@ -73,8 +73,8 @@ class Redactor:
         layer = compact
         for _ in range(_MAX_LAYERS):
             # What looks like an encoding in a secret is decoded together with the encodings around it.
-            layer = {_decode_layer(form, [(0, 0)] * len(form))[0] for form in layer}
-            compact |= layer
+            layer = {_decode_layer(form, [(0, 0)] * len(form))[0] for form in layer if _ENCODED.search(form)} - compact
+            compact = compact | layer
         return [secret for secret in compact if len(secret) >= _MIN_SPLIT_LENGTH]
 
     @cached_property
