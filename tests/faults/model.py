@@ -84,7 +84,7 @@ class NativeProcess:
         self.ownership.join(engine)
         args = Struct()
         args.update(dict(config))
-        event_loops.run(self._provider.configure(provider_pb2.ConfigureRequest(args=args)))
+        event_loops.run_inline(self._provider.configure(provider_pb2.ConfigureRequest(args=args)))
 
     def check(self, urn: str, news: Properties, olds: Properties) -> Properties:
         request = provider_pb2.CheckRequest(urn=urn, olds=to_wire(olds), news=to_wire(news))
@@ -118,7 +118,7 @@ class NativeProcess:
         of_state = " of the state" if method == "check" and request.olds.fields else ""
         self._hooks.append(f"{request.urn} {method}{of_state}")
         current_urn.set(request.urn)
-        return event_loops.run(getattr(self._provider, method)(request))
+        return event_loops.run_inline(getattr(self._provider, method)(request))
 
 
 Process = DynamicProcess | NativeProcess
