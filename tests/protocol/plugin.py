@@ -144,7 +144,7 @@ class Plugin:
         self.call(
             "Configure",
             provider_pb2.ConfigureRequest(
-                args=_struct(args), variables=prefixed, acceptSecrets=True, acceptResources=True
+                args=to_struct(args), variables=prefixed, acceptSecrets=True, acceptResources=True
             ),
         )
         return self
@@ -253,8 +253,8 @@ class Plugin:
 
     def to_wire(self, kind: str, properties: Properties) -> Struct:
         if self.flavor == "native":
-            return _struct(rename_keys(properties, to_camel))
-        return _struct({**properties, "__provider": _serialized(kind)})
+            return to_struct(rename_keys(properties, to_camel))
+        return to_struct({**properties, "__provider": _serialized(kind)})
 
     def from_wire(self, properties: Struct) -> Properties:
         found = MessageToDict(properties)
@@ -288,5 +288,6 @@ def rename_keys(value: Any, rename: Callable[[str], str]) -> Any:
     return [rename_keys(inner, rename) for inner in value] if isinstance(value, list) else value
 
 
-def _struct(values: Mapping[str, Any]) -> Struct:
+def to_struct(values: Mapping[str, Any]) -> Struct:
+    """Return values as the wire has them."""
     return ParseDict(dict(values), Struct())
