@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pulumi
@@ -21,10 +22,13 @@ pulumi.export("backup", pulumi.Config().get("backup"))
 
 
 @pytest.fixture(autouse=True)
-def python_of_the_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The engine's Python, which starts sooner."""
+def python_of_the_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The engine's Python, which starts sooner; no stack is left at the end."""
     (tmp_path / "commands").mkdir()
     monkeypatch.setenv("PULUMI_PYTHON_CMD", str(write_python(tmp_path / "commands")))
+    yield
+    assert [*tmp_path.glob("pulumi-*/state/.pulumi")]
+    assert not [*tmp_path.glob("pulumi-*/state/.pulumi/stacks/*/*.json")]
 
 
 def test_cbr_stack_of_a_function_has_its_config(cbr_simulator: Simulator, cbr_stack: StackFactory) -> None:
@@ -35,6 +39,8 @@ def test_cbr_stack_of_a_function_has_its_config(cbr_simulator: Simulator, cbr_st
 
     assert stack.up().outputs["region"].value == "eu-de"
     assert stack.get_config("cbr:password").secret
+    # A test may remove a stack itself.
+    stack.workspace.remove_stack(stack.name, force=True)
 
 
 def test_cbr_stack_of_a_folder_runs_a_copy(cbr_simulator: Simulator, cbr_stack: StackFactory, tmp_path: Path) -> None:

@@ -74,7 +74,8 @@ def without_engine(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         folders.append(Path(work_dir))
         if name == "broken":
             raise RuntimeError("no such stack")
-        workspace = SimpleNamespace(list_stacks=list)
+        command = SimpleNamespace(run=lambda *_arguments: None)
+        workspace = SimpleNamespace(pulumi_command=command, work_dir=work_dir, env_vars={}, pulumi_home=None)
         return SimpleNamespace(name=name, workspace=workspace, set_all_config=lambda _config: None)
 
     monkeypatch.setattr(automation, "create_stack", create_stack)
