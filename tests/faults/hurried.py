@@ -31,7 +31,9 @@ T = TypeVar("T")
 #: The status of a response in place of which the client sees a time-out.
 TIMED_OUT = 598
 
-_send_as_it_is = HTTPAdapter.send
+#: How requests sends.
+send_as_it_is = HTTPAdapter.send
+
 _as_it_is = CloudSession.__init__
 _wait_for_call = SingleFlight.do
 _cache_as_it_is = MemberCache.__init__
@@ -72,7 +74,7 @@ def _cache(self: MemberCache, fetch: Callable[[str], tuple[Member, ...]], *, tim
 
 
 def _send(self: HTTPAdapter, request: requests.PreparedRequest, **options: Any) -> requests.Response:
-    response = _send_as_it_is(self, request, **{**options, "timeout": urllib3.Timeout(600)})
+    response = send_as_it_is(self, request, **{**options, "timeout": urllib3.Timeout(600)})
     if response.status_code == TIMED_OUT:
         response.close()
         raise requests.ReadTimeout("as if there were no response", request=request)

@@ -115,6 +115,13 @@ sign-in: truncated       ++e    ++e  ++e    ++e    -    -      -     -    -   - 
 #: These revoke the shared token, so they run one at a time.
 RUN_ALONE = {"token expired", *SIGN_IN_FAULTS}
 
+#: These need a connection.
+BREAK_CONNECTIONS = {
+    name
+    for name in (*FAULTS, *SIGN_IN_FAULTS)
+    if name.removeprefix("sign-in: ").startswith(("reset", "timeout", "truncated"))
+}
+
 #: These run in plugins too: each kind of error crosses the wire, and one of the retries ends well.
 IN_PLUGINS = {"reset after", "500 before", "throttle 2 s"}
 
@@ -136,14 +143,14 @@ class Outcome:
     calls: str
 
 
-def flavors_of(cell: Cell) -> Collection[str]:
+def flavors_of(cell: Cell, letter: str) -> Collection[str]:
     """Return the flavors that run a cell.
 
-    Both retry by the same code, so each runs a part of what is retried.
+    Both retry by the same code, so each runs a part of what they do alike.
     """
-    if "SOAK" in os.environ:
+    if "SOAK" in os.environ or (cell.times == "for ever" and (letter == "a" or cell.fault in IN_PLUGINS)):
         return FLAVORS
-    return {"once": ["dynamic"], "twice": ["native"]}.get(cell.times, FLAVORS)
+    return ["native"] if cell.times == "twice" else ["dynamic"]
 
 
 def make_fault(name: str, times: int | None, method: str, path: str, now: float) -> Fault:
@@ -180,9 +187,9 @@ INTRODUCTION = """\
 
 The tests in `tests/faults` produce this page, and fail if a run gives anything else. To write it again, run
 `FAULT_MATRIX=write pytest tests/faults/test_matrix.py`. The tests make the calls that the Pulumi engine makes, against the
-simulator. `cbr:maxRetries` is 2 and `cbr:timeout` is 8. The defaults are 4 and 120. Faults for ever are run in both flavors of
-the provider. Faults that happen once are run in the dynamic flavor, and those that happen twice in the first-class one.
-`make soak` runs every cell in both.
+simulator. `cbr:maxRetries` is 2 and `cbr:timeout` is 8. The defaults are 4 and 120. Faults that happen twice are run in the
+first-class flavor, and the others in the dynamic one. Faults for ever of each kind are run in both. `make soak` runs every cell in
+both.
 
 A fault happens to the call that the title names: once, twice in a row, or for ever. For ever means every call of the operation.
 "Before" and "after" say whether the service had made the change before the fault. Each cell has its outcome, and all its calls:
