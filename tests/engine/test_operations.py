@@ -1,11 +1,12 @@
 """Renames, moves, taints, replacements and so on, on the real engine.
 
 The operations matrix (`tests/faults/operations.py`) runs on a model of the engine. Here the hooks that the engine calls, their
-order and their URNs are compared with the model's.
+order and their URNs are compared with the model's. `make soak` tries drift in both flavors.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -282,6 +283,7 @@ def test_operations_keep_shares_and_acceptances(case: Case, monkeypatch: pytest.
     assert by_backup(hooks) == by_backup(model.hooks)
 
 
+@pytest.mark.parametrize("case", FLAVORS if "SOAK" in os.environ else ["dynamic"], indirect=True)
 def test_drift_preflight_and_changed_settings(case: Case) -> None:
     """A rejection fails what gates on drift and warns in each run; preflight and old settings are as documented."""
     stack, simulator = case.stack, case.simulator
