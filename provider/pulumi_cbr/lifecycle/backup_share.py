@@ -189,7 +189,7 @@ class BackupShareController(Controller):
         must_stay = find_must_stay(session, backup_id, shares, outputs)
         own = {project: shares[project] for project in shares if project not in must_stay}
         own = resolve_unverified(session, backup_id, own, kept=())
-        delete_shares(session, backup_id, own, announced=own, adopt=self.adopts(outputs))
+        delete_shares(session, backup_id, own, adopt=self.adopts(outputs))
 
     def _apply(self, inputs: Properties, olds: Properties) -> dict[str, Any]:
         """Make the service agree with the inputs, and return all outputs.

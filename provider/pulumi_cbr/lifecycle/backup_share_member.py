@@ -193,6 +193,7 @@ def _is_reshared(olds: Properties, news: Properties) -> bool:
 
 def _check_still_rejected(session: CloudSession, backup_id: str, project: str) -> None:
     """Raise `CbrError` if a share that is rejected in the state is accepted now."""
+    session.invalidate(backup_id)  # a refresh of this operation may have cached the list
     member = (read_shares(session, backup_id, {project: {}}) or {}).get(project)
     if member and member.status == "accepted":
         raise CbrError(messages.accepted_meanwhile(backup_id, project))

@@ -266,7 +266,7 @@ class Ownership:
 
     @contextmanager
     def announce_delete(
-        self, backup_id: str, project: str, share_id: str, *, any_share: bool = False, is_rollback: bool = False
+        self, backup_id: str, project: str, share_id: str, *, any_share: bool = False, may_be_accepted: bool = True
     ) -> Iterator[bool]:
         """Record that the current resource deletes a share; yield whether it must stay.
 
@@ -274,8 +274,8 @@ class Ownership:
 
         Send the DELETE inside the context. This method, `keep` and `record` of an adoption first write a claim and then read those of
         others. So of two concurrent resources, at least one sees the other. A claim after the DELETE would be too late. If the DELETE fails
-        or is not sent, the claim is retracted. If its outcome is unknown, the claim stays. A rollback deletes a share that is too new
-        to be accepted.
+        or is not sent, the claim is retracted. If its outcome is unknown, the claim stays. A rejected or a new share has no
+        acceptance: `may_be_accepted` is false.
 
         Raises `CbrError` if the claims of other processes cannot be read, or if another resource keeps the acceptance
         and the program still has this resource.
@@ -288,7 +288,7 @@ class Ownership:
                 must_stay = is_held_by_another(claims, share_id, urn, any_share=any_share)
                 if must_stay:
                     self._record_claim(key, share_id, urn, "retracted")
-                elif not is_rollback and self._is_acceptance_kept(backup_id, project):
+                elif may_be_accepted and self._is_acceptance_kept(backup_id, project):
                     if urn in self._is_new_by_urn:
                         raise CbrError(messages.acceptance_kept(backup_id, project))
                     # A share that leaves the program is not made again: its acceptance ends with it.

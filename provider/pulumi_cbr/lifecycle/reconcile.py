@@ -85,6 +85,11 @@ class Plan:
         return {project: share for project, share in self.delete.items() if project not in self.create}
 
     @property
+    def reshared(self) -> SharesByProject:
+        """The rejected shares that are deleted and created again."""
+        return {project: share for project, share in self.delete.items() if project in self.create}
+
+    @property
     def exceeds_limit(self) -> bool:
         """Whether there would be more members than a backup can have."""
         return bool(self.create) and self.staying + len(self.create) > MAX_MEMBERS
@@ -166,7 +171,8 @@ def apply_changes(
     if inputs.exclusive:
         members = read_members(session, inputs.backup_id, state, inputs.projects)
     elif inputs.reshare and any(share.get("status") == "rejected" for share in state.values()):
-        # A share that was rejected at the last refresh may have been accepted since.
+        # A share that was rejected at the last refresh may have been accepted since, also in this operation.
+        session.invalidate(inputs.backup_id)
         members = read_shares(session, inputs.backup_id, state)
     for _ in range(_MAX_PLANS):
         plan = plan_changes(inputs, state, members)
@@ -210,23 +216,23 @@ def _execute_plan(
     must_stay = find_must_stay(session, backup_id, plan.deleted_for_good, inputs.properties)
     for project in must_stay:
         result.remaining.pop(project, None)
-    deleting = {project: share for project, share in plan.delete.items() if project not in must_stay}
+    held = _keep_rejected(session, inputs, plan, state)
+    deleting = {project: share for project, share in plan.delete.items() if project not in (*must_stay, *held)}
+    to_create = tuple(project for project in plan.create if project not in held)
 
     created: dict[str, Member] = {}
 
     def delete() -> None:
         try:
-            delete_shares(
-                session, backup_id, deleting, announced=plan.deleted_for_good, adopt=inputs.adopt, result=result
-            )
+            delete_shares(session, backup_id, deleting, rejected=plan.reshared, adopt=inputs.adopt, result=result)
         except CbrError as error:
             roll_back(session, backup_id, created, error, result.deleted)
 
-    if plan.delete_first:
+    if plan.delete_first and deleting:
         delete()
     existing = {project: members[project] for project in plan.adopt}
-    if plan.create:
-        new = _create(session, inputs, plan, result.deleted)
+    if to_create:
+        new = _create(session, inputs, to_create, result.deleted)
         created |= new.created
         existing |= new.existing
     if not plan.delete_first and deleting:
@@ -236,6 +242,28 @@ def _execute_plan(
     except CbrError as error:
         roll_back(session, backup_id, created, error, result.deleted)
     return {**members, **existing, **created}
+
+
+def _keep_rejected(session: CloudSession, inputs: SetInputs, plan: Plan, state: SharesByProject) -> list[str]:
+    """Keep rejected shares of the state; return those that are not to be created again.
+
+    A share is kept if it was accepted since, or if another resource has it, too. A warning names the latter: to create it again
+    would delete the share of the other resource.
+    """
+    ownership, backup_id = session.ownership, inputs.backup_id
+    held = [
+        project
+        for project, share in plan.reshared.items()
+        if ownership.find_other_holder(backup_id, project, str(share.get("share_id")))
+    ]
+    if held:
+        _log.warning("%s", messages.managed_elsewhere(backup_id, held))
+    replaced = {*plan.create, *plan.adopt, *plan.refuse}.difference(held)
+    for project in inputs.projects:
+        share = state.get(project, {})
+        if share.get("status") == "rejected" and project not in replaced:
+            ownership.keep(backup_id, project, share.get("share_id"), share.get("created_at"))
+    return held
 
 
 def _record(
@@ -264,13 +292,13 @@ def _record(
     show_adopted(session, inputs.backup_id, adopted)
 
 
-def _create(session: CloudSession, inputs: SetInputs, plan: Plan, deleted: list[str]) -> CreateResult:
+def _create(session: CloudSession, inputs: SetInputs, projects: Sequence[str], deleted: list[str]) -> CreateResult:
     """Create the shares of a plan. `deleted` are the projects whose share was deleted first.
 
     Raises `_Refused` if the service refuses the POST with a 400, and nothing was deleted before.
     """
     try:
-        return create_shares(session, inputs.backup_id, plan.create, adopt=inputs.adopt)
+        return create_shares(session, inputs.backup_id, projects, adopt=inputs.adopt)
     except UnverifiedSharesError as error:
         if deleted:
             # The error keeps what it knows of the shares.

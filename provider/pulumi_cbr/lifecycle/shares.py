@@ -402,7 +402,13 @@ def delete_share(
 
 
 def announce_and_delete(
-    session: CloudSession, backup_id: str, project: str, known: Mapping[str, Any], *, adopt: bool = False
+    session: CloudSession,
+    backup_id: str,
+    project: str,
+    known: Mapping[str, Any],
+    *,
+    adopt: bool = False,
+    may_be_accepted: bool = True,
 ) -> bool:
     """Delete a share, and announce that to the other resources; return whether it was deleted.
 
@@ -411,7 +417,9 @@ def announce_and_delete(
     """
     share_id = str(known.get("share_id") or "")
     any_share = adopt or not share_id
-    with session.ownership.announce_delete(backup_id, project, share_id, any_share=any_share) as must_stay:
+    with session.ownership.announce_delete(
+        backup_id, project, share_id, any_share=any_share, may_be_accepted=may_be_accepted
+    ) as must_stay:
         if must_stay:
             _log.warning("%s", messages.managed_elsewhere(backup_id, [project]))
             return False
@@ -479,14 +487,13 @@ def delete_shares(
     backup_id: str,
     shares: Mapping[str, Mapping[str, Any]],
     *,
-    announced: Collection[str] = (),
+    rejected: Collection[str] = (),
     adopt: bool = False,
     result: DeleteResult | None = None,
 ) -> None:
-    """Delete shares in parallel: see `delete_share`.
+    """Delete shares in parallel: see `announce_and_delete`.
 
-    `shares` has what is known of each, by its project's ID. The deletes of the projects in `announced` are announced to the other
-    resources by `announce_and_delete`.
+    `shares` has what is known of each, by its project's ID. The receivers of the projects in `rejected` have rejected the share.
 
     Records each delete in `result`. One with an unknown result stays in `remaining`, without its ID. Raises `CbrError`, after all
     deletes, that names all shares that were not deleted.
@@ -498,9 +505,11 @@ def delete_shares(
         _prefetch_members(session, backup_id, first, others)
 
     def delete(project: str) -> None:
-        function = announce_and_delete if project in announced else delete_share
+        may_be_accepted = project not in rejected
         try:
-            is_deleted = function(session, backup_id, project, shares[project], adopt=adopt)
+            is_deleted = announce_and_delete(
+                session, backup_id, project, shares[project], adopt=adopt, may_be_accepted=may_be_accepted
+            )
         except UnknownOutcomeError:
             if project in result.remaining:
                 result.remaining[project] = to_unverified(result.remaining[project])
@@ -548,7 +557,9 @@ def delete_created(
     """
 
     def delete(project: str) -> bool:
-        with session.ownership.announce_delete(backup_id, project, created[project].id, is_rollback=True) as must_stay:
+        with session.ownership.announce_delete(
+            backup_id, project, created[project].id, may_be_accepted=False
+        ) as must_stay:
             if must_stay:
                 _log.warning("%s", messages.managed_elsewhere(backup_id, [project]))
                 return False

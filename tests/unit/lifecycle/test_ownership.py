@@ -452,7 +452,7 @@ def test_share_is_not_deleted_under_a_kept_acceptance(engine: str) -> None:
     # The delete is retracted.
     assert receiver.log.keep_acceptance(BACKUP, PROJECT)
     # A share that was just created is not the accepted one.
-    with owner.log.announce_delete(BACKUP, PROJECT, "T", is_rollback=True) as must_stay:
+    with owner.log.announce_delete(BACKUP, PROJECT, "T", may_be_accepted=False) as must_stay:
         assert not must_stay
     receiver.replace("accepter")
     assert owner.delete("owner", "S")

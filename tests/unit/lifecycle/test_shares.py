@@ -301,7 +301,7 @@ def test_delete_with_a_wrong_not_found_stays_claimed(
         for path in (f"/backups/{backup}$", f"/members/{project}$"):
             service.faults.add(Fault("status_before", "GET", path, status=backup_status, times=None))
     with pytest.raises(UnknownOutcomeError):
-        delete_shares(account, backup, known, announced=known, result=result)
+        delete_shares(account, backup, known, result=result)
     assert result.deleted == []
     assert result.remaining == known
     URN[:] = ["keeps"]
