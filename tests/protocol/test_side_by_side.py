@@ -30,6 +30,8 @@ def test_32_are_made_at_a_time(flavor: str) -> None:
         def make(backup: str) -> str:
             return plugin.create("BackupShareMember", {"backup_id": backup, "dest_project_id": project})[0]
 
+        # The engine checks a resource first. The dynamic plugin then starts its threads.
+        plugin.check("BackupShareMember", {"backup_id": service.backups[0].id, "dest_project_id": project})
         backups = [backup.id for backup in service.backups]
         with ThreadPoolExecutor(32) as threads:
             assert list(threads.map(make, backups)) == [f"{backup}/{project}" for backup in backups]
