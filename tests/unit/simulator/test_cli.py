@@ -77,6 +77,19 @@ def run(env: Mapping[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     return call
 
 
+def kill(url: str, process: subprocess.Popen[str]) -> None:
+    """Kill a simulator. It is a fork, which ends shortly after the process that asked for it."""
+    process.kill()
+    process.wait(PATIENCE)
+    address = ("127.0.0.1", int(url.rpartition(":")[2]))
+
+    def is_gone() -> bool:
+        with socket.socket() as connection:
+            return connection.connect_ex(address) != 0
+
+    wait_until(is_gone)
+
+
 def wait_for_exit(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     out, error = process.communicate(timeout=PATIENCE)
     return process.returncode, out, error
@@ -463,22 +476,20 @@ def test_command_accepts_names_for_ids(run: Run, env: dict[str, str]) -> None:
 
 def test_serve_state_file_in_use_fails(run: Run, env: dict[str, str], tmp_path: Path) -> None:
     file = tmp_path / "state.json"
-    with serving(env, "--state", str(file)) as (_url, process):
+    with serving(env, "--state", str(file)) as (url, process):
         refused = run("serve", "--state", str(file))
         assert (refused.returncode, refused.stderr) == (
             1,
             f"cbr simulator: another simulator keeps its state in {file}\n",
         )
-        process.kill()
-        process.wait(PATIENCE)
+        kill(url, process)
     with serving(env, "--state", str(file)) as (url, _process):
         assert url.startswith("http://")
 
 
 def test_announcement_of_a_killed_simulator_is_removed(run: Run, env: dict[str, str], tmp_path: Path) -> None:
-    with serving(env) as (_url, process):
-        process.kill()
-        process.wait(PATIENCE)
+    with serving(env) as (url, process):
+        kill(url, process)
     folder = tmp_path / "pulumi-cbr" / "simulators"
     assert len(list(folder.iterdir())) == 1
 
