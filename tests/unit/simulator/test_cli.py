@@ -194,8 +194,7 @@ def test_commands_refuse_to_choose_a_simulator(run: Run, env: dict[str, str], mo
         monkeypatch.setenv("OS_AUTH_URL", f"{first}/v3")
         assert f"{first}/v3" in run("env").stdout
         monkeypatch.delenv("OS_AUTH_URL")
-        process.kill()
-        process.wait(PATIENCE)
+        kill(second, process)
 
         receiver = run("env", "--as", "receiver").stdout
         assert f"{first}/v3" in receiver
