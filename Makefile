@@ -58,7 +58,7 @@ ruff:
 
 soak: $(READY) ## the slow round: more generated responses, and thousands of operations with faults, a hundred kills, a month of backups
 	@engine=$$($(PYTHON) tools/engine/engine.py) && PATH="$$engine:$(CURDIR)/.venv/bin:$$PATH" SOAK=1 RESPONSE_FUZZER_CASES=3000 \
-		$(PYTHON) -m pytest -n 4 tests/unit/api/test_response_fuzzer.py tests/contract/test_simulator_openapi.py $(addprefix tests/engine/,test_window.py test_shares_command.py test_operations.py test_with_simulator.py) $(addprefix tests/faults/,test_matrix.py test_two_stacks.py test_soak.py test_at_once.py kills.py)
+		$(PYTHON) -m pytest -n 4 tests/unit/api/test_response_fuzzer.py tests/contract/test_simulator_openapi.py $(addprefix tests/engine/,test_window.py test_shares_command.py test_operations.py test_with_simulator.py) $(addprefix tests/faults/,test_matrix.py test_operations_at_random.py test_two_stacks.py test_soak.py test_at_once.py kills.py)
 
 docs: $(READY) ## the documentation site, into build/docs
 	@rm -rf build/docs  # pages that are no more

@@ -20,6 +20,7 @@ from pulumi_cbr.api.errors import CbrError
 from pulumi_cbr.api.names import to_camel
 from pulumi_cbr.api.retry import Clock
 from pulumi_cbr.lifecycle.controller import UNKNOWN
+from pulumi_cbr.lifecycle.failures import IncompleteResourceError, UnverifiedCreateError
 from pulumi_cbr.lifecycle.ownership import Ownership
 from pulumi_cbr.lifecycle.session import SessionPool, SessionRegistry
 from pulumi_cbr.native.convert import from_wire, to_wire
@@ -75,11 +76,18 @@ class DynamicProcess:
         self._hooks.append(f"{urn} {hook}")
 
 
+class _HurriedProvider(CbrProvider):
+    """A provider that does not wait between attempts."""
+
+    def wait(self, seconds: float) -> None:
+        return
+
+
 class NativeProcess:
     """The process of one first-class provider: its own requests, without gRPC."""
 
     def __init__(self, engine: str, config: Mapping[str, str], hooks: list[str]) -> None:
-        self._provider, self._hooks = CbrProvider(), hooks
+        self._provider, self._hooks = _HurriedProvider(), hooks
         self.ownership = self._provider.ownership
         self.ownership.join(engine)
         args = Struct()
@@ -134,6 +142,11 @@ def _to_stored(old: Entry, new: Declared, properties: Properties) -> Properties:
     return renamed
 
 
+def _is_kept(declared: Declared, error: IncompleteResourceError) -> bool:
+    """Return whether the state gets the outputs of a failed create or update."""
+    return declared.flavor == "native" or not isinstance(error, UnverifiedCreateError)
+
+
 def _kind(urn: str) -> str:
     return urn.split("::")[2].rpartition(":")[2]
 
@@ -183,6 +196,8 @@ class Entry:
     outputs: Properties
     is_tainted: bool = False
     is_pending_delete: bool = False
+    #: Whether its last create or update failed and left it incomplete: the next `up` updates it.
+    is_incomplete: bool = False
 
 
 class Killed(Exception):
@@ -271,7 +286,7 @@ class _Running:
             if outputs is None:
                 self._stack.state.remove(entry)
                 continue
-            entry.outputs = outputs
+            entry.outputs, entry.is_incomplete = outputs, False
             process.diff(entry.urn, entry.id, entry.outputs, entry.inputs)
 
     def register(
@@ -297,10 +312,16 @@ class _Running:
                 inputs = process.check(urn, news, {})
             self._replace(process, old, declared, inputs, diff, program)
             return True
-        if diff.changes:
-            old.outputs = process.update(urn, old.id, old_outputs, inputs)
+        if diff.changes or old.is_incomplete:
+            try:
+                old.outputs = process.update(urn, old.id, old_outputs, inputs)
+            except IncompleteResourceError as error:
+                if _is_kept(declared, error):
+                    old.urn, old.declared, old.inputs = urn, declared, inputs
+                    old.outputs, old.is_incomplete = dict(error.outputs), True
+                raise
         # A replaced resource is deleted by its old URN.
-        old.urn, old.declared, old.inputs = urn, declared, inputs
+        old.urn, old.declared, old.inputs, old.is_incomplete = urn, declared, inputs, False
         return False
 
     def _is_replaced_anyhow(self, old: Declared, new: Declared, replaced: set[str]) -> bool:
@@ -318,8 +339,7 @@ class _Running:
     ) -> None:
         delete_first = diff.delete_first if declared.delete_before_replace is None else declared.delete_before_replace
         if not delete_first:
-            self._create(process, declared, inputs)
-            old.is_pending_delete = True
+            self._create(process, declared, inputs, replaced=old)
             return
         # Dependents are asked whether unknown values would replace them, and deleted before.
         for dependent in program:
@@ -331,9 +351,21 @@ class _Running:
         self.delete(old)
         self._create(process, declared, inputs)
 
-    def _create(self, process: Process, declared: Declared, inputs: Properties) -> None:
-        id_, outputs = process.create(declared.urn(), inputs)
-        self._stack.state.append(Entry(declared.urn(), declared, id_, inputs, outputs))
+    def _create(self, process: Process, declared: Declared, inputs: Properties, replaced: Entry | None = None) -> None:
+        urn = declared.urn()
+        try:
+            id_, outputs = process.create(urn, inputs)
+            created = Entry(urn, declared, id_, inputs, outputs)
+        except IncompleteResourceError as error:
+            if _is_kept(declared, error):
+                self._add(Entry(urn, declared, error.id, inputs, dict(error.outputs), is_incomplete=True), replaced)
+            raise
+        self._add(created, replaced)
+
+    def _add(self, created: Entry, replaced: Entry | None) -> None:
+        self._stack.state.append(created)
+        if replaced:
+            replaced.is_pending_delete = True
 
     def delete(self, entry: Entry) -> None:
         if not entry.declared.retain_on_delete:
