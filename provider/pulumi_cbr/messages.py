@@ -807,6 +807,11 @@ def also_deleted(error: str, projects: Sequence[str]) -> str:
     return f"{_sentence(error)} {_deleted_before(projects)}"
 
 
+def deleted_partly(error: str, projects: Sequence[str]) -> str:
+    """Return the error of a set's delete that has deleted some of its shares."""
+    return f"{_sentence(error)} Deleted: {_listed(projects)}. A plain `pulumi up` does not notice that: add `--refresh`"
+
+
 def _deleted_before(projects: Sequence[str]) -> str:
     return f"Deleted before it: {_listed(projects)}"
 

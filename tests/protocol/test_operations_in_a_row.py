@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from protocol.plugin import HookFailed, Plugin
-from pulumi_cbr.simulator import Simulator
+from pulumi_cbr.simulator import Fault, Simulator
 
 from .conftest import Fails, Operation
 
@@ -229,3 +229,16 @@ def test_set_keeps_an_accepted_share_that_another_set_gives_up(
         plugin.resource = "old"
         plugin.delete(SET, id_, outputs)
     assert outputs["members"][project]["share_id"] == service.members(backup)[project].id
+
+
+def test_failed_delete_of_a_set_names_what_it_has_deleted(
+    operation: Operation, service: Simulator, backup: str
+) -> None:
+    """Its state still has them: if the set stays in the program, only a refresh notices that they are gone."""
+    stays, goes = service.projects[:2]
+    with operation() as plugin:
+        id_, outputs = create(plugin, SET, set_inputs(backup, stays, goes))
+    service.faults.add(Fault("refuse", "DELETE", f"/{backup}/members/{stays}", code=6711))
+    with operation() as plugin, pytest.raises(HookFailed, match=f"Deleted: {goes}.*--refresh"):
+        plugin.delete(SET, id_, outputs)
+    assert service.members(backup).keys() == {stays}

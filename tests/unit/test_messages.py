@@ -49,6 +49,7 @@ TEXTS = {
         [f"no. Deleted before it: {D}. Rolled back {B}, {C}. Rolling back {A} failed"],
     ),
     "also_deleted": (messages.also_deleted("no. Run again", [B, A]), [f"Run again. Deleted before it: {A}, {B}"]),
+    "deleted_partly": (messages.deleted_partly("deleting failed", [A]), [f"Deleted: {A}", "--refresh"]),
     "deleted_before": (messages.deleted_before("sharing failed", [A]), [f"Deleted before it: {A}"]),
     "also_not_deleted": (messages.also_not_deleted("deleting failed", [B, A]), [f"Also not deleted: {A}, {B}"]),
     "image_of_share": (messages.image_of_share("deleting failed", SHARE), [f"The image is {SHARE}"]),

@@ -189,7 +189,14 @@ class BackupShareController(Controller):
         must_stay = find_must_stay(session, backup_id, shares, outputs)
         own = {project: shares[project] for project in shares if project not in must_stay}
         own = resolve_unverified(session, backup_id, own, kept=())
-        delete_shares(session, backup_id, own, adopt=self.adopts(outputs))
+        result = DeleteResult()
+        try:
+            delete_shares(session, backup_id, own, adopt=self.adopts(outputs), result=result)
+        except CbrError as error:
+            if not result.deleted:
+                raise
+            # A failed delete cannot change the state.
+            raise CbrError(messages.deleted_partly(str(error), result.deleted)) from error
 
     def _apply(self, inputs: Properties, olds: Properties) -> dict[str, Any]:
         """Make the service agree with the inputs, and return all outputs.
