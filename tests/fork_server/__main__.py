@@ -77,6 +77,8 @@ class Request:
             sys.path[0], sys.argv = self.folder, ["-m", *rest]
             runpy.run_module(module, run_name="__main__", alter_sys=True)
         else:
+            # A test rewrites its program within a second. If the size stays, Python would run the old one's bytecode.
+            sys.dont_write_bytecode = True
             sys.path[0], sys.argv = os.path.dirname(os.path.abspath(self.arguments[0])), self.arguments
             runpy.run_path(self.arguments[0], run_name="__main__")
 
