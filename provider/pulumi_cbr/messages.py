@@ -809,7 +809,7 @@ def also_deleted(error: str, projects: Sequence[str]) -> str:
 
 def deleted_partly(error: str, projects: Sequence[str]) -> str:
     """Return the error of a set's delete that has deleted some of its shares."""
-    return f"{_sentence(error)} Deleted: {_listed(projects)}. A plain `pulumi up` does not notice that: add `--refresh`"
+    return f"{_sentence(error)} Deleted: {_listed(projects)}. Run `pulumi refresh` before the next `pulumi up`"
 
 
 def _deleted_before(projects: Sequence[str]) -> str:
@@ -837,8 +837,24 @@ def still_exists(verb: str, backup_id: str, project: str) -> str:
 def accepted_meanwhile(backup_id: str, project: str) -> str:
     """Return the error of a rejected share that is not replaced, as it is accepted now."""
     return (
-        f"project {project} has accepted the share of backup {backup_id} since the last refresh, so it is not created again. "
-        "Run `pulumi up --refresh`"
+        f"creating the share of backup {backup_id} with project {project} again failed: its receiver has accepted it since the last "
+        "refresh. Run `pulumi up --refresh`"
+    )
+
+
+def accepted_while_deleted(backup_id: str, project: str) -> str:
+    """Return the error of an acceptance whose share another resource deletes."""
+    return (
+        f"accepting the share of backup {backup_id} with project {project} failed: another resource of this stack deletes the share. "
+        "Add `depends_on` with that resource, then run again"
+    )
+
+
+def stays_rejected(backup_id: str, projects: Sequence[str]) -> str:
+    """Return the warning about rejected shares that another resource has, too."""
+    return (
+        f"the shares of backup {backup_id} with {_listed(projects)} stay rejected: another resource of this stack has them too. "
+        "Remove one of the two resources"
     )
 
 

@@ -188,8 +188,9 @@ INTRODUCTION = """\
 The tests in `tests/faults` produce this page, and fail if a run gives anything else. To write it again, run
 `FAULT_MATRIX=write pytest tests/faults/test_matrix.py`. The tests make the calls that the Pulumi engine makes, against the
 simulator. `cbr:maxRetries` is 2 and `cbr:timeout` is 8. The defaults are 4 and 120. Faults that happen twice are run in the
-first-class flavor, and the others in the dynamic one. Faults for ever of each kind are run in both. `make soak` runs every cell in
-both.
+first-class flavor, and the others in the dynamic one. Faults for ever are run in both if the operation then needs an adoption, or if
+they are `reset after`, `500 before` or `throttle 2 s`: these also run in a plugin's process. `make soak` runs every cell in both
+flavors, and in plugins.
 
 A fault happens to the call that the title names: once, twice in a row, or for ever. For ever means every call of the operation.
 "Before" and "after" say whether the service had made the change before the fault. Each cell has its outcome, and all its calls:

@@ -128,7 +128,11 @@ def operation(flavor: str, service: Simulator) -> Operation:
     """Plugins that serve one operation each, of an engine that accepts connections."""
 
     @contextmanager
-    def start(role: str = "owner", **config: str) -> Iterator[Plugin]:
+    def start(role: str = "owner", beside: Plugin | None = None, **config: str) -> Iterator[Plugin]:
+        if beside:
+            with Plugin(flavor, service.env(role), config, beside=beside, engine=beside.engine) as plugin:
+                yield plugin
+            return
         engine = grpc.server(ThreadPoolExecutor(1))
         address = f"127.0.0.1:{engine.add_insecure_port('127.0.0.1:0')}"
         engine.start()

@@ -452,6 +452,8 @@ SHARE = {"shareId": "s", "status": "pending"}
             {"destProjectIds": ["a", "b"]},
             {"members": {"a": SHARE, "b": UNKNOWN}, "sourceProjectId": "p"},
         ),
+        # A delete with an unknown result leaves the ID alone: the update reads the rest.
+        ("BackupShare", {"members": {"a": {"shareId": "s"}}}, {}, {"members": {"a": UNKNOWN}}),
         ("BackupShare", {"members": {"a": SHARE}}, {"destProjectIds": ["a", UNKNOWN]}, {"members": UNKNOWN}),
         ("BackupShare", {"members": {"a": SHARE}}, {"destProjectIds": UNKNOWN}, {"members": UNKNOWN}),
         (

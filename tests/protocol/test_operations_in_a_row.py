@@ -12,7 +12,7 @@ from pulumi_cbr.simulator import Fault, Simulator
 
 from .conftest import Fails, Operation
 
-SET, MEMBER = "BackupShare", "BackupShareMember"
+SET, MEMBER, ACCEPTER = "BackupShare", "BackupShareMember", "BackupShareAccepter"
 
 
 def set_inputs(backup: str, *projects: str, **options: Any) -> dict[str, Any]:
@@ -239,6 +239,68 @@ def test_failed_delete_of_a_set_names_what_it_has_deleted(
     with operation() as plugin:
         id_, outputs = create(plugin, SET, set_inputs(backup, stays, goes))
     service.faults.add(Fault("refuse", "DELETE", f"/{backup}/members/{stays}", code=6711))
-    with operation() as plugin, pytest.raises(HookFailed, match=f"Deleted: {goes}.*--refresh"):
+    with operation() as plugin, pytest.raises(HookFailed, match=f"Deleted: {goes}.*`pulumi refresh`"):
         plugin.delete(SET, id_, outputs)
     assert service.members(backup).keys() == {stays}
+
+
+def test_delete_of_any_share_is_noticed_by_its_new_holder(
+    operation: Operation, service: Simulator, backup: str, project: str
+) -> None:
+    """A set with `adopt_existing` does not compare IDs. The other resource's turn comes after its update."""
+    other, member = service.projects[1], {"backup_id": backup, "dest_project_id": project}
+    before = set_inputs(backup, project, other, adopt_existing=True)
+    after = set_inputs(backup, other, adopt_existing=True)
+    with operation() as plugin:
+        id_, outputs = create(plugin, SET, before)
+    service.withdraw(backup, project)
+    with operation() as plugin:
+        plugin.resource = "new"
+        member_id, member_outputs = create(plugin, MEMBER, member)
+    with operation() as plugin:
+        update(plugin, SET, id_, outputs, before, after)
+        plugin.resource = "new"
+        checked, _ = plugin.check(MEMBER, member, member)
+        with pytest.raises(HookFailed, match="another resource of this stack deletes it"):
+            plugin.diff(MEMBER, member_id, member_outputs, checked, member)
+
+
+@pytest.mark.parametrize("kind", [SET, MEMBER])
+def test_share_that_was_just_accepted_is_not_replaced(
+    operation: Operation, service: Simulator, backup: str, project: str, kind: str
+) -> None:
+    """The accepter does not depend on the share's resource, and comes between its list and its DELETE."""
+    inputs: dict[str, Any] = {"backup_id": backup, "reshare_if_rejected": True}
+    inputs |= {"dest_project_ids": [project]} if kind == SET else {"dest_project_id": project}
+    with operation() as owner:
+        id_, outputs = create(owner, kind, inputs)
+    service.reject(backup, project)
+    with operation() as owner:
+        id_, outputs, inputs = owner.read(kind, id_, outputs)
+    with operation() as owner, operation("receiver", beside=owner) as receiver:
+        create(receiver, ACCEPTER, {"backup_id": backup, "vault_id": service.vaults[0].id})
+        service.faults.add(
+            Fault("field_value", "GET", f"/{backup}/members", times=None, field="status", body="rejected")
+        )
+        checked, _ = owner.check(kind, inputs, inputs)
+        owner.diff(kind, id_, outputs, checked, inputs)
+        with pytest.raises(HookFailed, match="its receiver has accepted it since the last refresh"):
+            owner.update(kind, id_, outputs, checked) if kind == SET else owner.delete(kind, id_, outputs)
+    service.faults.clear()
+    assert service.members(backup)[project].status == "accepted"
+
+
+def test_acceptance_of_a_share_that_is_being_deleted_is_pending(
+    operation: Operation, service: Simulator, backup: str, project: str, fails: Fails
+) -> None:
+    accepter = {"backup_id": backup, "vault_id": service.vaults[0].id}
+    with operation() as owner:
+        id_, outputs = create(owner, MEMBER, {"backup_id": backup, "dest_project_id": project})
+    fails("status_before", "DELETE", member=True, times=None, status=500)
+    with operation() as owner, operation("receiver", beside=owner) as receiver:
+        with pytest.raises(HookFailed):
+            owner.delete(MEMBER, id_, outputs)
+        with pytest.raises(HookFailed, match="another resource of this stack deletes the share") as failed:
+            create(receiver, ACCEPTER, accepter)
+    assert failed.value.kept
+    assert failed.value.kept[1]["status"] == "pending"

@@ -23,6 +23,7 @@ from pulumi_cbr.api.errors import (
     UnknownOutcomeError,
 )
 from pulumi_cbr.api.retry import attempts
+from pulumi_cbr.lifecycle.claims import ACCEPTANCE_ID
 from pulumi_cbr.lifecycle.controller import CheckedInputs, Controller, Diff, Properties, ResourceState, split_share_id
 from pulumi_cbr.lifecycle.failures import IncompleteResourceError
 from pulumi_cbr.lifecycle.inputs import Inputs
@@ -84,9 +85,11 @@ class BackupShareAccepterController(Controller):
         # An older acceptance may be of the resource that this one replaces. Recorded as adopted, it survives that one's delete.
         is_older = member.updated_at is None or member.updated_at < sent - CLOCK_SLACK
         self.sessions.ownership.record_acceptance(backup_id, project, adopted=is_older, properties=outputs)
+        id_ = f"{backup_id}/{project}"
+        self._check_not_deleted(session, id_, inputs, member)
         if is_older and member.updated_at is not None:
             self.sessions.ownership.show_adoption(messages.adopted_acceptance(backup_id, project, vault_id))
-        return f"{backup_id}/{project}", outputs
+        return id_, outputs
 
     def read(self, id_: str, properties: Properties) -> ResourceState | None:
         backup_id, project = split_share_id(id_, "own project ID")
@@ -137,7 +140,16 @@ class BackupShareAccepterController(Controller):
             raise IncompleteResourceError(str(error), id_, news, pending) from error
         outputs = {**news, **_outputs(session, member, olds)}
         self.sessions.ownership.record_acceptance(backup_id, project, adopted=True, properties=outputs)
+        self._check_not_deleted(session, id_, news, member)
         return outputs
+
+    def _check_not_deleted(self, session: CloudSession, id_: str, inputs: Properties, member: Member) -> None:
+        """Raise `IncompleteResourceError` if another resource deletes the accepted share."""
+        backup_id, project = member.backup_id, member.dest_project_id
+        if self.sessions.ownership.is_deleted_by_another(backup_id, project, member.id):
+            self.sessions.ownership.release(backup_id, project, ACCEPTANCE_ID)
+            pending = {**inputs, "status": "pending", **session.endpoint_output()}
+            raise IncompleteResourceError(messages.accepted_while_deleted(backup_id, project), id_, inputs, pending)
 
     def delete(self, id_: str, outputs: Properties) -> None:
         backup_id, project = split_share_id(id_, "own project ID")

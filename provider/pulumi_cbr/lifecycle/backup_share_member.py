@@ -181,9 +181,10 @@ class BackupShareMemberController(Controller):
         known = resolve_unverified(session, backup_id, {project: outputs}, kept=()).get(project)
         if known is None:
             return
-        if self.sessions.ownership.is_reshared(backup_id, project):
+        is_reshare = self.sessions.ownership.is_reshared(backup_id, project)
+        if is_reshare:
             _check_still_rejected(session, backup_id, project)
-        announce_and_delete(session, backup_id, project, known, adopt=self.adopts(outputs))
+        announce_and_delete(session, backup_id, project, known, adopt=self.adopts(outputs), is_reshare=is_reshare)
 
 
 def _is_reshared(olds: Properties, news: Properties) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -15,6 +15,9 @@ Properties = Mapping[str, Any]
 
 #: In place of the share ID in claims on an acceptance, because a receiver may not be allowed to read it.
 ACCEPTANCE_ID = "accepted"
+
+#: In place of the share ID in claims on a delete that takes whatever share a project has.
+ANY_SHARE = ""
 
 #: A replacement has the URN of the resource that it replaces. At least one of these properties differs.
 _DISTINCTIVE = ("adopt_existing", "cloud", "exclusive", "reshare_if_rejected", "updated_at", "vault_id")
@@ -108,9 +111,9 @@ def is_held_by_another(claims: list[Claim], share_id: str, urn: str, *, any_shar
     return any(any_share or claim.kind != "kept" or claim.share_id == share_id for claim in others)
 
 
-def is_deleted_by_another(claims: Iterable[Claim], share_id: str, urn: str) -> bool:
-    """Return whether another resource than `urn` deletes the share, or has deleted it."""
-    return any(other != urn and deleted == share_id for other, deleted in _find_deletes(claims))
+def is_deleted_by_another(claims: Iterable[Claim], share_ids: Collection[str], urn: str) -> bool:
+    """Return whether another resource than `urn` deletes one of the shares, or has deleted it."""
+    return any(other != urn and deleted in share_ids for other, deleted in _find_deletes(claims))
 
 
 def is_made_again(claims: list[Claim], accepted_at: object) -> bool:

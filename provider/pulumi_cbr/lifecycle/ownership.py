@@ -18,6 +18,7 @@ from pulumi_cbr import messages
 from pulumi_cbr.api.errors import CbrError, UnknownOutcomeError
 from pulumi_cbr.lifecycle.claims import (
     ACCEPTANCE_ID,
+    ANY_SHARE,
     Claim,
     Properties,
     ShareKey,
@@ -106,7 +107,7 @@ class Ownership:
             self._store_claim(Claim(backup_id, project, share_id, urn, kind, distinctive, time.time()))
             if adopted and distinctive is not None:
                 claims = self._read_if_possible(key)
-                if is_deleted_by_another(claims, share_id, urn) and self._is_single_operation():
+                if is_deleted_by_another(claims, [share_id, ANY_SHARE], urn) and self._is_single_operation():
                     self._record_claim(key, share_id, urn, "released")
                     raise CbrError(messages.adopted_while_deleted(backup_id, project))
                 self._warn_if_held_twice(key, share_id, claims)
@@ -195,7 +196,7 @@ class Ownership:
             if not any(claim.urn == urn and claim.share_id == share_id for claim in known):
                 self._record_claim(key, share_id, urn, "adopted" if is_import else "kept", since)
             claims = self._read_if_possible(key)
-            if is_deleted_by_another(claims, share_id, urn) and self._is_single_operation():
+            if is_deleted_by_another(claims, [share_id, ANY_SHARE], urn) and self._is_single_operation():
                 if is_import:
                     self._record_claim(key, share_id, urn, "released")
                     raise CbrError(messages.adopted_while_deleted(backup_id, project))
@@ -266,28 +267,46 @@ class Ownership:
 
     @contextmanager
     def announce_delete(
-        self, backup_id: str, project: str, share_id: str, *, any_share: bool = False, may_be_accepted: bool = True
+        self,
+        backup_id: str,
+        project: str,
+        share_id: str,
+        *,
+        any_share: bool = False,
+        may_be_accepted: bool = True,
+        is_reshare: bool = False,
     ) -> Iterator[bool]:
         """Record that the current resource deletes a share; yield whether it must stay.
 
-        With `any_share`, the DELETE takes whatever share the project has: it must stay if another resource has one.
+        With `any_share`, the DELETE takes whatever share the project has: it must stay if another resource has one. With
+        `is_reshare`, the share was rejected and is created again.
 
         Send the DELETE inside the context. This method, `keep` and `record` of an adoption first write a claim and then read those of
         others. So of two concurrent resources, at least one sees the other. A claim after the DELETE would be too late. If the DELETE fails
-        or is not sent, the claim is retracted. If its outcome is unknown, the claim stays. A rejected or a new share has no
-        acceptance: `may_be_accepted` is false.
+        or is not sent, the claim is retracted. If its outcome is unknown, the claim stays. A new share has no acceptance:
+        `may_be_accepted` is false.
 
         Raises `CbrError` if the claims of other processes cannot be read, or if another resource keeps the acceptance
-        and the program still has this resource.
+        and the program still has this resource. With `is_reshare`, also if another resource deletes the share, or has accepted it in
+        this operation.
         """
         key, urn = ShareKey(backup_id, project, is_acceptance=False), self._urn()
+        deleted = {share_id, ANY_SHARE} if any_share else {share_id}
+
+        def retract() -> None:
+            for each in deleted:
+                self._record_claim(key, each, urn, "retracted")
+
         try:
             with self._lock:
-                self._record_claim(key, share_id, urn, "deleted")
-                claims = find_holding_claims(self._read_all(key))
-                must_stay = is_held_by_another(claims, share_id, urn, any_share=any_share)
+                for each in deleted:
+                    self._record_claim(key, each, urn, "deleted")
+                claims = self._read_all(key)
+                must_stay = is_held_by_another(find_holding_claims(claims), share_id, urn, any_share=any_share)
                 if must_stay:
-                    self._record_claim(key, share_id, urn, "retracted")
+                    retract()
+                elif is_reshare:
+                    self._check_reshare(key, share_id, claims)
                 elif may_be_accepted and self._is_acceptance_kept(backup_id, project):
                     if urn in self._is_new_by_urn:
                         raise CbrError(messages.acceptance_kept(backup_id, project))
@@ -298,8 +317,23 @@ class Ownership:
             raise
         except CbrError:
             with self._lock:
-                self._record_claim(key, share_id, urn, "retracted")
+                retract()
             raise
+
+    def is_deleted_by_another(self, backup_id: str, project: str, share_id: str) -> bool:
+        """Return whether another resource deletes a share in this operation, or has deleted it."""
+        key, urn = ShareKey(backup_id, project, is_acceptance=False), self._urn()
+        with self._lock:
+            claims = self._read_if_possible(key)
+            return is_deleted_by_another(claims, [share_id], urn) and self._is_single_operation()
+
+    def _check_reshare(self, key: ShareKey, share_id: str, claims: list[Claim]) -> None:
+        """Raise `CbrError` if a rejected share is no longer the current resource's to delete."""
+        if is_deleted_by_another(claims, [share_id], self._urn()) and self._is_single_operation():
+            raise CbrError(messages.deleted_by_another(key.backup_id, key.project))
+        acceptances = find_holding_claims(self._read_if_possible(key._replace(is_acceptance=True)))
+        if any(claim.kind != "kept" for claim in acceptances) and self._is_single_operation():
+            raise CbrError(messages.accepted_meanwhile(key.backup_id, key.project))
 
     def _forget(self) -> None:
         self._claims.clear()

@@ -257,7 +257,7 @@ def _keep_rejected(session: CloudSession, inputs: SetInputs, plan: Plan, state: 
         if ownership.find_other_holder(backup_id, project, str(share.get("share_id")))
     ]
     if held:
-        _log.warning("%s", messages.managed_elsewhere(backup_id, held))
+        _log.warning("%s", messages.stays_rejected(backup_id, held))
     replaced = {*plan.create, *plan.adopt, *plan.refuse}.difference(held)
     for project in inputs.projects:
         share = state.get(project, {})

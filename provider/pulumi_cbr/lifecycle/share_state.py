@@ -82,6 +82,9 @@ def is_replaced(backup_id: str, project: str, known: Mapping[str, Any], member: 
 
 def warn_of_foreign(backup_id: str, project: str, known: Mapping[str, Any], member: Member) -> None:
     """Warn that a share is not taken for the unverified one of the state, and stays."""
+    if share_id := known.get("share_id"):
+        _log.warning("%s", messages.share_not_deleted(backup_id, project, str(share_id), member.id))
+        return
     created_at = None if member.created_at == UNKNOWN_TIME else _to_text(member.created_at, None)
     sent_at = known.get("created_at")
     _log.warning("%s", messages.unverified_is_foreign(backup_id, project, member.id, created_at, str(sent_at)))

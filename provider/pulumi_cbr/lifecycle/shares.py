@@ -408,17 +408,17 @@ def announce_and_delete(
     known: Mapping[str, Any],
     *,
     adopt: bool = False,
-    may_be_accepted: bool = True,
+    is_reshare: bool = False,
 ) -> bool:
     """Delete a share, and announce that to the other resources; return whether it was deleted.
 
-    The claim is recorded before the DELETE is sent. The share stays, with a warning, if another resource of the stack has it. See
-    `delete_share`.
+    The claim is recorded before the DELETE is sent. The share stays, with a warning, if another resource of the stack has it. With
+    `is_reshare`, it was rejected and is created again. See `delete_share`.
     """
     share_id = str(known.get("share_id") or "")
     any_share = adopt or not share_id
     with session.ownership.announce_delete(
-        backup_id, project, share_id, any_share=any_share, may_be_accepted=may_be_accepted
+        backup_id, project, share_id, any_share=any_share, is_reshare=is_reshare
     ) as must_stay:
         if must_stay:
             _log.warning("%s", messages.managed_elsewhere(backup_id, [project]))
@@ -495,7 +495,7 @@ def delete_shares(
 
     `shares` has what is known of each, by its project's ID. The receivers of the projects in `rejected` have rejected the share.
 
-    Records each delete in `result`. One with an unknown result stays in `remaining`, without its ID. Raises `CbrError`, after all
+    Records each delete in `result`. One with an unknown result stays in `remaining`, without its status. Raises `CbrError`, after all
     deletes, that names all shares that were not deleted.
     """
     result = result or DeleteResult()
@@ -505,10 +505,9 @@ def delete_shares(
         _prefetch_members(session, backup_id, first, others)
 
     def delete(project: str) -> None:
-        may_be_accepted = project not in rejected
         try:
             is_deleted = announce_and_delete(
-                session, backup_id, project, shares[project], adopt=adopt, may_be_accepted=may_be_accepted
+                session, backup_id, project, shares[project], adopt=adopt, is_reshare=project in rejected
             )
         except UnknownOutcomeError:
             if project in result.remaining:
@@ -563,7 +562,9 @@ def delete_created(
             if must_stay:
                 _log.warning("%s", messages.managed_elsewhere(backup_id, [project]))
                 return False
-            return delete_share(session, backup_id, project, known={})
+            is_deleted = delete_share(session, backup_id, project, known={})
+        session.ownership.release(backup_id, project, created[project].id)
+        return is_deleted
 
     results = _run_parallel(list(created), delete)
     return [project for project, result in results.items() if result is True], _find_failed(results)

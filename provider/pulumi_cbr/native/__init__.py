@@ -1,7 +1,7 @@
 """The same resources and look-ups, served by the first-class provider `pulumi-resource-cbr`.
 
-Against the dynamic ones of `pulumi_cbr`, these can be imported, serve every language, and are not limited to four calls at
-a time. Names and arguments are the same: ``import pulumi_cbr.native as cbr``.
+Unlike the dynamic ones of `pulumi_cbr`, these can be imported and serve every language. Names and arguments are the same:
+``import pulumi_cbr.native as cbr``.
 """
 
 from typing import TYPE_CHECKING

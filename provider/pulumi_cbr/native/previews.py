@@ -29,4 +29,5 @@ def preview_update(kind: str, outputs: tuple[str, ...], olds: Properties, news: 
 def _preview_members(members: Mapping[str, Any], projects: Any) -> Any:
     if projects == UNKNOWN or UNKNOWN in projects:
         return UNKNOWN
-    return {project: members[project] if "share_id" in members.get(project, ()) else UNKNOWN for project in projects}
+    # The update reads a share whose last request has an unknown result: the state lacks its status.
+    return {project: members[project] if "status" in members.get(project, ()) else UNKNOWN for project in projects}

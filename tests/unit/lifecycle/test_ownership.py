@@ -206,6 +206,20 @@ def test_vault_in_capitals_is_the_same_vault() -> None:
     assert not is_same_vault(ab, other)
 
 
+def test_rejected_share_is_replaced_by_one_resource(engine: str) -> None:
+    """The DELETE of the second would take the new share of the first."""
+    first, second = Process(engine), Process(engine)
+    first.replace("first")
+    second.replace("second")
+    with first.log.announce_delete(BACKUP, PROJECT, "S", is_reshare=True) as must_stay:
+        assert not must_stay
+        with (
+            pytest.raises(CbrError, match="another resource"),
+            second.log.announce_delete(BACKUP, PROJECT, "S", is_reshare=True),
+        ):
+            pass
+
+
 # Processes that outlive an operation
 
 
