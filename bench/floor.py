@@ -5,12 +5,15 @@ They stand in an importable module, so that the engine carries as little of them
 
 from __future__ import annotations
 
+import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pulumi
 from pulumi.dynamic import (
     CheckResult,
+    ConfigureRequest,
     CreateResult,
     DiffResult,
     ReadResult,
@@ -53,6 +56,13 @@ class NothingProvider(ResourceProvider):
 
 class WaitingProvider(NothingProvider):
     """Waits as long as a call to the service takes, without one."""
+
+    def configure(self, _req: ConfigureRequest) -> None:
+        """Serve 32 resources at a time, as the package does. Pulumi's plugin has four threads."""
+        servicer = sys.modules["__main__"].DynamicResourceProviderServicer
+        pool = ThreadPoolExecutor(32)
+        for name in ("Check", "Diff", "Create", "Read", "Update", "Delete"):
+            getattr(servicer, name).experimental_thread_pool = pool
 
     def call(self) -> None:
         time.sleep(seconds())
