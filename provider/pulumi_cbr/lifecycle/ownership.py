@@ -107,7 +107,7 @@ class Ownership:
             self._store_claim(Claim(backup_id, project, share_id, urn, kind, distinctive, time.time()))
             if adopted and distinctive is not None:
                 claims = self._read_if_possible(key)
-                if is_deleted_by_another(claims, [share_id, ANY_SHARE], urn) and self._is_single_operation():
+                if self._has_delete_by_another(claims, share_id, ANY_SHARE):
                     self._record_claim(key, share_id, urn, "released")
                     raise CbrError(messages.adopted_while_deleted(backup_id, project))
                 self._warn_if_held_twice(key, share_id, claims)
@@ -196,7 +196,7 @@ class Ownership:
             if not any(claim.urn == urn and claim.share_id == share_id for claim in known):
                 self._record_claim(key, share_id, urn, "adopted" if is_import else "kept", since)
             claims = self._read_if_possible(key)
-            if is_deleted_by_another(claims, [share_id, ANY_SHARE], urn) and self._is_single_operation():
+            if self._has_delete_by_another(claims, share_id, ANY_SHARE):
                 if is_import:
                     self._record_claim(key, share_id, urn, "released")
                     raise CbrError(messages.adopted_while_deleted(backup_id, project))
@@ -322,14 +322,16 @@ class Ownership:
 
     def is_deleted_by_another(self, backup_id: str, project: str, share_id: str) -> bool:
         """Return whether another resource deletes a share in this operation, or has deleted it."""
-        key, urn = ShareKey(backup_id, project, is_acceptance=False), self._urn()
+        key = ShareKey(backup_id, project, is_acceptance=False)
         with self._lock:
-            claims = self._read_if_possible(key)
-            return is_deleted_by_another(claims, [share_id], urn) and self._is_single_operation()
+            return self._has_delete_by_another(self._read_if_possible(key), share_id)
+
+    def _has_delete_by_another(self, claims: list[Claim], *share_ids: str) -> bool:
+        return is_deleted_by_another(claims, share_ids, self._urn()) and self._is_single_operation()
 
     def _check_reshare(self, key: ShareKey, share_id: str, claims: list[Claim]) -> None:
         """Raise `CbrError` if a rejected share is no longer the current resource's to delete."""
-        if is_deleted_by_another(claims, [share_id], self._urn()) and self._is_single_operation():
+        if self._has_delete_by_another(claims, share_id):
             raise CbrError(messages.deleted_by_another(key.backup_id, key.project))
         acceptances = find_holding_claims(self._read_if_possible(key._replace(is_acceptance=True)))
         if any(claim.kind != "kept" for claim in acceptances) and self._is_single_operation():
